@@ -1,0 +1,81 @@
+"""How a turn looks in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from langgraph_cooper.prompts import PASSIVE, TaskSpec
+
+COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+SHOWN = 6  # candidates of the ranking that are worth a line
+
+
+def agents_view(task: TaskSpec, state: Mapping[str, Any]) -> RenderableType:
+    """The agents' reports side by side, and the head of the ranking beneath them.
+
+    Everything that anybody said goes in as `Text`, which rich does not read for markup.
+    """
+    agents = Table.grid(expand=True, padding=(0, 1))
+    panels = []
+    for name in task.aspect_names:
+        agents.add_column(ratio=1)
+        panels.append(_agent(name, state.get(name, {}), colour_of(task, name)))
+    agents.add_row(*panels)
+    return Group(agents, _ranking(task, state))
+
+
+def summary_line(task: TaskSpec, state: Mapping[str, Any]) -> Text:
+    """The agents' progress and the chosen candidate on one line."""
+    line = Text("  ", style="dim")
+    for name in task.aspect_names:
+        progress = state.get(name, {}).get("progress", 0.0)
+        line.append(f"{name} {progress:.0%}  ", style=colour_of(task, name))
+    if ranking := state.get("ranking"):
+        line.append(f"→ {ranking[0]['aspect']}: {ranking[0]['topic']}")
+    return line
+
+
+def colour_of(task: TaskSpec, aspect: str) -> str:
+    """The aspect's colour; passive candidates are white."""
+    if aspect == PASSIVE:
+        return "white"
+    return COLOURS[task.aspect_names.index(aspect) % len(COLOURS)]
+
+
+def _agent(name: str, report: Mapping[str, Any], colour: str) -> Panel:
+    progress = report.get("progress", 0.0)
+    bar = Table.grid(expand=True)
+    bar.add_column(ratio=1)
+    bar.add_column(justify="right", width=5)
+    bar.add_row(ProgressBar(total=1.0, completed=progress, complete_style=colour), f"{progress:.0%}")
+    targets = report.get("targets") or []
+    heading = Text("heading for: " + (targets[0]["text"] if targets else "nothing yet"), "italic dim")
+    heading.truncate(220, overflow="ellipsis")
+    topics = [Text(f"• {c['topic']}") for c in report.get("candidates", [])]
+    state = Text(report.get("state") or "(nothing yet)")
+    return Panel(Group(bar, state, Text(), heading, Text(), *topics), title=name, border_style=colour)
+
+
+def _ranking(task: TaskSpec, state: Mapping[str, Any]) -> Table:
+    table = Table(box=None, padding=(0, 1), title="ranking", title_justify="left", expand=True)
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("score", justify="right")
+    table.add_column("aspect")
+    table.add_column("topic", ratio=1)
+    table.add_column("strategy", style="dim")
+    for ranked in state.get("ranking", [])[:SHOWN]:
+        table.add_row(
+            str(ranked["rank"]),
+            f"{ranked['score']:.2f}",
+            Text(ranked["aspect"], style=colour_of(task, ranked["aspect"])),
+            Text(ranked["topic"], style="bold" if ranked["rank"] <= task.k else ""),
+            Text(ranked["strategy"]),
+        )
+    return table

@@ -1,0 +1,18 @@
+"""The nodes of the graph, and the two backends that do their language work."""
+
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.errors import InputError, ModelError
+from langgraph_cooper.nodes.signal import decode_signal, encode_signal
+from langgraph_cooper.nodes.state import AspectReport, Candidate, RankedCandidate, Target
+
+__all__ = [
+    "AspectReport",
+    "Candidate",
+    "CooperContext",
+    "InputError",
+    "ModelError",
+    "RankedCandidate",
+    "Target",
+    "decode_signal",
+    "encode_signal",
+]

@@ -1,0 +1,36 @@
+"""What a caller may choose for a run, through LangGraph's `context`."""
+
+from __future__ import annotations
+
+from langgraph.runtime import get_runtime
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CooperContext(BaseModel):
+    """Choices for one run. Whatever is left out stays as the graph was built."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(
+        default=None,
+        description='Chat model of the agents and the generator: a name that the OpenAI-compatible '
+        'endpoint knows, or "offline" for the built-in backend.',
+    )
+    generator_model: str | None = Field(
+        default=None, description="Another chat model for the generator alone."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Sampling temperature of a model chosen by name."
+    )
+    m: int | None = Field(default=None, ge=1, le=20, description="Topic candidates per aspect.")
+    k: int | None = Field(
+        default=None, ge=1, le=20, description="Top-ranked candidates that guide the reply (K)."
+    )
+    goal: str | None = Field(
+        default=None, min_length=1, max_length=600, description="A goal in place of the task's."
+    )
+
+
+def current_context() -> CooperContext:
+    """The context of the run under way; the defaults where the caller gave none."""
+    return get_runtime(CooperContext).context or CooperContext()

@@ -1,0 +1,58 @@
+"""The dialogue history H_t, as the agents and the ranker read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from langgraph_cooper.ranker.dialogue import Speaker, Utterance
+
+
+# Zero-width joiners spell words in several scripts, and emoji.
+JOINERS = "\u200c\u200d"
+
+
+def utterances(messages: Iterable[BaseMessage]) -> list[Utterance]:
+    """What the two sides said, in turns: consecutive messages of one side are one utterance.
+
+    Other messages (system, tool) and empty ones are no part of the dialogue.
+    """
+    merged: list[Utterance] = []
+    for message in messages:
+        side = speaker_of(message)
+        text = clean(message.text)
+        if side is None or not text:
+            continue
+        if merged and merged[-1].speaker == side:
+            text = f"{merged.pop().text} {text}"
+        merged.append(Utterance(side, text))
+    return merged
+
+
+def speaker_of(message: BaseMessage) -> Speaker | None:
+    """Whose message it is: "user", "system" (the side that COOPER plays), or neither."""
+    if isinstance(message, HumanMessage):
+        return "user"
+    return "system" if isinstance(message, AIMessage) else None
+
+
+def clean(text: str) -> str:
+    """The text on one line, without the characters that only break or forge things.
+
+    Lone surrogates fail in every encoder and saver; control and bidirectional format characters
+    have no place in what a person says.
+    """
+    kept = "".join(c if c.isprintable() or c in JOINERS else " " for c in text if _sound(c))
+    return " ".join(kept.split())
+
+
+def _sound(character: str) -> bool:
+    """Neither a lone surrogate nor a bidirectional control."""
+    code = ord(character)
+    return not (0xD800 <= code <= 0xDFFF or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069)
+
+
+def last_user_text(history: Sequence[Utterance]) -> str:
+    """What the user said last; empty where the system spoke last or nobody has yet."""
+    return history[-1].text if history and history[-1].speaker == "user" else ""

@@ -1,0 +1,73 @@
+"""The first node: it looks at what came in before three agents work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.messages import AnyMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.nodes.history import clean, speaker_of, utterances
+from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.ranker.dialogue import dialogue_round
+
+MAX_CHARACTERS = 8_000
+"""The longest message that is answered: some 1,500 words."""
+
+
+def check_text(text: str) -> str:
+    """Gives the text of one message back, cleaned, if it can be answered.
+
+    Raises:
+        InputError: It is empty or too long.
+    """
+    text = clean(text)
+    if not text:
+        raise InputError("the message is empty: write something to answer")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(
+            f"the message has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that are "
+            "read: shorten it, or send it in parts"
+        )
+    return text
+
+
+def intake_node(task: TaskSpec) -> Runnable[Mapping[str, Any], dict[str, Any]]:
+    """Builds the node that checks a turn's input and notes its round.
+
+    It raises `InputError` where there is nothing to answer, where the message is too long, and on
+    a thread that belongs to another task.
+    """
+
+    def intake(state: Mapping[str, Any]) -> dict[str, Any]:
+        before = state.get("task")
+        if before and before != task.name:
+            raise InputError(
+                f"this thread belongs to the task {before!r}, not to {task.name!r}: continue it "
+                "with that task, or begin another thread"
+            )
+        messages: Sequence[AnyMessage] = state.get("messages", [])
+        _check_turn(task, messages)
+        return {"task": task.name, "round": dialogue_round(utterances(messages))}
+
+    async def aintake(state: Mapping[str, Any]) -> dict[str, Any]:
+        return intake(state)
+
+    return RunnableLambda(intake, afunc=aintake, name="intake")
+
+
+def _check_turn(task: TaskSpec, messages: Sequence[BaseMessage]) -> None:
+    spoken = [message for message in messages if speaker_of(message)]
+    if not spoken:
+        if task.opens == "user":
+            raise InputError(
+                f"in the task {task.name!r} the {task.user_role} speaks first: send a user message"
+            )
+        return
+    if speaker_of(spoken[-1]) == "system":
+        raise InputError(
+            f"the last message is the {task.system_role}'s own: send a user message to answer"
+        )
+    check_text(spoken[-1].text)

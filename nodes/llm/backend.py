@@ -1,0 +1,167 @@
+"""The LLM backend: tracker, promoter and generator as prompts to chat models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
+from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.llm.call import ask
+from langgraph_cooper.nodes.llm.material import delimited, transcript
+from langgraph_cooper.nodes.llm.models import describe
+from langgraph_cooper.nodes.llm.parsing import distinct, read_candidates
+from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.prompts import TaskSpec, fill
+from langgraph_cooper.ranker.dialogue import Utterance
+
+# LangGraph leaves the tokens of a model with this tag out of the stream: the agents' work is no
+# part of what the person reads.
+UNHEARD = ["nostream"]
+# Utterances that a promoter and the generator read; the state summaries hold what went before.
+RECENT = 24
+# With no more than two utterances the generator gets no topics (the paper's released settings).
+WARMING_UP = 2
+
+RESPONSE_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "candidates",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["candidates"],
+            "properties": {
+                "candidates": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["topic", "strategy"],
+                        "properties": {
+                            "topic": {"type": "string"},
+                            "strategy": {"type": "string"},
+                        },
+                    },
+                }
+            },
+        },
+    },
+}
+
+
+def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, str]:
+    """A state tracker that asks a model to bring its summary up to date."""
+
+    def prompt(given: TrackerInput) -> list[BaseMessage]:
+        aspect = given["aspect"]
+        system = fill(
+            task.prompts.tracker,
+            _common(task) | {"aspect": aspect.name, "summarise": aspect.summarise},
+        )
+        so_far = delimited("summary-so-far", given["previous"] or "(nothing yet)")
+        said = delimited("dialogue", transcript(task, given["said"]) or "(nothing yet)")
+        return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{said}")]
+
+    quiet = model.with_config(tags=UNHEARD)
+    return RunnableLambda(prompt) | ask(quiet, model) | RunnableLambda(_text)
+
+
+def llm_promoter(
+    task: TaskSpec, model: BaseChatModel, bank: Runnable[PromoterInput, list[Candidate]]
+) -> Runnable[PromoterInput, list[Candidate]]:
+    """An aspect promoter that asks a model for candidates, as JSON where the endpoint can.
+
+    Args:
+        task: The task.
+        model: The chat model.
+        bank: Gives candidates of the task's own, marked as such, for a list that is too short.
+    """
+    structured = hasattr(model, "root_client")  # langchain-openai's models know response_format
+    bound = model.bind(response_format=RESPONSE_FORMAT) if structured else model
+    asking = ask(bound.with_config(tags=UNHEARD), model)
+
+    def promote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
+        found = _read(given, asking.invoke(_promoter_prompt(task, given), config))
+        short = len(found) < given["m"]
+        return _filled(given, found, bank.invoke(given, config) if short else [])
+
+    async def apromote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
+        found = _read(given, await asking.ainvoke(_promoter_prompt(task, given), config))
+        short = len(found) < given["m"]
+        return _filled(given, found, await bank.ainvoke(given, config) if short else [])
+
+    return RunnableLambda(promote, afunc=apromote, name="promote")
+
+
+def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
+    aspect, history = given["aspect"], given["history"][-RECENT:]
+    values = {
+        "aspect": aspect.name,
+        "propose": aspect.propose,
+        "m": given["m"],
+        "strategies": "; ".join(aspect.strategies),
+    }
+    state = delimited("state-summary", given["state"] or "(nothing yet)")
+    said = delimited("dialogue", transcript(task, history) or "(nothing yet)")
+    system = fill(task.prompts.promoter, _common(task) | values)
+    return [SystemMessage(system), HumanMessage(f"{state}\n\n{said}")]
+
+
+def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
+    return read_candidates(answer.text, given["aspect"].strategies)[: given["m"]]
+
+
+def _filled(
+    given: PromoterInput, found: Sequence[Candidate], more: Sequence[Candidate]
+) -> list[Candidate]:
+    return distinct([*found, *more])[: given["m"]]
+
+
+def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInput, AIMessage]:
+    """A generator that asks a model to say the top-K candidates (COOPER(PT-G) in the paper)."""
+
+    def prompt(given: GeneratorInput) -> list[BaseMessage]:
+        history, topics = given["history"], given["topics"]
+        if len(history) <= WARMING_UP:
+            topics = ()
+        listed = "\n".join(f"- {clean(topic['topic'])} ({topic['aspect']})" for topic in topics)
+        values = {"topics": listed or "- (begin as the moment asks)", "words": task.reply_words}
+        system = fill(task.prompts.generator, _common(task) | values)
+        return [SystemMessage(system), *_as_messages(history[-RECENT:])]
+
+    def spoken(answer: AIMessage) -> AIMessage:
+        if not answer.text.strip():
+            raise ModelError(f"{describe(model)} gave an empty reply; send the message again")
+        return answer
+
+    return RunnableLambda(prompt) | ask(model, model) | RunnableLambda(spoken)
+
+
+def _common(task: TaskSpec) -> dict[str, object]:
+    return {
+        "title": task.title,
+        "goal": task.goal,
+        "user_role": task.user_role,
+        "system_role": task.system_role,
+    }
+
+
+def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
+    """The dialogue as message objects, the user's side first as many endpoints want it."""
+    messages: list[BaseMessage] = [
+        HumanMessage(said.text) if said.speaker == "user" else AIMessage(said.text)
+        for said in history
+    ]
+    if not messages or isinstance(messages[0], AIMessage):
+        messages.insert(0, HumanMessage("(The conversation begins; you speak first.)"))
+    return messages
+
+
+def _text(answer: AIMessage) -> str:
+    return clean(answer.text)

@@ -1,0 +1,75 @@
+"""Asking a chat model, with every fault told in one sentence that names the model and a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.llm.models import describe
+
+# langchain-openai meets an answer that is no chat completion (a web page with status 200, an
+# empty list of choices) with one of these.
+NOT_A_COMPLETION = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+def ask(
+    model: Runnable[LanguageModelInput, AIMessage], named: BaseChatModel
+) -> Runnable[LanguageModelInput, AIMessage]:
+    """Wraps a model so that it answers with a message or raises `ModelError`.
+
+    Args:
+        model: The model, perhaps with settings bound to it.
+        named: The bare model, for its name.
+    """
+
+    def call(prompt: LanguageModelInput, config: RunnableConfig) -> AIMessage:
+        with _told(named):
+            return model.invoke(prompt, config)
+
+    async def acall(prompt: LanguageModelInput, config: RunnableConfig) -> AIMessage:
+        with _told(named):
+            return await model.ainvoke(prompt, config)
+
+    return RunnableLambda(call, afunc=acall, name="ask")
+
+
+@contextmanager
+def _told(model: BaseChatModel) -> Iterator[None]:
+    try:
+        yield
+    except NOT_A_COMPLETION as error:
+        raise ModelError(
+            f"{describe(model)} does not answer as an OpenAI-compatible endpoint does "
+            f"({type(error).__name__}); check OPENAI_BASE_URL, which usually ends in /v1"
+        ) from error
+    except Exception as error:
+        if (reason := _reason(error)) is None:
+            raise
+        raise ModelError(f"{describe(model)} {reason}") from error
+
+
+def _reason(error: Exception) -> str | None:
+    """What happened and what to do, for the faults of an OpenAI client; None for any other."""
+    import openai
+
+    match error:
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            return "refuses the key; check OPENAI_API_KEY"
+        case openai.NotFoundError():
+            return "is not there; check the model's name and OPENAI_BASE_URL"
+        case openai.RateLimitError():
+            return "allows no more requests now (status 429); wait, or check the account's limits"
+        case openai.APITimeoutError():
+            return "did not answer in time; try again, or choose a faster model"
+        case openai.APIConnectionError():
+            return "cannot be reached; start the server or check OPENAI_BASE_URL"
+        case openai.APIStatusError():
+            return f"answers with status {error.status_code}; see the server's log"
+        case openai.OpenAIError():
+            return f"failed ({type(error).__name__}); see the server's log"
+    return None

@@ -1,0 +1,61 @@
+"""Chat models: from a name and the environment, or the caller's own."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from langchain_core.language_models import BaseChatModel
+
+from langgraph_cooper.nodes.errors import ModelError
+
+# A person waits. The client's own default is ten minutes.
+TIMEOUT_SECONDS = 60.0
+
+
+def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> BaseChatModel:
+    """Gives the chat model for a name, through langchain-openai; a model object is given back.
+
+    Args:
+        model: A name that the endpoint knows (OPENAI_BASE_URL, by default OpenAI's own), or a
+            chat model, whose settings stay the caller's.
+        temperature: Sampling temperature; None leaves it to the endpoint.
+
+    Raises:
+        ModelError: There is no key for OpenAI's own endpoint.
+    """
+    if not isinstance(model, str):
+        return model
+    base_url = os.environ.get("OPENAI_BASE_URL") or None
+    key = os.environ.get("OPENAI_API_KEY") or None
+    if key is None and base_url is None:
+        raise ModelError(
+            f"the model {model!r} needs a key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another "
+            "OpenAI-compatible endpoint), or leave the model out to talk offline"
+        )
+    # A server of one's own often wants no key, but the client insists on sending one.
+    return _openai_model(model, temperature, base_url, key or "none")
+
+
+@lru_cache(maxsize=32)
+def _openai_model(
+    name: str, temperature: float | None, base_url: str | None, key: str
+) -> BaseChatModel:
+    # Imported here: it takes about a second, which the offline backend need not wait for.
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
+
+    return ChatOpenAI(
+        model=name,
+        temperature=temperature,
+        base_url=base_url,
+        api_key=SecretStr(key),
+        timeout=TIMEOUT_SECONDS,
+    )
+
+
+def describe(model: BaseChatModel) -> str:
+    """The model and where it lives, for an error message; never a key."""
+    name = getattr(model, "model_name", None) or model._llm_type
+    where = getattr(model, "openai_api_base", None)
+    return f"the model {name!r}" + (f" at {where}" if where else "")

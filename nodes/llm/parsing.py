@@ -1,0 +1,80 @@
+"""Reading topic candidates from whatever a model wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.state import Candidate
+
+MAX_TOPIC = 200  # characters; fewer than 20 words were asked for
+THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+LISTED = re.compile(r"^\s*(?:\d{1,2}[.):]|[-*•])\s+(.+?)\s*$", re.MULTILINE)
+
+
+def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
+    """Reads the candidates in a model's answer, tolerantly.
+
+    JSON is taken wherever it stands (bare, in a fence, after prose or thoughts), as the object
+    that was asked for or as a list; failing that, the lines of a numbered or bulleted list.
+
+    Args:
+        text: The answer as it came.
+        strategies: The aspect's strategies. A candidate that names none of them gets the first.
+
+    Returns:
+        The candidates in order, each topic on one line, bounded, duplicates dropped; an empty list
+        if there are none to be read.
+    """
+    text = THOUGHT.sub("", text)
+    for value in _json_values(text):
+        if found := list(_from_json(value, strategies)):
+            return distinct(found)
+    listed = (_candidate(line, "", strategies) for line in LISTED.findall(text))
+    return distinct(candidate for candidate in listed if candidate)
+
+
+def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Drops candidates whose topic stands there already, in any capitals."""
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate["topic"].casefold().rstrip(".?! "), candidate)
+    return list(first.values())
+
+
+def _json_values(text: str) -> Iterator[object]:
+    """Every JSON object or list in the text that is not inside another."""
+    decoder, position = json.JSONDecoder(), 0
+    while match := re.compile(r"[\[{]").search(text, position):
+        try:
+            value, position = decoder.raw_decode(text, match.start())
+        except (json.JSONDecodeError, RecursionError):
+            position = match.start() + 1
+            continue
+        yield value
+
+
+def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
+    if isinstance(value, dict):
+        lists = [entry for entry in value.values() if isinstance(entry, list)]
+        value = value.get("candidates") or (lists[0] if lists else [value])
+    for entry in value if isinstance(value, list) else ():
+        if isinstance(entry, str):
+            topic, strategy = entry, ""
+        elif isinstance(entry, dict) and isinstance(entry.get("topic"), str):
+            topic, strategy = entry["topic"], entry.get("strategy")
+        else:
+            continue
+        if candidate := _candidate(topic, strategy, strategies):
+            yield candidate
+
+
+def _candidate(topic: str, strategy: object, strategies: Sequence[str]) -> Candidate | None:
+    line = clean(topic)[:MAX_TOPIC].strip(" \"'")
+    if not line:
+        return None
+    known = {name.casefold(): name for name in strategies}
+    named = known.get(str(strategy).casefold(), strategies[0])
+    return Candidate(topic=line, strategy=named, source="model")

@@ -1,0 +1,34 @@
+"""The offline backend: no key, no hub, no network."""
+
+from __future__ import annotations
+
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from langgraph_cooper.nodes.backend import Backend, GeneratorInput, PromoterInput, TrackerInput
+from langgraph_cooper.nodes.offline.generator import OfflineGenerator
+from langgraph_cooper.nodes.offline.promoter import OfflinePromoter
+from langgraph_cooper.nodes.offline.tracker import Embed, OfflineTracker
+from langgraph_cooper.nodes.offline.voice import OfflineVoice
+from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.prompts import TaskSpec
+
+
+def offline_backend(task: TaskSpec, embed: Embed) -> Backend:
+    """Builds the backend that works without any language model.
+
+    Args:
+        task: The task, whose topic banks are all that the backend can say.
+        embed: The sentence encoder that tracker and promoter compare sentences with.
+
+    Returns:
+        A tracker that extracts, a promoter that retrieves, a generator that recites with care.
+    """
+    tracker: Runnable[TrackerInput, str] = RunnableLambda(OfflineTracker(task, embed).__call__)
+    promoter: Runnable[PromoterInput, list[Candidate]] = RunnableLambda(
+        OfflinePromoter(task, embed).__call__
+    )
+    compose: Runnable[GeneratorInput, list[object]] = RunnableLambda(
+        lambda given: [generator(given)]
+    )
+    generator = OfflineGenerator(task)
+    return Backend(tracker=tracker, promoter=promoter, generator=compose | OfflineVoice())

@@ -1,0 +1,108 @@
+"""The offline generator: it says the top-K topics in the words of the task's bank."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from langchain_core.messages import AIMessage
+
+from langgraph_cooper.nodes.backend import GeneratorInput
+from langgraph_cooper.nodes.history import last_user_text
+from langgraph_cooper.nodes.offline.said import form_was_said
+from langgraph_cooper.nodes.offline.subjects import subjects_in_play
+from langgraph_cooper.nodes.offline.text import echo
+from langgraph_cooper.nodes.state import RankedCandidate
+from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
+from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
+
+MOST_TOPICS = 2  # more than two thoughts in one utterance read like a list
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    aspect: str
+
+    @property
+    def asks(self) -> bool:
+        return self.text.rstrip().endswith("?")
+
+
+class OfflineGenerator:
+    """Composes the next utterance U from the top-K candidates, within the task's word limit.
+
+    The best candidate is always said; another of the K joins it if it fits, comes from another
+    aspect, and does not make it two questions. What the user said is given back first where it
+    can be turned round safely. No form is used twice in a conversation.
+    """
+
+    def __init__(self, task: TaskSpec) -> None:
+        self._task = task
+        banks = [aspect.topics for aspect in task.aspects] + [kind.topics for kind in task.passive]
+        self._bank = {topic.topic: topic for topics in banks for topic in topics}
+
+    def __call__(self, given: GeneratorInput) -> AIMessage:
+        """Gives the whole utterance; `OfflineVoice` says it word by word."""
+        history = given["history"]
+        lines = self._lines(given["topics"], history) or [self._rescue(history)]
+        chosen = self._choose(lines)
+        if chosen[0].aspect != PASSIVE:
+            chosen = self._lead(chosen, history)
+        return AIMessage(" ".join(line.text for line in sorted(chosen, key=lambda x: x.asks)))
+
+    def _lines(
+        self, topics: Iterable[RankedCandidate], history: Sequence[Utterance]
+    ) -> list[_Line]:
+        """A sentence for each candidate that still has one unsaid, best candidate first."""
+        subjects = subjects_in_play(self._task.subjects, history)
+        lines = []
+        for ranked in topics:
+            topic = self._bank.get(ranked["topic"])
+            forms = topic.say if topic else (ranked["topic"],)
+            fitting = [s.phrase for s in subjects if not topic or s.id in topic.about]
+            phrases = fitting or [s.phrase for s in subjects[:1]]
+            for form in sorted(forms, key=lambda form: "{subject}" not in form):
+                if ("{subject}" in form and not phrases) or form_was_said(form, history):
+                    continue
+                text = form.replace("{subject}", phrases[0]) if phrases else form
+                lines.append(_Line(text[0].upper() + text[1:], ranked["aspect"]))
+                break
+        return lines
+
+    def _choose(self, lines: Sequence[_Line]) -> list[_Line]:
+        chosen = [lines[0]]
+        for line in lines[1:]:
+            alike = any(line.aspect == other.aspect for other in chosen)
+            both_ask = line.asks and any(other.asks for other in chosen)
+            if PASSIVE in (line.aspect, chosen[0].aspect) or alike or both_ask:
+                continue
+            if len(chosen) < MOST_TOPICS and self._fits([*chosen, line]):
+                chosen.append(line)
+        return chosen
+
+    def _lead(self, chosen: list[_Line], history: Sequence[Utterance]) -> list[_Line]:
+        """Puts what was heard before the rest, every other round, where it can be turned round."""
+        heard = echo(last_user_text(history))
+        if not heard or not self._task.echo or dialogue_round(history) % 2 == 0:
+            return chosen
+        form = self._task.echo[dialogue_round(history) // 2 % len(self._task.echo)]
+        lead = _Line(form.replace("{echo}", heard), "")
+        fresh = not form_was_said(lead.text, history)
+        return [lead, *chosen] if fresh and self._fits([lead, *chosen]) else chosen
+
+    def _fits(self, lines: Sequence[_Line]) -> bool:
+        return len(" ".join(line.text for line in lines).split()) < self._task.reply_words
+
+    def _rescue(self, history: Sequence[Utterance]) -> _Line:
+        """Something unsaid from the bank, for when every form of the top K has been used."""
+        plain = [form for topic in self._passives() for form in topic.say if "{" not in form]
+        unsaid = [form for form in plain if not form_was_said(form, history)]
+        heard = last_user_text(history)
+        fallback = f"I'm listening. You said: {' '.join(heard.split()[:20])}" if heard else "Hello."
+        return _Line(unsaid[0] if unsaid else fallback, PASSIVE)
+
+    def _passives(self) -> Iterable[Topic]:
+        """What may be said at any time: the kinds that wait for no cue."""
+        kinds = [kind for kind in self._task.passive if not kind.cues and not kind.opening]
+        return [topic for kind in kinds for topic in kind.topics]

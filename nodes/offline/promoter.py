@@ -1,0 +1,76 @@
+"""The offline aspect promoter: it retrieves diverse topics from the task's bank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langgraph_cooper.nodes.backend import PromoterInput
+from langgraph_cooper.nodes.history import last_user_text
+from langgraph_cooper.nodes.offline.said import was_said
+from langgraph_cooper.nodes.offline.subjects import subjects_in_play
+from langgraph_cooper.nodes.offline.tracker import Embed
+from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.prompts import TaskSpec, Topic
+from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
+
+RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
+LAST_WORD = 0.6  # weight of what the user said last; the rest is the state summary's
+IN_PLAY = 0.10  # what a topic about the subject in play gains over a general one
+
+
+class OfflinePromoter:
+    """Picks topics near the conversation and far from one another.
+
+    Maximal marginal relevance (Carbonell and Goldstein 1998) over those of the aspect's topics
+    that fit the round and the subjects in play and have not been said yet.
+    """
+
+    def __init__(self, task: TaskSpec, embed: Embed) -> None:
+        self._task = task
+        self._embed = embed
+
+    def __call__(self, given: PromoterInput) -> list[Candidate]:
+        """Gives up to m topic candidates C_i1 ... C_im, the most relevant first."""
+        history = given["history"]
+        mentioned = [s.id for s in subjects_in_play(self._task.subjects, history)]
+        topics = [t for t in given["aspect"].topics if _fits(t, mentioned, history)]
+        if not topics:
+            return []
+        vectors = self._embed([topic.topic for topic in topics])
+        relevance = vectors @ self._query(given)
+        relevance += [IN_PLAY * bool(topic.about) for topic in topics]
+        chosen = _diverse(vectors, relevance, given["m"])
+        return [
+            Candidate(topic=topics[i].topic, strategy=topics[i].strategy, source="bank")
+            for i in chosen
+        ]
+
+    def _query(self, given: PromoterInput) -> NDArray[np.float32]:
+        """[n_d] what the conversation is at: the user's last words and the state summary."""
+        last, state = self._embed([last_user_text(given["history"]), given["state"]])
+        query: NDArray[np.float32] = LAST_WORD * last + (1 - LAST_WORD) * state
+        return query
+
+
+def _fits(topic: Topic, mentioned: Sequence[str], history: Sequence[Utterance]) -> bool:
+    first, last = topic.rounds or (1, dialogue_round(history))
+    if not first <= dialogue_round(history) <= last:
+        return False
+    return (not topic.about or bool(set(topic.about).intersection(mentioned))) and not was_said(
+        topic, history
+    )
+
+
+def _diverse(vectors: NDArray[np.float32], relevance: NDArray[np.float32], m: int) -> list[int]:
+    """Indices of up to m rows, each the best of lambda * relevance - (1 - lambda) * likeness."""
+    likeness = vectors @ vectors.T
+    chosen: list[int] = []
+    while len(chosen) < min(m, len(vectors)):
+        nearest = likeness[:, chosen].max(axis=1) if chosen else np.zeros(len(vectors))
+        gain = RELEVANCE * relevance - (1 - RELEVANCE) * nearest
+        gain[chosen] = -np.inf
+        chosen.append(int(gain.argmax()))
+    return chosen

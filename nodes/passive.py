@@ -1,0 +1,49 @@
+"""Candidates outside every aspect: greeting, thanks, closing, small talk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from langgraph_cooper.nodes.history import last_user_text, utterances
+from langgraph_cooper.nodes.offline.said import was_said
+from langgraph_cooper.nodes.offline.text import contains_phrase, words
+from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.prompts import PassiveKind, TaskSpec
+from langgraph_cooper.ranker.dialogue import Utterance
+
+
+def passive_node(task: TaskSpec) -> Runnable[Mapping[str, Any], dict[str, list[Candidate]]]:
+    """Builds the node that proposes the passive candidate, from the task's own topics.
+
+    It asks no LLM: whether a person says hello, thanks or goodbye shows in the words.
+    """
+
+    def passive(state: Mapping[str, Any]) -> dict[str, list[Candidate]]:
+        return {"passive": passive_candidates(task, utterances(state.get("messages", [])))}
+
+    async def apassive(state: Mapping[str, Any]) -> dict[str, list[Candidate]]:
+        return passive(state)
+
+    return RunnableLambda(passive, afunc=apassive, name="passive")
+
+
+def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
+    """One candidate of the first kind that the user's last words call for; none where none fits."""
+    kinds = [kind for kind in task.passive if _called_for(kind, history)]
+    for kind in sorted(kinds, key=lambda kind: not kind.cues):  # those with cues first
+        for topic in kind.topics:
+            if not was_said(topic, history):
+                return [Candidate(topic=topic.topic, strategy=topic.strategy, source="bank")]
+    return []
+
+
+def _called_for(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
+    if kind.opening or not history:
+        return kind.opening and not history
+    text = last_user_text(history)
+    if kind.max_words is not None and len(words(text)) > kind.max_words:
+        return False
+    return not kind.cues or any(contains_phrase(text, cue) for cue in kind.cues)

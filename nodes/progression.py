@@ -1,0 +1,38 @@
+"""The progression analysis of a specialised agent (paper, "Local Analysis")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from langgraph_cooper.nodes.node import Update
+from langgraph_cooper.nodes.resources import Resources
+from langgraph_cooper.nodes.signal import encode_signal
+from langgraph_cooper.nodes.state import AspectReport, Target
+from langgraph_cooper.prompts import AspectSpec
+
+NEAREST = 3  # target states that a report tells; the attention itself is over all of them
+
+
+def progression_node(
+    aspect: AspectSpec, resources: Resources
+) -> Runnable[Mapping[str, Any], Update]:
+    """Builds the node that estimates where the aspect is heading: p_i = [v_i; s_i].
+
+    It is sync on purpose: torch works in it, and LangGraph runs a sync node in a thread, where it
+    does not hold up an event loop.
+    """
+
+    def progression(state: Mapping[str, Any]) -> Update:
+        report: AspectReport = state[aspect.name]
+        found = resources.ranker.progression(aspect.name, report["state"])
+        analysis = AspectReport(
+            progress=round(found.progress, 4),
+            targets=[Target(text=t, weight=round(w, 4)) for t, w in found.targets[:NEAREST]],
+            signal=encode_signal(found.signal),
+        )
+        return {aspect.name: {**report, **analysis}}
+
+    return RunnableLambda(progression, name="progression")

@@ -1,0 +1,94 @@
+"""What the nodes of one graph share: the task, the ranker, and the backend that a run chooses."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from langchain_core.language_models import BaseChatModel
+
+from langgraph_cooper.nodes.backend import Backend
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
+from langgraph_cooper.nodes.offline import offline_backend
+from langgraph_cooper.prompts import TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from langgraph_cooper.ranker import Ranker
+
+OFFLINE = "offline"
+Model = str | BaseChatModel | None
+
+
+class Resources:
+    """Built with the graph, before any run; loads the ranker when a run first needs it.
+
+    Args:
+        task: The task.
+        model: The agents' and the generator's chat model; None or "offline": the offline backend.
+        generator_model: Another one for the generator; None: the same.
+        load_ranker: Gives the ranker. Called once, in whichever thread comes first.
+    """
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        model: Model,
+        generator_model: Model,
+        load_ranker: Callable[[], Ranker],
+    ) -> None:
+        self.task = task
+        self._model = model
+        self._generator_model = generator_model
+        self._load_ranker = load_ranker
+        self._lock = threading.Lock()
+        self._backend = lru_cache(maxsize=32)(self._build)
+
+    @property
+    def ranker(self) -> Ranker:
+        """The ranker, loaded on first use; the agents ask for it from several threads at once."""
+        with self._lock:
+            return self._loaded
+
+    @cached_property
+    def _loaded(self) -> Ranker:
+        return self._load_ranker()
+
+    def backend(self, context: CooperContext) -> Backend:
+        """The backend for a run's choices.
+
+        Raises:
+            ModelError: The chosen model cannot be set up.
+        """
+        agents = context.model or self._model or OFFLINE
+        own = None if context.model else self._generator_model
+        generator = context.generator_model or own or agents
+        return self._backend(agents, generator, context.temperature, context.goal)
+
+    def _build(
+        self,
+        agents: str | BaseChatModel,
+        generator: str | BaseChatModel,
+        temperature: float | None,
+        goal: str | None,
+    ) -> Backend:
+        task = self.task.model_copy(update={"goal": goal}) if goal else self.task
+        offline = offline_backend(task, self._embed)
+        if agents == OFFLINE:
+            tracker, promoter = offline.tracker, offline.promoter
+        else:
+            model = chat_model(agents, temperature)
+            tracker = llm_tracker(task, model)
+            promoter = llm_promoter(task, model, offline.promoter)
+        speaker = offline.generator
+        if generator != OFFLINE:
+            speaker = llm_generator(task, chat_model(generator, temperature))
+        return Backend(tracker=tracker, promoter=promoter, generator=speaker)
+
+    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return self.ranker.embed(texts)

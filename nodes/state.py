@@ -1,0 +1,101 @@
+"""The conversation's state, as a person reads it in Studio and as a checkpointer keeps it.
+
+Only plain values stand in it: strings, numbers, lists and dictionaries survive every saver.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+
+# The LangGraph server makes no JSON schema from `typing.TypedDict` on Python 3.11.
+from typing_extensions import TypedDict
+
+from langgraph_cooper.prompts import TaskSpec
+
+
+class Candidate(TypedDict):
+    """A topic candidate C_ij: a brief outline of what the next utterance could say."""
+
+    topic: str
+    strategy: str
+    source: str
+    """Who proposed it: "model" (an LLM), "bank" (the task's own topics)."""
+
+
+class Target(TypedDict):
+    """A typical target state of an aspect, and how much this conversation heads for it."""
+
+    text: str
+    weight: float
+    """The attention weight alpha_ij; the weights of all an aspect's target states sum to 1."""
+
+
+class AspectReport(TypedDict, total=False):
+    """What a specialised agent knows after its turn: its local analysis (paper, "Local Analysis")."""
+
+    state: str
+    """The state summary S_i: how things stand with this aspect."""
+    candidates: list[Candidate]
+    """The m topic candidates that would promote the aspect."""
+    progress: float
+    """How far the aspect has come, in [0, 1]: how near its state is to the target state it heads
+    for, where 0 is as near as conversations are when they begin and 1 as near as when they end."""
+    targets: list[Target]
+    """The nearest typical target states, heaviest first."""
+    signal: str
+    """The progression signal p = [v; s], float16 in base64 (`decode_signal` gives the array)."""
+    covers: int
+    """How many messages the state summary holds for."""
+
+
+class RankedCandidate(TypedDict):
+    """A topic candidate after global coordination: its place, and why it has that place."""
+
+    rank: int
+    score: float
+    aspect: str
+    strategy: str
+    topic: str
+    source: str
+
+
+class CooperInput(TypedDict):
+    """What a turn takes: messages, as in LangGraph's MessagesState."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+def conversation_schema(task: TaskSpec) -> type[Any]:
+    """The state of a conversation of this task: one key per agent, so that no reducer is needed.
+
+    Args:
+        task: The task; each of its aspects becomes a key that holds an `AspectReport`.
+
+    Returns:
+        A TypedDict with `messages` (only what the two people said), `task`, `round` (from 1), one
+        report per aspect, `passive` (candidates outside the aspects) and `ranking` (all
+        candidates, best first).
+    """
+    fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
+    fields |= {"task": str, "round": int}
+    fields |= dict.fromkeys(task.aspect_names, AspectReport)
+    fields |= {"passive": list[Candidate], "ranking": list[RankedCandidate]}
+    schema: type[Any] = TypedDict("Conversation", fields, total=False)  # type: ignore[operator]
+    schema.__doc__ = f"The state of {task.title}: the reports of its agents and their ranking."
+    return schema
+
+
+def agent_schema(aspect: str) -> tuple[type[Any], type[Any]]:
+    """An agent's own state and what it hands back: it reads the messages, it writes its report.
+
+    Without an output schema of its own, parallel agents would all write `messages` at once.
+    """
+    messages = CooperInput.__annotations__["messages"]
+    working: type[Any] = TypedDict(  # type: ignore[operator]
+        "Agent", {"messages": messages, aspect: AspectReport}, total=False
+    )
+    report: type[Any] = TypedDict("Report", {aspect: AspectReport}, total=False)  # type: ignore[operator]
+    return working, report

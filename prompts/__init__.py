@@ -1,0 +1,28 @@
+"""Tasks as data: roles, goal, aspects, topic banks and prompt texts."""
+
+from langgraph_cooper.prompts.errors import CooperError, TaskError, UnknownTaskError
+from langgraph_cooper.prompts.loader import list_tasks, load_task
+from langgraph_cooper.prompts.task import (
+    PASSIVE,
+    AspectSpec,
+    PassiveKind,
+    Subject,
+    TaskSpec,
+    Topic,
+)
+from langgraph_cooper.prompts.template import fill
+
+__all__ = [
+    "PASSIVE",
+    "AspectSpec",
+    "CooperError",
+    "PassiveKind",
+    "Subject",
+    "TaskError",
+    "TaskSpec",
+    "Topic",
+    "UnknownTaskError",
+    "fill",
+    "list_tasks",
+    "load_task",
+]

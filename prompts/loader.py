@@ -1,0 +1,119 @@
+"""Finding tasks and reading them: those that come with the package, and a user's own files."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from langgraph_cooper.prompts.errors import TaskError, UnknownTaskError
+from langgraph_cooper.prompts.task import TaskSpec
+
+HOME = Path(__file__).parent
+PROMPT_KINDS = ("tracker", "promoter", "generator")
+
+
+def list_tasks() -> list[str]:
+    """Names of the tasks that come with the package, in alphabetical order."""
+    return sorted(path.parent.name for path in HOME.glob("*/task.toml"))
+
+
+def load_task(task: str | Path | TaskSpec) -> TaskSpec:
+    """Reads a task.
+
+    Args:
+        task: The name of a shipped task ("esc"), the path of a TOML file, the path of a folder
+            that holds `task.toml` (with `bank/*.toml` and `tracker.md`, `promoter.md`,
+            `generator.md` beside it where the task has its own), or a `TaskSpec`, given back as is.
+
+    Returns:
+        The task, checked.
+
+    Raises:
+        TaskError: No such task, or its file is malformed; names the file and the field.
+    """
+    if isinstance(task, TaskSpec):
+        return task
+    file = _find(task)
+    return _read(file, file.stat().st_mtime_ns)
+
+
+def _find(task: str | Path) -> Path:
+    shipped = HOME / str(task) / "task.toml"
+    if str(task) in list_tasks():
+        return shipped
+    path = Path(task).expanduser()
+    for file in (path / "task.toml", path):
+        if file.is_file():
+            return file.resolve()
+    raise UnknownTaskError(
+        f"unknown task {str(task)!r}: the shipped ones are {', '.join(list_tasks())}; "
+        "for your own give the path of its TOML file or of its folder with a task.toml"
+    )
+
+
+@lru_cache(maxsize=32)
+def _read(file: Path, _modified: int) -> TaskSpec:
+    fields = _parse(file)
+    if file.name == "task.toml":
+        _add_banks(fields, file.parent / "bank")
+    fields["prompts"] = _prompts(file, fields.get("prompts", {}))
+    try:
+        return TaskSpec.model_validate(fields)
+    except ValidationError as error:
+        raise TaskError(_explain(file, fields, error)) from None
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TaskError(f"{file} is not a TOML file in UTF-8: {error}") from None
+    except OSError as error:
+        raise TaskError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _add_banks(fields: dict[str, Any], bank: Path) -> None:
+    """Lays the topic banks that stand in files of their own into the task's fields."""
+    aspects = fields.get("aspects")
+    for aspect in aspects if isinstance(aspects, list) else ():
+        file = bank / f"{aspect.get('name')}.toml" if isinstance(aspect, dict) else None
+        if file and file.is_file():
+            aspect.setdefault("topics", _parse(file).get("topics", []))
+    for name, key in (("passive", "kinds"), ("subjects", "subjects")):
+        file = bank / f"{name}.toml"
+        if file.is_file():
+            fields.setdefault(name, _parse(file).get(key, []))
+
+
+def _prompts(file: Path, own: object) -> object:
+    """The task's prompts: in its file, else beside it, else the shared ones."""
+    if not isinstance(own, dict):
+        return own  # pydantic says what is wrong with it
+    texts = dict(own)
+    for kind in PROMPT_KINDS:
+        beside = file.parent / f"{kind}.md"
+        source = beside if file.name == "task.toml" and beside.is_file() else HOME / f"{kind}.md"
+        texts.setdefault(kind, source.read_text(encoding="utf-8"))
+    return texts
+
+
+def _explain(file: Path, fields: dict[str, Any], error: ValidationError) -> str:
+    """One line that names the file and the first wrong field, an aspect by its own name."""
+    first = error.errors(include_url=False)[0]
+    place, value = [], fields
+    for step in first["loc"]:
+        try:
+            value = value[step]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            value = {}
+        name = value.get("name") if isinstance(value, dict) else None
+        place.append(str(name) if isinstance(step, int) and name else str(step))
+    message = first["msg"].removeprefix("Value error, ")
+    others = error.error_count() - 1
+    more = f" (and {others} more)" if others else ""
+    where = ".".join(place)
+    return f"{file}: {where + ': ' if where else ''}{message}{more}"

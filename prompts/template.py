@@ -1,0 +1,51 @@
+"""Prompt templates: text with named placeholders, checked when loaded, filled in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from string import Formatter
+
+# What each prompt may ask for. `topics` stands for the top-K candidates (paper, "Utterance
+# Generation"). The dialogue itself never goes into a template: it is sent as messages, or
+# between delimiters that are drawn anew for every request.
+COMMON = frozenset({"title", "goal", "user_role", "system_role"})
+PLACEHOLDERS: Mapping[str, frozenset[str]] = {
+    "tracker": COMMON | {"aspect", "summarise"},
+    "promoter": COMMON | {"aspect", "propose", "m", "strategies"},
+    "generator": COMMON | {"topics", "words"},
+}
+REQUIRED: Mapping[str, frozenset[str]] = {
+    "tracker": frozenset({"summarise"}),
+    "promoter": frozenset({"propose", "m"}),
+    "generator": frozenset({"topics", "words"}),
+}
+
+
+def check_template(kind: str, text: str) -> str:
+    """Returns the template unchanged if it asks for known placeholders and for all it must.
+
+    Args:
+        kind: "tracker", "promoter" or "generator".
+        text: The template.
+
+    Raises:
+        ValueError: A placeholder is unknown, missing or malformed; the message names it.
+    """
+    try:
+        fields = [(name, spec, conv) for _, name, spec, conv in Formatter().parse(text)]
+    except ValueError as error:
+        raise ValueError(f"{error}; write a literal brace twice: {{{{ or }}}}") from None
+    names = {name for name, _, _ in fields if name is not None}
+    if unknown := sorted(names - PLACEHOLDERS[kind]):
+        known = ", ".join(f"{{{name}}}" for name in sorted(PLACEHOLDERS[kind]))
+        raise ValueError(f"unknown placeholder {{{unknown[0]}}}; a {kind} prompt may use {known}")
+    if missing := sorted(REQUIRED[kind] - names):
+        raise ValueError(f"the placeholder {{{missing[0]}}} is missing")
+    if any(spec or conv for _, spec, conv in fields):
+        raise ValueError("a placeholder takes no format or conversion: write {name} alone")
+    return text
+
+
+def fill(template: str, values: Mapping[str, object]) -> str:
+    """Fills a checked template in a single pass, so that braces inside values stay as they are."""
+    return template.format_map(values)

@@ -1,0 +1,230 @@
+"""Dialogues, and dialogues annotated with what the agents saw and proposed at every system turn.
+
+The file form is JSONL, one dialogue a line:
+
+    {"id": "esc-17",
+     "utterances": [{"speaker": "user", "text": "...", "strategies": []},
+                    {"speaker": "system", "text": "...", "strategies": ["Question"]}],
+     "turns": [{"index": 1,
+                "states": {"exploration": "...", "comforting": "", "action": ""},
+                "candidates": [{"aspect": "exploration", "strategy": "Question", "topic": "..."}]}],
+     "final_states": {"exploration": "...", "comforting": "...", "action": "..."}}
+
+`turns[].index` is the position of the utterance that the real system said at that turn; the
+utterances before it are the history. A file of labelled dialogues is the same without `turns` and
+`final_states`. Utterances are merged: two in a row are never by the same speaker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from langgraph_cooper.prompts.errors import CooperError
+
+Speaker = Literal["user", "system"]
+
+
+class DataError(CooperError):
+    """A file of dialogues cannot be used; names the file, the line and what is wrong with it."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class LabelledUtterance(_Record):
+    """What one speaker said in one go, with the strategies of its parts in order.
+
+    Attributes:
+        speaker: "user" or "system".
+        text: The merged text.
+        strategies: The data set's strategies; empty where it is not annotated.
+    """
+
+    speaker: Speaker
+    text: str
+    strategies: tuple[str, ...] = ()
+
+
+class Dialogue(_Record):
+    """One conversation.
+
+    Attributes:
+        id: Unique in its file.
+        utterances: Merged: speakers take turns.
+    """
+
+    id: str
+    utterances: tuple[LabelledUtterance, ...]
+
+    @model_validator(mode="after")
+    def _alternates(self) -> Self:
+        for index in range(1, len(self.utterances)):
+            if self.utterances[index].speaker == self.utterances[index - 1].speaker:
+                raise ValueError(
+                    f"utterances {index - 1} and {index} are both by "
+                    f"{self.utterances[index].speaker!r}; merge consecutive turns of one speaker"
+                )
+        return self
+
+    @property
+    def system_turns(self) -> tuple[int, ...]:
+        """Positions of the system's utterances."""
+        return tuple(i for i, said in enumerate(self.utterances) if said.speaker == "system")
+
+    def round_of(self, index: int) -> int:
+        """The dialogue round of the utterance at `index`: 1 + system utterances before it."""
+        return 1 + sum(said.speaker == "system" for said in self.utterances[:index])
+
+
+class Candidate(_Record):
+    """A topic candidate C_ij (paper, "Local Analysis") of one aspect, or of "passive"."""
+
+    aspect: str
+    strategy: str
+    topic: str
+
+
+class AnnotatedTurn(_Record):
+    """What the agents had to say before one system utterance.
+
+    Attributes:
+        index: Position of the utterance that the real system said; the history ends before it.
+        states: State summary S_i of each aspect; empty text where nothing is known yet.
+        candidates: The topic candidates of all aspects.
+    """
+
+    index: int
+    states: dict[str, str]
+    candidates: tuple[Candidate, ...]
+
+
+class AnnotatedDialogue(Dialogue):
+    """A conversation with its annotated turns and the state summaries at its end.
+
+    Attributes:
+        turns: In order of `index`.
+        final_states: State summary of each aspect after the last utterance.
+    """
+
+    turns: tuple[AnnotatedTurn, ...] = ()
+    final_states: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _turns_fit(self) -> Self:
+        for turn in self.turns:
+            if not 0 <= turn.index < len(self.utterances):
+                raise ValueError(f"turn {turn.index}: the dialogue has no such utterance")
+            if self.utterances[turn.index].speaker != "system":
+                raise ValueError(f"turn {turn.index}: that utterance is the user's")
+        return self
+
+
+Record = TypeVar("Record", bound=Dialogue)
+
+
+def read_annotated(path: str | Path) -> list[AnnotatedDialogue]:
+    """Reads annotated dialogues.
+
+    Raises:
+        DataError: The file is missing, empty, or a line of it is malformed (names the line).
+    """
+    dialogues = read_records(path, AnnotatedDialogue)
+    if not any(dialogue.turns for dialogue in dialogues):
+        raise DataError(
+            f"{path} has no annotated turns: annotate the dialogues first, then pass that file"
+        )
+    return dialogues
+
+
+def read_records(path: str | Path, kind: type[Record]) -> list[Record]:
+    """Reads a JSONL file of dialogues as `kind`, with no two of the same id."""
+    dialogues: list[Record] = []
+    seen: dict[str, int] = {}
+    for line, fields in read_json_lines(path):
+        dialogue = check(kind, fields, f"{path}, line {line}")
+        if dialogue.id in seen:
+            raise DataError(
+                f"{path}, line {line}: the id {dialogue.id!r} is already on line "
+                f"{seen[dialogue.id]}; give each dialogue its own"
+            )
+        seen[dialogue.id] = line
+        dialogues.append(dialogue)
+    if not dialogues:
+        raise DataError(f"{path} holds no dialogues: one JSON object per line is expected")
+    return dialogues
+
+
+def write_annotated(path: str | Path, dialogues: Iterable[Dialogue]) -> None:
+    """Writes dialogues as JSONL, all or nothing: a full disk leaves the old file as it was."""
+    target = Path(path)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(annotated_line(dialogue) for dialogue in dialogues)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def annotated_line(dialogue: Dialogue) -> str:
+    """The dialogue as one line of JSON, with its line break; for appending as they are made."""
+    return json.dumps(dialogue.model_dump(mode="json"), ensure_ascii=False) + "\n"
+
+
+def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a JSONL file, each with its line number from 1; blank lines are passed.
+
+    Raises:
+        DataError: The file cannot be read, or a line is not a JSON object.
+    """
+    for line, text in enumerate(read_text(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {line}: not JSON ({error.msg})") from None
+        if not isinstance(fields, dict):
+            raise DataError(f"{path}, line {line}: a JSON object is expected there")
+        yield line, fields
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a UTF-8 file.
+
+    Raises:
+        DataError: It is missing, unreadable or in another encoding.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not text in UTF-8: save it so") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def check(kind: type[Record], fields: dict[str, Any], place: str) -> Record:
+    """Validates one dialogue.
+
+    Raises:
+        DataError: Names the place and the first wrong field.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"{place}: {where + ': ' if where else ''}{message}") from None

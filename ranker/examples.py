@@ -1,0 +1,217 @@
+"""Training examples: labelled turns in the form that the ranker reads, all computed once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from langgraph_cooper.prompts.task import TaskSpec
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError
+from langgraph_cooper.ranker.config import PASSIVE
+from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.labels import Embeddings, Encode, Floats, LabelledTurn, label_turns
+from langgraph_cooper.ranker.packing import TurnTokenizer, TurnTokens
+
+
+@dataclass(frozen=True)
+class Examples:
+    """T turns of a split.
+
+    Attributes:
+        turns: [T] labelled turns, for the metrics.
+        skipped: Annotated turns that could not be labelled.
+        dialogues: How many dialogues they come from.
+        tokens: [T] history and candidates as token ids.
+        states: [T, n_T, n_d] float32 state embeddings; zeros where a summary is empty.
+        aspects: [T] lists, the aspect index of each candidate; passive comes last.
+        promoted: [T, n_T + 1] float32, 1 where the real utterance promotes the aspect.
+    """
+
+    turns: list[LabelledTurn]
+    skipped: int
+    dialogues: int
+    tokens: list[TurnTokens]
+    states: Tensor
+    aspects: list[list[int]]
+    promoted: Tensor
+
+    def __len__(self) -> int:
+        return len(self.turns)
+
+    def lengths(self) -> list[int]:
+        """[T] tokens of each turn in the packed form, without the special ones."""
+        return [len(t.history) + sum(len(c) + 2 for c in t.candidates) for t in self.tokens]
+
+
+@dataclass(frozen=True)
+class TurnBatch:
+    """The targets of B turns with at most C candidates.
+
+    Attributes:
+        states: [B, n_T, n_d].
+        aspects: [B, C] int64; 0 where padded.
+        labels: [B, C] float32, n for the best; 0 where padded.
+        hits: [B, C] bool.
+        similarity: [B, C] float32.
+        promoted: [B, n_T + 1] float32.
+        mask: [B, C] bool, False where padded.
+    """
+
+    states: Tensor
+    aspects: Tensor
+    labels: Tensor
+    hits: Tensor
+    similarity: Tensor
+    promoted: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> TurnBatch:
+        """The same batch on another device."""
+        return TurnBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+def make_examples(
+    dialogues: Sequence[AnnotatedDialogue],
+    task: TaskSpec,
+    encode: Encode,
+    tokenizer: TurnTokenizer,
+) -> Examples:
+    """Labels, embeds and tokenises the turns of a split.
+
+    Raises:
+        DataError: A candidate's aspect is not the task's, or no turn can be labelled.
+    """
+    aspects = (*task.aspect_names, PASSIVE)
+    _check_aspects(dialogues, aspects)
+    labelling = label_turns(dialogues, task, encode)
+    turns = labelling.turns
+    if not turns:
+        raise DataError(
+            f"none of the {labelling.skipped} annotated turns has candidates and a strategy that "
+            f"the task {task.name!r} knows: check the task, or label the utterances"
+        )
+    return Examples(
+        turns=turns,
+        skipped=labelling.skipped,
+        dialogues=len(dialogues),
+        tokens=[_tokens(dialogues[turn.dialogue], turn, tokenizer) for turn in turns],
+        states=_states(turns, task, encode),
+        aspects=[[aspects.index(c.aspect) for c in turn.turn.candidates] for turn in turns],
+        promoted=torch.tensor([[float(a in turn.promoted) for a in aspects] for turn in turns]),
+    )
+
+
+def _check_aspects(dialogues: Sequence[AnnotatedDialogue], aspects: Sequence[str]) -> None:
+    for dialogue in dialogues:
+        for turn in dialogue.turns:
+            for candidate in turn.candidates:
+                if candidate.aspect not in aspects:
+                    raise DataError(
+                        f"dialogue {dialogue.id!r}, turn {turn.index}: the aspect "
+                        f"{candidate.aspect!r} is not one of {', '.join(aspects)}; "
+                        "pass the task that the file was annotated for"
+                    )
+
+
+def _tokens(
+    dialogue: AnnotatedDialogue, turn: LabelledTurn, tokenizer: TurnTokenizer
+) -> TurnTokens:
+    said = dialogue.utterances[: turn.turn.index]
+    history = [Utterance(utterance.speaker, utterance.text) for utterance in said]
+    return tokenizer.turn(history, [candidate.topic for candidate in turn.turn.candidates])
+
+
+def _states(turns: Sequence[LabelledTurn], task: TaskSpec, encode: Encode) -> Tensor:
+    """[T, n_T, n_d]."""
+    rows = [[turn.turn.states.get(name, "") for name in task.aspect_names] for turn in turns]
+    flat = [text for row in rows for text in row]
+    embedded = Embeddings(flat, encode)(flat)  # [T * n_T, n_d]
+    return torch.from_numpy(embedded.reshape(len(turns), len(task.aspect_names), -1).copy())
+
+
+def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
+    """The targets of the turns at `rows`, padded to the longest candidate list."""
+    turns = [examples.turns[row] for row in rows]
+    width = max(len(turn.labels) for turn in turns)
+
+    def padded(arrays: Sequence[Sequence[float] | np.ndarray]) -> Tensor:  # type: ignore[type-arg]
+        out = np.zeros((len(arrays), width), np.float32)
+        for row, values in enumerate(arrays):
+            out[row, : len(values)] = values
+        return torch.from_numpy(out)
+
+    counts = torch.tensor([len(turn.labels) for turn in turns])
+    return TurnBatch(
+        states=examples.states[list(rows)],
+        aspects=padded([examples.aspects[row] for row in rows]).long(),
+        labels=padded([turn.labels for turn in turns]),
+        hits=padded([turn.hits for turn in turns]).bool(),
+        similarity=padded([turn.similarity for turn in turns]),
+        promoted=examples.promoted[list(rows)],
+        mask=torch.arange(width)[None, :] < counts[:, None],
+    )
+
+
+def plan_batches(
+    lengths: Sequence[int], size: int, generator: np.random.Generator, *, spread: int = 32
+) -> list[list[int]]:
+    """One epoch's batches: random, but of turns of like length, so that little is padding.
+
+    Turns are shuffled, sorted by length within stretches of `spread` batches, cut into batches and
+    the batches shuffled again.
+
+    Args:
+        lengths: [T] tokens of each turn.
+        size: Turns per batch.
+        generator: Decides the order; the same state gives the same batches.
+        spread: Batches per stretch.
+    """
+    order = generator.permutation(len(lengths)).tolist()
+    batches = []
+    for start in range(0, len(order), size * spread):
+        stretch = sorted(order[start : start + size * spread], key=lambda row: lengths[row])
+        batches += [stretch[i : i + size] for i in range(0, len(stretch), size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+class DiskCache:
+    """An encoder that keeps what it has computed in a folder, one file per list of texts.
+
+    A resumed run, and the next run over the same data, then start at once.
+
+    Args:
+        encode: The encoder behind it.
+        folder: Where the files go.
+        identity: What distinguishes the encoder, such as its weights' hash.
+    """
+
+    def __init__(self, encode: Encode, folder: Path, identity: str) -> None:
+        self._encode = encode
+        self._folder = folder
+        self._identity = identity
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """[N, n_d] embeddings."""
+        digest = hashlib.sha256(self._identity.encode())
+        for text in texts:
+            digest.update(hashlib.sha256(text.encode()).digest())
+        file = self._folder / f"{digest.hexdigest()[:32]}.npy"
+        try:
+            return np.asarray(np.load(file, allow_pickle=False), np.float32)
+        except (OSError, ValueError, EOFError):  # not there yet, or cut off by a kill
+            embedded = self._encode(texts)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part = file.with_suffix(".part")
+            with part.open("wb") as stream:
+                np.save(stream, embedded)
+            part.replace(file)
+        except OSError:
+            file.with_suffix(".part").unlink(missing_ok=True)  # a cache may fail, training not
+        return embedded

@@ -1,0 +1,135 @@
+"""Ranking metrics of one turn, and the paired bootstrap between two rankings of the same turns.
+
+A turn is a pair (`scores` [n], `labels` [n] with n for the best candidate) or (`scores`, `hits`).
+Equal scores are broken by position, the earlier candidate first. A turn with fewer candidates than
+`at` is measured on what it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from langgraph_cooper.ranker.labels import LabelledTurn
+
+Array = npt.NDArray[np.generic]
+DEPTH = 5
+"""hit@n and precision@n are reported for n = 1..DEPTH, nDCG at DEPTH."""
+
+
+def ranking(scores: Sequence[float] | Array) -> npt.NDArray[np.int64]:
+    """Positions of the candidates, best score first; NaN counts as the lowest score."""
+    values = np.asarray(scores, np.float64)
+    return np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable")
+
+
+def hit(scores: Sequence[float] | Array, labels: Sequence[int] | Array, at: int) -> float:
+    """1.0 if the best-labelled candidate is among the first `at`, else 0.0."""
+    return float(int(np.argmax(np.asarray(labels))) in ranking(scores)[:at])
+
+
+def precision(scores: Sequence[float] | Array, hits: Sequence[bool] | Array, at: int) -> float:
+    """Share of the first `at` that promote a ground-truth aspect; 0.0 where none of all does."""
+    first = np.asarray(hits, np.float64)[ranking(scores)[:at]]
+    return float(first.mean())
+
+
+def ndcg(scores: Sequence[float] | Array, gains: Sequence[float] | Array, at: int = DEPTH) -> float:
+    """Discounted gain of the first `at`, as a share of the best possible; gains not negative.
+
+    A turn in which nothing has a gain counts 0.0, in a batch as alone.
+    """
+    values = np.asarray(gains, np.float64)
+    discounts = 1.0 / np.log2(np.arange(2, min(at, len(values)) + 2))
+    best = float(np.sort(values)[::-1][:at] @ discounts)
+    return float(values[ranking(scores)[:at]] @ discounts) / best if best > 0 else 0.0
+
+
+def turn_gains(turn: LabelledTurn) -> npt.NDArray[np.float64]:
+    """Gains [n] for nDCG, in [0, 2]: 1 for a ground-truth aspect plus the similarity, if it hits.
+
+    The label's two criteria, graded: what hits is worth at least 1, and more the nearer it comes
+    to the real utterance; what does not hit is worth its similarity halved, at most 1/2.
+    """
+    similarity = np.clip(turn.similarity.astype(np.float64), 0.0, 1.0)
+    return np.where(turn.hits, 1.0 + similarity, similarity / 2)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures per turn, from which means and p-values are made.
+
+    Attributes:
+        hit: [T, DEPTH], column n - 1 for hit@n.
+        precision: [T, DEPTH].
+        ndcg: [T], at DEPTH.
+    """
+
+    hit: npt.NDArray[np.float64]
+    precision: npt.NDArray[np.float64]
+    ndcg: npt.NDArray[np.float64]
+
+    def means(self) -> dict[str, float]:
+        """Means over the turns, by name: hit@1.., precision@1.., ndcg@5."""
+        named = {f"hit@{n + 1}": self.hit[:, n].mean() for n in range(DEPTH)}
+        named |= {f"precision@{n + 1}": self.precision[:, n].mean() for n in range(DEPTH)}
+        named[f"ndcg@{DEPTH}"] = self.ndcg.mean()
+        return {name: float(value) for name, value in named.items()}
+
+
+def measure(turns: Sequence[LabelledTurn], scores: Sequence[Sequence[float] | Array]) -> Figures:
+    """Measures one ranking of all turns.
+
+    Args:
+        turns: At least one.
+        scores: For each turn its candidates' scores [n].
+    """
+    pairs = list(zip(turns, scores, strict=True))
+    depths = range(1, DEPTH + 1)
+    return Figures(
+        hit=np.array([[hit(s, turn.labels, at) for at in depths] for turn, s in pairs]),
+        precision=np.array([[precision(s, turn.hits, at) for at in depths] for turn, s in pairs]),
+        ndcg=np.array([ndcg(s, turn_gains(turn)) for turn, s in pairs]),
+    )
+
+
+def bootstrap_p(
+    first: Sequence[float] | Array,
+    second: Sequence[float] | Array,
+    *,
+    groups: Sequence[int] | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> float:
+    """Two-sided p-value of a paired bootstrap: could their means be equal?
+
+    The paired differences are resampled with replacement and centred on zero; p is the share of
+    resampled means at least as far from zero as the observed one.
+
+    Args:
+        first: [T] figures of one ranking.
+        second: [T] figures of the other, turn by turn the same.
+        groups: [T], the dialogue of each turn: whole dialogues are then resampled, since turns of
+            one dialogue are not independent. Default: each turn alone.
+        samples: Resamples.
+        seed: Of the resampling.
+
+    Returns:
+        In (0, 1]; never 0, as `samples` cannot show it (add-one).
+    """
+    differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    _, group = np.unique(
+        np.arange(len(differences)) if groups is None else np.asarray(groups), return_inverse=True
+    )
+    sums = np.bincount(group, weights=differences)
+    sizes = np.bincount(group).astype(np.float64)
+    observed = differences.mean()
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=samples)
+    means = (drawn @ sums) / (drawn @ sizes)
+    # A hair's breadth of tolerance: sums of the same numbers in another order are equal.
+    extreme = np.abs(means - observed) >= abs(observed) - 1e-12
+    return float((extreme.sum() + 1) / (samples + 1))

@@ -1,0 +1,90 @@
+"""The progression analysis module: how far an aspect is from its estimated target state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+EMPTY_NORM = 1e-6
+"""A state embedding shorter than this is the zero vector of an empty summary."""
+
+
+class ProgressionOutput(NamedTuple):
+    """One aspect's analysis of a batch of states."""
+
+    signal: Tensor
+    """`[B, 2, n_d]`: p = [v; s]."""
+    attention: Tensor
+    """`[B, k]`: alpha, which sums to 1."""
+    closeness: Tensor
+    """`[B]`: cosine between the state and the attended target; 0 for an empty state."""
+    progress: Tensor
+    """`[B]` in [0, 1]."""
+
+
+class ProgressionModule(nn.Module):
+    """COOPER, Local Analysis: attention of the state over the typical target states.
+
+    h_j = (W s) . (W e_j),  alpha = softmax(h),  v = ReLU(sum_j alpha_j e_j),  p = [v; s].
+
+    The progress figure is for people and no part of the paper: the cosine between the state and
+    the attended target (before the ReLU), on a scale where 0 is as near as a training
+    conversation's first states typically are, and 1 as near as its final states are.
+
+    Args:
+        targets: `[k, n_d]` typical target states e_j.
+        texts: k texts, the training summary nearest to each.
+        calibration: `(start, end)`, the typical cosine of first and of final states.
+        generator: for the noise of W.
+    """
+
+    targets: Tensor
+    calibration: Tensor
+
+    def __init__(
+        self,
+        targets: Tensor,
+        texts: Sequence[str],
+        calibration: tuple[float, float] = (0.0, 1.0),
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if targets.ndim != 2 or len(texts) != len(targets):
+            raise ValueError(
+                f"targets must be [k, n_d] with k texts, not {tuple(targets.shape)}, {len(texts)}"
+            )
+        self.texts = tuple(texts)
+        dimension = targets.shape[1]
+        # Near the identity, W starts as the encoder's own similarity, which is already meaningful
+        # and gives a target near the state; a random W would attend to all targets alike, and
+        # little gradient passes a flat softmax. The noise breaks W's symmetry.
+        noise = torch.randn(dimension, dimension, generator=generator) * (0.01 / dimension**0.5)
+        self.weight = nn.Parameter(torch.eye(dimension) + noise)
+        self.register_buffer("targets", targets.detach().clone().float())
+        # Saved with the configuration, in full precision, where people can read it.
+        span = torch.tensor(calibration, dtype=torch.float32)
+        self.register_buffer("calibration", span, persistent=False)
+
+    def forward(self, states: Tensor) -> ProgressionOutput:
+        """Analyses B states `[B, n_d]`."""
+        queries = states @ self.weight.T  # W s: [B, n_d]
+        keys = self.targets @ self.weight.T  # W e_j: [k, n_d]
+        attention = torch.softmax(queries @ keys.T, dim=-1)  # [B, k]
+        mixture = attention @ self.targets  # [B, n_d]
+        signal = torch.stack([torch.relu(mixture), states], dim=1)  # [B, 2, n_d]
+        closeness = nn.functional.cosine_similarity(states, mixture, dim=-1)
+        return ProgressionOutput(signal, attention, closeness, self._progress(states, closeness))
+
+    def calibrate(self, start: float, end: float) -> None:
+        """Sets the cosines that count as progress 0 and 1."""
+        self.calibration.copy_(torch.tensor([start, end]))
+
+    def _progress(self, states: Tensor, closeness: Tensor) -> Tensor:
+        start, end = self.calibration
+        # An end that is no farther than the start (too little data) must not divide by zero.
+        span = torch.clamp(end - start, min=1e-3)
+        progress = torch.clamp((closeness - start) / span, 0.0, 1.0)
+        return torch.where(states.norm(dim=-1) > EMPTY_NORM, progress, torch.zeros_like(progress))

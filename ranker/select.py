@@ -1,0 +1,61 @@
+"""Which ranker a graph gets: a named checkpoint, the task's shipped one, or the untrained one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.ranker.config import DEFAULT_ENCODER
+
+if TYPE_CHECKING:
+    from langgraph_cooper.ranker.inference import Ranker
+
+SHIPPED = Path(__file__).parent / "checkpoints"
+
+
+def shipped_checkpoint(task: TaskSpec) -> Path | None:
+    """The folder of the checkpoint that comes with the package for this very task, if one does."""
+    folder = SHIPPED / task.name
+    if not (folder / "config.json").is_file():
+        return None
+    from langgraph_cooper.ranker.checkpoint import read_config
+
+    # A user's own task may bear the name of a shipped one and divide its goal otherwise.
+    return folder if read_config(folder).aspects == task.aspect_names else None
+
+
+def ranker_loader(
+    task: TaskSpec, checkpoint: str | Path | None = None, encoder: str | None = None
+) -> Callable[[], Ranker]:
+    """Chooses the ranker now, checks what can be checked without torch, and loads it when called.
+
+    Args:
+        task: The task.
+        checkpoint: A checkpoint's folder or hub name; None: the shipped one, else the untrained.
+        encoder: The sentence encoder of the states; None: the checkpoint's own.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, malformed, or made for other aspects.
+    """
+    folder = checkpoint or shipped_checkpoint(task)
+    if folder is None:
+        return lambda: _untrained(task, encoder or DEFAULT_ENCODER)
+    from langgraph_cooper.ranker.checkpoint import check_aspects, checkpoint_folder, read_config
+
+    check_aspects(read_config(folder), task.aspect_names, checkpoint_folder(folder))
+    return lambda: _trained(folder, task, encoder)
+
+
+def _trained(folder: str | Path, task: TaskSpec, encoder: str | None) -> Ranker:
+    from langgraph_cooper.ranker.inference import load_ranker
+
+    return load_ranker(folder, aspects=task.aspect_names, encoder=encoder)
+
+
+def _untrained(task: TaskSpec, encoder: str) -> Ranker:
+    from langgraph_cooper.ranker.encoder import load_encoder
+    from langgraph_cooper.ranker.untrained import UntrainedRanker
+
+    return UntrainedRanker(task, load_encoder(encoder))

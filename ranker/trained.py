@@ -1,0 +1,124 @@
+"""The trained ranker at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from langgraph_cooper.ranker.config import Form
+from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.encoder import SentenceEncoder
+from langgraph_cooper.ranker.inference import (
+    Array,
+    Precision,
+    Progression,
+    ScoredTopic,
+    finite,
+)
+from langgraph_cooper.ranker.model import CooperRanker
+from langgraph_cooper.ranker.packing import chunks
+
+ROW_TOKENS = 768
+"""Tokens of candidates in one packed row: a row's attention mask grows with its square."""
+
+
+class TrainedRanker:
+    """A trained `CooperRanker` at inference: deterministic, and safe to call from many threads.
+
+    Args:
+        model: with its adapters merged; taken over (set to evaluation, perhaps to bfloat16).
+        encoder: the one that it was trained with.
+        precision: of the Transformer. `auto` takes bfloat16 where the processor computes in it
+            (measured twice as fast there; elsewhere it is emulated and slower), else float32.
+        form: `packed` or `pairwise`; the one that it was trained in by default.
+    """
+
+    trained = True
+
+    def __init__(
+        self,
+        model: CooperRanker,
+        encoder: SentenceEncoder,
+        *,
+        precision: Precision = "auto",
+        form: Form | None = None,
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.encoder = encoder
+        self.config = model.config
+        self.form: Form = form or model.config.form
+        self.name = f"cooper-{model.config.task}"
+        self.dimension = model.config.dimension
+        half = precision == "bfloat16" or (precision == "auto" and computes_bfloat16())
+        self.precision: Precision = "bfloat16" if half else "float32"
+        model.transformer.to(torch.bfloat16 if half else torch.float32)
+
+    def embed(self, texts: Sequence[str]) -> Array:
+        """State embeddings `[N, n_d]` of unit norm; the zero vector for an empty text."""
+        return self.encoder.encode(texts)
+
+    def progression(self, aspect: str, state: str) -> Progression:
+        """Analyses one aspect's state summary.
+
+        Raises:
+            ValueError: if the ranker does not know the aspect.
+        """
+        module = self.model.progression_module(aspect)
+        with torch.inference_mode():
+            result = module(torch.from_numpy(self.embed([state])))
+        weights = result.attention[0].tolist()
+        order = sorted(range(len(weights)), key=lambda j: (-weights[j], j))
+        return Progression(
+            signal=result.signal[0].numpy().copy(),
+            targets=tuple((module.texts[j], weights[j]) for j in order),
+            progress=float(result.progress[0]),
+        )
+
+    def score(
+        self,
+        history: Sequence[Utterance],
+        candidates: Sequence[ScoredTopic],
+        signals: Mapping[str, Array],
+    ) -> list[float]:
+        """Scores candidates: higher is better, and every score is a finite number.
+
+        Args:
+            history: the dialogue so far, oldest first; may be empty.
+            candidates: any number of them.
+            signals: per aspect `[2, n_d]` from `progression`.
+
+        Raises:
+            ValueError: if an aspect is unknown, or its signal is missing or of the wrong shape.
+        """
+        if not candidates:
+            return []
+        aspects = [self.config.aspect_index(candidate.aspect) for candidate in candidates]
+        stacked = self._signals(signals)
+        turn = self.model.tokenizer.turn(history, [candidate.topic for candidate in candidates])
+        scores: list[float] = []
+        with torch.inference_mode():
+            for part in chunks(turn, ROW_TOKENS):
+                own = aspects[len(scores) : len(scores) + len(part.candidates)]
+                tokens = self.model.tokens([part], self.form)
+                batch = self.model(tokens, torch.tensor([own]), stacked)  # [1, C]
+                scores += batch[0].tolist()
+        return finite(scores)
+
+    def _signals(self, signals: Mapping[str, Array]) -> torch.Tensor:
+        """`[1, n_T, 2, n_d]` in the ranker's order of aspects."""
+        shape = (2, self.dimension)
+        if not self.config.progression:
+            return torch.zeros(1, len(self.config.aspects), *shape)
+        for aspect in self.config.aspects:
+            if aspect not in signals or np.shape(signals[aspect]) != shape:
+                raise ValueError(f"the ranker needs a signal {shape} of aspect {aspect!r}")
+        ordered = np.stack([signals[aspect] for aspect in self.config.aspects])
+        return torch.from_numpy(ordered.astype(np.float32))[None]
+
+
+def computes_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16 products."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
