@@ -16,13 +16,14 @@ from langgraph_cooper.prompts import AspectSpec
 
 
 def create_agent(
-    aspect: AspectSpec, resources: Resources
+    aspect: AspectSpec, resources: Resources, *, analyse: bool = True
 ) -> StateGraph[Any, CooperContext, Any, Any]:
     """Builds the agent A_i that looks after one aspect T_i.
 
     Args:
         aspect: The aspect.
         resources: What the nodes of the whole graph share.
+        analyse: False leaves out the progression analysis, which needs target states.
 
     Returns:
         An uncompiled graph. It reads `messages` and its own report of the turn before, and writes
@@ -32,9 +33,12 @@ def create_agent(
     graph = StateGraph(working, context_schema=CooperContext, output_schema=report)
     graph.add_node("tracker", tracker_node(aspect, resources))
     graph.add_node("promoter", promoter_node(aspect, resources))
-    graph.add_node("progression", progression_node(aspect, resources))
     graph.add_edge(START, "tracker")
     graph.add_edge("tracker", "promoter")
+    if not analyse:
+        graph.add_edge("promoter", END)
+        return graph
+    graph.add_node("progression", progression_node(aspect, resources))
     graph.add_edge("promoter", "progression")
     graph.add_edge("progression", END)
     return graph

@@ -20,7 +20,7 @@ from langgraph_cooper.nodes.state import CooperInput, conversation_schema
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, load_task
 
 if TYPE_CHECKING:
-    from langgraph_cooper.ranker import Ranker
+    from langgraph_cooper.ranker.inference import Ranker
 
 
 def create_cooper(

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.history import utterances
+from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import decode_signal
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 
-Update = dict[str, list[RankedCandidate]]
 
-
-def coordinator_node(resources: Resources) -> Runnable[Mapping[str, Any], Update]:
+def coordinator_node(resources: Resources) -> Node:
     """Builds the node that ranks all candidates with the trained ranker.
 
     It is sync for the same reason as the progression node. All candidates stay in the state with

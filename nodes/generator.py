@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable
 
 from langgraph_cooper.nodes.backend import GeneratorInput
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.history import utterances
-from langgraph_cooper.nodes.node import Call, Update, calling_node
+from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
 
 
-def generator_node(resources: Resources) -> Runnable[Mapping[str, Any], Update]:
+def generator_node(resources: Resources) -> Node:
     """Builds the node that says the next utterance U and adds it to the messages."""
 
     def prepare(state: Mapping[str, Any]) -> Call:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AnyMessage, BaseMessage
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.history import clean, speaker_of, utterances
+from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.dialogue import dialogue_round
 
@@ -34,14 +35,14 @@ def check_text(text: str) -> str:
     return text
 
 
-def intake_node(task: TaskSpec) -> Runnable[Mapping[str, Any], dict[str, Any]]:
+def intake_node(task: TaskSpec) -> Node:
     """Builds the node that checks a turn's input and notes its round.
 
     It raises `InputError` where there is nothing to answer, where the message is too long, and on
     a thread that belongs to another task.
     """
 
-    def intake(state: Mapping[str, Any]) -> dict[str, Any]:
+    def intake(state: Mapping[str, Any]) -> Update:
         before = state.get("task")
         if before and before != task.name:
             raise InputError(
@@ -52,7 +53,7 @@ def intake_node(task: TaskSpec) -> Runnable[Mapping[str, Any], dict[str, Any]]:
         _check_turn(task, messages)
         return {"task": task.name, "round": dialogue_round(utterances(messages))}
 
-    async def aintake(state: Mapping[str, Any]) -> dict[str, Any]:
+    async def aintake(state: Mapping[str, Any]) -> Update:
         return intake(state)
 
     return RunnableLambda(intake, afunc=aintake, name="intake")

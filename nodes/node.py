@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 Update = dict[str, Any]
+Node = Runnable[Any, Update]
 Call = tuple[Runnable[Any, Any], Any]
 
 
@@ -15,7 +16,7 @@ def calling_node(
     name: str,
     prepare: Callable[[Mapping[str, Any]], Call],
     finish: Callable[[Mapping[str, Any], Any], Update],
-) -> Runnable[Mapping[str, Any], Update]:
+) -> Node:
     """Builds a node that asks a Runnable something.
 
     A node that is only sync holds a thread while an LLM thinks, one that is only async cannot be

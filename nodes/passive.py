@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.history import last_user_text, utterances
+from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.offline.said import was_said
 from langgraph_cooper.nodes.offline.text import contains_phrase, words
 from langgraph_cooper.nodes.state import Candidate
@@ -15,16 +16,16 @@ from langgraph_cooper.prompts import PassiveKind, TaskSpec
 from langgraph_cooper.ranker.dialogue import Utterance
 
 
-def passive_node(task: TaskSpec) -> Runnable[Mapping[str, Any], dict[str, list[Candidate]]]:
+def passive_node(task: TaskSpec) -> Node:
     """Builds the node that proposes the passive candidate, from the task's own topics.
 
     It asks no LLM: whether a person says hello, thanks or goodbye shows in the words.
     """
 
-    def passive(state: Mapping[str, Any]) -> dict[str, list[Candidate]]:
+    def passive(state: Mapping[str, Any]) -> Update:
         return {"passive": passive_candidates(task, utterances(state.get("messages", [])))}
 
-    async def apassive(state: Mapping[str, Any]) -> dict[str, list[Candidate]]:
+    async def apassive(state: Mapping[str, Any]) -> Update:
         return passive(state)
 
     return RunnableLambda(passive, afunc=apassive, name="passive")

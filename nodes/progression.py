@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import RunnableLambda
 
-from langgraph_cooper.nodes.node import Update
+from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import encode_signal
 from langgraph_cooper.nodes.state import AspectReport, Target
@@ -16,9 +16,7 @@ from langgraph_cooper.prompts import AspectSpec
 NEAREST = 3  # target states that a report tells; the attention itself is over all of them
 
 
-def progression_node(
-    aspect: AspectSpec, resources: Resources
-) -> Runnable[Mapping[str, Any], Update]:
+def progression_node(aspect: AspectSpec, resources: Resources) -> Node:
     """Builds the node that estimates where the aspect is heading: p_i = [v_i; s_i].
 
     It is sync on purpose: torch works in it, and LangGraph runs a sync node in a thread, where it

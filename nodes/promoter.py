@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.runnables import Runnable
-
 from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.history import utterances
-from langgraph_cooper.nodes.node import Call, Update, calling_node
+from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import AspectSpec
 
 
-def promoter_node(
-    aspect: AspectSpec, resources: Resources
-) -> Runnable[Mapping[str, Any], Update]:
+def promoter_node(aspect: AspectSpec, resources: Resources) -> Node:
     """Builds the node that suggests m topic candidates C_i1 ... C_im for the aspect."""
 
     def prepare(state: Mapping[str, Any]) -> Call:

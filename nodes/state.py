@@ -83,7 +83,7 @@ def conversation_schema(task: TaskSpec) -> type[Any]:
     fields |= {"task": str, "round": int}
     fields |= dict.fromkeys(task.aspect_names, AspectReport)
     fields |= {"passive": list[Candidate], "ranking": list[RankedCandidate]}
-    schema: type[Any] = TypedDict("Conversation", fields, total=False)  # type: ignore[operator]
+    schema = _typed_dict("Conversation", fields)
     schema.__doc__ = f"The state of {task.title}: the reports of its agents and their ranking."
     return schema
 
@@ -94,8 +94,12 @@ def agent_schema(aspect: str) -> tuple[type[Any], type[Any]]:
     Without an output schema of its own, parallel agents would all write `messages` at once.
     """
     messages = CooperInput.__annotations__["messages"]
-    working: type[Any] = TypedDict(  # type: ignore[operator]
-        "Agent", {"messages": messages, aspect: AspectReport}, total=False
-    )
-    report: type[Any] = TypedDict("Report", {aspect: AspectReport}, total=False)  # type: ignore[operator]
-    return working, report
+    working = _typed_dict("Agent", {"messages": messages, aspect: AspectReport})
+    return working, _typed_dict("Report", {aspect: AspectReport})
+
+
+def _typed_dict(name: str, fields: dict[str, Any]) -> type[Any]:
+    """A TypedDict whose keys are known only when the task is; checkers want them literal."""
+    functional: Any = TypedDict
+    schema: type[Any] = functional(name, fields, total=False)
+    return schema

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.runnables import Runnable
-
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.history import utterances
-from langgraph_cooper.nodes.node import Call, Update, calling_node
+from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import AspectReport
 from langgraph_cooper.prompts import AspectSpec
 
 
-def tracker_node(
-    aspect: AspectSpec, resources: Resources
-) -> Runnable[Mapping[str, Any], Update]:
+def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
     """Builds the node that brings the aspect's state summary S_i up to date."""
 
     def prepare(state: Mapping[str, Any]) -> Call:
         messages = state.get("messages", [])
-        report: AspectReport = state.get(aspect.name) or {}
+        report: AspectReport = state.get(aspect.name) or AspectReport()
         covers = report.get("covers", 0)
         if covers > len(messages):  # messages were taken back: what was known no longer holds
-            report, covers = {}, 0
+            report, covers = AspectReport(), 0
         given = TrackerInput(
             aspect=aspect,
             previous=report.get("state", ""),

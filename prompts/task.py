@@ -65,11 +65,22 @@ class Topic(_Part):
 
 
 class Subject(_Part):
-    """Something that users talk about: a noun phrase for it, and the words that give it away."""
+    """Something that users talk about.
+
+    Attributes:
+        id: What topics name in their `about`.
+        phrase: A noun phrase for it, as it stands for `{subject}`.
+        cues: Words of the user's that give it away, matched as whole words in any capitals.
+        unless: Ids of subjects: an utterance that bears one of these is not about this one ("I
+            don't think I will donate" refuses, though "I will donate" agrees).
+        alone: While this subject is in play no topic about another is offered.
+    """
 
     id: Name
     phrase: Line
     cues: tuple[Line, ...] = Field(min_length=1)
+    unless: tuple[Name, ...] = ()
+    alone: bool = False
 
 
 class PassiveKind(_Part):
@@ -204,6 +215,11 @@ class TaskSpec(_Part):
         if taken := RESERVED.intersection(self.aspect_names):
             raise ValueError(f"aspects: {sorted(taken)[0]!r} is a name the graph uses; rename it")
         known = {subject.id for subject in self.subjects}
+        for subject in self.subjects:
+            if unknown := set(subject.unless) - known:
+                raise ValueError(
+                    f"subjects.{subject.id}.unless: {sorted(unknown)[0]!r} is no subject's id"
+                )
         banks = [(f"aspects.{a.name}", a.topics) for a in self.aspects]
         banks += [(f"passive.{kind.name}", kind.topics) for kind in self.passive]
         for place, topics in banks:

@@ -301,7 +301,8 @@ def _p4g_rows(
 def _read_p4g_candidates(path: Path, report: LoadReport) -> Iterator[Dialogue]:
     for number, item in enumerate(_json_list(path), start=1):
         place = f"{path}, dialogue {number}"
-        turns, annotations = [], {}
+        turns: list[_Turn] = []
+        annotations: dict[int, dict[str, Any]] = {}
         for turn in _turns(item):
             try:
                 speaker = _P4G_SPEAKERS[turn["speaker"]]

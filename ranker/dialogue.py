@@ -31,3 +31,11 @@ def dialogue_round(history: Sequence[Utterance]) -> int:
 def marked(utterance: Utterance) -> str:
     """The utterance with its role mark, such as `user: I lost my job`."""
     return f"{utterance.speaker}: {utterance.text.strip()}"
+
+
+def encodable(text: str) -> str:
+    """The text with a question mark for what UTF-8 cannot express.
+
+    Undecodable bytes of a terminal's input arrive as lone surrogates, which tokenisers refuse.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from langgraph_cooper.prompts.errors import CooperError
 from langgraph_cooper.ranker.config import DEFAULT_ENCODER
+from langgraph_cooper.ranker.dialogue import encodable
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -166,7 +167,7 @@ class SentenceEncoder:
         Returns:
             `[N, n_d]` float32 of unit norm; an empty (or blank) text is the zero vector.
         """
-        cleaned = [text[:MAX_CHARACTERS].strip() for text in texts]
+        cleaned = [encodable(text[:MAX_CHARACTERS]).strip() for text in texts]
         found: dict[str, Array] = {"": np.zeros(self.dimension, dtype=np.float32)}
         with self._lock:
             for text in dict.fromkeys(cleaned):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -140,9 +141,9 @@ def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
     turns = [examples.turns[row] for row in rows]
     width = max(len(turn.labels) for turn in turns)
 
-    def padded(arrays: Sequence[Sequence[float] | np.ndarray]) -> Tensor:  # type: ignore[type-arg]
+    def padded(arrays: Sequence[npt.ArrayLike]) -> Tensor:
         out = np.zeros((len(arrays), width), np.float32)
-        for row, values in enumerate(arrays):
+        for row, values in enumerate(map(np.asarray, arrays)):
             out[row, : len(values)] = values
         return torch.from_numpy(out)
 

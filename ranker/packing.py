@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from langgraph_cooper.ranker.config import Form
-from langgraph_cooper.ranker.dialogue import Utterance, marked
+from langgraph_cooper.ranker.dialogue import Utterance, encodable, marked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -113,9 +113,10 @@ class TurnTokenizer:
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:
             return []
+        safe = [encodable(text) for text in texts]
         with self._lock:
             # split_special_tokens: somebody who types "[SEP]" has typed five characters.
-            ids = self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)
+            ids = self.tokenizer(safe, add_special_tokens=False, split_special_tokens=True)
         return [list(tokens) for tokens in ids["input_ids"]]
 
 

@@ -41,7 +41,7 @@ def ranker_loader(
     """
     folder = checkpoint or shipped_checkpoint(task)
     if folder is None:
-        return lambda: _untrained(task, encoder or DEFAULT_ENCODER)
+        return untrained_ranker(task, encoder or DEFAULT_ENCODER)
     from langgraph_cooper.ranker.checkpoint import check_aspects, checkpoint_folder, read_config
 
     check_aspects(read_config(folder), task.aspect_names, checkpoint_folder(folder))
@@ -54,8 +54,13 @@ def _trained(folder: str | Path, task: TaskSpec, encoder: str | None) -> Ranker:
     return load_ranker(folder, aspects=task.aspect_names, encoder=encoder)
 
 
-def _untrained(task: TaskSpec, encoder: str) -> Ranker:
-    from langgraph_cooper.ranker.encoder import load_encoder
-    from langgraph_cooper.ranker.untrained import UntrainedRanker
+def untrained_ranker(task: TaskSpec, encoder: str = DEFAULT_ENCODER) -> Callable[[], Ranker]:
+    """Gives, when called, the ranker that works from the task's description alone."""
 
-    return UntrainedRanker(task, load_encoder(encoder))
+    def load() -> Ranker:
+        from langgraph_cooper.ranker.encoder import load_encoder
+        from langgraph_cooper.ranker.untrained import UntrainedRanker
+
+        return UntrainedRanker(task, load_encoder(encoder))
+
+    return load

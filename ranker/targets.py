@@ -126,4 +126,5 @@ def _embed(texts: Sequence[str], encode: Encode) -> Floats:
 def _unit(rows: npt.NDArray[np.floating]) -> Floats:
     """Rows scaled to unit norm; a zero row stays zero."""
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return (rows / np.maximum(norms, 1e-12)).astype(np.float32)
+    unit: Floats = (rows / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit

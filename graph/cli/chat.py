@@ -90,8 +90,7 @@ class _Chat:
     def answer_lines(self) -> bool:
         """Answers each line of standard input."""
         sound = self._begin()
-        sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
-        for number, line in enumerate(sys.stdin, start=1):
+        for number, line in enumerate(_lines(), start=1):
             try:
                 self._take(check_text(line))
             except InputError as error:
@@ -109,7 +108,7 @@ class _Chat:
         with suppress(KeyboardInterrupt):
             self._safely(self._begin)
             for text in self._typed():
-                self._safely(lambda text=text: self._take(check_text(text)))  # type: ignore[misc]
+                self._safely(lambda text=text: self._take(check_text(text)))
         kept = f" It is kept as thread {self._thread!r}." if self._options.db else ""
         self._out.print(f"\nGoodbye.{kept}", style="dim")
         return True
@@ -187,6 +186,12 @@ class _Chat:
 
     def _complain(self, message: str) -> None:
         self._err.print(Text(f"error: {message}", style="red"))
+
+
+def _lines() -> Iterator[str]:
+    """The lines of standard input; bytes that are no UTF-8 become replacement characters."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", errors="replace")
 
 
 __all__ = ["ChatOptions", "Turn", "run_chat"]

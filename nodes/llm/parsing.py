@@ -57,12 +57,14 @@ def _json_values(text: str) -> Iterator[object]:
 
 
 def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
+    topic: str
+    strategy: object
     if isinstance(value, dict):
         lists = [entry for entry in value.values() if isinstance(entry, list)]
         value = value.get("candidates") or (lists[0] if lists else [value])
     for entry in value if isinstance(value, list) else ():
         if isinstance(entry, str):
-            topic, strategy = entry, ""
+            topic, strategy = entry, None
         elif isinstance(entry, dict) and isinstance(entry.get("topic"), str):
             topic, strategy = entry["topic"], entry.get("strategy")
         else:

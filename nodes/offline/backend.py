@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from langgraph_cooper.nodes.backend import Backend, GeneratorInput, PromoterInput, TrackerInput
@@ -23,12 +24,14 @@ def offline_backend(task: TaskSpec, embed: Embed) -> Backend:
     Returns:
         A tracker that extracts, a promoter that retrieves, a generator that recites with care.
     """
-    tracker: Runnable[TrackerInput, str] = RunnableLambda(OfflineTracker(task, embed).__call__)
+    tracker: Runnable[TrackerInput, str] = RunnableLambda(OfflineTracker(embed).__call__)
     promoter: Runnable[PromoterInput, list[Candidate]] = RunnableLambda(
         OfflinePromoter(task, embed).__call__
     )
-    compose: Runnable[GeneratorInput, list[object]] = RunnableLambda(
-        lambda given: [generator(given)]
-    )
-    generator = OfflineGenerator(task)
-    return Backend(tracker=tracker, promoter=promoter, generator=compose | OfflineVoice())
+    compose = OfflineGenerator(task)
+
+    def script(given: GeneratorInput) -> list[BaseMessage]:
+        return [compose(given)]
+
+    generator: Runnable[GeneratorInput, AIMessage] = RunnableLambda(script) | OfflineVoice()
+    return Backend(tracker=tracker, promoter=promoter, generator=generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +36,9 @@ class OfflinePromoter:
     def __call__(self, given: PromoterInput) -> list[Candidate]:
         """Gives up to m topic candidates C_i1 ... C_im, the most relevant first."""
         history = given["history"]
-        mentioned = [s.id for s in subjects_in_play(self._task.subjects, history)]
-        topics = [t for t in given["aspect"].topics if _fits(t, mentioned, history)]
+        mentioned = subjects_in_play(self._task.subjects, history)
+        offered = {s.id for s in mentioned if s.alone} or {s.id for s in mentioned}
+        topics = [t for t in given["aspect"].topics if _fits(t, offered, history)]
         if not topics:
             return []
         vectors = self._embed([topic.topic for topic in topics])
@@ -55,13 +57,12 @@ class OfflinePromoter:
         return query
 
 
-def _fits(topic: Topic, mentioned: Sequence[str], history: Sequence[Utterance]) -> bool:
+def _fits(topic: Topic, subjects: AbstractSet[str], history: Sequence[Utterance]) -> bool:
     first, last = topic.rounds or (1, dialogue_round(history))
     if not first <= dialogue_round(history) <= last:
         return False
-    return (not topic.about or bool(set(topic.about).intersection(mentioned))) and not was_said(
-        topic, history
-    )
+    about = not topic.about or not subjects.isdisjoint(topic.about)
+    return about and not was_said(topic, history)
 
 
 def _diverse(vectors: NDArray[np.float32], relevance: NDArray[np.float32], m: int) -> list[int]:

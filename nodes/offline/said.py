@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from langgraph_cooper.nodes.offline.text import words
 from langgraph_cooper.prompts import Topic
@@ -16,13 +17,20 @@ def was_said(topic: Topic, history: Sequence[Utterance]) -> bool:
 
 def form_was_said(form: str, history: Sequence[Utterance]) -> bool:
     """Whether this form was said before, with whatever subject or echo in its place."""
-    before, _, after = form.partition("{")
-    parts = [_plain(before), _plain(after.partition("}")[2])]
+    parts = _parts(form)
     return any(
-        all(part in said for part in parts)
-        for said in (_plain(u.text) for u in history if u.speaker == "system")
+        utterance.speaker == "system" and all(part in _plain(utterance.text) for part in parts)
+        for utterance in history
     )
 
 
+@lru_cache(maxsize=4096)
+def _parts(form: str) -> tuple[str, ...]:
+    """What stands before and after the placeholder, if the form has one."""
+    before, _, after = form.partition("{")
+    return tuple(part for part in (_plain(before), _plain(after.partition("}")[2])) if part)
+
+
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     return f" {' '.join(words(text))} " if words(text) else ""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 
-from langgraph_cooper.nodes.offline.text import contains_phrase
+from langgraph_cooper.nodes.offline.text import words
 from langgraph_cooper.prompts import Subject
 from langgraph_cooper.ranker.dialogue import Utterance
 
 
-def subjects_in_play(subjects: Sequence[Subject], history: Sequence[Utterance]) -> list[Subject]:
+def subjects_in_play(
+    subjects: tuple[Subject, ...], history: Sequence[Utterance]
+) -> tuple[Subject, ...]:
     """The task's subjects that the user has mentioned.
 
     Args:
@@ -21,9 +25,25 @@ def subjects_in_play(subjects: Sequence[Subject], history: Sequence[Utterance]) 
     """
     found: dict[str, Subject] = {}
     for utterance in reversed(history):
-        if utterance.speaker != "user":
-            continue
-        for subject in subjects:
-            if any(contains_phrase(utterance.text, cue) for cue in subject.cues):
+        if utterance.speaker == "user":
+            for subject in _mentioned(subjects, utterance.text):
                 found.setdefault(subject.id, subject)
-    return list(found.values())
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=4096)
+def _mentioned(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
+    plain = " ".join(words(text))
+    patterns = zip(subjects, _patterns(subjects), strict=True)
+    here = [subject for subject, pattern in patterns if pattern.search(plain)]
+    ids = {subject.id for subject in here}
+    return tuple(subject for subject in here if not ids.intersection(subject.unless))
+
+
+@lru_cache(maxsize=32)
+def _patterns(subjects: tuple[Subject, ...]) -> tuple[re.Pattern[str], ...]:
+    """One pattern per subject, of all its cues as whole words: a task has about a thousand."""
+    alternatives = (
+        "|".join(re.escape(" ".join(words(cue))) for cue in subject.cues) for subject in subjects
+    )
+    return tuple(re.compile(rf"(?<![\w'])(?:{either})(?![\w'])") for either in alternatives)

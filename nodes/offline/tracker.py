@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.offline.text import sentences, words
-from langgraph_cooper.prompts import AspectSpec, TaskSpec
+from langgraph_cooper.prompts import AspectSpec
 from langgraph_cooper.ranker.dialogue import Utterance
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -27,8 +27,7 @@ class OfflineTracker:
     work of a turn does not grow with the conversation, and nothing in it was not really said.
     """
 
-    def __init__(self, task: TaskSpec, embed: Embed) -> None:
-        self._task = task
+    def __init__(self, embed: Embed) -> None:
         self._embed = embed
 
     def __call__(self, given: TrackerInput) -> str:
@@ -46,20 +45,24 @@ class OfflineTracker:
         return "\n".join(lines[i] for i in sorted(best))
 
     def _lines(self, aspect: AspectSpec, said: Iterable[Utterance]) -> list[str]:
-        """Each sentence of the sides that the aspect listens to, with the speaker's role."""
-        roles = {"user": self._task.user_role, "system": self._task.system_role}
+        """Each sentence of the sides that the aspect listens to; the system's in parentheses.
+
+        A role before each sentence ("Seeker: ...") would weigh more in its embedding than what
+        the sentence says.
+        """
         lines = []
         for utterance in said:
-            if aspect.listens_to in ("both", utterance.speaker):
-                role = roles[utterance.speaker].capitalize()
-                for sentence in sentences(utterance.text):
-                    if len(words(sentence)) > 2:
-                        lines.append(f"{role}: {' '.join(sentence.split()[:MAX_WORDS])}")
+            if aspect.listens_to not in ("both", utterance.speaker):
+                continue
+            for sentence in sentences(utterance.text):
+                text = " ".join(sentence.split()[:MAX_WORDS])
+                if len(words(text)) > 2:
+                    lines.append(text if utterance.speaker == "user" else f"({text})")
         return lines
 
     def _relevance(self, aspect: AspectSpec, lines: Sequence[str]) -> NDArray[np.float32]:
         """[N] cosine of each line's sentence to the nearest of the aspect's cues."""
         cues = self._embed(aspect.cues or (aspect.summarise,))
-        said = self._embed([line.partition(": ")[2] for line in lines])
+        said = self._embed([line.strip("()") for line in lines])
         nearest: NDArray[np.float32] = (said @ cues.T).max(axis=1)
         return nearest

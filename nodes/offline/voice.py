@@ -30,7 +30,7 @@ class OfflineVoice(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(messages[-1].text))])
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=messages[-1].text))])
 
     def _stream(
         self,
@@ -40,7 +40,7 @@ class OfflineVoice(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         for word in re.findall(r"\S+\s*", messages[-1].text):
-            chunk = ChatGenerationChunk(message=AIMessageChunk(word))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=word))
             if run_manager:
                 run_manager.on_llm_new_token(word, chunk=chunk)
             yield chunk

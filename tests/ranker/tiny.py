@@ -1,0 +1,77 @@
+"""Tiny rankers and the words they are tested with."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import torch
+from torch.nn.functional import normalize
+
+from langgraph_cooper.ranker.config import RankerConfig
+from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.model import CooperRanker, load_transformer
+
+HIDDEN = 32
+ASPECTS = ("exploration", "comforting", "action")
+HISTORY = (
+    Utterance("user", "i lost my job and i feel awful"),
+    Utterance("system", "that sounds very hard"),
+    Utterance("user", "yes, my boss told me by mail"),
+)
+TOPICS = (
+    "ask how long ago it was",
+    "say that the anger is natural",
+    "suggest a walk",
+    "wish them a good day",
+    "ask who else knows of it",
+)
+
+
+def vocabulary() -> list[str]:
+    """Word pieces: every letter, and the words of the topics."""
+    letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
+    words = sorted({word for topic in TOPICS for word in topic.split()} | {"user", "system"})
+    return [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{c}" for c in letters),
+    ] + [word for word in words if len(word) > 1]
+
+
+def ranker_config(transformer: str, encoder: str = "none", **changes: Any) -> RankerConfig:
+    """A configuration for the tiny Transformer, with three aspects of 4, 3 and 2 targets."""
+    texts = tuple(tuple(f"{aspect} {j}" for j in range(4 - i)) for i, aspect in enumerate(ASPECTS))
+    values: dict[str, Any] = {
+        "task": "esc",
+        "aspects": ASPECTS,
+        "encoder": encoder,
+        "dimension": HIDDEN,
+        "transformer": transformer,
+        "history_tokens": 40,
+        "topic_tokens": 12,
+        "adapter": {"rank": 4, "alpha": 8},
+        "targets": (4, 3, 2),
+        "target_texts": texts,
+        "calibration": ((0.1, 0.9), (0.2, 0.7), (0.0, 1.0)),
+    }
+    return RankerConfig.model_validate(values | changes)
+
+
+def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
+    """A ranker in which every parameter and buffer is random, adapters and biases included."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = [
+        normalize(torch.randn(k, config.dimension, generator=generator)) for k in config.targets
+    ]
+    model = CooperRanker(config, load_transformer(config.transformer), targets, generator)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                scale = 0.3 if name.startswith("transformer.") else 0.5
+                parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
+    return model.eval()
