@@ -13,7 +13,7 @@ from langgraph_cooper.nodes.offline.said import was_said
 from langgraph_cooper.nodes.offline.text import contains_phrase, words
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PassiveKind, TaskSpec
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
 
 
 def passive_node(task: TaskSpec) -> Node:
@@ -33,10 +33,12 @@ def passive_node(task: TaskSpec) -> Node:
 
 def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
     """One candidate of the first kind that the user's last words call for; none where none fits."""
+    now = dialogue_round(history)
     kinds = [kind for kind in task.passive if _called_for(kind, history)]
     for kind in sorted(kinds, key=lambda kind: not kind.cues):  # those with cues first
         for topic in kind.topics:
-            if not was_said(topic, history):
+            first, last = topic.rounds or (1, now)
+            if first <= now <= last and not was_said(topic, history):
                 return [Candidate(topic=topic.topic, strategy=topic.strategy, source="bank")]
     return []
 

@@ -65,26 +65,29 @@ class Resources:
         Raises:
             ModelError: The chosen model cannot be set up.
         """
-        agents = context.model or self._model or OFFLINE
-        own = None if context.model else self._generator_model
-        generator = context.generator_model or own or agents
-        return self._backend(agents, generator, context.temperature, context.goal)
+        return self._backend(
+            context.model, context.generator_model, context.temperature, context.goal
+        )
 
     def _build(
         self,
-        agents: str | BaseChatModel,
-        generator: str | BaseChatModel,
+        model: str | None,
+        generator_model: str | None,
         temperature: float | None,
         goal: str | None,
     ) -> Backend:
+        # The graph's own generator model goes with its own agents' model: a run that names another
+        # model for the agents means the generator too.
+        agents = model or self._model or OFFLINE
+        generator = generator_model or (None if model else self._generator_model) or agents
         task = self.task.model_copy(update={"goal": goal}) if goal else self.task
         offline = offline_backend(task, self._embed)
         if agents == OFFLINE:
             tracker, promoter = offline.tracker, offline.promoter
         else:
-            model = chat_model(agents, temperature)
-            tracker = llm_tracker(task, model)
-            promoter = llm_promoter(task, model, offline.promoter)
+            chat = chat_model(agents, temperature)
+            tracker = llm_tracker(task, chat)
+            promoter = llm_promoter(task, chat, offline.promoter)
         speaker = offline.generator
         if generator != OFFLINE:
             speaker = llm_generator(task, chat_model(generator, temperature))

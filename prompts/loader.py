@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from langgraph_cooper.prompts.task import TaskSpec
 
 HOME = Path(__file__).parent
 PROMPT_KINDS = ("tracker", "promoter", "generator")
+
+Place = tuple[str | int, ...]
+"""Where something stands in a task's fields, as pydantic tells it."""
 
 
 def list_tasks() -> list[str]:
@@ -45,10 +49,11 @@ def _find(task: str | Path) -> Path:
     shipped = HOME / str(task) / "task.toml"
     if str(task) in list_tasks():
         return shipped
-    path = Path(task).expanduser()
-    for file in (path / "task.toml", path):
-        if file.is_file():
-            return file.resolve()
+    with suppress(OSError, RuntimeError):  # a name too long for a path, a home that is nobody's
+        path = Path(task).expanduser()
+        for file in (path / "task.toml", path):
+            if file.is_file():
+                return file.resolve()
     raise UnknownTaskError(
         f"unknown task {str(task)!r}: the shipped ones are {', '.join(list_tasks())}; "
         "for your own give the path of its TOML file or of its folder with a task.toml"
@@ -58,35 +63,57 @@ def _find(task: str | Path) -> Path:
 @lru_cache(maxsize=32)
 def _read(file: Path, _modified: int) -> TaskSpec:
     fields = _parse(file)
-    if file.name == "task.toml":
-        _add_banks(fields, file.parent / "bank")
+    banks = _add_banks(fields, file.parent / "bank") if file.name == "task.toml" else {}
     fields["prompts"] = _prompts(file, fields.get("prompts", {}))
     try:
         return TaskSpec.model_validate(fields)
     except ValidationError as error:
-        raise TaskError(_explain(file, fields, error)) from None
+        raise TaskError(_explain(file, banks, fields, error)) from None
 
 
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TaskError(f"{file} is not a TOML file in UTF-8: {error}") from None
+        return tomllib.loads(_text(file))
+    except (ValueError, RecursionError) as error:  # tomllib lets Python's own errors through too
+        raise TaskError(f"{file} is not a TOML file: {error}") from None
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise TaskError(f"{file} is not text in UTF-8: {error}") from None
     except OSError as error:
         raise TaskError(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _add_banks(fields: dict[str, Any], bank: Path) -> None:
-    """Lays the topic banks that stand in files of their own into the task's fields."""
+def _add_banks(fields: dict[str, Any], bank: Path) -> dict[Place, Path]:
+    """Lays the topic banks that stand in files of their own into the task's fields.
+
+    Returns:
+        Which file each place in the fields came from.
+    """
+    sources: dict[Place, Path] = {}
     aspects = fields.get("aspects")
-    for aspect in aspects if isinstance(aspects, list) else ():
-        file = bank / f"{aspect.get('name')}.toml" if isinstance(aspect, dict) else None
-        if file and file.is_file():
-            aspect.setdefault("topics", _parse(file).get("topics", []))
+    files = {file.stem: file for file in bank.glob("*.toml")}
+    for index, aspect in enumerate(aspects if isinstance(aspects, list) else ()):
+        file = files.get(str(aspect.get("name"))) if isinstance(aspect, dict) else None
+        if file and "topics" not in aspect:
+            aspect["topics"] = _bank(file, "topics")
+            sources["aspects", index, "topics"] = file
     for name, key in (("passive", "kinds"), ("subjects", "subjects")):
-        file = bank / f"{name}.toml"
-        if file.is_file():
-            fields.setdefault(name, _parse(file).get(key, []))
+        if name in files and name not in fields:
+            fields[name] = _bank(files[name], key)
+            sources[name,] = files[name]
+    return sources
+
+
+def _bank(file: Path, key: str) -> object:
+    """The one list of a bank's file; a misspelt heading would leave the bank empty, unnoticed."""
+    fields = _parse(file)
+    if unknown := sorted(fields.keys() - {key}):
+        raise TaskError(f"{file}: {unknown[0]}: there is no such field; write [[{key}]]")
+    return fields.get(key, [])
 
 
 def _prompts(file: Path, own: object) -> object:
@@ -97,13 +124,16 @@ def _prompts(file: Path, own: object) -> object:
     for kind in PROMPT_KINDS:
         beside = file.parent / f"{kind}.md"
         source = beside if file.name == "task.toml" and beside.is_file() else HOME / f"{kind}.md"
-        texts.setdefault(kind, source.read_text(encoding="utf-8"))
+        texts.setdefault(kind, _text(source))
     return texts
 
 
-def _explain(file: Path, fields: dict[str, Any], error: ValidationError) -> str:
+def _explain(
+    file: Path, banks: dict[Place, Path], fields: dict[str, Any], error: ValidationError
+) -> str:
     """One line that names the file and the first wrong field, an aspect by its own name."""
     first = error.errors(include_url=False)[0]
+    file = next((bank for at, bank in banks.items() if first["loc"][: len(at)] == at), file)
     place, value = [], fields
     for step in first["loc"]:
         try:

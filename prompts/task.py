@@ -22,6 +22,7 @@ PASSIVE = "passive"
 # Each aspect becomes a node and a state key of the graph, beside these.
 RESERVED = frozenset(
     {PASSIVE, "messages", "task", "round", "ranking", "intake", "coordinator", "generator", "guard"}
+    | {"tracker", "promoter", "progression"}
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -62,6 +63,13 @@ class Topic(_Part):
         if all("{subject}" in form for form in say):
             raise ValueError("one form at least must do without {subject}")
         return say
+
+    @field_validator("rounds")
+    @classmethod
+    def _ordered(cls, rounds: tuple[int, int] | None) -> tuple[int, int] | None:
+        if rounds and not 1 <= rounds[0] <= rounds[1]:
+            raise ValueError(f"the first and the last round, counted from 1, not {list(rounds)}")
+        return rounds
 
 
 class Subject(_Part):

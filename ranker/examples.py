@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from langgraph_cooper.ranker.config import PASSIVE
 from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.labels import Embeddings, Encode, Floats, LabelledTurn, label_turns
 from langgraph_cooper.ranker.packing import TurnTokenizer, TurnTokens
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -209,10 +213,11 @@ class DiskCache:
             embedded = self._encode(texts)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
+            # Several processes of one run may compute the same.
+            part = file.with_suffix(f".{os.getpid()}.part")
             with part.open("wb") as stream:
                 np.save(stream, embedded)
             part.replace(file)
-        except OSError:
-            file.with_suffix(".part").unlink(missing_ok=True)  # a cache may fail, training not
+        except OSError as error:
+            _log.warning("embeddings are not kept in %s: %s", self._folder, error)
         return embedded

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +54,8 @@ from langgraph_cooper.ranker.trained import computes_bfloat16
 
 if TYPE_CHECKING:
     from accelerate import Accelerator  # type: ignore[import-untyped,unused-ignore]
+
+_log = logging.getLogger(__name__)
 
 Record: TypeAlias = dict[str, Any]
 """One line of the log."""
@@ -291,6 +293,7 @@ class _Run:
         """Reads and embeds the data, finds target states, builds the ranker."""
         task = load_task(config.task)
         encode, sha256 = _encoder(config, encode)
+        _log.info("labelling and embedding %s and %s", config.train.name, config.valid.name)
         train_set, valid_set = read_annotated(config.train), read_annotated(config.valid)
         torch.manual_seed(config.seed)
         parts = transformer or load_transformer(config.transformer)
@@ -298,6 +301,7 @@ class _Run:
             parts.tokenizer, history_tokens=config.history_tokens, topic_tokens=config.topic_tokens
         )
         examples = make_examples(train_set, task, encode, tokenizer)
+        _log.info("clustering the final states of %d conversations", len(train_set))
         targets = target_states(train_set, task, encode, config)
         ranker = _ranker(config, task, targets, parts, sha256)
         scorer = TurnScorer(ranker, bfloat16=_bfloat16(config, accelerator))
@@ -315,6 +319,7 @@ class _Run:
             targets=targets,
             fingerprint=_fingerprint(config),
         )
+        _log.info("training on %d turns, %d steps", len(chosen), steps)
         return run
 
     @property
@@ -458,6 +463,7 @@ class _Run:
         """
         if not self._state_file.exists():
             return
+        _log.info("going on from %s", self._state_file)
         try:
             state = torch.load(self._state_file, map_location="cpu", weights_only=True)
             same = state["fingerprint"] == self.fingerprint
@@ -495,8 +501,9 @@ class _Run:
             log=self.progress.log,
             clusters={t.aspect: (len(t.texts), max(t.silhouette.values())) for t in self.targets},
         )
-        self.config.output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(best, self.config.output)
+        # The run's folder lies beside the output, so that this is one step: all or nothing.
+        best.replace(self.config.output)
+        self._state_file.unlink(missing_ok=True)
 
 
 def score_examples(

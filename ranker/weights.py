@@ -116,7 +116,7 @@ def load_checkpoint(
         ) from error
     _check_tensors(file, tensors, _expected(model))
     _check_hash(file, config)
-    model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
+    model.load_state_dict(tensors, strict=False)  # checked above; copied into float32
     if merge:
         model.merge_adapters()
     return model.eval()

@@ -70,7 +70,7 @@ def graph(task: Task = "esc") -> None:
     """Print the whole graph as Mermaid text, its subgraphs opened."""
     from langgraph_cooper.graph.cooper import create_cooper
 
-    typer.echo(create_cooper(task).compile().get_graph(xray=1).draw_mermaid())
+    typer.echo(create_cooper(task).compile().get_graph(xray=1).draw_mermaid(), nl=False)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from langgraph_cooper.nodes.history import clean
 from langgraph_cooper.nodes.llm.call import ask
 from langgraph_cooper.nodes.llm.material import delimited, transcript
 from langgraph_cooper.nodes.llm.models import describe
-from langgraph_cooper.nodes.llm.parsing import distinct, read_candidates
+from langgraph_cooper.nodes.llm.parsing import distinct, read_candidates, without_thoughts
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.ranker.dialogue import Utterance
@@ -164,4 +164,4 @@ def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
 
 
 def _text(answer: AIMessage) -> str:
-    return clean(answer.text)
+    return clean(without_thoughts(answer.text))

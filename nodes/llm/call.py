@@ -55,6 +55,7 @@ def _told(model: BaseChatModel) -> Iterator[None]:
 
 def _reason(error: Exception) -> str | None:
     """What happened and what to do, for the faults of an OpenAI client; None for any other."""
+    import httpx
     import openai
 
     match error:
@@ -66,6 +67,8 @@ def _reason(error: Exception) -> str | None:
             return "allows no more requests now (status 429); wait, or check the account's limits"
         case openai.APITimeoutError():
             return "did not answer in time; try again, or choose a faster model"
+        case httpx.HTTPError() | TimeoutError():  # raised bare in the middle of a stream
+            return "broke off its answer; send the message again"
         case openai.APIConnectionError():
             return "cannot be reached; start the server or check OPENAI_BASE_URL"
         case openai.APIStatusError():

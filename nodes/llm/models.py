@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 
 from langchain_core.language_models import BaseChatModel
@@ -57,5 +58,5 @@ def _openai_model(
 def describe(model: BaseChatModel) -> str:
     """The model and where it lives, for an error message; never a key."""
     name = getattr(model, "model_name", None) or model._llm_type
-    where = getattr(model, "openai_api_base", None)
+    where = re.sub(r"//[^/@]*@", "//", getattr(model, "openai_api_base", None) or "")
     return f"the model {name!r}" + (f" at {where}" if where else "")

@@ -10,7 +10,9 @@ from langgraph_cooper.nodes.history import clean
 from langgraph_cooper.nodes.state import Candidate
 
 MAX_TOPIC = 200  # characters; fewer than 20 words were asked for
+MAX_FALSE_STARTS = 100  # brackets that begin no JSON; trying thousands of nested ones takes minutes
 THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+OPENING = re.compile(r"[\[{]")
 LISTED = re.compile(r"^\s*(?:\d{1,2}[.):]|[-*•])\s+(.+?)\s*$", re.MULTILINE)
 
 
@@ -28,12 +30,17 @@ def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
         The candidates in order, each topic on one line, bounded, duplicates dropped; an empty list
         if there are none to be read.
     """
-    text = THOUGHT.sub("", text)
+    text = without_thoughts(text)
     for value in _json_values(text):
         if found := list(_from_json(value, strategies)):
             return distinct(found)
     listed = (_candidate(line, "", strategies) for line in LISTED.findall(text))
     return distinct(candidate for candidate in listed if candidate)
+
+
+def without_thoughts(text: str) -> str:
+    """The answer without what a reasoning model thought aloud before it."""
+    return THOUGHT.sub("", text)
 
 
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -46,12 +53,12 @@ def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 def _json_values(text: str) -> Iterator[object]:
     """Every JSON object or list in the text that is not inside another."""
-    decoder, position = json.JSONDecoder(), 0
-    while match := re.compile(r"[\[{]").search(text, position):
+    decoder, position, false_starts = json.JSONDecoder(), 0, 0
+    while false_starts < MAX_FALSE_STARTS and (match := OPENING.search(text, position)):
         try:
             value, position = decoder.raw_decode(text, match.start())
-        except (json.JSONDecodeError, RecursionError):
-            position = match.start() + 1
+        except (ValueError, RecursionError):  # no JSON, a number of 5,000 digits, or too deep
+            position, false_starts = match.start() + 1, false_starts + 1
             continue
         yield value
 
@@ -60,6 +67,8 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
     topic: str
     strategy: object
     if isinstance(value, dict):
+        if isinstance(value.get("properties"), dict):  # the schema given back, perhaps filled in
+            value = value["properties"]
         lists = [entry for entry in value.values() if isinstance(entry, list)]
         value = value.get("candidates") or (lists[0] if lists else [value])
     for entry in value if isinstance(value, list) else ():
@@ -78,5 +87,6 @@ def _candidate(topic: str, strategy: object, strategies: Sequence[str]) -> Candi
     if not line:
         return None
     known = {name.casefold(): name for name in strategies}
-    named = known.get(str(strategy).casefold(), strategies[0])
+    named = strategy.strip().casefold() if isinstance(strategy, str) else ""
+    named = known.get(named, strategies[0])
     return Candidate(topic=line, strategy=named, source="model")

@@ -63,10 +63,14 @@ class OfflineGenerator:
             fitting = [s.phrase for s in subjects if not topic or s.id in topic.about]
             phrases = fitting or [s.phrase for s in subjects[:1]]
             for form in sorted(forms, key=lambda form: "{subject}" not in form):
-                if ("{subject}" in form and not phrases) or form_was_said(form, history):
+                unfilled = topic is not None and "{subject}" in form and not phrases
+                if unfilled or form_was_said(form, history):
                     continue
-                text = form.replace("{subject}", phrases[0]) if phrases else form
-                lines.append(_Line(text[0].upper() + text[1:], ranked["aspect"]))
+                text = form.replace("{subject}", phrases[0]) if topic and phrases else form
+                line = _Line(text[0].upper() + text[1:], ranked["aspect"])
+                if not self._fits([line]):
+                    continue
+                lines.append(line)
                 break
         return lines
 
@@ -97,10 +101,12 @@ class OfflineGenerator:
     def _rescue(self, history: Sequence[Utterance]) -> _Line:
         """Something unsaid from the bank, for when every form of the top K has been used."""
         plain = [form for topic in self._passives() for form in topic.say if "{" not in form]
-        unsaid = [form for form in plain if not form_was_said(form, history)]
+        lines = [_Line(form, PASSIVE) for form in plain if not form_was_said(form, history)]
+        unsaid = [line for line in lines if self._fits([line])]
         heard = last_user_text(history)
-        fallback = f"I'm listening. You said: {' '.join(heard.split()[:20])}" if heard else "Hello."
-        return _Line(unsaid[0] if unsaid else fallback, PASSIVE)
+        fallback = f"I'm listening. You said: {heard}" if heard else "Hello."
+        room = min(24, self._task.reply_words - 1)
+        return unsaid[0] if unsaid else _Line(" ".join(fallback.split()[:room]), PASSIVE)
 
     def _passives(self) -> Iterable[Topic]:
         """What may be said at any time: the kinds that wait for no cue."""

@@ -43,7 +43,10 @@ def _mentioned(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
 @lru_cache(maxsize=32)
 def _patterns(subjects: tuple[Subject, ...]) -> tuple[re.Pattern[str], ...]:
     """One pattern per subject, of all its cues as whole words: a task has about a thousand."""
-    alternatives = (
-        "|".join(re.escape(" ".join(words(cue))) for cue in subject.cues) for subject in subjects
-    )
-    return tuple(re.compile(rf"(?<![\w'])(?:{either})(?![\w'])") for either in alternatives)
+    return tuple(_pattern(subject) for subject in subjects)
+
+
+def _pattern(subject: Subject) -> re.Pattern[str]:
+    cues = [re.escape(" ".join(words(cue))) for cue in subject.cues if words(cue)]
+    # A cue without words (":-)") would stand in every text; a subject of only such ones in none.
+    return re.compile(rf"(?<![\w'])(?:{'|'.join(cues) or '(?!)'})(?![\w'])")

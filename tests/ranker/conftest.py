@@ -7,10 +7,10 @@ import torch
 from tiny import HIDDEN, random_ranker, ranker_config, vocabulary
 from torch.nn.functional import normalize
 
+from langgraph_cooper.ranker.model import CooperRanker
+
 # Tiny matrices gain nothing from threads, which on a busy machine wait for one another.
 torch.set_num_threads(1)
-
-from langgraph_cooper.ranker.model import CooperRanker
 
 
 @pytest.fixture(scope="session")

@@ -77,8 +77,9 @@ def test_each_distinct_text_is_embedded_once(task: TaskSpec) -> None:
 
 def test_one_by_one_gives_the_same_labels(task: TaskSpec) -> None:
     dialogues = toy_dialogues(4)
-    fast, slow = label_turns(dialogues, task, encode), label_turns_one_by_one(
-        dialogues, task, encode
+    fast, slow = (
+        label_turns(dialogues, task, encode),
+        label_turns_one_by_one(dialogues, task, encode),
     )
     assert fast.skipped == slow.skipped
     for one, other in zip(fast.turns, slow.turns, strict=True):

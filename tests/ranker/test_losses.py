@@ -69,9 +69,7 @@ def test_pointwise_by_hand() -> None:
 
 
 def test_paper_mix() -> None:
-    expected = 0.9 * triplet_loss(SCORES, LABELS, FULL) + 0.1 * pointwise_loss(
-        SCORES, LABELS, FULL
-    )
+    expected = 0.9 * triplet_loss(SCORES, LABELS, FULL) + 0.1 * pointwise_loss(SCORES, LABELS, FULL)
     assert paper_loss(SCORES, LABELS, FULL).item() == pytest.approx(expected.item())
 
 

@@ -69,8 +69,11 @@ def test_progress_runs_from_start_to_end(module: ProgressionModule, states: torc
     progress = module(states).progress.detach()
     assert progress.min().item() == pytest.approx(0.0, abs=1e-5)
     assert progress.max().item() == pytest.approx(1.0, abs=1e-5)
-    module.calibrate(0.5, 0.5)
-    assert module(states).progress.isfinite().all()
+    for end in (0.0, -0.5):  # a span of nothing, and one that runs backwards
+        module.calibrate(float(cosines[0]), float(cosines[0]) + end)
+        spoilt = module(states).progress.detach()
+        assert spoilt.isfinite().all()
+        assert torch.equal(spoilt > 0, cosines > cosines[0])
 
 
 def test_first_attention_prefers_the_target_at_hand() -> None:

@@ -45,7 +45,7 @@ def test_empty_summaries_count_for_nothing() -> None:
 
 @pytest.mark.parametrize("finals", [[], [""], ["one"], ["one", "two"], ["same"] * 30])
 def test_fewer_conversations_than_clusters_is_one_error(finals: list[str]) -> None:
-    with pytest.raises(DataError, match="aspect 'action'.*too few"):
+    with pytest.raises(DataError, match=r"aspect 'action'.*too few"):
         find_targets("action", finals, encode)
 
 

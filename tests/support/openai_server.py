@@ -1,0 +1,212 @@
+"""An OpenAI-compatible endpoint on the loopback, whose every answer a test decides.
+
+    with OpenAIServer(lambda request: Reply(status=500)) as server:
+        ChatOpenAI(base_url=server.url, ...)
+    assert len(server.requests) == 3
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
+from typing import Any, Self
+
+from support.roles import Asked, recognise, sensible
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it arrived. Header names are in lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The prompt's messages."""
+        return list(self.body.get("messages", []))
+
+    @property
+    def system(self) -> str:
+        """The system prompt."""
+        return "\n".join(m["content"] for m in self.messages if m["role"] in ("system", "developer"))
+
+    @property
+    def given(self) -> str:
+        """All that stands in the prompt beside the system prompt."""
+        return "\n".join(m["content"] for m in self.messages if m["role"] in ("user", "assistant"))
+
+    @property
+    def asked(self) -> Asked:
+        """Which module asks, and for which aspect."""
+        return recognise(self.system)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the answer is wanted as server-sent events."""
+        return bool(self.body.get("stream"))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a request is answered.
+
+    Attributes:
+        text: The assistant's message.
+        status: HTTP status; from 400 on the body is an OpenAI error object.
+        headers: Sent beside (or in place of) the server's own.
+        raw: A body sent as it is, in place of a completion.
+        delay: Seconds before anything is sent.
+        chunk_delays: Seconds before each piece of a stream; the last holds for those that follow.
+        cut: Close the connection half-way: no finish reason, no [DONE].
+        finish: The finish reason.
+    """
+
+    text: str = ""
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    delay: float = 0.0
+    chunk_delays: Sequence[float] = (0.0,)
+    cut: bool = False
+    finish: str = "stop"
+
+
+def obey(request: Request) -> Reply:
+    """The default: what a model that does as it is told would say."""
+    return Reply(sensible(request.system))
+
+
+class OpenAIServer:
+    """The endpoint, as a context manager.
+
+    Args:
+        reply: Decides the answer to each request; called from the server's threads. Assign to
+            `reply` to change it between turns.
+    """
+
+    def __init__(self, reply: Callable[[Request], Reply] = obey) -> None:
+        self.reply = reply
+        self.requests: list[Request] = []
+        self.closing = threading.Event()
+        self._http = _HTTPServer(self)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """What OPENAI_BASE_URL takes."""
+        return f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    def asked(self, key: str) -> list[Request]:
+        """The requests of one module: "tracker:exploration", all "tracker", or "generator"."""
+        return [r for r in self.requests if key in (r.asked.key, r.asked.role)]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()  # ends the delays that are still under way
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+class _HTTPServer(ThreadingHTTPServer):
+    request_queue_size = 64
+
+    def __init__(self, owner: OpenAIServer) -> None:
+        self.owner = owner
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no error of the server's; anything else is a test's bug."""
+        import sys
+
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """HTTP/1.0: the end of an answer is the end of the connection, also where it is cut."""
+
+    server: _HTTPServer
+
+    def do_POST(self) -> None:
+        owner = self.server.owner
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(self.path, headers, body)
+        owner.requests.append(request)
+        reply = owner.reply(request)
+        owner.closing.wait(reply.delay)
+        if reply.raw is not None:
+            self._send(reply, "text/html", reply.raw)
+        elif reply.status >= 400:
+            error = {"message": reply.text or "scripted", "type": "scripted", "code": None}
+            self._send(reply, "application/json", json.dumps({"error": error}).encode())
+        elif request.streaming:
+            self._stream(reply, request)
+        else:
+            whole = json.dumps(_completion(reply, request)).encode()
+            self._send(reply, "application/json", whole, cut=reply.cut)
+
+    def _send(self, reply: Reply, kind: str, body: bytes, *, cut: bool = False) -> None:
+        length = {"Content-Type": kind, "Content-Length": str(len(body))}
+        self._begin(reply, length)
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+
+    def _begin(self, reply: Reply, headers: Mapping[str, str]) -> None:
+        self.send_response(reply.status)
+        for name, value in {**headers, **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _stream(self, reply: Reply, request: Request) -> None:
+        self._begin(reply, {"Content-Type": "text/event-stream"})
+        pieces = re.findall(r"\S+\s*", reply.text)
+        delays = chain(reply.chunk_delays, repeat(reply.chunk_delays[-1]))
+        self._event(_chunk(request, {"role": "assistant", "content": ""}))
+        for piece, delay in zip(pieces[: len(pieces) // 2 if reply.cut else None], delays):
+            self.server.owner.closing.wait(delay)
+            self._event(_chunk(request, {"content": piece}))
+        if not reply.cut:
+            self._event(_chunk(request, {}, finish=reply.finish))
+            self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, chunk: Mapping[str, Any]) -> None:
+        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Says nothing: the requests are recorded."""
+
+
+def _completion(reply: Reply, request: Request) -> dict[str, Any]:
+    message = {"role": "assistant", "content": reply.text}
+    return {
+        "id": "chatcmpl-scripted",
+        "object": "chat.completion",
+        "created": 0,
+        "model": request.body["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": reply.finish}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }
+
+
+def _chunk(
+    request: Request, delta: Mapping[str, Any], finish: str | None = None
+) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-scripted",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": request.body["model"],
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }
