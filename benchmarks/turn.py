@@ -201,7 +201,9 @@ def _payload(path: Path) -> int:
     with sqlite3.connect(path) as connection:
         columns = {"checkpoints": ("checkpoint", "metadata"), "writes": ("value",)}
         return sum(
-            connection.execute(f"SELECT COALESCE(SUM(LENGTH({column})), 0) FROM {table}").fetchone()[0]
+            connection.execute(
+                f"SELECT COALESCE(SUM(LENGTH({column})), 0) FROM {table}"
+            ).fetchone()[0]
             for table, names in columns.items()
             for column in names
         )

@@ -117,7 +117,7 @@ async def annotate(
     annotator = create_annotator(resources)
     # Offline, one batch for all sentences of a dialogue is several times faster than one call
     # for each: the agents then find them in the encoder's cache.
-    preload = None if model else resources.ranker.embed
+    preload = None if model else resources.ranker().embed
 
     async def work(dialogue: Dialogue) -> AnnotatedDialogue:
         if preload:
@@ -131,7 +131,9 @@ async def annotate(
                 file.flush()
                 done(1)
     except OSError as error:
-        raise DataError(f"{out} cannot be written: {error.strerror}; nothing before is lost") from None
+        raise DataError(
+            f"{out} cannot be written: {error.strerror}; nothing before is lost"
+        ) from None
 
 
 def _texts(dialogue: Dialogue) -> list[str]:

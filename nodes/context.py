@@ -13,7 +13,7 @@ class CooperContext(BaseModel):
 
     model: str | None = Field(
         default=None,
-        description='Chat model of the agents and the generator: a name that the OpenAI-compatible '
+        description="Chat model of the agents and the generator: a name that the OpenAI-compatible "
         'endpoint knows, or "offline" for the built-in backend.',
     )
     generator_model: str | None = Field(

@@ -28,7 +28,7 @@ def coordinator_node(resources: Resources) -> Node:
 
         gathered = gather(resources.task, state)
         reports = {name: state.get(name) or {} for name in resources.task.aspect_names}
-        scores = resources.ranker.score(
+        scores = resources.ranker().score(
             utterances(state.get("messages", [])),
             [ScoredTopic(aspect, candidate["topic"]) for aspect, candidate in gathered],
             {name: decode_signal(r["signal"]) for name, r in reports.items() if "signal" in r},

@@ -25,7 +25,7 @@ def progression_node(aspect: AspectSpec, resources: Resources) -> Node:
 
     def progression(state: Mapping[str, Any]) -> Update:
         report: AspectReport = state[aspect.name]
-        found = resources.ranker.progression(aspect.name, report["state"])
+        found = resources.ranker().progression(aspect.name, report["state"])
         analysis = AspectReport(
             progress=round(found.progress, 4),
             targets=[Target(text=t, weight=round(w, 4)) for t, w in found.targets[:NEAREST]],

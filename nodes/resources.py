@@ -49,9 +49,12 @@ class Resources:
         self._lock = threading.Lock()
         self._backend = lru_cache(maxsize=32)(self._build)
 
-    @property
     def ranker(self) -> Ranker:
-        """The ranker, loaded on first use; the agents ask for it from several threads at once."""
+        """The ranker, loaded on first use; the agents ask for it from several threads at once.
+
+        A method, not a property: LangGraph looks through the attributes that a node's function
+        names when it searches for subgraphs, and would load the ranker while the graph is built.
+        """
         with self._lock:
             return self._loaded
 
@@ -94,4 +97,4 @@ class Resources:
         return Backend(tracker=tracker, promoter=promoter, generator=speaker)
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return self.ranker.embed(texts)
+        return self.ranker().embed(texts)

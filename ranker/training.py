@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator  # type: ignore[import-untyped,unused-ignore]
 
 _log = logging.getLogger(__name__)
+
+ATTENTION_DROPOUT = ("self.dropout", "attn.dropout")
+"""How Bert-like models name the dropout of attention weights."""
 
 Record: TypeAlias = dict[str, Any]
 """One line of the log."""
@@ -96,7 +99,8 @@ class TrainConfig(BaseModel):
         warmup: Share of the steps with a rising rate; it falls linearly afterwards.
         weight_decay: Of weight matrices other than the progression modules' W.
         clip: Largest norm of the gradient.
-        dropout: Of the Transformer; None keeps its own.
+        dropout: Of the Transformer's trained layers. Their attention has none, which would keep a
+            CPU from computing it in one fused step.
         seed: Of everything random.
         max_turns: Train on so many turns, drawn by seed; None: all.
         precision: "auto" takes bfloat16 where the device computes in it.
@@ -132,7 +136,7 @@ class TrainConfig(BaseModel):
     warmup: float = Field(default=0.06, ge=0, lt=1)
     weight_decay: float = Field(default=0.01, ge=0)
     clip: float = Field(default=1.0, gt=0)
-    dropout: float | None = Field(default=None, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
     seed: int = 0
     max_turns: int | None = Field(default=None, ge=1)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -235,6 +239,15 @@ class TurnScorer(nn.Module):
         super().__init__()
         self.ranker = ranker
         self.in_bfloat16 = bfloat16
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode; layers that do not learn stay in evaluation mode, without dropout."""
+        super().train(mode)
+        for name, module in self.ranker.transformer.named_modules():
+            whole = name == "embeddings" or name.rsplit(".", 1)[-1].isdigit()
+            if whole and not any(p.requires_grad for p in module.parameters()):
+                module.eval()
+        return self
 
     def forward(self, tokens: TokenBatch, aspects: Tensor, states: Tensor) -> Tensor:
         """Scores B turns.
@@ -578,10 +591,9 @@ def _ranker(
             f"freeze_layers is {config.freeze_layers} of {layers} layers: leave at least one to "
             "be trained"
         )
-    if config.dropout is not None:
-        for module in transformer.module.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = config.dropout
+    for name, module in transformer.module.named_modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0 if name.endswith(ATTENTION_DROPOUT) else config.dropout
     adapter = None
     if config.adapter_rank:
         upper = tuple(range(config.freeze_layers, layers))

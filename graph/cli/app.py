@@ -39,9 +39,7 @@ def chat(
     db: Annotated[
         Path | None, typer.Option(help="An SQLite file that keeps conversations.")
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object per turn.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per turn.")] = False,
     show_agents: Annotated[
         bool, typer.Option("--show-agents", help="Show the agents' reports and the ranking.")
     ] = False,

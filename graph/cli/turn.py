@@ -61,7 +61,9 @@ def _aspect(report: Mapping[str, Any]) -> dict[str, Any]:
 class TurnRun:
     """A turn under way. Iterate over it for the reply's pieces as they come; then read `turn`."""
 
-    def __init__(self, graph: Graph, config: RunnableConfig, user: str | None, resume: bool) -> None:
+    def __init__(
+        self, graph: Graph, config: RunnableConfig, user: str | None, resume: bool
+    ) -> None:
         self._graph = graph
         self._config = config
         self._user = user

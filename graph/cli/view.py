@@ -54,13 +54,19 @@ def _agent(name: str, report: Mapping[str, Any], colour: str) -> Panel:
     bar = Table.grid(expand=True)
     bar.add_column(ratio=1)
     bar.add_column(justify="right", width=5)
-    bar.add_row(ProgressBar(total=1.0, completed=progress, complete_style=colour), f"{progress:.0%}")
+    bar.add_row(
+        ProgressBar(total=1.0, completed=progress, complete_style=colour), f"{progress:.0%}"
+    )
     targets = report.get("targets") or []
-    heading = Text("heading for: " + (targets[0]["text"] if targets else "nothing yet"), "italic dim")
+    heading = Text(
+        "heading for: " + (targets[0]["text"] if targets else "nothing yet"), "italic dim"
+    )
     heading.truncate(220, overflow="ellipsis")
     topics = [Text(f"• {c['topic']}") for c in report.get("candidates", [])]
     state = Text(report.get("state") or "(nothing yet)")
-    return Panel(Group(bar, state, Text(), heading, Text(), *topics), title=name, border_style=colour)
+    return Panel(
+        Group(bar, state, Text(), heading, Text(), *topics), title=name, border_style=colour
+    )
 
 
 def _ranking(task: TaskSpec, state: Mapping[str, Any]) -> Table:

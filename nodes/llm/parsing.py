@@ -67,10 +67,10 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
     topic: str
     strategy: object
     if isinstance(value, dict):
-        if isinstance(value.get("properties"), dict):  # the schema given back, perhaps filled in
-            value = value["properties"]
-        lists = [entry for entry in value.values() if isinstance(entry, list)]
-        value = value.get("candidates") or (lists[0] if lists else [value])
+        inner = value.get("properties")  # the schema given back, perhaps filled in
+        fields = inner if isinstance(inner, dict) else value
+        lists = [entry for entry in fields.values() if isinstance(entry, list)]
+        value = fields.get("candidates") or (lists[0] if lists else [fields])
     for entry in value if isinstance(value, list) else ():
         if isinstance(entry, str):
             topic, strategy = entry, None

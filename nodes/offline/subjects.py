@@ -48,5 +48,5 @@ def _patterns(subjects: tuple[Subject, ...]) -> tuple[re.Pattern[str], ...]:
 
 def _pattern(subject: Subject) -> re.Pattern[str]:
     cues = [re.escape(" ".join(words(cue))) for cue in subject.cues if words(cue)]
-    # A cue without words (":-)") would stand in every text; a subject of only such ones in none.
+    # A cue without words (":-)") would stand in every text without words.
     return re.compile(rf"(?<![\w'])(?:{'|'.join(cues) or '(?!)'})(?![\w'])")

@@ -52,7 +52,7 @@ def echo(text: str) -> str | None:
     """
     for sentence in reversed(sentences(text)):
         tokens = sentence.rstrip(".!?,; ").replace("’", "'").split()
-        plain = [token.strip("\",.;:!?()").lower() for token in tokens]
+        plain = [token.strip('",.;:!?()').lower() for token in tokens]
         if len(tokens) in ECHO_WORDS and plain[0] in STARTS and not UNTURNABLE.intersection(plain):
             if sentence.endswith("?") or not sentence.replace("’", "'").isascii():
                 continue

@@ -30,7 +30,9 @@ class OfflineVoice(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=messages[-1].text))])
+        return ChatResult(
+            generations=[ChatGeneration(message=AIMessage(content=messages[-1].text))]
+        )
 
     def _stream(
         self,

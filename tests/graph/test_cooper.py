@@ -106,7 +106,9 @@ def test_an_edited_history_is_tracked_anew() -> None:
     before = next(iter(graph.get_state_history(config, limit=1))).parent_config
     assert before is not None
     oldest = list(graph.get_state_history(config))[-1].config
-    fork = graph.invoke({"messages": [HumanMessage("My exams start on Monday, I dread them.")]}, oldest)
+    fork = graph.invoke(
+        {"messages": [HumanMessage("My exams start on Monday, I dread them.")]}, oldest
+    )
     assert "laid off" in first["exploration"]["state"]
     assert "laid off" not in fork["exploration"]["state"]
 

@@ -19,7 +19,9 @@ SMALL: dict[str, Any] = {
             "summarise": "how welcome the guest feels",
             "propose": "ways to welcome them",
             "strategies": ["Greet"],
-            "topics": [{"topic": "Offer tea.", "strategy": "Greet", "say": ["Would you like tea?"]}],
+            "topics": [
+                {"topic": "Offer tea.", "strategy": "Greet", "say": ["Would you like tea?"]}
+            ],
         },
         {
             "name": "cake",

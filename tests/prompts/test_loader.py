@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_task import written
 
-from langgraph_cooper.prompts import TaskError, TaskSpec, UnknownTaskError, list_tasks, load_task
+from langgraph_cooper.prompts import (
+    TaskError,
+    TaskSpec,
+    UnknownTaskError,
+    list_tasks,
+    load_task,
+    loader,
+)
 from langgraph_cooper.prompts.loader import HOME
 
 Fields = dict[str, Any]
@@ -47,8 +56,6 @@ def test_a_file_alone_gets_the_shared_prompts(fields: Fields, tmp_path: Path) ->
 
 
 def test_a_changed_file_is_read_again(fields: Fields, tmp_path: Path) -> None:
-    import os
-
     file = written(fields, tmp_path / "tea.toml")
     before = load_task(file)
     written({**fields, "goal": "Sell the teapot."}, file)
@@ -146,8 +153,6 @@ def _paths(value: object, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 def test_any_text_anywhere_loads_or_is_a_task_error(
     data: st.DataObject, fields: Fields, tmp_path: Path
 ) -> None:
-    import copy
-
     spoilt = copy.deepcopy(fields)
     texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     markup = st.text("{}[]subject!:echo.m \n\"'\\", max_size=12)
@@ -159,13 +164,10 @@ def test_any_text_anywhere_loads_or_is_a_task_error(
     folder = tmp_path / "own"  # a folder: aspects' names become names of files to look for
     (folder / "bank").mkdir(parents=True, exist_ok=True)
     file = written(spoilt, folder / "task.toml")
+    loader._read.cache_clear()  # two files may be written within one tick of the clock
+    outcome: TaskSpec | str
     try:
-        task = load_task(folder)
+        outcome = load_task(folder)
     except TaskError as error:
-        assert str(file) in str(error)
-    else:
-        assert isinstance(task, TaskSpec)
-    finally:
-        from langgraph_cooper.prompts import loader
-
-        loader._read.cache_clear()  # two files written within one tick of the clock
+        outcome = str(error)
+    assert isinstance(outcome, TaskSpec) or str(file) in outcome

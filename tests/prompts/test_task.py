@@ -28,7 +28,7 @@ def _toml(value: object) -> str:
         return "{" + ", ".join(f"{key} = {_toml(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value).replace("\\u007f", "\x7f")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def first_topic(fields: Fields) -> Fields:
@@ -171,7 +171,9 @@ SPOILT: list[tuple[str, Spoil, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("spoil", "place", "about"), [s[1:] for s in SPOILT], ids=[s[0] for s in SPOILT])
+@pytest.mark.parametrize(
+    ("spoil", "place", "about"), [s[1:] for s in SPOILT], ids=[s[0] for s in SPOILT]
+)
 def test_a_spoilt_task_names_file_and_field(
     spoil: Spoil, place: str, about: str, fields: Fields, tmp_path: Path
 ) -> None:
@@ -188,8 +190,20 @@ def test_a_spoilt_task_names_file_and_field(
 
 @pytest.mark.parametrize(
     "name",
-    ["passive", "messages", "task", "round", "ranking", "intake", "coordinator", "generator"]
-    + ["guard", "tracker", "promoter", "progression"],
+    [
+        "passive",
+        "messages",
+        "task",
+        "round",
+        "ranking",
+        "intake",
+        "coordinator",
+        "generator",
+        "guard",
+        "tracker",
+        "promoter",
+        "progression",
+    ],
 )
 def test_an_aspect_takes_no_name_of_the_graphs(name: str, fields: Fields) -> None:
     fields["aspects"][0]["name"] = name

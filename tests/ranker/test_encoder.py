@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,31 @@ def test_many_threads_get_one_encoder_and_the_same_vectors(tiny_encoder: str) ->
     assert len({identity for identity, _ in results}) == 1
     for start, (_, vectors) in enumerate(results):
         np.testing.assert_allclose(vectors, np.roll(expected, -start, axis=0), atol=1e-5)
+
+
+def test_one_thread_at_a_time_reaches_the_model(
+    tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = SentenceEncoder(tiny_encoder)
+    inside: list[int] = []
+    most: list[int] = []
+
+    def slow(texts: list[str], batch_size: int) -> Any:
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return np.zeros((len(texts), 32), dtype=np.float32)
+
+    monkeypatch.setattr(encoder, "_forward", slow)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda i: encoder.encode([f"say {i}"]), range(8)))
+    assert most == [1] * 8
+
+
+def test_a_model_that_does_not_normalise_is_normalised(tiny_transformer: str) -> None:
+    plain = SentenceEncoder(tiny_transformer)  # sentence-transformers adds mean pooling only
+    np.testing.assert_allclose(np.linalg.norm(plain.encode(["a walk"])), 1.0, atol=1e-6)
 
 
 def test_enormous_text_is_quick_and_finite() -> None:

@@ -176,7 +176,11 @@ def test_without_progression_no_signals_are_needed(
     assert made.progression("action", "a walk").signal.shape == (2, 32)
 
 
-def test_many_threads_load_one_ranker_and_agree(folder: Path, signals: dict[str, Any]) -> None:
+def test_many_threads_load_one_ranker_and_agree(
+    folder: Path, signals: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "_rankers", {})  # so that the threads race to load it
+
     def job(index: int) -> tuple[int, list[float], float]:
         ranker = load_ranker(folder, aspects=ASPECTS, precision="float32")
         progress = ranker.progression(ASPECTS[index % 3], STATES[index % 3]).progress

@@ -248,6 +248,17 @@ def test_frozen_layers_get_no_gradient_and_the_others_do(config: TrainConfig) ->
         assert trained == len(names)
 
 
+def test_only_trained_layers_drop_out(config: TrainConfig) -> None:
+    scorer = _run(config).scorer.train()
+    layers = scorer.ranker.transformer.encoder.layer
+    assert not scorer.ranker.transformer.embeddings.training
+    assert not layers[0].output.dropout.training
+    assert layers[1].output.dropout.training
+    assert layers[1].output.dropout.p == 0.1
+    assert layers[1].attention.self.dropout.p == 0.0
+    assert scorer.ranker.fusion.training
+
+
 def test_the_ablation_trains_without_signals(config: TrainConfig, task: TaskSpec) -> None:
     folder = train(changed(config, progression=False), encode=encode)
     ranker = CooperRanker.from_pretrained(folder, aspects=task.aspect_names)

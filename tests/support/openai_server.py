@@ -1,8 +1,8 @@
 """An OpenAI-compatible endpoint on the loopback, whose every answer a test decides.
 
-    with OpenAIServer(lambda request: Reply(status=500)) as server:
-        ChatOpenAI(base_url=server.url, ...)
-    assert len(server.requests) == 3
+with OpenAIServer(lambda request: Reply(status=500)) as server:
+    ChatOpenAI(base_url=server.url, ...)
+assert len(server.requests) == 3
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Request:
     @property
     def system(self) -> str:
         """The system prompt."""
-        return "\n".join(m["content"] for m in self.messages if m["role"] in ("system", "developer"))
+        return "\n".join(
+            m["content"] for m in self.messages if m["role"] in ("system", "developer")
+        )
 
     @property
     def given(self) -> str:
@@ -173,7 +175,9 @@ class _Handler(BaseHTTPRequestHandler):
         pieces = re.findall(r"\S+\s*", reply.text)
         delays = chain(reply.chunk_delays, repeat(reply.chunk_delays[-1]))
         self._event(_chunk(request, {"role": "assistant", "content": ""}))
-        for piece, delay in zip(pieces[: len(pieces) // 2 if reply.cut else None], delays):
+        for piece, delay in zip(
+            pieces[: len(pieces) // 2 if reply.cut else None], delays, strict=False
+        ):
             self.server.owner.closing.wait(delay)
             self._event(_chunk(request, {"content": piece}))
         if not reply.cut:
@@ -200,9 +204,7 @@ def _completion(reply: Reply, request: Request) -> dict[str, Any]:
     }
 
 
-def _chunk(
-    request: Request, delta: Mapping[str, Any], finish: str | None = None
-) -> dict[str, Any]:
+def _chunk(request: Request, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
     return {
         "id": "chatcmpl-scripted",
         "object": "chat.completion.chunk",

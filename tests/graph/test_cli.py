@@ -1,0 +1,225 @@
+"""`cooper` as a person and a script use it: through the shell."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+
+from langgraph_cooper.graph.cli import main
+
+COOPER = [sys.executable, "-c", "from langgraph_cooper.graph.cli import main; main()"]
+SAID = "I got laid off last week and I feel anxious."
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Cooper(Protocol):
+    def __call__(self, *arguments: str, stdin: str | bytes = "") -> Done: ...
+
+
+@pytest.fixture
+def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
+    """Runs the command in this process, so that the encoder is loaded once for all tests."""
+    for name in [name for name in os.environ if name.startswith("OPENAI_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str, stdin: str | bytes = "") -> Done:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "argv", ["cooper", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        output = capsys.readouterr()
+        return Done(int(end.value.code or 0), output.out, output.err)
+
+    return run
+
+
+def turns(done: Done) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def fails(done: Done, code: int, *words: str) -> None:
+    """One clear line on standard error, the exit code, and no traceback."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_json_has_one_object_per_turn_with_all_that_a_script_needs(cooper: Cooper) -> None:
+    one, two = turns(cooper("chat", "--json", stdin=f"{SAID}\nI worked there for six years.\n"))
+    assert [one["turn"], two["turn"]] == [1, 2]
+    assert one["user"] == SAID
+    assert one["reply"]
+    assert one["seconds"] > 0
+    assert list(one["aspects"]) == ["exploration", "comforting", "action"]
+    for aspect in one["aspects"].values():
+        assert set(aspect) == {"state", "progress", "target", "candidates"}
+        assert aspect["candidates"]
+        assert set(aspect["candidates"][0]) == {"topic", "strategy"}
+    assert [r["rank"] for r in one["ranking"]] == list(range(1, 14))
+    assert set(one["ranking"][0]) == {"rank", "score", "aspect", "strategy", "topic"}
+
+
+def test_the_persuader_opens(cooper: Cooper) -> None:
+    opening, answer = turns(
+        cooper("chat", "--task", "persuasion", "--json", stdin="I'm fine, thanks. And you?\n")
+    )
+    assert opening["user"] is None
+    assert "Save the Children" in opening["reply"]
+    assert answer["turn"] == 2
+
+
+def test_text_mode_shows_agents_on_request(cooper: Cooper) -> None:
+    plain = cooper("chat", stdin=f"{SAID}\n")
+    shown = cooper("chat", "--show-agents", stdin=f"{SAID}\n")
+    assert plain.stdout.startswith("supporter: ")
+    assert "ranking" not in plain.stdout
+    for word in ("exploration", "comforting", "action", "ranking", "heading for"):
+        assert word in shown.stdout
+
+
+def test_a_killed_conversation_continues(cooper: Cooper, tmp_path: Path) -> None:
+    db = str(tmp_path / "chat.sqlite")
+    command = [*COOPER, "chat", "--json", "--db", db, "--thread", "t"]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{SAID}\n")
+    process.stdin.flush()
+    first = json.loads(process.stdout.readline())
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    (second,) = turns(
+        cooper("chat", "--json", "--db", db, "--thread", "t", stdin="I can't tell my wife.\n")
+    )
+    assert (first["turn"], second["turn"]) == (1, 2)
+    assert "laid off" in second["aspects"]["exploration"]["state"]
+    assert second["reply"] != first["reply"]
+
+
+def test_an_unfinished_turn_is_finished_first(
+    cooper: Cooper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = str(tmp_path / "chat.sqlite")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    failed = cooper("chat", "--json", "--db", db, "--model", "m", stdin=f"{SAID}\n")
+    fails(failed, 1, "'m'", "http://127.0.0.1:9/v1", "cannot be reached")
+    assert "sk-secret" not in failed.stderr
+    done = turns(cooper("chat", "--json", "--db", db, stdin="I can't tell my wife.\n"))
+    assert [turn["user"] for turn in done] == [SAID, "I can't tell my wife."]
+    assert [turn["turn"] for turn in done] == [1, 2]
+
+
+def test_lines_that_cannot_be_answered_are_named_and_the_others_answered(cooper: Cooper) -> None:
+    lines = b"   \n" + b"a" * 100_000 + b"\n\xff\xfe I feel {sad} and <|alone|>\n"
+    done = cooper("chat", "--json", stdin=lines)
+    (turn,) = turns(done)
+    assert "{sad}" in turn["user"]
+    assert done.returncode == 1
+    assert "line 1: the message is empty" in done.stderr
+    assert "line 2: the message has 100,000 characters" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_usage_mistakes(cooper: Cooper) -> None:
+    fails(cooper("chat", "--task", "sales", stdin=""), 2, "unknown task 'sales'", "esc, persuasion")
+    assert cooper("chat", "--no-such-option").returncode == 2
+    assert cooper("nonsense").returncode == 2
+
+
+def test_a_malformed_task_file_is_named_with_its_field(cooper: Cooper, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\ntitle = "a talk"\n', encoding="utf-8")
+    fails(cooper("chat", "--task", str(file)), 1, str(file), "goal")
+    file.write_text("name = [", encoding="utf-8")
+    fails(cooper("chat", "--task", str(file)), 1, str(file), "TOML")
+
+
+def test_a_model_without_a_key(cooper: Cooper) -> None:
+    fails(cooper("chat", "--model", "gpt-4o-mini", stdin=f"{SAID}\n"), 1, "OPENAI_API_KEY")
+
+
+def test_a_db_that_is_not_sqlite_is_left_as_it_is(cooper: Cooper, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("my diary " * 500, encoding="utf-8")
+    fails(cooper("chat", "--db", str(file), stdin=f"{SAID}\n"), 1, str(file), "not an SQLite")
+    assert file.read_text(encoding="utf-8").startswith("my diary")
+    missing = tmp_path / "no" / "folder.sqlite"
+    fails(cooper("chat", "--db", str(missing), stdin=f"{SAID}\n"), 1, str(missing))
+
+
+def test_another_programs_database_is_refused(cooper: Cooper, tmp_path: Path) -> None:
+    file = tmp_path / "other.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE checkpoints (name TEXT)")
+    connection.close()
+    fails(cooper("chat", "--db", str(file), stdin=f"{SAID}\n"), 1, str(file))
+
+
+def test_a_thread_of_another_task_is_refused_and_kept(cooper: Cooper, tmp_path: Path) -> None:
+    db = str(tmp_path / "chat.sqlite")
+    cooper("chat", "--db", db, "--thread", "t", stdin=f"{SAID}\n")
+    other = cooper("chat", "--task", "persuasion", "--db", db, "--thread", "t", stdin="Hello\n")
+    fails(other, 1, "'t'", "belongs to the task 'esc'")
+    (turn,) = turns(cooper("chat", "--json", "--db", db, "--thread", "t", stdin="I feel low.\n"))
+    assert turn["turn"] == 2
+
+
+def test_a_damaged_checkpoint_row_is_one_error(cooper: Cooper, tmp_path: Path) -> None:
+    db = tmp_path / "chat.sqlite"
+    cooper("chat", "--db", str(db), "--thread", "t", stdin=f"{SAID}\n")
+    with sqlite3.connect(db) as connection:
+        connection.execute("UPDATE checkpoints SET checkpoint = X'00FF'")
+    connection.close()
+    fails(cooper("chat", "--db", str(db), "--thread", "t", stdin="Hello\n"), 1, "'t'", str(db))
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign"])
+def test_bad_ranker_checkpoints(cooper: Cooper, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "ranker"
+    if damage != "missing":
+        folder.mkdir()
+        (folder / "config.json").write_text(
+            '{"model_type": "bert"}' if damage == "foreign" else '{"format": "lang', "utf-8"
+        )
+    fails(cooper("chat", "--ranker", str(folder), stdin=f"{SAID}\n"), 1, str(folder))
+
+
+def test_graph_and_tasks_print_what_they_say(cooper: Cooper) -> None:
+    drawn = cooper("graph", "--task", "persuasion").stdout
+    assert drawn.startswith("---\nconfig:")
+    assert "subgraph proposition" in drawn
+    listed = cooper("tasks").stdout
+    assert "esc:" in listed
+    assert "persuasion:" in listed
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    code = (
+        "import sys; from langgraph_cooper.graph import create_cooper; create_cooper('esc').compile()"
+        "; import langgraph_cooper.graph.cli; print({'torch', 'sentence_transformers',"
+        " 'transformers', 'langchain_openai'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,131 @@
+"""`langgraph dev` serves both graphs, asked as LangGraph Studio asks."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 90
+
+
+class Server:
+    def __init__(self, port: int) -> None:
+        self._root = f"http://127.0.0.1:{port}"
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        return json.loads(self.raw(path, body))
+
+    def raw(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+        request = urllib.request.Request(
+            self._root + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            data: bytes = answer.read()
+        return data
+
+    def assistant(self, graph: str) -> str:
+        (found,) = self.ask("/assistants/search", {"graph_id": graph})
+        return str(found["assistant_id"])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("studio") / "server.log"
+    command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser"]
+    environment = {**os.environ, "LANGSMITH_TRACING": "false"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--no-reload", "--port", str(port)],
+            cwd=ROOT, stdout=output, stderr=output, env=environment,
+        )  # fmt: skip
+        try:
+            running = Server(port)
+            _wait(running, process, log)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            server.ask("/ok")
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.3)
+        else:
+            return
+    pytest.fail(f"the server did not start: {log.read_text(encoding='utf-8')[-2000:]}")
+
+
+def test_xray_shows_the_agents_inside(server: Server) -> None:
+    for graph, aspect in (("esc", "exploration"), ("persuasion", "proposition")):
+        drawn = server.ask(f"/assistants/{server.assistant(graph)}/graph?xray=1")
+        nodes = {node["id"] for node in drawn["nodes"]}
+        assert {f"{aspect}:{step}" for step in ("tracker", "promoter", "progression")} <= nodes
+        assert {"coordinator", "generator"} <= nodes
+
+
+def test_schemas_read_well(server: Server) -> None:
+    schemas = server.ask(f"/assistants/{server.assistant('esc')}/schemas")
+    assert set(schemas["input_schema"]["properties"]) == {"messages"}
+    state = schemas["state_schema"]
+    assert {"exploration", "comforting", "action", "ranking"} <= set(state["properties"])
+    report = state["$defs"]["AspectReport"]
+    assert {"state", "candidates", "progress", "targets"} <= set(report["properties"])
+    assert schemas["output_schema"]["properties"]
+    context = schemas["context_schema"]["properties"]
+    assert {"model", "temperature", "m", "k", "goal"} <= set(context)
+    assert all(field.get("description") for field in context.values())
+
+
+def test_a_turn_is_streamed_and_kept_in_its_thread(server: Server) -> None:
+    thread = server.ask("/threads", {})["thread_id"]
+    said = {"role": "user", "content": "I got laid off last week and I feel anxious."}
+    raw = server.raw(
+        f"/threads/{thread}/runs/stream",
+        {
+            "assistant_id": server.assistant("esc"),
+            "input": {"messages": [said]},
+            "stream_mode": ["messages-tuple", "updates"],
+            "context": {"m": 2},
+        },
+    ).decode()
+    assert "event: error" not in raw, raw
+    assert raw.count("event: messages") > 3
+    state = server.ask(f"/threads/{thread}/state")
+    assert [message["type"] for message in state["values"]["messages"]] == ["human", "ai"]
+    assert len(state["values"]["exploration"]["candidates"]) == 2
+    assert state["next"] == []
+
+
+def test_a_wrong_choice_is_refused(server: Server) -> None:
+    body = {
+        "assistant_id": server.assistant("esc"),
+        "input": {"messages": [{"role": "user", "content": "Hello"}]},
+        "context": {"temperature": 9},
+    }
+    try:
+        answer = server.raw("/runs/wait", body).decode()
+    except urllib.error.HTTPError as error:
+        answer = error.read().decode()
+    assert "temperature" in answer
+    assert "less than or equal to 2" in answer

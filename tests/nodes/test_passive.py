@@ -1,0 +1,83 @@
+"""The passive candidate: offered when the user's words call for it, and never said twice."""
+
+from __future__ import annotations
+
+import pytest
+from support.talk import rounds, system, user
+
+from langgraph_cooper.nodes.passive import passive_candidates, passive_node
+from langgraph_cooper.prompts import PassiveKind, TaskSpec, load_task
+from langgraph_cooper.ranker.dialogue import Utterance
+
+ESC, PERSUASION = load_task("esc"), load_task("persuasion")
+
+
+def kind_of(task: TaskSpec, history: list[Utterance]) -> str | None:
+    found = passive_candidates(task, history)
+    if not found:
+        return None
+    assert len(found) == 1
+    assert found[0]["source"] == "bank"
+    return next(k.name for k in task.passive if found[0]["topic"] in {t.topic for t in k.topics})
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Hello!", "greeting"),
+        ("HI THERE", "greeting"),
+        ("Thank you so much, that helped", "thanks"),
+        ("ok bye", "closing"),
+        ("How are you today?", "smalltalk"),
+        ("I lost my job and I am scared.", "listening"),
+        ("Hi, I lost my job last week and now we can't pay the rent.", "listening"),
+        ("This thing has hit me hard.", "listening"),
+    ],
+)
+def test_the_kind_that_the_words_call_for(text: str, kind: str) -> None:
+    assert kind_of(ESC, [user(text)]) == kind
+
+
+def test_the_opening_belongs_to_an_empty_conversation() -> None:
+    assert kind_of(PERSUASION, []) == "opening"
+    assert kind_of(ESC, []) is None
+    assert kind_of(PERSUASION, [user("Hello")]) == "greeting"
+
+
+def test_a_no_is_taken_for_one_at_any_length() -> None:
+    text = "You make good points about those children, but I am not interested in giving " + (
+        "because money has been very tight for us since my husband lost his job in the spring"
+    )
+    assert kind_of(PERSUASION, [system("Hello."), user(text)]) == "refusal"
+
+
+def test_what_was_said_is_not_offered_again() -> None:
+    history = [user("thanks")]
+    offered = []
+    for _ in range(100):
+        if not (found := passive_candidates(ESC, history)):
+            break
+        (one,) = found
+        offered.append(one["topic"])
+        topic = next(t for k in ESC.passive for t in k.topics if t.topic == one["topic"])
+        history += [system(f"Well. {topic.say[-1].upper()}"), user("thanks")]
+    assert len(set(offered)) == len(offered) >= 20  # "thanks", then whatever may always be said
+    assert passive_candidates(ESC, history) == []
+
+
+def test_topics_are_kept_to_their_rounds() -> None:
+    (listening,) = [kind for kind in ESC.passive if kind.name == "listening"]
+    late = listening.topics[0].model_copy(update={"rounds": (3, 4)})
+    kind = PassiveKind(name="late", topics=(late,))
+    task = ESC.model_copy(update={"passive": (kind,)})
+    offered = [bool(passive_candidates(task, rounds(n))) for n in range(5)]
+    assert offered == [False, False, True, True, False]
+
+
+async def test_the_node_writes_under_its_name() -> None:
+    from langchain_core.messages import HumanMessage
+
+    node, state = passive_node(ESC), {"messages": [HumanMessage("Hello")]}
+    update = node.invoke(state)
+    assert update == {"passive": passive_candidates(ESC, [user("Hello")])}
+    assert await node.ainvoke(state) == update
