@@ -19,8 +19,10 @@ from langgraph_cooper.ranker.dialogue import Utterance
 
 
 class TrackerInput(TypedDict):
-    """What a state tracker gets: its last summary and what was said since, so that a turn's cost
-    does not grow with the conversation."""
+    """What a state tracker gets: its last summary and what was said since.
+
+    So a turn's cost does not grow with the conversation.
+    """
 
     aspect: AspectSpec
     previous: str

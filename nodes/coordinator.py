@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.runnables import RunnableLambda
@@ -33,6 +33,7 @@ def coordinator_node(resources: Resources) -> Node:
             [ScoredTopic(aspect, candidate["topic"]) for aspect, candidate in gathered],
             {name: decode_signal(r["signal"]) for name, r in reports.items() if "signal" in r},
         )
+        scores = lift_due([candidate for _, candidate in gathered], scores)
         # sorted() keeps the agents' order where scores are equal: the result is deterministic.
         order = sorted(range(len(gathered)), key=lambda i: -scores[i])
         return {
@@ -45,10 +46,18 @@ def coordinator_node(resources: Resources) -> Node:
 
 
 def gather(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str, Candidate]]:
-    """All candidates of a turn with their aspects: the agents' in the task's order, then passive."""
+    """All candidates of a turn with their aspects: in the task's order, then the passive one."""
     reports = [(name, state.get(name) or {}) for name in task.aspect_names]
     found = [(name, c) for name, report in reports for c in report.get("candidates", [])]
     return found + [(PASSIVE, candidate) for candidate in state.get(PASSIVE) or []]
+
+
+def lift_due(candidates: Sequence[Candidate], scores: Sequence[float]) -> list[float]:
+    """Scores in which a candidate that is due stands above all others, by 1."""
+    others = [s for c, s in zip(candidates, scores, strict=True) if not c.get("due")]
+    above = max(others, default=0.0) + 1.0
+    pairs = zip(candidates, scores, strict=True)
+    return [max(score, above) if c.get("due") else score for c, score in pairs]
 
 
 def _ranked(place: int, score: float, aspect: str, candidate: Candidate) -> RankedCandidate:

@@ -8,7 +8,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langgraph_cooper.ranker.dialogue import Speaker, Utterance
 
-
 # Zero-width joiners spell words in several scripts, and emoji.
 JOINERS = "\u200c\u200d"
 

@@ -39,7 +39,8 @@ def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Can
         for topic in kind.topics:
             first, last = topic.rounds or (1, now)
             if first <= now <= last and not was_said(topic, history):
-                return [Candidate(topic=topic.topic, strategy=topic.strategy, source="bank")]
+                candidate = Candidate(topic=topic.topic, strategy=topic.strategy, source="bank")
+                return [{**candidate, "due": True} if kind.due else candidate]
     return []
 
 

@@ -11,7 +11,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 
 # The LangGraph server makes no JSON schema from `typing.TypedDict` on Python 3.11.
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from langgraph_cooper.prompts import TaskSpec
 
@@ -23,6 +23,8 @@ class Candidate(TypedDict):
     strategy: str
     source: str
     """Who proposed it: "model" (an LLM), "bank" (the task's own topics)."""
+    due: NotRequired[bool]
+    """It answers what the user just did (a goodbye, say) and so comes before all others."""
 
 
 class Target(TypedDict):
@@ -34,7 +36,7 @@ class Target(TypedDict):
 
 
 class AspectReport(TypedDict, total=False):
-    """What a specialised agent knows after its turn: its local analysis (paper, "Local Analysis")."""
+    """What a specialised agent knows after its turn (paper, "Local Analysis")."""
 
     state: str
     """The state summary S_i: how things stand with this aspect."""
@@ -56,10 +58,12 @@ class RankedCandidate(TypedDict):
 
     rank: int
     score: float
+    """The ranker's; a candidate that is due is lifted above the best of the others."""
     aspect: str
     strategy: str
     topic: str
     source: str
+    due: NotRequired[bool]
 
 
 class CooperInput(TypedDict):

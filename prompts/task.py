@@ -106,6 +106,8 @@ class PassiveKind(_Part):
         cues: Words in the user's last message that call for it; without any it is always possible.
         max_words: The message is taken as meant so only if it has at most this many words.
         opening: Offered on an empty conversation, and only there.
+        due: What the user said wants this and nothing else first: a goodbye is answered with a
+            goodbye, whatever else would help (Schegloff and Sacks 1973, "adjacency pairs").
         topics: What can be said then.
     """
 
@@ -113,6 +115,7 @@ class PassiveKind(_Part):
     cues: tuple[Line, ...] = ()
     max_words: int | None = Field(default=None, ge=1)
     opening: bool = False
+    due: bool = False
     topics: tuple[Topic, ...] = Field(min_length=1)
 
 

@@ -45,7 +45,7 @@ def checkpoint_folder(name: str | Path) -> Path:
     hub_like = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name)) and not folder.parent.is_dir()
     if not hub_like:
         raise CheckpointError(f"there is no checkpoint folder {folder}: {REMEDY}.")
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only for hub names
+    from huggingface_hub import snapshot_download
 
     try:
         patterns = ["*.json", "*.safetensors", "*.txt", "*.md"]

@@ -256,7 +256,7 @@ def _read_p4g_sheet(path: Path, report: LoadReport) -> Iterator[Dialogue]:
 def _sheet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of the first sheet, by column name, each with its number in the sheet."""
     try:
-        import openpyxl  # noqa: PLC0415 - an extra; only this form of data needs it
+        import openpyxl
     except ImportError:
         raise DataError(
             f"{path} is a spreadsheet: install the extra langgraph-cooper[train] to read it"

@@ -117,7 +117,7 @@ def quiet_transformers() -> Iterator[None]:
     """Loads models without progress bars and advice meant for notebooks."""
     # A tokeniser that has used its own threads warns at every later fork; batches here are small.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from transformers.utils import logging as transformers_logging  # noqa: PLC0415 - heavy
+    from transformers.utils import logging as transformers_logging
 
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
@@ -200,7 +200,7 @@ class SentenceEncoder:
 def _load_model(name: str) -> SentenceTransformer:
     folder = encoder_folder(name)
     with quiet_transformers():
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - heavy
+        from sentence_transformers import SentenceTransformer
 
         try:
             return SentenceTransformer(folder, local_files_only=Path(folder).is_dir())

@@ -120,8 +120,8 @@ def load_ranker(
         key = (str(path), name, precision, form)
         if key not in _rankers:
             # Only now torch and the model classes, after the cheap checks.
-            from langgraph_cooper.ranker.model import CooperRanker  # noqa: PLC0415
-            from langgraph_cooper.ranker.trained import TrainedRanker  # noqa: PLC0415
+            from langgraph_cooper.ranker.model import CooperRanker
+            from langgraph_cooper.ranker.trained import TrainedRanker
 
             loaded = load_encoder(name)
             check_encoder(config, loaded, path)

@@ -75,7 +75,7 @@ def pointwise_loss(
     return ((errors * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
 
 
-def paper_loss(  # noqa: PLR0913 - the paper's constants, all optional
+def paper_loss(
     scores: Tensor,
     labels: Tensor,
     mask: Tensor,

@@ -15,7 +15,7 @@ from langgraph_cooper.ranker.config import RankerConfig
 PATHS = ("train", "valid", "output")
 
 
-def write_model_card(  # noqa: PLR0913 - the parts of one page
+def write_model_card(
     file: Path,
     *,
     ranker: RankerConfig,

@@ -47,7 +47,7 @@ def cluster_range(count: int) -> range:
     return range(low, max(low, count // 20) + 1)
 
 
-def find_targets(  # noqa: PLR0913 - all but the first three are optional
+def find_targets(
     aspect: str,
     finals: Sequence[str],
     encode: Encode,

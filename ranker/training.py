@@ -215,7 +215,7 @@ def _writable(folder: Path) -> Iterator[None]:
 
 def _accelerator(config: TrainConfig) -> Accelerator:
     try:
-        from accelerate import Accelerator  # noqa: PLC0415 - an extra
+        from accelerate import Accelerator
     except ImportError:
         raise TrainingError(
             "training needs the extra: pip install 'langgraph-cooper[train]'"
@@ -726,8 +726,8 @@ def _bar(total: int, done: int) -> Iterator[Callable[[int, Record], None]]:
     if not sys.stderr.isatty():
         yield lambda step, record: None
         return
-    from rich.console import Console  # noqa: PLC0415 - not needed in a pipe
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("training", total=total, completed=done)

@@ -34,7 +34,7 @@ def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
         saver = SqliteSaver(connection)
         saver.setup()
         connection.execute(
-            "SELECT thread_id, checkpoint_ns, checkpoint_id, type, checkpoint FROM checkpoints LIMIT 1"
+            "SELECT thread_id, checkpoint_ns, checkpoint_id, checkpoint FROM checkpoints LIMIT 1"
         )
     except sqlite3.OperationalError as error:
         raise StoreError(

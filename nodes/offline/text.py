@@ -18,10 +18,52 @@ TURNED = {
 PAST = {"was": "were", "wasn't": "weren't", "wasnt": "weren't"}
 # With these a sentence is no plain statement about the speaker, and turning it round goes wrong.
 UNTURNABLE = frozenset(
-    "you your yours you're youre we us our ours we're we've let's please thanks thank hello hi hey "
-    "ok okay bye yes no yeah god gosh goodness lord".split()
+    [
+        "you",
+        "your",
+        "yours",
+        "you're",
+        "youre",
+        "we",
+        "us",
+        "our",
+        "ours",
+        "we're",
+        "we've",
+        "let's",
+        "please",
+        "thanks",
+        "thank",
+        "hello",
+        "hi",
+        "hey",
+        "ok",
+        "okay",
+        "bye",
+        "yes",
+        "no",
+        "yeah",
+        "god",
+        "gosh",
+        "goodness",
+        "lord",
+    ]
 )
-BESIDES = frozenset("and but or never always also just really still already actually".split())
+BESIDES = frozenset(
+    [
+        "and",
+        "but",
+        "or",
+        "never",
+        "always",
+        "also",
+        "just",
+        "really",
+        "still",
+        "already",
+        "actually",
+    ]
+)
 QUOTED = re.compile(r"[\"“”()\[\]{}]")
 STARTS = frozenset({"i", "i'm", "im", "i've", "ive", "my"})
 # A sentence that begins with the bare statement of a mind ("I think so") tells nothing worth it.
@@ -44,8 +86,9 @@ def contains_phrase(text: str, phrase: str) -> bool:
 
 
 def echo(text: str) -> str | None:
-    """What the user said last about themselves, turned round: "I lost my job." gives "you lost
-    your job".
+    """Turns round what the user said last about themselves.
+
+    "I lost my job." gives "you lost your job".
 
     Returns:
         The turned clause, without a full stop; None where no sentence can be turned round safely.

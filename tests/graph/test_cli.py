@@ -217,7 +217,7 @@ def test_graph_and_tasks_print_what_they_say(cooper: Cooper) -> None:
 
 def test_importing_the_package_loads_no_torch() -> None:
     code = (
-        "import sys; from langgraph_cooper.graph import create_cooper; create_cooper('esc').compile()"
+        "import sys; from langgraph_cooper.graph import create_cooper as c; c('esc').compile()"
         "; import langgraph_cooper.graph.cli; print({'torch', 'sentence_transformers',"
         " 'transformers', 'langchain_openai'} & set(sys.modules))"
     )
