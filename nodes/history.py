@@ -8,6 +8,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langgraph_cooper.ranker.dialogue import Speaker, Utterance
 
+MAX_CHARACTERS = 8_000
+"""The longest message that is answered: some 1,500 words."""
+
 # Zero-width joiners spell words in several scripts, and emoji.
 JOINERS = "\u200c\u200d"
 
@@ -15,12 +18,13 @@ JOINERS = "\u200c\u200d"
 def utterances(messages: Iterable[BaseMessage]) -> list[Utterance]:
     """What the two sides said, in turns: consecutive messages of one side are one utterance.
 
-    Other messages (system, tool) and empty ones are no part of the dialogue.
+    A message longer than is answered counts with its beginning: it was refused, but stands in the
+    thread. Other messages (system, tool) and empty ones are no part of the dialogue.
     """
     merged: list[Utterance] = []
     for message in messages:
         side = speaker_of(message)
-        text = clean(message.text)
+        text = clean(message.text[:MAX_CHARACTERS])
         if side is None or not text:
             continue
         if merged and merged[-1].speaker == side:

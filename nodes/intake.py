@@ -9,13 +9,10 @@ from langchain_core.messages import AnyMessage, BaseMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.errors import InputError
-from langgraph_cooper.nodes.history import clean, speaker_of, utterances
+from langgraph_cooper.nodes.history import MAX_CHARACTERS, clean, speaker_of, utterances
 from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.dialogue import dialogue_round
-
-MAX_CHARACTERS = 8_000
-"""The longest message that is answered: some 1,500 words."""
 
 
 def check_text(text: str) -> str:

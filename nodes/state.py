@@ -5,13 +5,13 @@ Only plain values stand in it: strings, numbers, lists and dictionaries survive 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 
 # The LangGraph server makes no JSON schema from `typing.TypedDict` on Python 3.11.
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from langgraph_cooper.prompts import TaskSpec
 

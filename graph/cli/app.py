@@ -79,6 +79,65 @@ def tasks() -> None:
         typer.echo(f"{name}: {spec.title} ({', '.join(spec.aspect_names)}; m={spec.m}, K={spec.k})")
 
 
+data = typer.Typer(help="Look at dialogue data.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+
+@data.command()
+def stats(
+    files: Annotated[list[Path], typer.Argument(help="ESConv, P4G, or your own JSONL.")],
+    task: Task = "esc",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count dialogues, rounds, strategies and aspects."""
+    from langgraph_cooper.graph.cli.learn import show_statistics
+
+    show_statistics(load_task(task), files, as_json=json)
+
+
+@app.command()
+def annotate(
+    data: Annotated[Path, typer.Option(help="Dialogues: ESConv, P4G, or your own JSONL.")],
+    output: Annotated[Path, typer.Option(help="Where the annotated dialogues go, as JSONL.")],
+    task: Task = "esc",
+    model: Annotated[str | None, typer.Option(help="A chat model; none: offline.")] = None,
+    at_once: Annotated[int, typer.Option(min=1, help="Dialogues worked on at a time.")] = 2,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+) -> None:
+    """Let the agents track and promote at every system turn of real dialogues."""
+    from langgraph_cooper.graph.cli.learn import run_annotation
+
+    spec = load_task(task)
+    run_annotation(spec, data, output, model=model, at_once=at_once, limit=limit)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="Dialogues, annotated or raw.")],
+    output: Annotated[Path, typer.Option(help="The folder of the checkpoint.")],
+    task: Task = "esc",
+    valid: Annotated[
+        Path | None, typer.Option(help="Dialogues for choosing the epoch; none: a tenth of data.")
+    ] = None,
+    seed: int = 0,
+    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    max_turns: Annotated[int | None, typer.Option(min=1, help="Train on so many turns.")] = None,
+    fusion: Annotated[str, typer.Option(help='"aspect", or "paper".')] = "aspect",
+    form: Annotated[str, typer.Option(help='"packed", or "pairwise" (the paper\'s).')] = "packed",
+    progression: Annotated[
+        bool, typer.Option("--progression/--no-progression", help="With progression signals.")
+    ] = True,
+    note: Annotated[str, typer.Option(help="For the model card: what the data is.")] = "",
+    licence: Annotated[str, typer.Option(help="For the model card: its terms.")] = "",
+) -> None:
+    """Train a ranker: annotate raw dialogues, find target states, label, train, save."""
+    from langgraph_cooper.graph.cli.learn import TrainOptions, run_training
+
+    settings = {"epochs": epochs, "max_turns": max_turns, "fusion": fusion, "form": form}
+    settings |= {"progression": progression, "data_note": note, "licence": licence}
+    run_training(TrainOptions(task, data, valid, output, seed, settings))
+
+
 def main() -> None:
     """Runs a command; a person's mistake ends in one line and an exit code, not in a traceback."""
     try:

@@ -161,7 +161,8 @@ class _Chat:
 
     def _print_json(self, run: TurnRun) -> None:
         assert run.turn
-        print(json.dumps(run.turn.record(self._task), ensure_ascii=False), flush=True)
+        sys.stdout.write(json.dumps(run.turn.record(self._task), ensure_ascii=False) + "\n")
+        sys.stdout.flush()
 
     def _print_text(self, run: TurnRun) -> None:
         pieces = iter(run)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from support.talk import rounds, system, user
 
+from langgraph_cooper.nodes.coordinator import lift_due
 from langgraph_cooper.nodes.passive import passive_candidates, passive_node
+from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PassiveKind, TaskSpec, load_task
 from langgraph_cooper.ranker.dialogue import Utterance
 
@@ -81,3 +83,14 @@ async def test_the_node_writes_under_its_name() -> None:
     update = node.invoke(state)
     assert update == {"passive": passive_candidates(ESC, [user("Hello")])}
     assert await node.ainvoke(state) == update
+
+
+def test_a_goodbye_is_answered_with_a_goodbye_whatever_the_ranker_prefers() -> None:
+    (goodbye,) = passive_candidates(ESC, [user("Bye!")])
+    other = Candidate(topic="What do you want to do about it?", strategy="Question", source="bank")
+    assert goodbye["due"]
+    assert lift_due([other, goodbye], [7.5, -3.0]) == [7.5, 8.5]
+    assert lift_due([goodbye], [2.0]) == [2.0]
+    (listening,) = passive_candidates(ESC, [user("I do not know what to do about my job.")])
+    assert "due" not in listening
+    assert lift_due([other, listening], [7.5, -3.0]) == [7.5, -3.0]

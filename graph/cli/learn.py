@@ -1,0 +1,180 @@
+"""`cooper data stats`, `cooper annotate` and `cooper train`: from dialogues to a checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from langgraph_cooper.graph.annotator import annotate
+from langgraph_cooper.prompts import TaskSpec, load_task
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue, Dialogue
+from langgraph_cooper.ranker.datasets import (
+    read_dialogues,
+    split_dialogues,
+    statistics,
+)
+
+VALID_SHARE = 0.1  # of the dialogues, where no file for choosing the epoch is given
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What `cooper train` was asked for; the rest of `TrainConfig` keeps its defaults."""
+
+    task: str
+    data: Path
+    valid: Path | None
+    output: Path
+    seed: int
+    settings: dict[str, Any]
+
+
+def show_statistics(task: TaskSpec, files: Sequence[Path], *, as_json: bool) -> None:
+    """Prints what all files together hold."""
+    dialogues = [dialogue for file in files for dialogue in _read(task, file)]
+    found = asdict(statistics(dialogues, task))
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    table = Table("of all files", "value", show_header=False)
+    for name, value in found.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        for part, number in parts:
+            shown = f"{number:,.2f}" if isinstance(number, float) else f"{number:,}"
+            table.add_row(f"{name} {part}".strip(), shown)
+    Console().print(table)
+
+
+def run_annotation(
+    task: TaskSpec, source: Path, out: Path, *, model: str | None, at_once: int, limit: int | None
+) -> None:
+    """Annotates the dialogues of a file; what stands in `out` already is not done again."""
+    _annotate(task, _read(task, source)[:limit], out, model=model, at_once=at_once)
+
+
+def run_training(options: TrainOptions) -> Path:
+    """Trains a ranker from annotated or raw dialogues; goes on where it was stopped.
+
+    Raw dialogues are annotated first, by the offline agents, into `<output>.training/`.
+    """
+    # Imported here: it brings torch.
+    from langgraph_cooper.ranker.training import TrainConfig, train
+
+    task = load_task(options.task)
+    work = options.output.with_name(options.output.name + ".training")
+    train_file, valid_file = _annotated_files(task, options.data, options.valid, work)
+    config = TrainConfig(
+        task=options.task,
+        train=train_file,
+        valid=valid_file,
+        output=options.output,
+        seed=options.seed,
+        **options.settings,
+    )
+    with _logged(), _bar("training") as progress:
+        job = progress.add_task("steps", total=None)
+        folder = train(config, on_step=lambda step: progress.update(job, completed=step))
+    typer.echo(f"the checkpoint is in {folder}; talk with it: cooper chat --ranker {folder}")
+    return folder
+
+
+def _annotated_files(
+    task: TaskSpec, data: Path, valid: Path | None, work: Path
+) -> tuple[Path, Path]:
+    sets = {"train": _read(task, data)}
+    if valid:
+        sets["valid"] = _read(task, valid)
+    elif all(isinstance(dialogue, AnnotatedDialogue) for dialogue in sets["train"]):
+        raise typer.BadParameter("annotated dialogues need --valid, an annotated file too")
+    else:
+        shares = (1 - VALID_SHARE, VALID_SHARE)
+        sets["train"], sets["valid"] = split_dialogues(sets["train"], shares, seed=0)
+    files = {"train": data, "valid": valid or data}
+    for name, dialogues in sets.items():
+        if not any(isinstance(d, AnnotatedDialogue) and d.turns for d in dialogues):
+            work.mkdir(parents=True, exist_ok=True)
+            files[name] = work / f"{name}.jsonl"
+            _annotate(task, dialogues, files[name], model=None, at_once=2)
+    return files["train"], files["valid"]
+
+
+def _read(task: TaskSpec, file: Path) -> list[Dialogue]:
+    loaded = read_dialogues(file, task)
+    typer.echo(loaded.report.sentence(), err=True)
+    return loaded.dialogues
+
+
+def _annotate(
+    task: TaskSpec, dialogues: Sequence[Dialogue], out: Path, *, model: str | None, at_once: int
+) -> None:
+    turns = sum(len(dialogue.system_turns) for dialogue in dialogues)
+    if model:
+        calls = 2 * len(task.aspects) * turns + len(task.aspects) * len(dialogues)
+        typer.echo(f"{turns:,} turns need about {calls:,} calls of {model}", err=True)
+    with _one_thread(), _bar(f"annotating into {out.name}") as progress:
+        job = progress.add_task("dialogues", total=len(dialogues))
+        asyncio.run(
+            annotate(
+                dialogues,
+                task,
+                out,
+                model=model,
+                at_once=at_once,
+                done=lambda number: progress.advance(job, number),
+            )
+        )
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch on one thread: several agents share the cores, and more only wait for one another."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Progress]:
+    """A progress bar on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn())
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=console, disable=not console.is_terminal) as progress:
+        yield progress
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """What the training says of its stages goes to standard error."""
+    logger = logging.getLogger("langgraph_cooper")
+    handler = RichHandler(console=Console(stderr=True), show_path=False)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

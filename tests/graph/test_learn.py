@@ -1,0 +1,107 @@
+"""`cooper data stats`, `cooper annotate` and the annotator, on a few dialogues."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_cooper.graph.annotator import annotate
+from langgraph_cooper.graph.cli import main
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.annotated import DataError, read_annotated
+from langgraph_cooper.ranker.datasets import load_dialogues
+
+ESC = load_task("esc")
+
+
+def _esconv(path: Path, dialogues: int = 3) -> Path:
+    turns = [
+        ("usr", "I lost my job last week.", None),
+        ("sys", "What happened at work?", "Question"),
+        ("usr", "My boss closed the office, and I feel so anxious about the rent.", None),
+        ("sys", "That must be hard.", "Reflection of feelings"),
+        ("usr", "Thank you.", None),
+    ]
+    dialog: list[dict[str, Any]] = []
+    for speaker, text, strategy in turns:
+        dialog.append(
+            {"speaker": speaker, "text": text} | ({"strategy": strategy} if strategy else {})
+        )
+    path.write_text(
+        "".join(json.dumps({"dialog": dialog}) + "\n" for _ in range(dialogues)), "utf-8"
+    )
+    return path
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["cooper", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    return int(end.value.code or 0)
+
+
+def test_stats_count(tmp_path: Path, monkeypatch, capsys) -> None:
+    file = _esconv(tmp_path / "train.txt")
+    assert _run(monkeypatch, "data", "stats", str(file), "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["dialogues"] == 3
+    assert found["rounds_per_dialogue"] == 2
+    assert found["aspects"]["exploration"] == 0.5
+
+
+def test_annotation_has_the_agents_work_at_every_system_turn(tmp_path: Path, monkeypatch) -> None:
+    source, out = _esconv(tmp_path / "train.txt"), tmp_path / "out.jsonl"
+    assert _run(monkeypatch, "annotate", "--data", str(source), "--output", str(out)) == 0
+    dialogues = read_annotated(out)
+    assert len(dialogues) == 3
+    first, second = dialogues[0].turns
+    assert [turn.index for turn in (first, second)] == [1, 3]
+    assert "lost my job" in first.states["exploration"]
+    assert "office" not in first.states["exploration"]
+    assert len([c for c in second.candidates if c.aspect == "action"]) == ESC.m
+    assert set(dialogues[0].final_states) == set(ESC.aspect_names)
+
+
+def test_a_killed_annotation_goes_on_where_it_was(tmp_path: Path) -> None:
+    dialogues = load_dialogues(_esconv(tmp_path / "train.txt", 4), ESC)
+    whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
+    asyncio.run(annotate(dialogues, ESC, whole, at_once=1))
+    lines = whole.read_text("utf-8").splitlines(keepends=True)
+    part.write_text("".join(lines[:2]) + lines[2][:50], "utf-8")
+    done: list[int] = []
+    asyncio.run(annotate(dialogues, ESC, part, at_once=1, done=done.append))
+    assert done == [2, 1, 1]
+    assert part.read_text("utf-8") == whole.read_text("utf-8")
+
+
+def test_a_file_of_something_else_is_not_added_to(tmp_path: Path) -> None:
+    out = tmp_path / "diary.txt"
+    out.write_text("dear diary\n", "utf-8")
+    dialogues = load_dialogues(_esconv(tmp_path / "train.txt"), ESC)
+    with pytest.raises(DataError, match="something else"):
+        asyncio.run(annotate(dialogues, ESC, out))
+    assert out.read_text("utf-8") == "dear diary\n"
+
+
+@pytest.mark.parametrize("command", ["stats", "annotate", "train"])
+def test_a_missing_or_foreign_file_is_one_error(
+    command: str, tmp_path, monkeypatch, capsys
+) -> None:
+    foreign = tmp_path / "foreign.jsonl"
+    foreign.write_text('{"a": 1}\n', "utf-8")
+    out = str(tmp_path / "out")
+    for file in (str(tmp_path / "nothing.txt"), str(foreign)):
+        arguments = {
+            "stats": ["data", "stats", file],
+            "annotate": ["annotate", "--data", file, "--output", out],
+            "train": ["train", "--data", file, "--output", out],
+        }[command]
+        assert _run(monkeypatch, *arguments) == 1
+        error = capsys.readouterr().err.strip()
+        assert file in error
+        assert len(error.splitlines()) == 1
