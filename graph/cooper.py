@@ -64,11 +64,14 @@ def create_cooper(
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
     graph.add_node("generator", generator_node(resources))
-    branches = {a.name: create_agent(a, resources).compile() for a in spec.aspects}
     # One plain edge per branch joins them: each is one node of one superstep. (A list of sources
     # would wait for ever for a branch that took another way out.)
-    for name, branch in [*branches.items(), (PASSIVE, passive_node(spec))]:
-        graph.add_node(name, branch)
+    for aspect in spec.aspects:
+        # An agent is given what it reads and no more: whatever a subgraph gets is saved with it.
+        agent = create_agent(aspect, resources)
+        graph.add_node(aspect.name, agent.compile(), input_schema=agent.state_schema)
+    graph.add_node(PASSIVE, passive_node(spec), input_schema=CooperInput)
+    for name in (*spec.aspect_names, PASSIVE):
         graph.add_edge("intake", name)
         graph.add_edge(name, "coordinator")
     graph.add_edge("coordinator", "generator")
