@@ -84,7 +84,6 @@ def evaluate_rankings(
     *,
     weight: float,
     others: dict[str, Ranker] | None = None,
-    seed: int = 0,
     progress: Progress = lambda _done, _all: None,
 ) -> Evaluation:
     """Ranks the candidates of every labelled turn in all ways, the ranker's as at inference.
@@ -96,7 +95,6 @@ def evaluate_rankings(
         train: Labelled turns of training dialogues, for P(aspect | round) and the commonest aspect.
         weight: Of the similarity beside P(aspect | round); tune it on valid, never on test.
         others: Further rankers to compare with, by name (the ablation without progression).
-        seed: Of the random ranking.
         progress: Is told how many turns of how many are ranked.
 
     Raises:
@@ -112,8 +110,8 @@ def evaluate_rankings(
     similarity = similarity_scores(turns, dialogues, ranker.embed)
     common = commonest_aspect(train)
     scores: dict[str, Scores] = {
-        "random": random_scores(turns, seed=seed),
-        f"always {common}": constant_aspect_scores(turns, common, seed=seed),
+        "random": random_scores(turns),
+        f"always {common}": constant_aspect_scores(turns, common),
         "similarity": similarity,
         "P(aspect | round) + similarity": RoundPrior(train).scores(
             turns, similarity, weight=weight

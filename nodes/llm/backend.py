@@ -68,8 +68,10 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
         said = delimited("dialogue", transcript(task, given["said"]) or "(nothing yet)")
         return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{said}")]
 
-    quiet = model.with_config(tags=UNHEARD)
-    return RunnableLambda(prompt) | ask(quiet, model) | RunnableLambda(_text)
+    def read(_: TrackerInput, answer: AIMessage) -> str:
+        return clean(without_thoughts(answer.text))
+
+    return ask(model.with_config(tags=UNHEARD), model, prompt, read)
 
 
 def llm_promoter(
@@ -84,15 +86,17 @@ def llm_promoter(
     """
     structured = hasattr(model, "root_client")  # langchain-openai's models know response_format
     bound = model.bind(response_format=RESPONSE_FORMAT) if structured else model
-    asking = ask(bound.with_config(tags=UNHEARD), model)
+    asking = ask(
+        bound.with_config(tags=UNHEARD), model, lambda given: _promoter_prompt(task, given), _read
+    )
 
     def promote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
-        found = _read(given, asking.invoke(_promoter_prompt(task, given), config))
+        found = asking.invoke(given, config)
         short = len(found) < given["m"]
         return _filled(given, found, bank.invoke(given, config) if short else [])
 
     async def apromote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
-        found = _read(given, await asking.ainvoke(_promoter_prompt(task, given), config))
+        found = await asking.ainvoke(given, config)
         short = len(found) < given["m"]
         return _filled(given, found, await bank.ainvoke(given, config) if short else [])
 
@@ -135,12 +139,12 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         system = fill(task.prompts.generator, _common(task) | values)
         return [SystemMessage(system), *_as_messages(history[-RECENT:])]
 
-    def spoken(answer: AIMessage) -> AIMessage:
+    def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
         if not answer.text.strip():
             raise ModelError(f"{describe(model)} gave an empty reply; send the message again")
         return answer
 
-    return RunnableLambda(prompt) | ask(model, model) | RunnableLambda(spoken)
+    return ask(model, model, prompt, spoken)
 
 
 def _common(task: TaskSpec) -> dict[str, object]:
@@ -161,7 +165,3 @@ def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
     if not messages or isinstance(messages[0], AIMessage):
         messages.insert(0, HumanMessage("(The conversation begins; you speak first.)"))
     return messages
-
-
-def _text(answer: AIMessage) -> str:
-    return clean(without_thoughts(answer.text))

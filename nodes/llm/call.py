@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.errors import ModelError
@@ -17,23 +18,39 @@ from langgraph_cooper.nodes.llm.models import describe
 NOT_A_COMPLETION = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
+Given = TypeVar("Given")
+Result = TypeVar("Result")
+
+
 def ask(
-    model: Runnable[LanguageModelInput, AIMessage], named: BaseChatModel
-) -> Runnable[LanguageModelInput, AIMessage]:
-    """Wraps a model so that it answers with a message or raises `ModelError`.
+    model: Runnable[LanguageModelInput, AIMessage],
+    named: BaseChatModel,
+    prompt: Callable[[Given], list[BaseMessage]],
+    read: Callable[[Given, AIMessage], Result],
+) -> Runnable[Given, Result]:
+    """Builds the step that puts something to a model and reads its answer, sync and async.
+
+    It is one Runnable rather than a chain of three: three agents run at once, and what a chain
+    spends on its links they spend one after another.
 
     Args:
-        model: The model, perhaps with settings bound to it.
+        model: The model, perhaps with settings bound to it. A fault of it becomes `ModelError`.
         named: The bare model, for its name.
+        prompt: From what is given to the messages.
+        read: From what is given and the answer to the result.
     """
 
-    def call(prompt: LanguageModelInput, config: RunnableConfig) -> AIMessage:
+    def call(given: Given, config: RunnableConfig) -> Result:
+        messages = prompt(given)
         with _told(named):
-            return model.invoke(prompt, config)
+            answer = model.invoke(messages, config)
+        return read(given, answer)
 
-    async def acall(prompt: LanguageModelInput, config: RunnableConfig) -> AIMessage:
+    async def acall(given: Given, config: RunnableConfig) -> Result:
+        messages = prompt(given)
         with _told(named):
-            return await model.ainvoke(prompt, config)
+            answer = await model.ainvoke(messages, config)
+        return read(given, answer)
 
     return RunnableLambda(call, afunc=acall, name="ask")
 

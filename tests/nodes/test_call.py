@@ -6,7 +6,8 @@ import httpx
 import openai
 import pytest
 from langchain_core.exceptions import OutputParserException
-from langchain_core.messages import SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.runnables import Runnable
 from support.scripted import ScriptedModel
 
 from langgraph_cooper.nodes import ModelError
@@ -15,6 +16,10 @@ from langgraph_cooper.nodes.llm.call import ask
 KEY = "sk-very-secret-0123456789"
 PROMPT = [SystemMessage("Write your next utterance. Go.")]
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
+
+
+def asked(model: ScriptedModel) -> Runnable[list[BaseMessage], AIMessage]:
+    return ask(model, model, list, lambda _, answer: answer)
 
 
 def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusError:
@@ -49,7 +54,7 @@ FAULTS = [
 @pytest.mark.parametrize(("error", "told"), FAULTS, ids=lambda x: type(x).__name__)
 async def test_a_fault_is_one_sentence(error: Exception, told: str) -> None:
     model = ScriptedModel(script={"generator": error})
-    asking = ask(model, model)
+    asking = asked(model)
     with pytest.raises(ModelError, match=told) as caught:
         asking.invoke(PROMPT)
     with pytest.raises(ModelError, match=told) as caught_async:
@@ -65,12 +70,12 @@ async def test_a_fault_is_one_sentence(error: Exception, told: str) -> None:
 async def test_other_errors_are_nobodys_fault_here() -> None:
     model = ScriptedModel(script={"generator": MemoryError("full")})
     with pytest.raises(MemoryError):
-        ask(model, model).invoke(PROMPT)
+        asked(model).invoke(PROMPT)
     with pytest.raises(MemoryError):
-        await ask(model, model).ainvoke(PROMPT)
+        await asked(model).ainvoke(PROMPT)
 
 
 async def test_an_answer_is_given_on() -> None:
     model = ScriptedModel(script={"generator": "Hello."})
-    assert ask(model, model).invoke(PROMPT).text == "Hello."
-    assert (await ask(model, model).ainvoke(PROMPT)).text == "Hello."
+    assert asked(model).invoke(PROMPT).text == "Hello."
+    assert (await asked(model).ainvoke(PROMPT)).text == "Hello."
