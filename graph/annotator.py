@@ -20,10 +20,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_cooper.graph.agent import create_agent
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import gather
-from langgraph_cooper.nodes.offline.text import sentences
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import conversation_schema
+from langgraph_cooper.nodes.text import sentences
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.annotated import (
     AnnotatedDialogue,

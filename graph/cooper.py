@@ -12,15 +12,19 @@ from langgraph.graph import END, START, StateGraph
 from langgraph_cooper.graph.agent import create_agent
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
+from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.generator import generator_node
 from langgraph_cooper.nodes.intake import intake_node
 from langgraph_cooper.nodes.passive import passive_node
-from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import CooperInput, conversation_schema
-from langgraph_cooper.prompts import PASSIVE, TaskSpec, load_task
+from langgraph_cooper.nodes.resources import OFFLINE, Resources
+from langgraph_cooper.nodes.state import CooperInput, conversation_schema, input_schema
+from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.ranker.inference import Ranker
+
+
+RANKER_PARTS = ("embed", "progression", "score")
 
 
 def create_cooper(
@@ -52,13 +56,16 @@ def create_cooper(
 
     Raises:
         TaskError: The task is unknown or its file is malformed.
-        CheckpointError: The checkpoint is missing, or made for other aspects or another encoder.
-        EncoderError: The encoder is unknown or its weights are not what they should be.
+        ModelError: A model is given that is none.
+        CheckpointError: The checkpoint is missing or made for other aspects. What is found only
+            when it is loaded, in the first run, is raised there: damaged weights, another
+            encoder, or an encoder that is not to be had (`EncoderError`).
     """
     spec = load_task(task)
+    _check_models(spec, model, generator_model)
     resources = Resources(spec, model, generator_model, _ranker_loader(spec, ranker, encoder))
     graph = StateGraph(
-        conversation_schema(spec), context_schema=CooperContext, input_schema=CooperInput
+        conversation_schema(spec), context_schema=CooperContext, input_schema=input_schema(spec)
     )
     graph.add_node("intake", intake_node(spec))
     graph.add_edge(START, "intake")
@@ -79,12 +86,40 @@ def create_cooper(
     return graph
 
 
+def _check_models(
+    task: TaskSpec, model: str | BaseChatModel | None, generator_model: str | BaseChatModel | None
+) -> None:
+    """Finds now what would else be found in a tracker's thread, in the middle of a run."""
+    for name, given in (("model", model), ("generator_model", generator_model)):
+        if isinstance(given, str) and not given.strip():
+            raise ModelError(f'{name} is empty: name a model, or "{OFFLINE}" for the built-in one')
+        if given is not None and not isinstance(given, str | BaseChatModel):
+            raise ModelError(
+                f"{name} is a {type(given).__name__}: pass a model's name or a LangChain chat model"
+            )
+    if model in (None, OFFLINE):
+        for aspect in task.aspects:
+            if not aspect.topics:
+                raise TaskError(
+                    f"the task {task.name!r} cannot be talked about offline: its aspect "
+                    f"{aspect.name!r} has no topics; add [[aspects.topics]], or name a model"
+                )
+
+
 def _ranker_loader(
     task: TaskSpec, ranker: str | Path | Ranker | None, encoder: str | None
 ) -> Callable[[], Ranker]:
     """Checks now what can be checked without torch; loads later, in the first run."""
+    from langgraph_cooper.ranker.checkpoint import CheckpointError
     from langgraph_cooper.ranker.select import ranker_loader
 
     if ranker is not None and not isinstance(ranker, str | Path):
+        missing = [part for part in RANKER_PARTS if not hasattr(ranker, part)]
+        if missing or encoder:
+            why = f"it has no {missing[0]}" if missing else "it brings its own encoder"
+            raise CheckpointError(
+                f"a {type(ranker).__name__} cannot be used as it is given ({why}): pass a "
+                "checkpoint's folder, or a Ranker without an encoder"
+            )
         return lambda: ranker
     return ranker_loader(task, ranker, encoder)

@@ -32,5 +32,9 @@ class CooperContext(BaseModel):
 
 
 def current_context() -> CooperContext:
-    """The context of the run under way; the defaults where the caller gave none."""
-    return get_runtime(CooperContext).context or CooperContext()
+    """The context of the run under way; the defaults where the caller gave none.
+
+    As a node of another graph this one is handed the other's context, which means nothing here.
+    """
+    context: object = get_runtime(CooperContext).context
+    return context if isinstance(context, CooperContext) else CooperContext()

@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.history import MAX_CHARACTERS, clean, speaker_of, utterances
 from langgraph_cooper.nodes.node import Node, Update
+from langgraph_cooper.nodes.state import TurnInfo
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.dialogue import dialogue_round
 
@@ -40,7 +41,7 @@ def intake_node(task: TaskSpec) -> Node:
     """
 
     def intake(state: Mapping[str, Any]) -> Update:
-        before = state.get("task")
+        before = (state.get("cooper") or {}).get("task")
         if before and before != task.name:
             raise InputError(
                 f"this thread belongs to the task {before!r}, not to {task.name!r}: continue it "
@@ -48,7 +49,8 @@ def intake_node(task: TaskSpec) -> Node:
             )
         messages: Sequence[AnyMessage] = state.get("messages", [])
         _check_turn(task, messages)
-        return {"task": task.name, "round": dialogue_round(utterances(messages))}
+        info = TurnInfo(task=task.name, round=dialogue_round(utterances(messages)))
+        return {"cooper": info}
 
     async def aintake(state: Mapping[str, Any]) -> Update:
         return intake(state)

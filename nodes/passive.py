@@ -9,11 +9,61 @@ from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.history import last_user_text, utterances
 from langgraph_cooper.nodes.node import Node, Update
-from langgraph_cooper.nodes.offline.said import was_said
-from langgraph_cooper.nodes.offline.text import contains_phrase, words
+from langgraph_cooper.nodes.said import was_said
 from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.text import contains_phrase, words
 from langgraph_cooper.prompts import PassiveKind, TaskSpec
 from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
+
+# Words that add nothing to a greeting, a thank-you or a goodbye.
+FILLERS = frozenset(
+    [
+        "a",
+        "all",
+        "and",
+        "are",
+        "bye",
+        "day",
+        "everyone",
+        "for",
+        "friend",
+        "good",
+        "goodbye",
+        "great",
+        "have",
+        "hello",
+        "hey",
+        "hi",
+        "i",
+        "it",
+        "its",
+        "nice",
+        "now",
+        "oh",
+        "ok",
+        "okay",
+        "really",
+        "so",
+        "soon",
+        "sure",
+        "take",
+        "thank",
+        "thanks",
+        "the",
+        "then",
+        "there",
+        "this",
+        "to",
+        "today",
+        "too",
+        "u",
+        "very",
+        "well",
+        "yes",
+        "you",
+        "your",
+    ]
+)
 
 
 def passive_node(task: TaskSpec) -> Node:
@@ -37,11 +87,20 @@ def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Can
     kinds = [kind for kind in task.passive if _called_for(kind, history)]
     for kind in sorted(kinds, key=lambda kind: not kind.cues):  # those with cues first
         for topic in kind.topics:
-            first, last = topic.rounds or (1, now)
-            if first <= now <= last and not was_said(topic, history):
+            if topic.offered_in(now) and not was_said(topic, history):
                 candidate = Candidate(topic=topic.topic, strategy=topic.strategy, source="bank")
-                return [{**candidate, "due": True} if kind.due else candidate]
+                return [{**candidate, "due": True} if _due(kind, history) else candidate]
     return []
+
+
+def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
+    """Whether the message is this and little else: not "thanks, but I still feel awful"."""
+    if not kind.due or kind.opening:
+        return kind.due
+    left = f" {' '.join(words(last_user_text(history)))} "
+    for cue in sorted(kind.cues, key=len, reverse=True):
+        left = left.replace(f" {' '.join(words(cue))} ", "  ")
+    return len([word for word in left.split() if word not in FILLERS]) <= kind.besides
 
 
 def _called_for(kind: PassiveKind, history: Sequence[Utterance]) -> bool:

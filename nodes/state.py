@@ -35,6 +35,15 @@ class Target(TypedDict):
     """The attention weight alpha_ij; the weights of all an aspect's target states sum to 1."""
 
 
+class Covered(TypedDict):
+    """The beginning of the messages that a state summary was made from."""
+
+    messages: int
+    """How many they are."""
+    digest: str
+    """Of their ids and texts: after an edit or a fork the summary no longer holds."""
+
+
 class AspectReport(TypedDict, total=False):
     """What a specialised agent knows after its turn (paper, "Local Analysis")."""
 
@@ -49,8 +58,8 @@ class AspectReport(TypedDict, total=False):
     """The nearest typical target states, heaviest first."""
     signal: str
     """The progression signal p = [v; s], float16 in base64 (`decode_signal` gives the array)."""
-    covers: int
-    """How many messages the state summary holds for."""
+    covers: Covered
+    """Which messages the state summary holds for."""
 
 
 class RankedCandidate(TypedDict):
@@ -66,6 +75,13 @@ class RankedCandidate(TypedDict):
     due: NotRequired[bool]
 
 
+class TurnInfo(TypedDict):
+    """Which task a conversation belongs to, and its dialogue round, from 1."""
+
+    task: str
+    round: int
+
+
 class CooperInput(TypedDict):
     """What a turn takes: messages, as in LangGraph's MessagesState."""
 
@@ -79,16 +95,28 @@ def conversation_schema(task: TaskSpec) -> type[Any]:
         task: The task; each of its aspects becomes a key that holds an `AspectReport`.
 
     Returns:
-        A TypedDict with `messages` (only what the two people said), `task`, `round` (from 1), one
-        report per aspect, `passive` (candidates outside the aspects) and `ranking` (all
-        candidates, best first).
+        A TypedDict with `messages` (only what the two people said), one report per aspect,
+        `passive` (candidates outside the aspects), `ranking` (all candidates, best first) and
+        `cooper` (whose conversation this is, and its round).
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
-    fields |= {"task": str, "round": int}
+    fields |= {"cooper": TurnInfo}
     fields |= dict.fromkeys(task.aspect_names, AspectReport)
     fields |= {"passive": list[Candidate], "ranking": list[RankedCandidate]}
     schema = _typed_dict("Conversation", fields)
     schema.__doc__ = f"The state of {task.title}: the reports of its agents and their ranking."
+    return schema
+
+
+def input_schema(task: TaskSpec) -> type[Any]:
+    """What a run takes: messages; and the agents' reports, if a parent graph keeps them.
+
+    A parent graph that declares the aspects' names as keys of its own state so keeps the agents'
+    memory, and rolls it back with a fork.
+    """
+    fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
+    schema = _typed_dict("CooperTurn", fields | dict.fromkeys(task.aspect_names, AspectReport))
+    schema.__doc__ = "The messages; the agents' reports only come in from a parent graph."
     return schema
 
 

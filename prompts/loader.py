@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from langgraph_cooper.prompts.errors import TaskError, UnknownTaskError
-from langgraph_cooper.prompts.task import TaskSpec
+from langgraph_cooper.prompts.task import HOME, TaskSpec
 
-HOME = Path(__file__).parent
 PROMPT_KINDS = ("tracker", "promoter", "generator")
 
 Place = tuple[str | int, ...]
@@ -41,8 +39,7 @@ def load_task(task: str | Path | TaskSpec) -> TaskSpec:
     """
     if isinstance(task, TaskSpec):
         return task
-    file = _find(task)
-    return _read(file, file.stat().st_mtime_ns)
+    return _read(_find(task))
 
 
 def _find(task: str | Path) -> Path:
@@ -60,8 +57,7 @@ def _find(task: str | Path) -> Path:
     )
 
 
-@lru_cache(maxsize=32)
-def _read(file: Path, _modified: int) -> TaskSpec:
+def _read(file: Path) -> TaskSpec:
     fields = _parse(file)
     banks = _add_banks(fields, file.parent / "bank") if file.name == "task.toml" else {}
     fields["prompts"] = _prompts(file, fields.get("prompts", {}))
@@ -117,14 +113,14 @@ def _bank(file: Path, key: str) -> object:
 
 
 def _prompts(file: Path, own: object) -> object:
-    """The task's prompts: in its file, else beside it, else the shared ones."""
+    """The task's own prompts: in its file, or beside it in its folder."""
     if not isinstance(own, dict):
         return own  # pydantic says what is wrong with it
     texts = dict(own)
-    for kind in PROMPT_KINDS:
+    for kind in PROMPT_KINDS if file.name == "task.toml" else ():
         beside = file.parent / f"{kind}.md"
-        source = beside if file.name == "task.toml" and beside.is_file() else HOME / f"{kind}.md"
-        texts.setdefault(kind, _text(source))
+        if kind not in texts and beside.is_file():
+            texts[kind] = _text(beside)
     return texts
 
 

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -23,12 +24,15 @@ from pydantic import (
 
 from langgraph_cooper.prompts.template import check_template
 
+HOME = Path(__file__).parent
+"""The folder of the shipped tasks and the shared prompts."""
+
 PASSIVE = "passive"
 """The name that candidates outside every aspect carry (greeting, thanks, closing, small talk)."""
 
 # Each aspect becomes a node and a state key of the graph, beside these.
 RESERVED = frozenset(
-    {PASSIVE, "messages", "task", "round", "ranking", "intake", "coordinator", "generator", "guard"}
+    {PASSIVE, "messages", "cooper", "ranking", "intake", "coordinator", "generator", "guard"}
     | {"tracker", "promoter", "progression"}
 )
 
@@ -52,14 +56,15 @@ class Topic(_Part):
         strategy: The dialogue strategy it uses, in the data set's words.
         say: Sentences that say it; `{subject}` stands for what the user is talking about.
         about: Ids of subjects: the topic is offered only when one of them is in play.
-        rounds: First and last dialogue round (from 1) in which it is offered; None: always.
+        rounds: First and, if there is one, last dialogue round (from 1) in which it is offered;
+            None: always.
     """
 
     topic: Line
     strategy: Line
     say: tuple[Line, ...] = Field(min_length=1)
     about: tuple[Name, ...] = ()
-    rounds: tuple[int, int] | None = None
+    rounds: tuple[int] | tuple[int, int] | None = None
 
     @field_validator("say")
     @classmethod
@@ -73,10 +78,16 @@ class Topic(_Part):
 
     @field_validator("rounds")
     @classmethod
-    def _ordered(cls, rounds: tuple[int, int] | None) -> tuple[int, int] | None:
-        if rounds and not 1 <= rounds[0] <= rounds[1]:
+    def _ordered(cls, rounds: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if rounds and not 1 <= rounds[0] <= rounds[-1]:
             raise ValueError(f"the first and the last round, counted from 1, not {list(rounds)}")
         return rounds
+
+    def offered_in(self, number: int) -> bool:
+        """Whether the topic is offered in this dialogue round."""
+        if not self.rounds:
+            return True
+        return self.rounds[0] <= number and (len(self.rounds) == 1 or number <= self.rounds[-1])
 
 
 class Subject(_Part):
@@ -107,7 +118,9 @@ class PassiveKind(_Part):
         max_words: The message is taken as meant so only if it has at most this many words.
         opening: Offered on an empty conversation, and only there.
         due: What the user said wants this and nothing else first: a goodbye is answered with a
-            goodbye, whatever else would help (Schegloff and Sacks 1973, "adjacency pairs").
+            goodbye, whatever else would help (Schegloff and Sacks 1973, "adjacency pairs"). Only
+            where the message says little else.
+        besides: That little: so many words besides the cue and such as "so much" may stand there.
         topics: What can be said then.
     """
 
@@ -116,6 +129,7 @@ class PassiveKind(_Part):
     max_words: int | None = Field(default=None, ge=1)
     opening: bool = False
     due: bool = False
+    besides: int = Field(default=2, ge=0)
     topics: tuple[Topic, ...] = Field(min_length=1)
 
 
@@ -144,12 +158,17 @@ class AspectSpec(_Part):
     targets: tuple[Line, ...] = ()
 
 
+def shared_prompt(kind: str) -> str:
+    """The text of the prompt that tasks share unless they have their own."""
+    return (HOME / f"{kind}.md").read_text(encoding="utf-8")
+
+
 class Prompts(_Part):
     """The system prompts of the LLM backend, one for each module that asks an LLM."""
 
-    tracker: str
-    promoter: str
-    generator: str
+    tracker: str = Field(default_factory=lambda: shared_prompt("tracker"))
+    promoter: str = Field(default_factory=lambda: shared_prompt("promoter"))
+    generator: str = Field(default_factory=lambda: shared_prompt("generator"))
 
     @field_validator("tracker", "promoter", "generator")
     @classmethod
@@ -193,7 +212,7 @@ class TaskSpec(_Part):
     passive_strategies: tuple[Line, ...] = ()
     subjects: tuple[Subject, ...] = ()
     echo: tuple[Line, ...] = ()
-    prompts: Prompts
+    prompts: Prompts = Field(default_factory=Prompts)
 
     @property
     def aspect_names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -122,8 +122,12 @@ def train(
     seed: int = 0,
     epochs: Annotated[int, typer.Option(min=1)] = 3,
     max_turns: Annotated[int | None, typer.Option(min=1, help="Train on so many turns.")] = None,
-    fusion: Annotated[str, typer.Option(help='"aspect", or "paper".')] = "aspect",
-    form: Annotated[str, typer.Option(help='"packed", or "pairwise" (the paper\'s).')] = "packed",
+    fusion: Annotated[
+        Literal["aspect", "paper"], typer.Option(help="How the signals meet the candidates.")
+    ] = "aspect",
+    form: Annotated[
+        Literal["packed", "pairwise"], typer.Option(help="All candidates at once, or one by one.")
+    ] = "packed",
     progression: Annotated[
         bool, typer.Option("--progression/--no-progression", help="With progression signals.")
     ] = True,
@@ -133,8 +137,15 @@ def train(
     """Train a ranker: annotate raw dialogues, find target states, label, train, save."""
     from langgraph_cooper.graph.cli.learn import TrainOptions, run_training
 
-    settings = {"epochs": epochs, "max_turns": max_turns, "fusion": fusion, "form": form}
-    settings |= {"progression": progression, "data_note": note, "licence": licence}
+    settings: dict[str, Any] = {
+        "epochs": epochs,
+        "max_turns": max_turns,
+        "fusion": fusion,
+        "form": form,
+        "progression": progression,
+        "data_note": note,
+        "licence": licence,
+    }
     run_training(TrainOptions(task, data, valid, output, seed, settings))
 
 

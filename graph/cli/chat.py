@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from langchain_core.runnables import RunnableConfig
 from rich.console import Console
 from rich.text import Text
 
-from langgraph_cooper.graph.cli.store import StoreError, conversation_store
-from langgraph_cooper.graph.cli.turn import Graph, Turn, TurnRun
+from langgraph_cooper.graph.cli.store import StoreError, conversation_store, storing
+from langgraph_cooper.graph.cli.turn import Graph, TurnRun
 from langgraph_cooper.graph.cli.view import agents_view, summary_line
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.nodes.errors import InputError, ModelError
@@ -23,6 +25,10 @@ from langgraph_cooper.nodes.history import speaker_of
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.prompts import CooperError, TaskSpec
 from langgraph_cooper.ranker.select import ranker_loader
+
+Faults = tuple[type[CooperError], ...]
+TOLD: Faults = (InputError, ModelError)
+"""What ends a turn at a terminal and not the conversation."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,11 @@ def run_chat(options: ChatOptions) -> bool:
     Raises:
         CooperError: The conversation cannot be held at all.
     """
+    # A pipe's encoding follows the locale, and not every locale can write what people say.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     graph = create_cooper(options.task, model=options.model, ranker=options.ranker)
-    with conversation_store(options.db) as store:
+    with conversation_store(options.db) as store, storing(options.db):
         chat = _Chat(options, graph.compile(checkpointer=store))
         chat.check_thread()
         return chat.converse() if sys.stdin.isatty() else chat.answer_lines()
@@ -73,7 +82,7 @@ class _Chat:
                 f"the thread {self._thread!r} in {self._options.db} cannot be read "
                 f"({type(error).__name__}: {error}); choose another --thread or --db"
             ) from error
-        owner = state.get("task")
+        owner = (state.get("cooper") or {}).get("task")
         if owner and owner != self._task.name:
             raise InputError(
                 f"the thread {self._thread!r} belongs to the task {owner!r}: continue it with "
@@ -89,26 +98,30 @@ class _Chat:
 
     def answer_lines(self) -> bool:
         """Answers each line of standard input."""
-        sound = self._begin()
+        sound = self._safely(self._begin)
         for number, line in enumerate(_lines(), start=1):
             try:
-                self._take(check_text(line))
+                text = check_text(line)
             except InputError as error:
                 self._complain(f"line {number}: {error}")
                 sound = False
+                continue
+            sound = self._safely(partial(self._take, text)) and sound
         return sound
 
     # At a terminal -------------------------------------------------------------------------
 
     def converse(self) -> bool:
         """Talks with a person until they leave (Ctrl-D or Ctrl-C)."""
+        with suppress(ImportError):  # not on every system; gives input() its arrow keys
+            import readline  # noqa: F401
         self._greet()
         # The models load while the person reads and types.
         threading.Thread(target=self._warm_up, daemon=True).start()
         with suppress(KeyboardInterrupt):
-            self._safely(self._begin)
+            self._safely(self._begin, faults=TOLD)
             for text in self._typed():
-                self._safely(lambda text=text: self._take(check_text(text)))
+                self._safely(partial(self._answer, text), faults=TOLD)
         kept = f" It is kept as thread {self._thread!r}." if self._options.db else ""
         self._out.print(f"\nGoodbye.{kept}", style="dim")
         return True
@@ -126,12 +139,14 @@ class _Chat:
             if text.strip():
                 yield text
 
-    def _safely(self, step: object) -> None:
-        assert callable(step)
+    def _safely(self, step: Callable[[], None], *, faults: Faults = (InputError,)) -> bool:
+        """Takes a step; one of these faults is told, and the talk goes on."""
         try:
             step()
-        except (InputError, ModelError) as error:
+        except faults as error:
             self._complain(str(error))
+            return False
+        return True
 
     def _greet(self) -> None:
         who = self._options.model or "offline, without a language model"
@@ -139,7 +154,7 @@ class _Chat:
 
     # Both ----------------------------------------------------------------------------------
 
-    def _begin(self) -> bool:
+    def _begin(self) -> None:
         """Finishes a turn that was cut off, or opens where the system speaks first."""
         snapshot = self._graph.get_state(self._config)
         spoken = [m for m in snapshot.values.get("messages", []) if speaker_of(m)]
@@ -148,7 +163,9 @@ class _Chat:
             self._take(user, resume=True)
         elif not spoken and self._task.opens == "system":
             self._take(None)
-        return True
+
+    def _answer(self, text: str) -> None:
+        self._take(check_text(text))
 
     def _take(self, user: str | None, *, resume: bool = False) -> None:
         run = TurnRun(self._graph, self._config, user, resume)
@@ -193,6 +210,3 @@ def _lines() -> Iterator[str]:
     """The lines of standard input; bytes that are no UTF-8 become replacement characters."""
     for line in sys.stdin.buffer:
         yield line.decode("utf-8", errors="replace")
-
-
-__all__ = ["ChatOptions", "Turn", "run_chat"]

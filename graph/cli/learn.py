@@ -26,7 +26,7 @@ from rich.table import Table
 
 from langgraph_cooper.graph.annotator import annotate
 from langgraph_cooper.prompts import TaskSpec, load_task
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, Dialogue
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue, Dialogue, write_annotated
 from langgraph_cooper.ranker.datasets import (
     read_dialogues,
     split_dialogues,
@@ -77,19 +77,19 @@ def run_training(options: TrainOptions) -> Path:
     Raw dialogues are annotated first, by the offline agents, into `<output>.training/`.
     """
     # Imported here: it brings torch.
-    from langgraph_cooper.ranker.training import TrainConfig, train
+    from langgraph_cooper.ranker.training import TrainConfig, TrainingError, train
 
     task = load_task(options.task)
-    work = options.output.with_name(options.output.name + ".training")
-    train_file, valid_file = _annotated_files(task, options.data, options.valid, work)
+    files = {"train": options.data, "valid": options.valid or options.data}
     config = TrainConfig(
-        task=options.task,
-        train=train_file,
-        valid=valid_file,
-        output=options.output,
-        seed=options.seed,
-        **options.settings,
+        task=options.task, **files, output=options.output, seed=options.seed, **options.settings
     )
+    if options.output.exists():
+        raise TrainingError(
+            f"{options.output} already exists: choose another --output, or remove it"
+        )
+    files = _annotated_files(task, options.data, options.valid, config.work)
+    config = config.model_copy(update=files)
     with _logged(), _bar("training") as progress:
         job = progress.add_task("steps", total=None)
         folder = train(config, on_step=lambda step: progress.update(job, completed=step))
@@ -97,9 +97,8 @@ def run_training(options: TrainOptions) -> Path:
     return folder
 
 
-def _annotated_files(
-    task: TaskSpec, data: Path, valid: Path | None, work: Path
-) -> tuple[Path, Path]:
+def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:
+    """The annotated JSONL of both splits; made, where a file is none yet."""
     sets = {"train": _read(task, data)}
     if valid:
         sets["valid"] = _read(task, valid)
@@ -108,13 +107,14 @@ def _annotated_files(
     else:
         shares = (1 - VALID_SHARE, VALID_SHARE)
         sets["train"], sets["valid"] = split_dialogues(sets["train"], shares, seed=0)
-    files = {"train": data, "valid": valid or data}
+    work.mkdir(parents=True, exist_ok=True)
+    files = {name: work / f"{name}.jsonl" for name in sets}
     for name, dialogues in sets.items():
-        if not any(isinstance(d, AnnotatedDialogue) and d.turns for d in dialogues):
-            work.mkdir(parents=True, exist_ok=True)
-            files[name] = work / f"{name}.jsonl"
+        if any(isinstance(dialogue, AnnotatedDialogue) for dialogue in dialogues):
+            write_annotated(files[name], dialogues)
+        else:
             _annotate(task, dialogues, files[name], model=None, at_once=2)
-    return files["train"], files["valid"]
+    return files
 
 
 def _read(task: TaskSpec, file: Path) -> list[Dialogue]:

@@ -19,6 +19,18 @@ class StoreError(CooperError):
 
 
 @contextmanager
+def storing(path: Path | None) -> Iterator[None]:
+    """Turns what SQLite raises in the middle of a conversation into one clear error."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{path} cannot keep the conversation any more: {error}; what was answered before is "
+            "kept; close other programs that use the file or make room, then start again"
+        ) from error
+
+
+@contextmanager
 def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
     """Opens the checkpointer: an SQLite file, or memory if there is no path.
 

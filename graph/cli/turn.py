@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,31 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.prompts import TaskSpec
 
 Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
+
+
+def without_thoughts(pieces: Iterable[str]) -> Iterator[str]:
+    """Leaves out what a reasoning model thinks aloud, between <think> and </think>, as it streams.
+
+    Args:
+        pieces: The text in pieces, cut anywhere.
+    """
+    waiting, thought = "", False
+    for piece in pieces:
+        waiting = (waiting + piece).lstrip() if thought else waiting + piece
+        begun = waiting.lstrip().lower()
+        if begun.startswith("<think"):
+            _, end, rest = waiting.partition("</think>")
+            if not end:
+                continue
+            waiting, thought = rest.lstrip(), True
+        elif "<think".startswith(begun):
+            continue
+        if waiting:
+            yield waiting
+            thought = False  # what follows is the answer, its spaces too
+        waiting = ""
+    if waiting and not waiting.lstrip().lower().startswith("<think"):
+        yield waiting
 
 
 @dataclass
@@ -34,7 +59,7 @@ class Turn:
     def record(self, task: TaskSpec) -> dict[str, Any]:
         """The turn as `cooper chat --json` prints it."""
         return {
-            "turn": self.state["round"],
+            "turn": self.state["cooper"]["round"],
             "user": self.user,
             "reply": self.reply,
             "aspects": {name: _aspect(self.state.get(name, {})) for name in task.aspect_names},
@@ -72,6 +97,9 @@ class TurnRun:
         self.turn: Turn | None = None
 
     def __iter__(self) -> Iterator[str]:
+        return without_thoughts(self._pieces())
+
+    def _pieces(self) -> Iterator[str]:
         began = time.perf_counter()
         said = [HumanMessage(self._user)] if self._user is not None else []
         stream = self._graph.stream(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -11,13 +12,16 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.errors import ModelError
-from langgraph_cooper.nodes.llm.models import describe
+from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.llm.models import describe, speaks_openai
 
 # langchain-openai meets an answer that is no chat completion (a web page with status 200, an
 # empty list of choices) with one of these.
 NOT_A_COMPLETION = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
+# Long runs of letters and digits: a server may quote the key in its complaint.
+SECRET = re.compile(r"\S{20,}")
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
@@ -60,6 +64,8 @@ def _told(model: BaseChatModel) -> Iterator[None]:
     try:
         yield
     except NOT_A_COMPLETION as error:
+        if not speaks_openai(model):  # the caller's own model; its words say more than ours
+            raise
         raise ModelError(
             f"{describe(model)} does not answer as an OpenAI-compatible endpoint does "
             f"({type(error).__name__}); check OPENAI_BASE_URL, which usually ends in /v1"
@@ -68,6 +74,22 @@ def _told(model: BaseChatModel) -> Iterator[None]:
         if (reason := _reason(error)) is None:
             raise
         raise ModelError(f"{describe(model)} {reason}") from error
+
+
+def refuses_request(error: ModelError) -> bool:
+    """Whether the endpoint called the request itself wrong (status 400 or 422)."""
+    import openai
+
+    return isinstance(error.__cause__, openai.BadRequestError | openai.UnprocessableEntityError)
+
+
+def _own_words(error: Exception) -> str:
+    """What the server says of it, in brief; nothing that could be a key."""
+    body = getattr(error, "body", None)
+    said = body.get("message") if isinstance(body, dict) else None
+    if not isinstance(said, str) or not clean(said):
+        return "; see the server's log"
+    return ": " + SECRET.sub("…", clean(said))[:200]
 
 
 def _reason(error: Exception) -> str | None:
@@ -89,7 +111,7 @@ def _reason(error: Exception) -> str | None:
         case openai.APIConnectionError():
             return "cannot be reached; start the server or check OPENAI_BASE_URL"
         case openai.APIStatusError():
-            return f"answers with status {error.status_code}; see the server's log"
+            return f"answers with status {error.status_code}{_own_words(error)}"
         case openai.OpenAIError():
             return f"failed ({type(error).__name__}); see the server's log"
     return None

@@ -55,6 +55,11 @@ def _openai_model(
     )
 
 
+def speaks_openai(model: BaseChatModel) -> bool:
+    """Whether it is one of langchain-openai's models, which know `response_format`."""
+    return hasattr(model, "root_client")
+
+
 def describe(model: BaseChatModel) -> str:
     """The model and where it lives, for an error message; never a key."""
     name = getattr(model, "model_name", None) or model._llm_type

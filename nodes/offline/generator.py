@@ -9,13 +9,20 @@ from langchain_core.messages import AIMessage
 
 from langgraph_cooper.nodes.backend import GeneratorInput
 from langgraph_cooper.nodes.history import last_user_text
-from langgraph_cooper.nodes.offline.said import form_was_said
 from langgraph_cooper.nodes.offline.subjects import subjects_in_play
-from langgraph_cooper.nodes.offline.text import echo
+from langgraph_cooper.nodes.said import form_was_said
 from langgraph_cooper.nodes.state import RankedCandidate
+from langgraph_cooper.nodes.text import echo
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
 from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
 
+# For when a bank is used up, which takes the shipped ones hundreds of turns.
+LAST_RESORTS = (
+    "I'm listening. You said: {heard}",
+    "Let me stay with that: {heard}",
+    "I hear this: {heard}",
+    "Tell me more, if you like, about this: {heard}",
+)
 MOST_TOPICS = 2  # more than two thoughts in one utterance read like a list
 
 
@@ -103,10 +110,12 @@ class OfflineGenerator:
         plain = [form for topic in self._passives() for form in topic.say if "{" not in form]
         lines = [_Line(form, PASSIVE) for form in plain if not form_was_said(form, history)]
         unsaid = [line for line in lines if self._fits([line])]
+        if unsaid:
+            return unsaid[0]
         heard = last_user_text(history)
-        fallback = f"I'm listening. You said: {heard}" if heard else "Hello."
+        form = LAST_RESORTS[dialogue_round(history) % len(LAST_RESORTS)] if heard else "Hello."
         room = min(24, self._task.reply_words - 1)
-        return unsaid[0] if unsaid else _Line(" ".join(fallback.split()[:room]), PASSIVE)
+        return _Line(" ".join(form.format(heard=heard).split()[:room]), PASSIVE)
 
     def _passives(self) -> Iterable[Topic]:
         """What may be said at any time: the kinds that wait for no cue."""

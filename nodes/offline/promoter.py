@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.history import last_user_text
-from langgraph_cooper.nodes.offline.said import was_said
 from langgraph_cooper.nodes.offline.subjects import subjects_in_play
 from langgraph_cooper.nodes.offline.tracker import Embed
+from langgraph_cooper.nodes.said import used_up, was_said
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import TaskSpec, Topic
 from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
@@ -38,7 +38,10 @@ class OfflinePromoter:
         history = given["history"]
         mentioned = subjects_in_play(self._task.subjects, history)
         offered = {s.id for s in mentioned if s.alone} or {s.id for s in mentioned}
-        topics = [t for t in given["aspect"].topics if _fits(t, offered, history)]
+        fitting = [t for t in given["aspect"].topics if _fits(t, offered, history)]
+        # What has not been said at all comes before other words for what has.
+        fresh = [topic for topic in fitting if not was_said(topic, history)]
+        topics = fresh if len(fresh) >= given["m"] else fitting
         if not topics:
             return []
         vectors = self._embed([topic.topic for topic in topics])
@@ -58,11 +61,8 @@ class OfflinePromoter:
 
 
 def _fits(topic: Topic, subjects: AbstractSet[str], history: Sequence[Utterance]) -> bool:
-    first, last = topic.rounds or (1, dialogue_round(history))
-    if not first <= dialogue_round(history) <= last:
-        return False
     about = not topic.about or not subjects.isdisjoint(topic.about)
-    return about and not was_said(topic, history)
+    return about and topic.offered_in(dialogue_round(history)) and not used_up(topic, history)
 
 
 def _diverse(vectors: NDArray[np.float32], relevance: NDArray[np.float32], m: int) -> list[int]:

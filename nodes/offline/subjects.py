@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from langgraph_cooper.nodes.offline.text import words
+from langgraph_cooper.nodes.text import words
 from langgraph_cooper.prompts import Subject
 from langgraph_cooper.ranker.dialogue import Utterance
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.backend import TrackerInput
-from langgraph_cooper.nodes.offline.text import sentences, words
+from langgraph_cooper.nodes.text import sentences, words
 from langgraph_cooper.prompts import AspectSpec
 from langgraph_cooper.ranker.dialogue import Utterance
 

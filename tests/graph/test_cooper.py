@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from langgraph_cooper.graph import CooperContext, create_cooper
-from langgraph_cooper.nodes import InputError, decode_signal
-from langgraph_cooper.prompts import CooperError, TaskError
+from langgraph_cooper.graph import AspectReport, CooperContext, create_cooper
+from langgraph_cooper.nodes import InputError, ModelError, decode_signal
+from langgraph_cooper.prompts import CooperError, TaskError, load_task
 
 MERMAID = Path(__file__).parent / "esc.mmd"
 SAID = {"messages": [HumanMessage("I got laid off last week and I feel anxious.")]}
@@ -58,7 +61,7 @@ def test_state_answers_why_it_said_that() -> None:
         assert weights == sorted(weights, reverse=True)
         assert decode_signal(report["signal"]).shape[0] == 2
     assert "laid off" in state["exploration"]["state"]
-    assert (state["task"], state["round"]) == ("esc", 1)
+    assert state["cooper"] == {"task": "esc", "round": 1}
 
 
 def test_messages_hold_only_what_the_two_people_said() -> None:
@@ -96,21 +99,24 @@ def test_agents_remember_through_a_checkpointer(role_model) -> None:
     state = graph.invoke({"messages": [HumanMessage("I do not know how to tell my wife.")]}, config)
     assert "laid off" in state["exploration"]["state"]
     assert "my wife" in state["exploration"]["state"]
-    assert state["round"] == 2
+    assert state["cooper"]["round"] == 2
 
 
-def test_an_edited_history_is_tracked_anew() -> None:
-    graph = create_cooper("esc").compile(checkpointer=InMemorySaver())
+def _edited(saver: InMemorySaver, *changes: AnyMessage) -> dict[str, Any]:
+    graph = create_cooper("esc").compile(checkpointer=saver)
     config = {"configurable": {"thread_id": "a"}}
-    first = graph.invoke(SAID, config)
-    before = next(iter(graph.get_state_history(config, limit=1))).parent_config
-    assert before is not None
-    oldest = list(graph.get_state_history(config))[-1].config
-    fork = graph.invoke(
-        {"messages": [HumanMessage("My exams start on Monday, I dread them.")]}, oldest
-    )
+    first = graph.invoke({"messages": [HumanMessage(SAID["messages"][0].text, id="1")]}, config)
     assert "laid off" in first["exploration"]["state"]
-    assert "laid off" not in fork["exploration"]["state"]
+    changed: dict[str, Any] = graph.invoke({"messages": list(changes)}, config)
+    return changed
+
+
+def test_a_summary_does_not_outlive_the_messages_it_was_made_from() -> None:
+    exams = "My exams start on Monday and I dread them."
+    new = _edited(InMemorySaver(), RemoveMessage(REMOVE_ALL_MESSAGES), HumanMessage(exams))
+    assert new["exploration"]["state"] == exams
+    edited = _edited(InMemorySaver(), HumanMessage(exams, id="1"), HumanMessage("I feel low."))
+    assert "laid off" not in edited["exploration"]["state"]
 
 
 def test_it_embeds_in_another_graph_by_messages_alone() -> None:
@@ -120,6 +126,42 @@ def test_it_embeds_in_another_graph_by_messages_alone() -> None:
     outer.add_edge("support", END)
     state = outer.compile().invoke(SAID)
     assert [type(message) for message in state["messages"]] == [HumanMessage, AIMessage]
+
+
+def test_another_graphs_context_does_not_concern_it() -> None:
+    @dataclass
+    class Theirs:
+        user: str
+
+    outer = StateGraph(MessagesState, context_schema=Theirs)
+    outer.add_node("support", create_cooper("esc").compile())
+    outer.add_edge(START, "support")
+    state = outer.compile().invoke(SAID, context=Theirs("u"))
+    assert len(state["messages"]) == 2
+
+
+class Keeping(MessagesState):
+    exploration: AspectReport
+    comforting: AspectReport
+    action: AspectReport
+    task: str
+
+
+def test_a_parent_that_keeps_the_reports_keeps_the_memory_through_forks() -> None:
+    outer = StateGraph(Keeping)
+    outer.add_node("support", create_cooper("esc").compile())
+    outer.add_edge(START, "support")
+    graph = outer.compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "a"}}
+    graph.invoke({**SAID, "task": "plan a trip"}, config)
+    after_one = graph.get_state(config).config
+    second = graph.invoke({"messages": [HumanMessage("I do not know how to tell my wife.")]}, config)
+    fork = graph.invoke({"messages": [HumanMessage("My boss never liked me.")]}, after_one)
+    assert second["task"] == "plan a trip"
+    assert "laid off" in fork["exploration"]["state"]
+    assert "my wife" in second["exploration"]["state"]
+    assert "my wife" not in fork["exploration"]["state"]
+    assert len(fork["messages"]) == 4
 
 
 def test_the_system_opens_where_the_task_says_so() -> None:
@@ -160,3 +202,17 @@ def test_braces_and_prompt_like_words_are_only_words(text: str, role_model) -> N
     said = {"messages": [HumanMessage(text)]}
     assert create_cooper("esc", model=role_model).compile().invoke(said)["messages"][0].text == text
     assert create_cooper("esc").compile().invoke(said)["messages"][-1].text
+
+
+def test_api_mistakes_are_told_by_the_factory(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="model is empty"):
+        create_cooper("esc", model="")
+    with pytest.raises(ModelError, match="generator_model is a int"):
+        create_cooper("esc", generator_model=7)
+    with pytest.raises(CooperError, match="a int cannot be used"):
+        create_cooper("esc", ranker=7)
+    bare = load_task("esc").model_copy(
+        update={"aspects": (load_task("esc").aspects[0].model_copy(update={"topics": ()}),)}
+    )
+    with pytest.raises(TaskError, match="has no topics"):
+        create_cooper(bare)

@@ -318,7 +318,7 @@ def test_a_message_sent_again_is_not_doubled(graph: Graph, server: OpenAIServer)
     server.reply = obey
     graph.invoke(again, THREAD)
     assert texts(graph) == [SAID, "I hear you, and I am glad you told me."]
-    assert say(graph, "Yes.")["round"] == 2
+    assert say(graph, "Yes.")["cooper"]["round"] == 2
 
 
 def test_a_dead_endpoint(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,3 +355,30 @@ def test_an_api_message_may_be_a_plain_dictionary(graph: Graph) -> None:
     state = graph.get_state(THREAD).values
     assert isinstance(state["messages"][-1], AIMessage)
     json.dumps({key: value for key, value in state.items() if key != "messages"})
+
+
+def test_an_endpoint_without_structured_output_is_asked_plainly(
+    graph: Graph, server: OpenAIServer
+) -> None:
+    refusal = Reply(status=400, text="This response_format type is unavailable now")
+    server.reply = lambda r: refusal if "response_format" in r.body else obey(r)
+    state = say(graph, "I lost my job.")
+    assert state["exploration"]["candidates"][0]["source"] == "model"
+    before = len(server.requests)
+    say(graph, "I feel low.")
+    assert len(server.requests) - before == 7  # it is not tried again
+
+
+def test_what_a_model_thinks_is_not_said(graph: Graph, server: OpenAIServer) -> None:
+    server.reply = only("generator", Reply("<think>She seems sad.</think>\n\nThat sounds hard."))
+    assert say(graph, "I lost my job.")["messages"][-1].text == "That sounds hard."
+
+
+def test_a_long_conversation_does_not_begin_again(graph: Graph, server: OpenAIServer) -> None:
+    for number in range(14):
+        say(graph, f"I lost my job, and this is message {number}.")
+    last = server.requests[-1]
+    assert last.asked.role == "generator"
+    assert "begins" not in last.given
+    assert last.messages[1]["role"] == "user"
+    assert len(last.messages) <= 25

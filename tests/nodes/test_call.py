@@ -8,6 +8,8 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 from support.scripted import ScriptedModel
 
 from langgraph_cooper.nodes import ModelError
@@ -19,7 +21,8 @@ REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
 
 def asked(model: ScriptedModel) -> Runnable[list[BaseMessage], AIMessage]:
-    return ask(model, model, list, lambda _, answer: answer)
+    named = ChatOpenAI(model="scripted", api_key=SecretStr(KEY), base_url="http://127.0.0.1/v1")
+    return ask(model, named, list, lambda _, answer: answer)
 
 
 def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusError:
@@ -79,3 +82,10 @@ async def test_an_answer_is_given_on() -> None:
     model = ScriptedModel(script={"generator": "Hello."})
     assert asked(model).invoke(PROMPT).text == "Hello."
     assert (await asked(model).ainvoke(PROMPT)).text == "Hello."
+
+
+def test_a_callers_own_model_keeps_its_own_words() -> None:
+    model = ScriptedModel(script={"generator": ValueError("your credit is too low")})
+    asking = ask(model, model, list, lambda _, answer: answer)
+    with pytest.raises(ValueError, match="your credit is too low"):
+        asking.invoke(PROMPT)

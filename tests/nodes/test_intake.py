@@ -14,7 +14,9 @@ from langgraph_cooper.prompts import load_task
 
 def taken(task: str, *messages: AnyMessage, before: str | None = None) -> dict[str, Any]:
     state: dict[str, Any] = {"messages": list(messages)}
-    return intake_node(load_task(task)).invoke(state | ({"task": before} if before else {}))
+    known = {"cooper": {"task": before, "round": 1}} if before else {}
+    found: dict[str, Any] = intake_node(load_task(task)).invoke(state | known)["cooper"]
+    return found
 
 
 def test_it_notes_task_and_round() -> None:
@@ -26,7 +28,9 @@ def test_it_notes_task_and_round() -> None:
 
 async def test_it_is_async_too() -> None:
     node = intake_node(load_task("esc"))
-    assert await node.ainvoke({"messages": [HumanMessage("Hi")]}) == {"task": "esc", "round": 1}
+    assert await node.ainvoke({"messages": [HumanMessage("Hi")]}) == {
+        "cooper": {"task": "esc", "round": 1}
+    }
     with pytest.raises(InputError):
         await node.ainvoke({"messages": []})
 

@@ -132,13 +132,18 @@ def test_a_topic_about_the_subject_gains() -> None:
 @pytest.mark.parametrize("said", ["How is work?", "Well. how is WORK Tell me."])
 def test_what_was_said_in_any_form_is_not_offered_again(said: str) -> None:
     task = task_of(topic("work", "How is work?", "And the job?"), topic("home"))
-    assert offered(task, [user("a"), system(said), user("b")]) == ["home"]
+    history = [user("a"), system(said), user("b")]
+    assert offered(task, history, m=1) == ["home"]
+    assert set(offered(task, history)) == {"work", "home"}  # it has another form left
+    history += [system("And the job? How is work?"), user("c")]
+    assert offered(task, history) == ["home"]
     assert set(offered(task, [user(said)])) == {"work", "home"}  # the user's words are no matter
 
 
 def test_a_form_with_a_subject_is_known_again() -> None:
     task = task_of(topic("it", "How is {subject} now, honestly?", "How is it?"), topic("home"))
-    assert offered(task, [system("How is the new job now, honestly?"), user("b")]) == ["home"]
+    said = [system("How is the new job now, honestly?"), user("b")]
+    assert offered(task, said, m=1) == ["home"]
 
 
 def test_nothing_said_yet() -> None:

@@ -94,3 +94,21 @@ def test_a_goodbye_is_answered_with_a_goodbye_whatever_the_ranker_prefers() -> N
     (listening,) = passive_candidates(ESC, [user("I do not know what to do about my job.")])
     assert "due" not in listening
     assert lift_due([other, listening], [7.5, -3.0]) == [7.5, -3.0]
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "due"),
+    [
+        (ESC, "Hi there", True),
+        (ESC, "Hi, my mom died yesterday", False),
+        (ESC, "Thank you so much!", True),
+        (ESC, "Thanks but I still feel awful", False),
+        (ESC, "Okay, bye for now, take care", True),
+        (ESC, "My husband left without saying goodbye", False),
+        (ESC, "bye bye happiness, my life is over", False),
+        (PERSUASION, "Thank you, how do I donate?", False),
+    ],
+)
+def test_due_only_where_the_message_says_little_else(task: TaskSpec, text: str, due: bool) -> None:
+    found = passive_candidates(task, [user(text)])
+    assert any("due" in candidate for candidate in found) == due

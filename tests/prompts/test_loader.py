@@ -19,7 +19,6 @@ from langgraph_cooper.prompts import (
     UnknownTaskError,
     list_tasks,
     load_task,
-    loader,
 )
 from langgraph_cooper.prompts.loader import HOME
 
@@ -164,7 +163,6 @@ def test_any_text_anywhere_loads_or_is_a_task_error(
     folder = tmp_path / "own"  # a folder: aspects' names become names of files to look for
     (folder / "bank").mkdir(parents=True, exist_ok=True)
     file = written(spoilt, folder / "task.toml")
-    loader._read.cache_clear()  # two files may be written within one tick of the clock
     outcome: TaskSpec | str
     try:
         outcome = load_task(folder)

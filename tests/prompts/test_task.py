@@ -193,8 +193,7 @@ def test_a_spoilt_task_names_file_and_field(
     [
         "passive",
         "messages",
-        "task",
-        "round",
+        "cooper",
         "ranking",
         "intake",
         "coordinator",

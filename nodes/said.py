@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from langgraph_cooper.nodes.offline.text import words
+from langgraph_cooper.nodes.text import words
 from langgraph_cooper.prompts import Topic
 from langgraph_cooper.ranker.dialogue import Utterance
 
@@ -13,6 +13,11 @@ from langgraph_cooper.ranker.dialogue import Utterance
 def was_said(topic: Topic, history: Sequence[Utterance]) -> bool:
     """Whether one of the topic's forms stands in an earlier utterance of the system."""
     return any(form_was_said(form, history) for form in topic.say)
+
+
+def used_up(topic: Topic, history: Sequence[Utterance]) -> bool:
+    """Whether every form of the topic that needs no subject has been said."""
+    return all(form_was_said(form, history) for form in topic.say if "{subject}" not in form)
 
 
 def form_was_said(form: str, history: Sequence[Utterance]) -> bool:

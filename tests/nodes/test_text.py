@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.talk import system, user
 
 from langgraph_cooper.nodes.offline.subjects import subjects_in_play
-from langgraph_cooper.nodes.offline.text import contains_phrase, echo, sentences, words
+from langgraph_cooper.nodes.text import contains_phrase, echo, sentences, words
 from langgraph_cooper.prompts import Subject
 
 
