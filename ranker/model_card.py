@@ -98,7 +98,10 @@ def _training(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> li
     middle = speeds[len(speeds) // 2] if speeds else 0.0
     command = (
         f"cooper train --task {shown['task']} --data {shown['train']} --valid {shown['valid']} "
-        f"--output {shown['output']} --seed {shown['seed']}"
+        f"--output {shown['output']} --seed {shown['seed']} --epochs {shown['epochs']} "
+        f"--form {shown['form']} --fusion {shown['fusion']}"
+        + ("" if shown["progression"] else " --no-progression")
+        + (f" --max-turns {shown['max_turns']}" if shown["max_turns"] else "")
     )
     return [
         f"Machine: {_machine()}; {middle:.1f} turns a second. Seed {config['seed']}.",
