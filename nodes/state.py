@@ -52,8 +52,8 @@ class AspectReport(TypedDict, total=False):
     candidates: list[Candidate]
     """The m topic candidates that would promote the aspect."""
     progress: float
-    """How far the aspect has come, in [0, 1]: how near its state is to the target state it heads
-    for, where 0 is as near as conversations are when they begin and 1 as near as when they end."""
+    """How far the aspect has come, in [0, 1]: how near its state is to the target state that it
+    heads for, as the share of training conversations that ended farther from theirs."""
     targets: list[Target]
     """The nearest typical target states, heaviest first."""
     signal: str

@@ -78,7 +78,7 @@ class RankerConfig(BaseModel):
     target_texts: tuple[tuple[str, ...], ...]
     """The training summary nearest to each target state."""
     calibration: tuple[tuple[float, float], ...]
-    """Per aspect `(start, end)`: closeness to the target typical of first and of final states."""
+    """Per aspect the mean and the standard deviation of final states' closeness to their target."""
     weights_sha256: str | None = None
     """SHA-256 of the weight file saved together with this configuration."""
     metadata: dict[str, Any] = Field(default_factory=dict)

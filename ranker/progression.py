@@ -31,13 +31,14 @@ class ProgressionModule(nn.Module):
     h_j = (W s) . (W e_j),  alpha = softmax(h),  v = ReLU(sum_j alpha_j e_j),  p = [v; s].
 
     The progress figure is for people and no part of the paper: the cosine between the state and
-    the attended target (before the ReLU), on a scale where 0 is as near as a training
-    conversation's first states typically are, and 1 as near as its final states are.
+    the attended target (before the ReLU), as a share: that of the training conversations which
+    ended farther from their targets than this state is now (by a normal approximation).
 
     Args:
         targets: `[k, n_d]` typical target states e_j.
         texts: k texts, the training summary nearest to each.
-        calibration: `(start, end)`, the typical cosine of first and of final states.
+        calibration: mean and standard deviation of that cosine over the training conversations'
+            final states.
         generator: for the noise of W.
     """
 
@@ -78,13 +79,12 @@ class ProgressionModule(nn.Module):
         closeness = nn.functional.cosine_similarity(states, mixture, dim=-1)
         return ProgressionOutput(signal, attention, closeness, self._progress(states, closeness))
 
-    def calibrate(self, start: float, end: float) -> None:
-        """Sets the cosines that count as progress 0 and 1."""
-        self.calibration.copy_(torch.tensor([start, end]))
+    def calibrate(self, mean: float, deviation: float) -> None:
+        """Sets how near final states are: the cosine's mean and standard deviation."""
+        self.calibration.copy_(torch.tensor([mean, deviation]))
 
     def _progress(self, states: Tensor, closeness: Tensor) -> Tensor:
-        start, end = self.calibration
-        # An end that is no farther than the start (too little data) must not divide by zero.
-        span = torch.clamp(end - start, min=1e-3)
-        progress = torch.clamp((closeness - start) / span, 0.0, 1.0)
+        mean, deviation = self.calibration
+        # Final states that are all alike (too little data) must not divide by zero.
+        progress = torch.special.ndtr((closeness - mean) / torch.clamp(deviation, min=1e-3))
         return torch.where(states.norm(dim=-1) > EMPTY_NORM, progress, torch.zeros_like(progress))

@@ -27,9 +27,8 @@ class TargetStates:
         texts: [k], for each centroid the training summary nearest to it by cosine.
         silhouette: k -> mean silhouette, for every k that was tried.
         sizes: [k], summaries in each cluster; the clusters stand in falling order of size.
-        start: Mean cosine between a conversation's first non-empty state and its attended target
-            sum_j alpha_j e_j, with W = identity: where progress counts as 0.
-        end: The same for final states: where progress counts as 1.
+        closeness: Mean and standard deviation, over the summaries, of the cosine to their attended
+            target sum_j alpha_j e_j, with W = identity.
     """
 
     aspect: str
@@ -37,8 +36,7 @@ class TargetStates:
     texts: tuple[str, ...]
     silhouette: dict[int, float]
     sizes: tuple[int, ...]
-    start: float
-    end: float
+    closeness: tuple[float, float]
 
 
 def cluster_range(count: int) -> range:
@@ -52,7 +50,6 @@ def find_targets(
     finals: Sequence[str],
     encode: Encode,
     *,
-    firsts: Sequence[str] = (),
     ks: range | None = None,
     seed: int = 0,
 ) -> TargetStates:
@@ -62,7 +59,6 @@ def find_targets(
         aspect: Whose summaries they are.
         finals: Final summary of each training conversation; empty ones count for nothing.
         encode: State encoder.
-        firsts: First non-empty summary of each conversation, to calibrate the progress figure.
         ks: Numbers of clusters to try; default `cluster_range(N)`. Those above the number of
             distinct summaries less one are left out (a silhouette needs two in one cluster).
         seed: Of k-means. The same seed and texts give the same result.
@@ -87,20 +83,19 @@ def find_targets(
     order = np.argsort(-sizes, kind="stable")
     centroids = best.cluster_centers_[order].astype(np.float32)  # [k, n_d]
     nearest = np.argmax(embedded @ _unit(centroids).T, axis=0)  # [k]
-    first_states = _embed(firsts, encode)
+    near = cosines_to_target(embedded, centroids)
     return TargetStates(
         aspect=aspect,
         centroids=centroids,
         texts=tuple(texts[row] for row in nearest),
         silhouette=curve,
         sizes=tuple(int(sizes[row]) for row in order),
-        start=mean_cosine(first_states, centroids) if len(first_states) else 0.0,
-        end=mean_cosine(embedded, centroids),
+        closeness=(float(near.mean()), float(near.std())),
     )
 
 
-def mean_cosine(states: Floats, centroids: Floats) -> float:
-    """Mean cosine between states and the targets they attend to, with W = identity.
+def cosines_to_target(states: Floats, centroids: Floats) -> Floats:
+    """[N] cosines between states and the targets that they attend to, with W = identity.
 
     Args:
         states: [N, n_d], unit norm.
@@ -110,7 +105,8 @@ def mean_cosine(states: Floats, centroids: Floats) -> float:
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     targets = _unit(weights @ centroids)  # [N, n_d]
-    return float(np.mean(np.sum(states * targets, axis=1)))
+    cosines: Floats = np.sum(states * targets, axis=1)
+    return cosines
 
 
 def _embed(texts: Sequence[str], encode: Encode) -> Floats:

@@ -551,21 +551,11 @@ def target_states(
             name,
             [dialogue.final_states.get(name, "") for dialogue in dialogues],
             encode,
-            firsts=_first_states(dialogues, name),
             ks=ks,
             seed=config.seed,
         )
         for name in task.aspect_names
     ]
-
-
-def _first_states(dialogues: Sequence[AnnotatedDialogue], aspect: str) -> list[str]:
-    """The first non-empty summary of each dialogue that has one."""
-    states = (
-        (turn.states.get(aspect, "") for turn in dialogue.turns if turn.states.get(aspect))
-        for dialogue in dialogues
-    )
-    return [first for first in (next(texts, "") for texts in states) if first]
 
 
 def _encoder(config: TrainConfig, encode: Encode | None) -> tuple[Encode, str | None]:
@@ -618,7 +608,7 @@ def _ranker(
             progression=config.progression,
             targets=tuple(len(target.texts) for target in targets),
             target_texts=tuple(target.texts for target in targets),
-            calibration=tuple((target.start, target.end) for target in targets),
+            calibration=tuple(target.closeness for target in targets),
         ),
         transformer,
         [torch.from_numpy(target.centroids) for target in targets],

@@ -129,7 +129,7 @@ def _stamped(model: CooperRanker, weights_sha256: str) -> RankerConfig:
     update: dict[str, Any] = {
         "weights_sha256": weights_sha256,
         "encoder_sha256": config.encoder_sha256 or _local_sha256(config.encoder),
-        "calibration": tuple((float(start), float(end)) for start, end in spans),
+        "calibration": tuple((float(mean), float(deviation)) for mean, deviation in spans),
     }
     if config.weights == "full":
         update["transformer_config"] = _architecture(model)

@@ -155,7 +155,9 @@ def test_a_parent_that_keeps_the_reports_keeps_the_memory_through_forks() -> Non
     config = {"configurable": {"thread_id": "a"}}
     graph.invoke({**SAID, "task": "plan a trip"}, config)
     after_one = graph.get_state(config).config
-    second = graph.invoke({"messages": [HumanMessage("I do not know how to tell my wife.")]}, config)
+    second = graph.invoke(
+        {"messages": [HumanMessage("I do not know how to tell my wife.")]}, config
+    )
     fork = graph.invoke({"messages": [HumanMessage("My boss never liked me.")]}, after_one)
     assert second["task"] == "plan a trip"
     assert "laid off" in fork["exploration"]["state"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,7 @@ def test_formula_by_numpy(module: ProgressionModule, states: torch.Tensor) -> No
         alpha = np.exp(h) / np.exp(h).sum()
         mixture = sum(a * e_j for a, e_j in zip(alpha, e, strict=True))
         cosine = np.dot(s, mixture) / np.linalg.norm(s) / np.linalg.norm(mixture)
-        progress = min(max((cosine - 0.1) / 0.5, 0.0), 1.0)
+        progress = NormalDist(0.1, 0.6).cdf(cosine)
         np.testing.assert_allclose(_numpy(result.attention[row]), alpha, atol=1e-6)
         np.testing.assert_allclose(_numpy(result.signal[row, 0]), np.maximum(mixture, 0), atol=1e-6)
         np.testing.assert_array_equal(_numpy(result.signal[row, 1]), s)
@@ -63,17 +65,18 @@ def test_empty_state_has_no_progress(module: ProgressionModule) -> None:
     assert result.signal.isfinite().all()
 
 
-def test_progress_runs_from_start_to_end(module: ProgressionModule, states: torch.Tensor) -> None:
+def test_progress_is_the_share_that_ended_farther_away(
+    module: ProgressionModule, states: torch.Tensor
+) -> None:
     cosines = module(states).closeness.detach()
-    module.calibrate(float(cosines.min()), float(cosines.max()))
+    module.calibrate(float(cosines[0]) - 0.2, 0.2)
     progress = module(states).progress.detach()
-    assert progress.min().item() == pytest.approx(0.0, abs=1e-5)
-    assert progress.max().item() == pytest.approx(1.0, abs=1e-5)
-    for end in (0.0, -0.5):  # a span of nothing, and one that runs backwards
-        module.calibrate(float(cosines[0]), float(cosines[0]) + end)
-        spoilt = module(states).progress.detach()
-        assert spoilt.isfinite().all()
-        assert torch.equal(spoilt > 0, cosines > cosines[0])
+    assert progress[0].item() == pytest.approx(NormalDist().cdf(1.0), abs=1e-5)
+    assert torch.equal(progress.argsort(), cosines.argsort())
+    assert 0 <= progress.min() <= progress.max() <= 1
+    for deviation in (0.0, -0.5):  # final states all alike, or nonsense
+        module.calibrate(float(cosines[0]), deviation)
+        assert module(states).progress.isfinite().all()
 
 
 def test_first_attention_prefers_the_target_at_hand() -> None:
