@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,7 @@ def constant_aspect_scores(turns: Sequence[LabelledTurn], aspect: str, *, seed: 
     ]
 
 
-def commonest_aspect(train: Sequence[LabelledTurn]) -> str:
+def commonest_aspect(train: Sequence[Promoting]) -> str:
     """The aspect that real utterances promote most often."""
     counts = Counter(aspect for turn in train for aspect in sorted(turn.promoted))
     return counts.most_common(1)[0][0]
@@ -60,6 +61,20 @@ def _recent(dialogue: AnnotatedDialogue, index: int) -> str:
     return " ".join(utterance.text for utterance in said)
 
 
+class Promoting(Protocol):
+    """A turn of which only the round and what the real utterance promotes matter."""
+
+    @property
+    def round(self) -> int:
+        """Dialogue round, from 1."""
+        ...
+
+    @property
+    def promoted(self) -> frozenset[str]:
+        """The aspects that the real utterance promotes."""
+        ...
+
+
 class RoundPrior:
     """P(aspect | round): how often training utterances of a round promote an aspect.
 
@@ -70,7 +85,7 @@ class RoundPrior:
     """
 
     def __init__(
-        self, train: Sequence[LabelledTurn], *, last: int = 15, smoothing: float = 5.0
+        self, train: Sequence[Promoting], *, last: int = 15, smoothing: float = 5.0
     ) -> None:
         self._last = last
         counts: dict[int, Counter[str]] = defaultdict(Counter)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError, Dialogue
 from langgraph_cooper.ranker.baselines import (
+    Promoting,
     RoundPrior,
     Scores,
     commonest_aspect,
@@ -80,7 +81,7 @@ def evaluate_rankings(
     dialogues: Sequence[AnnotatedDialogue],
     task: TaskSpec,
     ranker: Ranker,
-    train: Sequence[LabelledTurn],
+    train: Sequence[Promoting],
     *,
     weight: float,
     others: dict[str, Ranker] | None = None,
@@ -92,7 +93,8 @@ def evaluate_rankings(
         dialogues: Annotated, with strategies.
         task: Their task.
         ranker: COOPER's.
-        train: Labelled turns of training dialogues, for P(aspect | round) and the commonest aspect.
+        train: Turns of training dialogues (`promoted_turns`): P(aspect | round) and the commonest
+            aspect come from them.
         weight: Of the similarity beside P(aspect | round); tune it on valid, never on test.
         others: Further rankers to compare with, by name (the ablation without progression).
         progress: Is told how many turns of how many are ranked.
@@ -128,6 +130,23 @@ def evaluate_rankings(
     figures = {name: measure(turns, values) for name, values in scores.items()}
     groups = np.array([turn.dialogue for turn in turns], np.int64)
     return Evaluation(figures, groups, labelled.skipped)
+
+
+class PromotedTurn(NamedTuple):
+    """A system turn of a training dialogue."""
+
+    round: int
+    promoted: frozenset[str]
+
+
+def promoted_turns(dialogues: Sequence[Dialogue], task: TaskSpec) -> list[PromotedTurn]:
+    """The turns whose strategies the task knows; the dialogues need no annotation for it."""
+    turns = []
+    for dialogue in dialogues:
+        for index in dialogue.system_turns:
+            if promoted := task.promoted_by(dialogue.utterances[index].strategies):
+                turns.append(PromotedTurn(dialogue.round_of(index), promoted))
+    return turns
 
 
 def ranker_scores(

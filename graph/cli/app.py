@@ -83,6 +83,11 @@ data = typer.Typer(help="Look at dialogue data.", no_args_is_help=True)
 app.add_typer(data, name="data")
 
 
+@data.callback()
+def _data() -> None:
+    """Keeps `stats` a command of its own while it is the only one."""
+
+
 @data.command()
 def stats(
     files: Annotated[list[Path], typer.Argument(help="ESConv, P4G, or your own JSONL.")],
@@ -147,6 +152,34 @@ def train(
         "licence": licence,
     }
     run_training(TrainOptions(task, data, valid, output, seed, settings))
+
+
+evaluate = typer.Typer(help="Measure a ranker.", no_args_is_help=True)
+app.add_typer(evaluate, name="evaluate")
+
+
+@evaluate.callback()
+def _evaluate() -> None:
+    """Keeps `ranking` a command of its own while it is the only one."""
+
+
+@evaluate.command()
+def ranking(
+    data: Annotated[Path, typer.Option(help="Dialogues to measure on, annotated or raw.")],
+    train: Annotated[Path, typer.Option(help="Training dialogues, for P(aspect | round).")],
+    task: Task = "esc",
+    ranker: Annotated[
+        str | None, typer.Option(help="A checkpoint; none: the one shipped for the task.")
+    ] = None,
+    weight: Annotated[
+        float, typer.Option(help="Of the similarity beside P(aspect | round); tune it on valid.")
+    ] = 0.3,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare the ranker with rankings that learn next to nothing."""
+    from langgraph_cooper.graph.cli.learn import EvaluateOptions, run_evaluation
+
+    run_evaluation(EvaluateOptions(task, data, train, ranker, weight), as_json=json)
 
 
 def main() -> None:

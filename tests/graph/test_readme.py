@@ -14,7 +14,8 @@ def test_python_blocks_run(monkeypatch, capsys) -> None:
     blocks = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     session: dict[str, object] = {}
     for number, block in enumerate(blocks, start=1):
-        exec(compile(block, f"README.md, Python block {number}", "exec"), session)
+        code = compile(block, f"README.md, block {number}", "exec", dont_inherit=True)
+        exec(code, session)
     assert len(blocks) >= 4
     assert len(capsys.readouterr().out.split()) > 5
 
