@@ -100,6 +100,8 @@ class Subject(_Part):
         unless: Ids of subjects: an utterance that bears one of these is not about this one ("I
             don't think I will donate" refuses, though "I will donate" agrees).
         alone: While this subject is in play no topic about another is offered.
+        ends: Ids of subjects that are out of play once this one comes up later: who agrees after
+            all has refused no more.
     """
 
     id: Name
@@ -107,6 +109,7 @@ class Subject(_Part):
     cues: tuple[Line, ...] = Field(min_length=1)
     unless: tuple[Name, ...] = ()
     alone: bool = False
+    ends: tuple[Name, ...] = ()
 
 
 class PassiveKind(_Part):
@@ -144,6 +147,8 @@ class AspectSpec(_Part):
         listens_to: Whose sentences the offline tracker reads.
         cues: Sentences of the kind that the offline tracker should pick up.
         topics: The offline promoter's bank, and what a short list of an LLM's is padded from.
+        unless: Ids of subjects: while one is in play, only topics about it are offered. Nobody who
+            has said no is asked again.
         targets: Typical states at the end of good conversations, for a task without a trained
             ranker. A trained one carries target states of its own.
     """
@@ -155,6 +160,7 @@ class AspectSpec(_Part):
     listens_to: Literal["user", "system", "both"] = "both"
     cues: tuple[Line, ...] = ()
     topics: tuple[Topic, ...] = ()
+    unless: tuple[Name, ...] = ()
     targets: tuple[Line, ...] = ()
 
 
@@ -252,11 +258,12 @@ class TaskSpec(_Part):
         if taken := RESERVED.intersection(self.aspect_names):
             raise ValueError(f"aspects: {sorted(taken)[0]!r} is a name the graph uses; rename it")
         known = {subject.id for subject in self.subjects}
-        for subject in self.subjects:
-            if unknown := set(subject.unless) - known:
-                raise ValueError(
-                    f"subjects.{subject.id}.unless: {sorted(unknown)[0]!r} is no subject's id"
-                )
+        named = [(f"subjects.{s.id}.unless", s.unless) for s in self.subjects]
+        named += [(f"subjects.{s.id}.ends", s.ends) for s in self.subjects]
+        named += [(f"aspects.{a.name}.unless", a.unless) for a in self.aspects]
+        for place, ids in named:
+            if unknown := set(ids) - known:
+                raise ValueError(f"{place}: {sorted(unknown)[0]!r} is no subject's id")
         banks = [(f"aspects.{a.name}", a.topics) for a in self.aspects]
         banks += [(f"passive.{kind.name}", kind.topics) for kind in self.passive]
         for place, topics in banks:

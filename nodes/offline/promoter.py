@@ -38,7 +38,12 @@ class OfflinePromoter:
         history = given["history"]
         mentioned = subjects_in_play(self._task.subjects, history)
         offered = {s.id for s in mentioned if s.alone} or {s.id for s in mentioned}
-        fitting = [t for t in given["aspect"].topics if _fits(t, offered, history)]
+        only = offered.intersection(given["aspect"].unless)
+        fitting = [
+            topic
+            for topic in given["aspect"].topics
+            if _fits(topic, offered, history) and (not only or only.intersection(topic.about))
+        ]
         # What has not been said at all comes before other words for what has.
         fresh = [topic for topic in fitting if not was_said(topic, history)]
         topics = fresh if len(fresh) >= given["m"] else fitting

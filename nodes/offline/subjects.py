@@ -24,10 +24,13 @@ def subjects_in_play(
         Those mentioned, the latest mention first; within one utterance in the task's order.
     """
     found: dict[str, Subject] = {}
+    ended: set[str] = set()
     for utterance in reversed(history):
         if utterance.speaker == "user":
-            for subject in _mentioned(subjects, utterance.text):
+            here = [s for s in _mentioned(subjects, utterance.text) if s.id not in ended]
+            for subject in here:
                 found.setdefault(subject.id, subject)
+            ended.update(*(subject.ends for subject in here))
     return tuple(found.values())
 
 

@@ -149,3 +149,22 @@ def test_a_form_with_a_subject_is_known_again() -> None:
 def test_nothing_said_yet() -> None:
     attention = load_task("persuasion").model_copy()
     assert len(offered(attention, [], m=3)) == 3
+
+
+def test_who_said_no_is_not_asked_again_until_they_agree() -> None:
+    persuasion = load_task("persuasion")
+    proposition = persuasion.aspect("proposition")
+    about = {topic.topic: topic.about for topic in proposition.topics}
+    promote = OfflinePromoter(persuasion, embed)
+
+    def asked(*history: Utterance) -> set[str]:
+        given = PromoterInput(aspect=proposition, history=history, state="", m=20)
+        return {candidate["topic"] for candidate in promote(given)}
+
+    no = (*rounds(4), user("I don't think I will donate."))
+    later = (*no, system("That is all right."), user("The weather is nice."))
+    for history in (no, later):
+        assert all("refuses" in about[topic] for topic in asked(*history))
+    yes = (*later, system("It is."), user("Actually, I will donate something."))
+    assert any("agrees" in about[topic] for topic in asked(*yes))
+    assert any(not about[topic] for topic in asked(*yes))
