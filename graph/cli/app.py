@@ -136,6 +136,9 @@ def train(
     progression: Annotated[
         bool, typer.Option("--progression/--no-progression", help="With progression signals.")
     ] = True,
+    encoder: Annotated[
+        str | None, typer.Option(help="Sentence encoder of the states; none: all-MiniLM-L6-v2.")
+    ] = None,
     note: Annotated[str, typer.Option(help="For the model card: what the data is.")] = "",
     licence: Annotated[str, typer.Option(help="For the model card: its terms.")] = "",
 ) -> None:
@@ -151,6 +154,8 @@ def train(
         "data_note": note,
         "licence": licence,
     }
+    if encoder:
+        settings["encoder"] = encoder
     run_training(TrainOptions(task, data, valid, output, seed, settings))
 
 
