@@ -28,7 +28,11 @@ def progression_node(aspect: AspectSpec, resources: Resources) -> Node:
         found = resources.ranker().progression(aspect.name, report["state"])
         analysis = AspectReport(
             progress=round(found.progress, 4),
-            targets=[Target(text=t, weight=round(w, 4)) for t, w in found.targets[:NEAREST]],
+            # Without a state the attention is the same to all targets: none is the nearest.
+            targets=[
+                Target(text=text, weight=round(weight, 4))
+                for text, weight in (found.targets[:NEAREST] if report["state"] else ())
+            ],
             signal=encode_signal(found.signal),
         )
         return {aspect.name: {**report, **analysis}}

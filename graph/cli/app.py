@@ -189,15 +189,21 @@ def ranking(
 
 def main() -> None:
     """Runs a command; a person's mistake ends in one line and an exit code, not in a traceback."""
+    if sys.stdout is None or sys.stderr is None:  # closed by the caller
+        sys.exit(FAILURE)
     try:
         app()
+        sys.stdout.flush()
     except UnknownTaskError as error:
         _end(error, USAGE)
     except CooperError as error:
         _end(error, FAILURE)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            what = error.filename or "the output"
+            typer.echo(f"error: {what}: {error.strerror or error}", err=True)
         # The reader of our output has gone; keep Python from complaining when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILURE)

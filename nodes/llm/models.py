@@ -29,6 +29,10 @@ def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> 
         return model
     base_url = os.environ.get("OPENAI_BASE_URL") or None
     key = os.environ.get("OPENAI_API_KEY") or None
+    if base_url and not base_url.startswith(("http://", "https://")):
+        raise ModelError(
+            f"OPENAI_BASE_URL is {base_url!r}, which is no web address: write http://{base_url}"
+        )
     if key is None and base_url is None:
         raise ModelError(
             f"the model {model!r} needs a key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another "
