@@ -203,12 +203,24 @@ def _load_model(name: str) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
         try:
-            return SentenceTransformer(folder, local_files_only=Path(folder).is_dir())
+            local = Path(folder).is_dir() or not _on_hub(folder)
+            return SentenceTransformer(folder, local_files_only=local)
         except Exception as error:  # hub, file system and model classes each raise their own
             raise EncoderError(
                 f"encoder {name!r} cannot be loaded ({_first_line(error)}): check the name or "
                 f"folder and the network, or use {DEFAULT_ENCODER}, which needs neither."
             ) from error
+
+
+def _on_hub(name: str) -> bool:
+    """Whether the hub answers for this name; a download would try for minutes before it gave up."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name if "/" in name else f"sentence-transformers/{name}", timeout=10)
+    except Exception:  # no network, no such model: the cache may still have it
+        return False
+    return True
 
 
 def _first_line(error: Exception) -> str:
