@@ -193,7 +193,6 @@ def main() -> None:
         sys.exit(FAILURE)
     try:
         app()
-        sys.stdout.flush()
     except UnknownTaskError as error:
         _end(error, USAGE)
     except CooperError as error:
