@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from langgraph_cooper.prompts import CooperError
+
+FaultKind = Literal[
+    "configuration",
+    "connection",
+    "rate_limit",
+    "server",
+    "timeout",
+    "cut",
+    "refusal",
+    "nonsense",
+    "budget",
+    "internal",
+]
+"""What went wrong. "configuration" is for a person to mend (a refused key, an unknown model, a
+malformed request); every other kind may have passed by the next turn."""
 
 
 class InputError(CooperError):
@@ -10,4 +27,17 @@ class InputError(CooperError):
 
 
 class ModelError(CooperError):
-    """The chat model cannot be set up, cannot be reached, or does not answer as one."""
+    """The chat model cannot be set up, cannot be reached, or does not answer as one.
+
+    Attributes:
+        kind: What went wrong.
+    """
+
+    def __init__(self, message: str, kind: FaultKind = "configuration") -> None:
+        super().__init__(message)
+        self.kind: FaultKind = kind
+
+    @property
+    def passing(self) -> bool:
+        """Whether a turn may go on without what failed: nobody has to mend anything first."""
+        return self.kind != "configuration"

@@ -13,6 +13,7 @@ from langgraph.graph.message import add_messages
 # The LangGraph server makes no JSON schema from `typing.TypedDict` on Python 3.11.
 from typing_extensions import TypedDict
 
+from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.prompts import TaskSpec
 
 
@@ -44,6 +45,16 @@ class Covered(TypedDict):
     """Of their ids and texts: after an edit or a fork the summary no longer holds."""
 
 
+class Fault(TypedDict):
+    """What went wrong in a step of a turn that went on without it."""
+
+    step: str
+    """Which step: "tracker", "promoter", "progression", "coordinator" or "generator"."""
+    kind: FaultKind
+    message: str
+    """One sentence for the person who can mend it; never a key."""
+
+
 class AspectReport(TypedDict, total=False):
     """What a specialised agent knows after its turn (paper, "Local Analysis")."""
 
@@ -60,6 +71,10 @@ class AspectReport(TypedDict, total=False):
     """The progression signal p = [v; s], float16 in base64 (`decode_signal` gives the array)."""
     covers: Covered
     """Which messages the state summary holds for."""
+    stale: bool
+    """True where the summary is that of an earlier turn, because the tracker failed in this one."""
+    faults: list[Fault]
+    """What failed in this turn, for which something stands in; empty in a turn without faults."""
 
 
 class RankedCandidate(TypedDict):
@@ -80,6 +95,8 @@ class TurnInfo(TypedDict):
 
     task: str
     round: int
+    faults: NotRequired[list[Fault]]
+    """What failed in this turn outside the agents: in the coordinator or the generator."""
 
 
 class CooperInput(TypedDict):

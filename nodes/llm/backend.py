@@ -171,7 +171,9 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
         text = without_thoughts(answer.text).strip()
         if not text:
-            raise ModelError(f"{describe(model)} gave an empty reply; send the message again")
+            raise ModelError(
+                f"{describe(model)} gave an empty reply; send the message again", "nonsense"
+            )
         # Only what is said to the person becomes a message.
         return answer if text == answer.content else answer.model_copy(update={"content": text})
 

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
-from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.errors import FaultKind, ModelError
 from langgraph_cooper.nodes.history import clean
 from langgraph_cooper.nodes.llm.models import describe, speaks_openai
 
@@ -68,12 +68,14 @@ def _told(model: BaseChatModel) -> Iterator[None]:
             raise
         raise ModelError(
             f"{describe(model)} does not answer as an OpenAI-compatible endpoint does "
-            f"({type(error).__name__}); check OPENAI_BASE_URL, which usually ends in /v1"
+            f"({type(error).__name__}); check OPENAI_BASE_URL, which usually ends in /v1",
+            "nonsense",
         ) from error
     except Exception as error:
-        if (reason := _reason(error)) is None:
+        if (found := _reason(error)) is None:
             raise
-        raise ModelError(f"{describe(model)} {reason}") from error
+        kind, reason = found
+        raise ModelError(f"{describe(model)} {reason}", kind) from error
 
 
 def refuses_request(error: ModelError) -> bool:
@@ -92,26 +94,32 @@ def _own_words(error: Exception) -> str:
     return ": " + SECRET.sub("…", clean(said))[:200]
 
 
-def _reason(error: Exception) -> str | None:
+def _reason(error: Exception) -> tuple[FaultKind, str] | None:
     """What happened and what to do, for the faults of an OpenAI client; None for any other."""
     import httpx
     import openai
 
+    found: tuple[FaultKind, str] | None = None
     match error:
         case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return "refuses the key; check OPENAI_API_KEY"
+            found = "configuration", "refuses the key; check OPENAI_API_KEY"
         case openai.NotFoundError():
-            return "is not there; check the model's name and OPENAI_BASE_URL"
+            found = "configuration", "is not there; check the model's name and OPENAI_BASE_URL"
         case openai.RateLimitError():
-            return "allows no more requests now (status 429); wait, or check the account's limits"
+            found = (
+                "rate_limit",
+                "allows no more requests now (status 429); wait, or check the account's limits",
+            )
         case openai.APITimeoutError():
-            return "did not answer in time; try again, or choose a faster model"
+            found = "timeout", "did not answer in time; try again, or choose a faster model"
         case httpx.HTTPError() | TimeoutError():  # raised bare in the middle of a stream
-            return "broke off its answer; send the message again"
+            found = "cut", "broke off its answer; send the message again"
         case openai.APIConnectionError():
-            return "cannot be reached; start the server or check OPENAI_BASE_URL"
+            found = "connection", "cannot be reached; start the server or check OPENAI_BASE_URL"
+        case openai.InternalServerError():
+            found = "server", f"answers with status {error.status_code}{_own_words(error)}"
         case openai.APIStatusError():
-            return f"answers with status {error.status_code}{_own_words(error)}"
+            found = "configuration", f"answers with status {error.status_code}{_own_words(error)}"
         case openai.OpenAIError():
-            return f"failed ({type(error).__name__}); see the server's log"
-    return None
+            found = "server", f"failed ({type(error).__name__}); see the server's log"
+    return found
