@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableLambda
 
+from langgraph_cooper.nodes.candidates import bounded
 from langgraph_cooper.nodes.history import utterances
-from langgraph_cooper.nodes.node import Node, Update
+from langgraph_cooper.nodes.node import Node, Update, fault_of
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import decode_signal
-from langgraph_cooper.nodes.state import Candidate, RankedCandidate
+from langgraph_cooper.nodes.state import Candidate, RankedCandidate, with_fault
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Gathered = Sequence[tuple[str, Candidate]]
 
 
 def coordinator_node(resources: Resources) -> Node:
     """Builds the node that ranks all candidates with the trained ranker.
 
     It is sync for the same reason as the progression node. All candidates stay in the state with
-    their scores, so that "why did it say that" is answered from the state alone.
+    their scores, so that "why did it say that" is answered from the state alone. Where the ranker
+    fails, the agents take turns in the task's order.
     """
 
     def coordinate(state: Mapping[str, Any]) -> Update:
-        # Imported here: a graph can be built and drawn without numpy and the ranker's types.
-        from langgraph_cooper.ranker.inference import ScoredTopic
-
         gathered = gather(resources.task, state)
-        reports = {name: state.get(name) or {} for name in resources.task.aspect_names}
-        scores = resources.ranker().score(
-            utterances(state.get("messages", [])),
-            [ScoredTopic(aspect, candidate["topic"]) for aspect, candidate in gathered],
-            {name: decode_signal(r["signal"]) for name, r in reports.items() if "signal" in r},
-        )
+        update: Update = {}
+        try:
+            scores = _scores(resources, state, gathered)
+        except Exception as error:
+            update["cooper"] = with_fault(state["cooper"], fault_of("coordinator", error))
+            scores = taking_turns(gathered)
         scores = lift_due([candidate for _, candidate in gathered], scores)
         # sorted() keeps the agents' order where scores are equal: the result is deterministic.
-        order = sorted(range(len(gathered)), key=lambda i: -scores[i])
-        return {
-            "ranking": [
-                _ranked(place, scores[i], *gathered[i]) for place, i in enumerate(order, start=1)
-            ]
-        }
+        # Those that are due come first whatever the scores: 1e300 is no less than 1e300 + 1.
+        order = sorted(
+            range(len(gathered)), key=lambda i: (not gathered[i][1].get("due"), -scores[i])
+        )
+        ranking = [_ranked(place, scores[i], *gathered[i]) for place, i in enumerate(order, 1)]
+        return {**update, "ranking": ranking}
 
     return RunnableLambda(coordinate, name="coordinator")
 
@@ -48,8 +55,49 @@ def coordinator_node(resources: Resources) -> Node:
 def gather(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str, Candidate]]:
     """All candidates of a turn with their aspects: in the task's order, then the passive one."""
     reports = [(name, state.get(name) or {}) for name in task.aspect_names]
-    found = [(name, c) for name, report in reports for c in report.get("candidates", [])]
+    found = [(name, c) for name, report in reports for c in bounded(report.get("candidates", []))]
     return found + [(PASSIVE, candidate) for candidate in state.get(PASSIVE) or []]
+
+
+def _scores(resources: Resources, state: Mapping[str, Any], gathered: Gathered) -> list[float]:
+    """A finite score for each candidate, from the ranker.
+
+    Raises:
+        ValueError: The ranker gave another number of scores, or none that is a number.
+    """
+    # Imported here: a graph can be built and drawn without numpy and the ranker's types.
+    from langgraph_cooper.ranker.inference import ScoredTopic, finite
+
+    if not gathered:
+        return []
+    given = resources.ranker().score(
+        utterances(state.get("messages", [])),
+        [ScoredTopic(aspect, candidate["topic"]) for aspect, candidate in gathered],
+        _signals(resources.task, state),
+    )
+    scores = [float(score) for score in given]
+    if len(scores) != len(gathered) or not any(math.isfinite(score) for score in scores):
+        raise ValueError("not a score for each candidate")
+    return finite(scores)
+
+
+def _signals(task: TaskSpec, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+    """The progression signal of every aspect; zeros, which say nothing, where it is missing."""
+    reports = {name: state.get(name) or {} for name in task.aspect_names}
+    known = {name: decode_signal(r["signal"]) for name, r in reports.items() if "signal" in r}
+    for signal in list(known.values())[:1]:
+        known = {name: known.get(name, 0 * signal) for name in task.aspect_names}
+    return known
+
+
+def taking_turns(gathered: Gathered) -> list[float]:
+    """Scores by which the agents take turns: all their first candidates, then all their second."""
+    seen: Counter[str] = Counter()
+    scores = []
+    for aspect, _ in gathered:
+        scores.append(-float(seen[aspect]))
+        seen[aspect] += 1
+    return scores
 
 
 def lift_due(candidates: Sequence[Candidate], scores: Sequence[float]) -> list[float]:

@@ -6,26 +6,91 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 
-from langgraph_cooper.nodes.backend import GeneratorInput
+from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
+from langgraph_cooper.nodes.candidates import bank_candidates, distinct_topics
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.history import utterances
-from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
+from langgraph_cooper.nodes.node import Call, Node, Update, calling_node, fault_of
+from langgraph_cooper.nodes.offline.voice import OfflineVoice
 from langgraph_cooper.nodes.resources import Resources
+from langgraph_cooper.nodes.state import Fault, RankedCandidate, with_fault
+from langgraph_cooper.prompts import PASSIVE
+
+STANDS_IN = "cooper_stands_in"
+"""A reply that stands in for a model's has the kind of the fault under this name: the message in
+its `response_metadata`, its tokens in the metadata of the "messages" stream."""
+
+NEUTRAL = "I am still here. Please go on, in your own time."
+"""For when not even the task's own sentences can be had."""
 
 
 def generator_node(resources: Resources) -> Node:
-    """Builds the node that says the next utterance U and adds it to the messages."""
+    """Builds the node that says the next utterance U and adds it to the messages.
+
+    Where the model fails the task's own sentences stand in, by the offline generator. What was
+    heard of a reply that broke off is not saved.
+    """
 
     def prepare(state: Mapping[str, Any]) -> Call:
         context = current_context()
         given = GeneratorInput(
             history=utterances(state.get("messages", [])),
-            topics=state["ranking"][: context.k or resources.task.k],
+            topics=distinct_topics(state["ranking"])[: context.k or resources.task.k],
         )
         return resources.backend(context).generator, given
 
     def finish(_: Mapping[str, Any], answer: AIMessage) -> Update:
         return {"messages": [answer]}
 
-    return calling_node("generator", prepare, finish)
+    def instead(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
+        answer = _prepared_reply(resources, state, fault, config)
+        marks = {**answer.response_metadata, STANDS_IN: fault["kind"]}
+        return {
+            "messages": [answer.model_copy(update={"response_metadata": marks})],
+            "cooper": with_fault(state["cooper"], fault),
+        }
+
+    return calling_node("generator", prepare, finish, instead)
+
+
+def _prepared_reply(
+    resources: Resources, state: Mapping[str, Any], fault: Fault, config: RunnableConfig
+) -> AIMessage:
+    marked: RunnableConfig = {"metadata": {STANDS_IN: fault["kind"]}}
+    given = GeneratorInput(
+        history=utterances(state.get("messages", [])),
+        topics=_bank_topics(resources, state, config),
+    )
+    try:
+        return resources.offline.generator.with_config(marked).invoke(given, config)
+    except Exception as error:
+        fault_of("generator", error)
+        return OfflineVoice().with_config(marked).invoke([AIMessage(NEUTRAL)], config)
+
+
+def _bank_topics(
+    resources: Resources, state: Mapping[str, Any], config: RunnableConfig
+) -> list[RankedCandidate]:
+    """The bank's candidates for the ranking's aspects, the aspects in the ranking's order.
+
+    A model's candidates are outlines for a speaker ("Ask about her sleep"): they are not said.
+    """
+    ranking: list[RankedCandidate] = state.get("ranking", [])
+    topics = []
+    for aspect in dict.fromkeys(ranked["aspect"] for ranked in ranking):
+        own = [r for r in ranking if r["aspect"] == aspect and r["source"] == "bank"]
+        if not own and aspect != PASSIVE:
+            given = PromoterInput(
+                aspect=resources.task.aspect(aspect),
+                history=utterances(state.get("messages", [])),
+                state=(state.get(aspect) or {}).get("state", ""),
+                m=resources.task.m,
+            )
+            own = [
+                RankedCandidate(rank=0, score=0.0, aspect=aspect, **candidate)
+                for candidate in bank_candidates(resources, given, config)
+            ]
+        topics += own
+    return topics

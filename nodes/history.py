@@ -11,6 +11,8 @@ from langgraph_cooper.ranker.dialogue import Speaker, Utterance
 MAX_CHARACTERS = 8_000
 """The longest message that is answered: some 1,500 words."""
 
+LONGEST = 4 * MAX_CHARACTERS  # of blanks and all; to clean a megabyte takes a second
+
 # Zero-width joiners spell words in several scripts, and emoji.
 JOINERS = "\u200c\u200d"
 
@@ -18,19 +20,27 @@ JOINERS = "\u200c\u200d"
 def utterances(messages: Iterable[BaseMessage]) -> list[Utterance]:
     """What the two sides said, in turns: consecutive messages of one side are one utterance.
 
-    A message longer than is answered counts with its beginning: it was refused, but stands in the
-    thread. Other messages (system, tool) and empty ones are no part of the dialogue.
+    A user's message that is too long to be answered stands in the thread, but it was refused and
+    is not read; of the other side's the beginning is. Other messages (system, tool) and empty ones
+    are no part of the dialogue.
     """
     merged: list[Utterance] = []
     for message in messages:
         side = speaker_of(message)
-        text = clean(message.text[:MAX_CHARACTERS])
-        if side is None or not text:
+        if side is None or (side == "user" and too_long(message.text)):
+            continue
+        text = clean(message.text[:LONGEST])[:MAX_CHARACTERS]
+        if not text:
             continue
         if merged and merged[-1].speaker == side:
             text = f"{merged.pop().text} {text}"
         merged.append(Utterance(side, text))
     return merged
+
+
+def too_long(text: str) -> bool:
+    """Whether a message has more than can be answered."""
+    return len(text) > LONGEST or len(text) > MAX_CHARACTERS < len(clean(text))
 
 
 def speaker_of(message: BaseMessage) -> Speaker | None:

@@ -9,7 +9,13 @@ from langchain_core.messages import AnyMessage, BaseMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.errors import InputError
-from langgraph_cooper.nodes.history import MAX_CHARACTERS, clean, speaker_of, utterances
+from langgraph_cooper.nodes.history import (
+    MAX_CHARACTERS,
+    clean,
+    speaker_of,
+    too_long,
+    utterances,
+)
 from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.state import TurnInfo
 from langgraph_cooper.prompts import TaskSpec
@@ -22,15 +28,14 @@ def check_text(text: str) -> str:
     Raises:
         InputError: It is empty or too long.
     """
-    text = clean(text)
-    if not text:
-        raise InputError("the message is empty: write something to answer")
-    if len(text) > MAX_CHARACTERS:
+    if too_long(text):
         raise InputError(
             f"the message has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that are "
             "read: shorten it, or send it in parts"
         )
-    return text
+    if not (cleaned := clean(text)):
+        raise InputError("the message is empty: write something to answer")
+    return cleaned
 
 
 def intake_node(task: TaskSpec) -> Node:
@@ -50,12 +55,18 @@ def intake_node(task: TaskSpec) -> Node:
         messages: Sequence[AnyMessage] = state.get("messages", [])
         _check_turn(task, messages)
         info = TurnInfo(task=task.name, round=dialogue_round(utterances(messages)))
-        return {"cooper": info}
+        return {"cooper": info, **_without_faults(task, state)}
 
     async def aintake(state: Mapping[str, Any]) -> Update:
         return intake(state)
 
     return RunnableLambda(intake, afunc=aintake, name="intake")
+
+
+def _without_faults(task: TaskSpec, state: Mapping[str, Any]) -> Update:
+    """The reports that still tell of the last turn's faults, without them."""
+    reports = {name: state.get(name) or {} for name in task.aspect_names}
+    return {name: {**r, "faults": []} for name, r in reports.items() if r.get("faults")}
 
 
 def _check_turn(task: TaskSpec, messages: Sequence[BaseMessage]) -> None:

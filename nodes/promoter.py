@@ -5,29 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
+
 from langgraph_cooper.nodes.backend import PromoterInput
+from langgraph_cooper.nodes.candidates import bank_candidates, bounded
 from langgraph_cooper.nodes.context import current_context
+from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.state import AspectReport, Candidate, Fault
 from langgraph_cooper.prompts import AspectSpec
+
+UNREACHABLE = ("connection", "timeout", "budget")
+"""Faults of the tracker's after which the promoter need not ask the same model."""
 
 
 def promoter_node(aspect: AspectSpec, resources: Resources) -> Node:
-    """Builds the node that suggests m topic candidates C_i1 ... C_im for the aspect."""
+    """Builds the node that suggests m topic candidates C_i1 ... C_im for the aspect.
 
-    def prepare(state: Mapping[str, Any]) -> Call:
-        context = current_context()
-        given = PromoterInput(
+    Where it fails the bank's stand in, and where the task has none, those of the last turn.
+    """
+
+    def given(state: Mapping[str, Any]) -> PromoterInput:
+        return PromoterInput(
             aspect=aspect,
             history=utterances(state.get("messages", [])),
             state=state[aspect.name]["state"],
-            m=context.m or resources.task.m,
+            m=current_context().m or resources.task.m,
         )
-        return resources.backend(context).promoter, given
+
+    def prepare(state: Mapping[str, Any]) -> Call:
+        for fault in state[aspect.name].get("faults", []):
+            if fault["kind"] in UNREACHABLE:
+                raise ModelError(fault["message"], fault["kind"])
+        return resources.backend(current_context()).promoter, given(state)
 
     def finish(state: Mapping[str, Any], candidates: list[Candidate]) -> Update:
-        return {aspect.name: {**state[aspect.name], "candidates": candidates}}
+        return {aspect.name: {**state[aspect.name], "candidates": bounded(candidates)}}
 
-    return calling_node("promoter", prepare, finish)
+    def instead(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
+        report: AspectReport = state[aspect.name]
+        found = bank_candidates(resources, given(state), config) or report.get("candidates", [])
+        faults = [*report.get("faults", []), fault]
+        return {aspect.name: {**report, "candidates": found, "faults": faults}}
+
+    return calling_node("promoter", prepare, finish, instead)

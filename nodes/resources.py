@@ -47,6 +47,8 @@ class Resources:
         self._generator_model = generator_model
         self._load_ranker = load_ranker
         self._lock = threading.Lock()
+        self.offline = offline_backend(task, self._embed)
+        """What needs no model: it also stands in for one that failed."""
         self._backend = lru_cache(maxsize=32)(self._build)
 
     def ranker(self) -> Ranker:
@@ -84,14 +86,15 @@ class Resources:
         agents = model or self._model or OFFLINE
         generator = generator_model or (None if model else self._generator_model) or agents
         task = self.task.model_copy(update={"goal": goal}) if goal else self.task
-        offline = offline_backend(task, self._embed)
-        if agents == OFFLINE:
-            tracker, promoter = offline.tracker, offline.promoter
-        else:
+        tracker, promoter, speaker = (
+            self.offline.tracker,
+            self.offline.promoter,
+            self.offline.generator,
+        )
+        if agents != OFFLINE:
             chat = chat_model(agents, temperature)
             tracker = llm_tracker(task, chat)
-            promoter = llm_promoter(task, chat, offline.promoter)
-        speaker = offline.generator
+            promoter = llm_promoter(task, chat, self.offline.promoter)
         if generator != OFFLINE:
             speaker = llm_generator(task, chat_model(generator, temperature))
         return Backend(tracker=tracker, promoter=promoter, generator=speaker)

@@ -99,6 +99,11 @@ class TurnInfo(TypedDict):
     """What failed in this turn outside the agents: in the coordinator or the generator."""
 
 
+def with_fault(turn: TurnInfo, fault: Fault) -> TurnInfo:
+    """The turn with one more fault noted."""
+    return {**turn, "faults": [*turn.get("faults", []), fault]}
+
+
 class CooperInput(TypedDict):
     """What a turn takes: messages, as in LangGraph's MessagesState."""
 

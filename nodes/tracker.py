@@ -7,38 +7,58 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import AspectReport, Covered
+from langgraph_cooper.nodes.state import AspectReport, Covered, Fault
 from langgraph_cooper.prompts import AspectSpec
+
+MAX_SUMMARY = 4_000
+"""Characters: several times what is asked for, and what every later prompt can bear."""
 
 
 def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
-    """Builds the node that brings the aspect's state summary S_i up to date."""
+    """Builds the node that brings the aspect's state summary S_i up to date.
+
+    Where it fails the last summary stands in, marked as stale. It still covers only the messages
+    that it was made from: the next turn summarises what this one missed.
+    """
 
     def prepare(state: Mapping[str, Any]) -> Call:
-        messages = state.get("messages", [])
-        report: AspectReport = state.get(aspect.name) or AspectReport()
-        covered = report.get("covers", Covered(messages=0, digest=""))
-        if covered != _covered(messages[: covered["messages"]]):
-            # Messages were edited or taken back: what was known no longer holds.
-            report, covered = AspectReport(), Covered(messages=0, digest="")
+        report = _still_true(state.get(aspect.name), state.get("messages", []))
         given = TrackerInput(
             aspect=aspect,
-            previous=report.get("state", ""),
-            said=utterances(messages[covered["messages"] :]),
+            previous=report["state"],
+            said=utterances(state.get("messages", [])[report["covers"]["messages"] :]),
         )
         return resources.backend(current_context()).tracker, given
 
     def finish(state: Mapping[str, Any], summary: str) -> Update:
-        known = AspectReport(state=summary, covers=_covered(state.get("messages", [])))
+        known = AspectReport(
+            state=summary[:MAX_SUMMARY],
+            covers=_covered(state.get("messages", [])),
+            stale=False,
+            faults=[],
+        )
         return {aspect.name: {**(state.get(aspect.name) or {}), **known}}
 
-    return calling_node("tracker", prepare, finish)
+    def instead(state: Mapping[str, Any], fault: Fault, _: RunnableConfig) -> Update:
+        report = _still_true(state.get(aspect.name), state.get("messages", []))
+        return {aspect.name: {**report, "stale": True, "faults": [fault]}}
+
+    return calling_node("tracker", prepare, finish, instead)
+
+
+def _still_true(report: AspectReport | None, messages: Sequence[BaseMessage]) -> AspectReport:
+    """The last report, or an empty one if the messages it was made from were edited since."""
+    covered = (report or {}).get("covers")
+    if report and covered and covered == _covered(messages[: covered["messages"]]):
+        return report
+    return AspectReport(state="", covers=Covered(messages=0, digest=""))
 
 
 def _covered(messages: Sequence[BaseMessage]) -> Covered:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from langchain_core.runnables import RunnableConfig
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from langgraph_cooper.graph.cli.store import StoreError, conversation_store, storing
 from langgraph_cooper.graph.cli.turn import Graph, TurnRun
-from langgraph_cooper.graph.cli.view import agents_view, summary_line
+from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.history import speaker_of
@@ -48,7 +49,8 @@ def run_chat(options: ChatOptions) -> bool:
     """Holds the conversation until the input ends.
 
     Returns:
-        False if a line of piped input could not be answered; the others were.
+        False if a line of piped input could not be answered, or only with something standing in
+        for what failed; the others were.
 
     Raises:
         CooperError: The conversation cannot be held at all.
@@ -72,6 +74,7 @@ class _Chat:
         self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
         self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._faultless = True
 
     def check_thread(self) -> None:
         """Refuses a thread of another task before anything is added to it."""
@@ -107,7 +110,7 @@ class _Chat:
                 sound = False
                 continue
             sound = self._safely(partial(self._take, text)) and sound
-        return sound
+        return sound and self._faultless
 
     # At a terminal -------------------------------------------------------------------------
 
@@ -175,6 +178,9 @@ class _Chat:
             self._print_json(run)
         else:
             self._print_text(run)
+        if faults := fault_line(self._task, run.state):
+            self._faultless = False
+            self._err.print(Text(f"warning: {faults}", style="yellow"))
 
     def _print_json(self, run: TurnRun) -> None:
         assert run.turn
@@ -187,13 +193,13 @@ class _Chat:
             first = next(pieces, "")
         self._show(run)
         self._out.print(Text(f"{self._task.system_role}: ", style="bold"), end="")
-        self._say(first)
-        for piece in pieces:
+        for piece in chain([first], pieces):
             self._say(piece)
         self._out.print()
 
-    def _say(self, piece: str) -> None:
-        self._out.print(Text(piece), end="")
+    def _say(self, piece: str | None) -> None:
+        text = Text("\n(cut off) ", style="dim") if piece is None else Text(piece)
+        self._out.print(text, end="")
         self._out.file.flush()
 
     def _show(self, run: TurnRun) -> None:

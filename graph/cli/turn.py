@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk, HumanMessage
@@ -12,6 +13,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.generator import STANDS_IN
+from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import TaskSpec
 
 Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
@@ -67,6 +70,7 @@ class Turn:
                 {key: ranked[key] for key in ("rank", "score", "aspect", "strategy", "topic")}
                 for ranked in self.state["ranking"]
             ],
+            "faults": [{"aspect": name, **fault} for name, fault in faults_of(task, self.state)],
             "seconds": round(self.seconds, 3),
         }
 
@@ -83,8 +87,17 @@ def _aspect(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def faults_of(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str | None, Fault]]:
+    """What failed in a turn, with the aspect whose agent it was in."""
+    lanes = [(name, f) for name in task.aspect_names for f in state.get(name, {}).get("faults", [])]
+    return [*lanes, *((None, fault) for fault in state.get("cooper", {}).get("faults", []))]
+
+
 class TurnRun:
-    """A turn under way. Iterate over it for the reply's pieces as they come; then read `turn`."""
+    """A turn under way. Iterate over it for the reply's pieces as they come; then read `turn`.
+
+    A None among them says that what came before was cut off, and that another reply follows.
+    """
 
     def __init__(
         self, graph: Graph, config: RunnableConfig, user: str | None, resume: bool
@@ -96,10 +109,18 @@ class TurnRun:
         self.state: dict[str, Any] = {}
         self.turn: Turn | None = None
 
-    def __iter__(self) -> Iterator[str]:
-        return without_thoughts(self._pieces())
+    def __iter__(self) -> Iterator[str | None]:
+        shown = False
+        for _, pieces in groupby(self._pieces(), key=lambda piece: piece[0]):
+            whole = without_thoughts(text for _, text in pieces)
+            for number, piece in enumerate(whole):
+                if shown and number == 0:
+                    yield None
+                yield piece
+                shown = True
 
-    def _pieces(self) -> Iterator[str]:
+    def _pieces(self) -> Iterator[tuple[bool, str]]:
+        """The generator's words, and whether they stand in for those of a model that failed."""
         began = time.perf_counter()
         said = [HumanMessage(self._user)] if self._user is not None else []
         stream = self._graph.stream(
@@ -116,5 +137,5 @@ class TurnRun:
                 chunk, metadata = part["data"]
                 spoken = isinstance(chunk, AIMessageChunk) and chunk.text
                 if spoken and metadata["langgraph_node"] == "generator":
-                    yield chunk.text
+                    yield STANDS_IN in metadata, chunk.text
         self.turn = Turn(self._user, self.state, time.perf_counter() - began)

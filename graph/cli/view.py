@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,9 +11,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from langgraph_cooper.graph.cli.turn import faults_of
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
+STAND_INS = {
+    "tracker": "its last summary stands in",
+    "promoter": "its own topics stand in",
+    "progression": "its last progress stands in",
+    "coordinator": "the agents take turns",
+    "generator": "a prepared reply stands in",
+}
 SHOWN = 6  # candidates of the ranking that are worth a line
 
 
@@ -42,6 +50,32 @@ def summary_line(task: TaskSpec, state: Mapping[str, Any]) -> Text:
     return line
 
 
+def fault_line(task: TaskSpec, state: Mapping[str, Any]) -> str:
+    """What failed in the turn and what stands in for it, each reason told once; empty if nothing.
+
+    As in "the promoter of comforting: the model 'm' did not answer in time; its own topics stand
+    in".
+    """
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for aspect, fault in faults_of(task, state):
+        of = reasons.setdefault(fault["message"], {}).setdefault(fault["step"], [])
+        if aspect and aspect not in of:
+            of.append(aspect)
+    told = []
+    for message, steps in reasons.items():
+        who = listed(
+            f"the {step}" + (f" of {listed(of)}" if of else "") for step, of in steps.items()
+        )
+        told.append(f"{who}: {message}; {listed(STAND_INS[step] for step in steps)}")
+    return "; ".join(told)
+
+
+def listed(words: Iterable[str]) -> str:
+    """As in "one, two and three"."""
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last
+
+
 def colour_of(task: TaskSpec, aspect: str) -> str:
     """The aspect's colour; passive candidates are white."""
     if aspect == PASSIVE:
@@ -65,8 +99,15 @@ def _agent(name: str, report: Mapping[str, Any], colour: str) -> Panel:
     topics = [Text(f"• {c['topic']}") for c in report.get("candidates", [])]
     state = Text(report.get("state") or "(nothing yet)")
     return Panel(
-        Group(bar, state, Text(), heading, Text(), *topics), title=name, border_style=colour
+        Group(bar, state, Text(), heading, Text(), *topics),
+        title=f"{name} (stale)" if report.get("stale") else name,
+        subtitle="topics from the task's bank" if _from_bank(report) else None,
+        border_style=colour,
     )
+
+
+def _from_bank(report: Mapping[str, Any]) -> bool:
+    return {candidate["source"] for candidate in report.get("candidates", [])} == {"bank"}
 
 
 def _ranking(task: TaskSpec, state: Mapping[str, Any]) -> Table:
