@@ -20,6 +20,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_cooper.graph.agent import create_agent
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import gather
+from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import conversation_schema
@@ -56,24 +57,37 @@ def create_annotator(resources: Resources) -> Annotator:
 async def annotate_dialogue(
     annotator: Annotator, task: TaskSpec, dialogue: Dialogue
 ) -> AnnotatedDialogue:
-    """Runs the agents before every system utterance of a dialogue, and once more at its end."""
+    """Runs the agents before every system utterance of a dialogue, and once more at its end.
+
+    Raises:
+        ModelError: An agent failed. What stands in for it in a conversation is nothing to learn
+            from.
+    """
     messages: list[BaseMessage] = []
     state: dict[str, Any] = {}
     turns = []
     for index, utterance in enumerate(dialogue.utterances):
         if utterance.speaker == "system":
-            state = await annotator.ainvoke({**state, "messages": list(messages)})
+            state = await _asked(annotator, task, {**state, "messages": list(messages)})
             turns.append(_turn(task, index, state))
             messages.append(AIMessage(utterance.text))
         else:
             messages.append(HumanMessage(utterance.text))
-    final = await annotator.ainvoke({**state, "messages": list(messages)})
+    final = await _asked(annotator, task, {**state, "messages": list(messages)})
     return AnnotatedDialogue(
         id=dialogue.id,
         utterances=dialogue.utterances,
         turns=tuple(turns),
         final_states={name: final[name]["state"] for name in task.aspect_names},
     )
+
+
+async def _asked(annotator: Annotator, task: TaskSpec, state: dict[str, Any]) -> dict[str, Any]:
+    state = await annotator.ainvoke(state)
+    for name in task.aspect_names:
+        for fault in state[name].get("faults", []):
+            raise ModelError(fault["message"], fault["kind"])
+    return state
 
 
 def _turn(task: TaskSpec, index: int, state: dict[str, Any]) -> AnnotatedTurn:

@@ -26,7 +26,7 @@ def _bounded(candidate: Candidate) -> Candidate:
     if candidate["source"] == "bank":  # a task's own words stay as the generator knows them
         return candidate
     # Cutting comes first as well: cleaning 100 kB takes its time.
-    topic = clean(candidate["topic"][: 4 * MAX_TOPIC])[:MAX_TOPIC]
+    topic = clean(candidate["topic"][: 2 * MAX_TOPIC])[:MAX_TOPIC]
     return {**candidate, "topic": topic}
 
 

@@ -54,9 +54,9 @@ def coordinator_node(resources: Resources) -> Node:
 
 def gather(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str, Candidate]]:
     """All candidates of a turn with their aspects: in the task's order, then the passive one."""
-    reports = [(name, state.get(name) or {}) for name in task.aspect_names]
-    found = [(name, c) for name, report in reports for c in bounded(report.get("candidates", []))]
-    return found + [(PASSIVE, candidate) for candidate in state.get(PASSIVE) or []]
+    lanes = {name: (state.get(name) or {}).get("candidates", []) for name in task.aspect_names}
+    lanes[PASSIVE] = state.get(PASSIVE) or []
+    return [(name, candidate) for name, found in lanes.items() for candidate in bounded(found)]
 
 
 def _scores(resources: Resources, state: Mapping[str, Any], gathered: Gathered) -> list[float]:
@@ -95,7 +95,7 @@ def taking_turns(gathered: Gathered) -> list[float]:
     seen: Counter[str] = Counter()
     scores = []
     for aspect, _ in gathered:
-        scores.append(-float(seen[aspect]))
+        scores.append(0.0 - seen[aspect])
         seen[aspect] += 1
     return scores
 

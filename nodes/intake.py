@@ -30,8 +30,8 @@ def check_text(text: str) -> str:
     """
     if too_long(text):
         raise InputError(
-            f"the message has {len(text):,} characters, more than the {MAX_CHARACTERS:,} that are "
-            "read: shorten it, or send it in parts"
+            f"the message has {len(text.strip()):,} characters, more than the {MAX_CHARACTERS:,} "
+            "that are read: shorten it, or send it in parts"
         )
     if not (cleaned := clean(text)):
         raise InputError("the message is empty: write something to answer")

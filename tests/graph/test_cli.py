@@ -117,18 +117,35 @@ def test_a_killed_conversation_continues(cooper: Cooper, tmp_path: Path) -> None
     assert second["reply"] != first["reply"]
 
 
-def test_an_unfinished_turn_is_finished_first(
-    cooper: Cooper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_turn_is_finished_first(cooper: Cooper, tmp_path: Path) -> None:
     db = str(tmp_path / "chat.sqlite")
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     failed = cooper("chat", "--json", "--db", db, "--model", "m", stdin=f"{SAID}\n")
-    fails(failed, 1, "'m'", "http://127.0.0.1:9/v1", "cannot be reached")
-    assert "sk-secret" not in failed.stderr
+    fails(failed, 1, "'m'", "needs a key")
     done = turns(cooper("chat", "--json", "--db", db, stdin="I can't tell my wife.\n"))
     assert [turn["user"] for turn in done] == [SAID, "I can't tell my wife."]
     assert [turn["turn"] for turn in done] == [1, 2]
+
+
+def test_a_dead_endpoint_is_one_line_a_turn_and_yet_a_reply(
+    cooper: Cooper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    lines = f"{SAID}\nI can't tell my wife.\n"
+    done = cooper("chat", "--json", "--model", "m", stdin=lines)
+    one, two = turns(done)
+    assert one["reply"] != two["reply"]
+    assert {(fault["step"], fault["aspect"]) for fault in two["faults"]} == {
+        ("generator", None),
+        *((s, a) for s in ("tracker", "promoter") for a in ("exploration", "comforting", "action")),
+    }
+    assert done.returncode == 1
+    told = done.stderr.splitlines()
+    assert len(told) == 2
+    assert told[0] == told[1]
+    for words in ("'m' at http://127.0.0.1:9/v1 cannot be reached", "a prepared reply stands in"):
+        assert told[0].count(words) == 1
+    assert "sk-secret" not in done.stderr
 
 
 def test_lines_that_cannot_be_answered_are_named_and_the_others_answered(cooper: Cooper) -> None:

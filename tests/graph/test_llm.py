@@ -253,25 +253,31 @@ def only(role: str, reply: Reply) -> Callable[[Request], Reply]:
 
 
 HTML = Reply(raw=b"<html><body>It works!</body></html>")
-FAULTS = [
-    (HTML, "does not answer as an OpenAI-compatible endpoint does .*OPENAI_BASE_URL"),
-    (Reply(raw=b"{}", headers={"Content-Type": "application/json"}), "does not answer as an"),
-    (
-        Reply(raw=b'{"error": {"message": "full"}}', headers={"Content-Type": "application/json"}),
+JSON = {"Content-Type": "application/json"}
+# What a person must mend ends the turn, ...
+MENDED = {
+    "401": (Reply(status=401, text=f"Incorrect API key provided: {KEY}"), "refuses the key; check"),
+    "404": (Reply(status=404), "is not there; check the model's name and OPENAI_BASE_URL"),
+}
+# ... for anything else something stands in.
+PASSING = {
+    "HTML 200": (HTML, "does not answer as an OpenAI-compatible endpoint does"),
+    "empty object": (Reply(raw=b"{}", headers=JSON), "does not answer as an"),
+    "error with 200": (
+        Reply(raw=b'{"error": {"message": "full"}}', headers=JSON),
         "does not answer as an",
     ),
-    (Reply(status=401, text=f"Incorrect API key provided: {KEY}"), "refuses the key; check"),
-    (Reply(status=404), "is not there; check the model's name and OPENAI_BASE_URL"),
-    (Reply(status=500, headers={"x-should-retry": "false"}), "answers with status 500"),
-]
-NAMES = ["HTML 200", "empty object", "error with 200", "401", "404", "500"]
+    "500": (Reply(status=500, headers={"x-should-retry": "false"}), "answers with status 500"),
+}
+ROLES = ["tracker", "promoter", "generator"]
 
 
-@pytest.mark.parametrize("role", ["tracker", "promoter", "generator"])
-@pytest.mark.parametrize(("reply", "told"), FAULTS, ids=NAMES)
-def test_a_fault_is_one_sentence_and_nothing_is_lost(
-    reply: Reply, told: str, role: str, graph: Graph, server: OpenAIServer
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("fault", MENDED)
+def test_what_a_person_must_mend_is_one_sentence_and_nothing_is_lost(
+    fault: str, role: str, graph: Graph, server: OpenAIServer
 ) -> None:
+    reply, told = MENDED[fault]
     server.reply = only(role, reply)
     with pytest.raises(ModelError, match=told) as caught:
         say(graph, SAID)
@@ -286,16 +292,32 @@ def test_a_fault_is_one_sentence_and_nothing_is_lost(
     ]
 
 
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("fault", PASSING)
+def test_a_passing_fault_is_one_sentence_in_the_state(
+    fault: str, role: str, graph: Graph, server: OpenAIServer
+) -> None:
+    reply, told = PASSING[fault]
+    server.reply = only(role, reply)
+    state = say(graph, SAID)
+    report = state["cooper"] if role == "generator" else state["exploration"]
+    (noted,) = report["faults"]
+    assert noted["step"] == role
+    assert noted["message"].startswith(f"the model 'agent-model' at {server.url} {told}")
+    assert state["messages"][-1].text
+    assert json.dumps(noted)
+
+
 async def test_a_fault_in_a_stream_is_told_too(graph: Graph, server: OpenAIServer) -> None:
-    server.reply = only("generator", HTML)
+    server.reply = only("generator", Reply(status=404))
     for _ in range(2):
-        with pytest.raises(ModelError, match="does not answer as an OpenAI"):
+        with pytest.raises(ModelError, match="is not there"):
             list(
                 graph.stream(
                     {"messages": [HumanMessage(SAID, id="1")]}, THREAD, stream_mode="messages"
                 )
             )
-        with pytest.raises(ModelError, match="does not answer as an OpenAI"):
+        with pytest.raises(ModelError, match="is not there"):
             await graph.ainvoke({"messages": [HumanMessage(SAID, id="1")]}, THREAD)
     assert texts(graph) == [SAID]
 
@@ -325,9 +347,12 @@ def test_a_dead_endpoint(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     with OpenAIServer() as gone:
         url = gone.url
     monkeypatch.setenv("OPENAI_BASE_URL", url)
-    with pytest.raises(ModelError, match=f"'agent-model' at {url} cannot be reached; start"):
-        say(graph, SAID)
-    assert texts(graph) == [SAID]
+    state = say(graph, SAID)
+    told = f"the model 'agent-model' at {url} cannot be reached; start"
+    faults = [f for report in (*ESC.aspect_names, "cooper") for f in state[report]["faults"]]
+    assert len(faults) == 7
+    assert all(fault["message"].startswith(told) for fault in faults)
+    assert len(texts(graph)) == 2
 
 
 def test_no_key_is_told_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,18 @@ def test_other_and_empty_messages_are_no_part_of_it() -> None:
     assert utterances([]) == []
 
 
+def test_a_message_that_was_refused_as_too_long_is_not_read() -> None:
+    long = "word " * 2_000
+    assert utterances([HumanMessage(long)]) == []
+    assert utterances([HumanMessage(long), HumanMessage("In short: no.")]) == [
+        user("In short: no.")
+    ]
+    assert utterances([HumanMessage("a" * 8_000)]) == [user("a" * 8_000)]
+    assert utterances([HumanMessage(f"a{' ' * 9_000}b")]) == [user("a b")]
+    assert utterances([HumanMessage(" " * 1_000_000 + "b")]) == []
+    assert utterances([AIMessage(long)]) == [system(long[:8_000])]
+
+
 def test_content_blocks_are_read_as_text() -> None:
     message = HumanMessage([{"type": "text", "text": "Hello"}, {"type": "image", "url": "x"}])
     assert utterances([message]) == [user("Hello")]
