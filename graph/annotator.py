@@ -1,17 +1,21 @@
 """Annotating real dialogues with what the agents would have seen and proposed at every turn.
 
 The ranker learns from these (paper, "Training"). The very nodes that run in a conversation do the
-work, so that what the ranker is trained on is what it meets later.
+work, so that what the ranker is trained on is what it meets later. In a conversation something
+stands in for a step that failed; in an annotation nothing may, and so a fault ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.graph import START, StateGraph
@@ -21,11 +25,13 @@ from langgraph_cooper.graph.agent import create_agent
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import gather
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.history import utterances
+from langgraph_cooper.nodes.offline.tracker import quotable
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import conversation_schema
-from langgraph_cooper.nodes.text import sentences
-from langgraph_cooper.prompts import PASSIVE, TaskSpec
+from langgraph_cooper.nodes.tracker import tracker_node
+from langgraph_cooper.prompts import PASSIVE, CooperError, TaskSpec
 from langgraph_cooper.ranker.annotated import (
     AnnotatedDialogue,
     AnnotatedTurn,
@@ -34,9 +40,35 @@ from langgraph_cooper.ranker.annotated import (
     Dialogue,
     annotated_line,
 )
-from langgraph_cooper.ranker.select import untrained_ranker
+from langgraph_cooper.ranker.untrained import UntrainedRanker
 
 Annotator = CompiledStateGraph[Any, CooperContext, Any, Any]
+
+
+class AnnotationError(CooperError):
+    """An annotation ended before its end; says how much is done and that it can go on."""
+
+
+class Annotation(NamedTuple):
+    """What an annotation came to.
+
+    Attributes:
+        found: Dialogues that stood in the file already.
+        made: Dialogues that were added to it.
+        filled: Candidates that the task's bank gave, where a chat model gave too few; 0 offline,
+            where all are the bank's.
+    """
+
+    found: int
+    made: int
+    filled: int
+
+
+class _Annotators(NamedTuple):
+    """The graph for a turn, and the one for a dialogue's end."""
+
+    turn: Annotator
+    end: Annotator
 
 
 def create_annotator(resources: Resources) -> Annotator:
@@ -54,10 +86,23 @@ def create_annotator(resources: Resources) -> Annotator:
     return graph.compile()
 
 
+def create_summariser(resources: Resources) -> Annotator:
+    """Builds the graph for the end of a dialogue: the trackers alone, for the final states."""
+    task = resources.task
+    graph = StateGraph(conversation_schema(task), context_schema=CooperContext)
+    for aspect in task.aspects:
+        graph.add_node(aspect.name, tracker_node(aspect, resources))
+        graph.add_edge(START, aspect.name)
+    return graph.compile()
+
+
 async def annotate_dialogue(
-    annotator: Annotator, task: TaskSpec, dialogue: Dialogue
-) -> AnnotatedDialogue:
-    """Runs the agents before every system utterance of a dialogue, and once more at its end.
+    annotators: _Annotators, task: TaskSpec, dialogue: Dialogue
+) -> tuple[AnnotatedDialogue, int]:
+    """Runs the agents before every system utterance of a dialogue, and the trackers at its end.
+
+    Returns:
+        The annotated dialogue, and how many of its candidates are the bank's.
 
     Raises:
         ModelError: An agent failed. What stands in for it in a conversation is nothing to learn
@@ -65,29 +110,37 @@ async def annotate_dialogue(
     """
     messages: list[BaseMessage] = []
     state: dict[str, Any] = {}
-    turns = []
+    turns, from_bank = [], 0
     for index, utterance in enumerate(dialogue.utterances):
         if utterance.speaker == "system":
-            state = await _asked(annotator, task, {**state, "messages": list(messages)})
+            state = await _asked(annotators.turn, task, {**state, "messages": list(messages)})
             turns.append(_turn(task, index, state))
+            from_bank += sum(c["source"] == "bank" for _, c in _own(task, state))
             messages.append(AIMessage(utterance.text))
         else:
             messages.append(HumanMessage(utterance.text))
-    final = await _asked(annotator, task, {**state, "messages": list(messages)})
-    return AnnotatedDialogue(
+    final = await _asked(annotators.end, task, {**state, "messages": list(messages)})
+    annotated = AnnotatedDialogue(
         id=dialogue.id,
         utterances=dialogue.utterances,
         turns=tuple(turns),
         final_states={name: final[name]["state"] for name in task.aspect_names},
     )
+    return annotated, from_bank
 
 
 async def _asked(annotator: Annotator, task: TaskSpec, state: dict[str, Any]) -> dict[str, Any]:
+    """The state after a run of the agents; what stands in for one of them is nothing to learn."""
     state = await annotator.ainvoke(state)
     for name in task.aspect_names:
         for fault in state[name].get("faults", []):
             raise ModelError(fault["message"], fault["kind"])
     return state
+
+
+def _own(task: TaskSpec, state: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The aspects' candidates, without the passive ones, which are always the bank's."""
+    return [(aspect, c) for aspect, c in gather(task, state) if aspect != PASSIVE]
 
 
 def _turn(task: TaskSpec, index: int, state: dict[str, Any]) -> AnnotatedTurn:
@@ -102,14 +155,14 @@ def _turn(task: TaskSpec, index: int, state: dict[str, Any]) -> AnnotatedTurn:
 
 
 async def annotate(
-    dialogues: Iterable[Dialogue],
+    dialogues: Sequence[Dialogue],
     task: TaskSpec,
     out: Path,
     *,
     model: str | BaseChatModel | None = None,
     at_once: int = 4,
     done: Callable[[int], None] = lambda _: None,
-) -> None:
+) -> Annotation:
     """Annotates dialogues into a JSONL file, a line each, and goes on where it was stopped.
 
     Args:
@@ -118,82 +171,178 @@ async def annotate(
         out: The file. Dialogues that stand in it already are not annotated again; a last line
             that a kill left half written is.
         model: A chat model; None: the offline backend.
-        at_once: How many dialogues are worked on at the same time.
+        at_once: How many dialogues are worked on at the same time. With a chat model each of them
+            has as many calls under way as the task has aspects.
         done: Is told how many dialogues were just finished.
 
     Raises:
         DataError: The file holds something else, or cannot be written.
+        AnnotationError: An agent could not do its work; what is finished is in the file.
     """
-    finished = _resume(out)
-    waiting = [dialogue for dialogue in dialogues if dialogue.id not in finished]
-    done(len(finished))
-    resources = Resources(task, model, None, untrained_ranker(task))
-    annotator = create_annotator(resources)
-    # Offline, one batch for all sentences of a dialogue is several times faster than one call
-    # for each: the agents then find them in the encoder's cache.
-    preload = None if model else resources.ranker().embed
+    waiting = unfinished(dialogues, task, out)
+    finished = len(dialogues) - len(waiting)
+    done(finished)
+    made = filled = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="encoder") as thread:
+        resources = Resources(task, model, None, lambda: _OneThreadRanker(task, thread))
+        annotators = _Annotators(create_annotator(resources), create_summariser(resources))
 
-    async def work(dialogue: Dialogue) -> AnnotatedDialogue:
-        if preload:
-            await asyncio.to_thread(preload, _texts(dialogue))
-        return await annotate_dialogue(annotator, task, dialogue)
+        async def work(dialogue: Dialogue) -> tuple[AnnotatedDialogue, int]:
+            if model is None:
+                # One batch for all sentences of a dialogue is faster than a call for each: the
+                # agents then find them in the encoder's cache.
+                await asyncio.to_thread(resources.ranker().embed, _texts(task, dialogue))
+            return await annotate_dialogue(annotators, task, dialogue)
 
-    try:
-        with out.open("a", encoding="utf-8") as file:
-            async for annotated in _several(work, waiting, at_once):
-                file.write(annotated_line(annotated))
-                file.flush()
-                done(1)
-    except OSError as error:
-        raise DataError(
-            f"{out} cannot be written: {error.strerror}; nothing before is lost"
-        ) from None
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _cut_off(out)
+            with out.open("a", encoding="utf-8") as file:
+                async for annotated, from_bank in _several(work, waiting, at_once):
+                    file.write(annotated_line(annotated))
+                    file.flush()
+                    made += 1
+                    filled += from_bank if model is not None else 0
+                    done(1)
+        except OSError as error:
+            raise DataError(
+                f"{out} cannot be written ({error.strerror}); {finished + made} of "
+                f"{len(dialogues)} dialogues are annotated: once there is room, the same command "
+                "goes on with the others"
+            ) from None
+        except CooperError as error:
+            raise AnnotationError(
+                f"{str(error).rstrip('.')}; {finished + made} of {len(dialogues)} dialogues "
+                f"are in {out}, and the same command goes on with the others"
+            ) from error
+    return Annotation(finished, made, filled)
 
 
-def _texts(dialogue: Dialogue) -> list[str]:
-    """The texts of a dialogue that the offline agents will compare."""
-    said = dialogue.utterances
-    heard = [utterance.text for utterance in said if utterance.speaker == "user"]
-    return [*heard, *(sentence for utterance in said for sentence in sentences(utterance.text))]
+class _OneThreadRanker(UntrainedRanker):
+    """The encoder, always on the same thread.
+
+    Agents embed from whichever thread their graph gives them. Each thread has a heap of its own in
+    glibc, and what the encoder's batches leave there in pieces is not given back: after 640
+    dialogues that were 3 GB.
+    """
+
+    def __init__(self, task: TaskSpec, thread: Executor) -> None:
+        self._thread = thread
+        super().__init__(task)
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """State embeddings `[N, n_d]` of unit norm; the zero vector for an empty text."""
+        return self._thread.submit(super().embed, texts).result()
+
+
+def _texts(task: TaskSpec, dialogue: Dialogue) -> list[str]:
+    """The texts of a dialogue that the offline agents will compare, as they read them."""
+    heard = {aspect.listens_to for aspect in task.aspects}
+    texts = []
+    for said in utterances(_messages(dialogue)):
+        if said.speaker == "user":
+            texts.append(said.text)
+        if not heard.isdisjoint({"both", said.speaker}):
+            texts.extend(quotable(said.text))
+    return texts
+
+
+def _messages(dialogue: Dialogue) -> list[BaseMessage]:
+    kinds: dict[str, type[BaseMessage]] = {"user": HumanMessage, "system": AIMessage}
+    return [kinds[said.speaker](content=said.text) for said in dialogue.utterances]
 
 
 async def _several(
-    work: Callable[[Dialogue], Awaitable[AnnotatedDialogue]],
+    work: Callable[[Dialogue], Awaitable[tuple[AnnotatedDialogue, int]]],
     dialogues: Iterable[Dialogue],
     at_once: int,
-) -> AsyncIterator[AnnotatedDialogue]:
-    """Annotates up to `at_once` dialogues at a time and gives each as soon as it is finished."""
+) -> AsyncIterator[tuple[AnnotatedDialogue, int]]:
+    """Annotates up to `at_once` dialogues at a time and gives each as soon as it is finished.
+
+    After a failure no further dialogue is begun, but those under way, which were paid for, are
+    still finished and given; then the failure is raised.
+    """
     waiting = iter(dialogues)
-    running: set[asyncio.Future[AnnotatedDialogue]] = set()
+    running: set[asyncio.Future[tuple[AnnotatedDialogue, int]]] = set()
+    failure: BaseException | None = None
     try:
         while True:
-            for dialogue in waiting:
-                running.add(asyncio.ensure_future(work(dialogue)))
-                if len(running) >= at_once:
+            while failure is None and len(running) < at_once:
+                if (dialogue := next(waiting, None)) is None:
                     break
+                running.add(asyncio.ensure_future(work(dialogue)))
             if not running:
-                return
+                break
             ready, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for finished in ready:
-                yield finished.result()
+                if (error := finished.exception()) is None:
+                    yield finished.result()
+                else:
+                    failure = failure or error
     finally:
-        for unfinished in running:
-            unfinished.cancel()
+        for future in running:
+            future.cancel()
+    if failure is not None:
+        raise failure
 
 
-def _resume(out: Path) -> set[str]:
-    """Ids of the dialogues in the file; cuts off a last line that was not finished."""
-    if not out.is_file():
-        return set()
-    data = out.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
+def unfinished(dialogues: Sequence[Dialogue], task: TaskSpec, out: Path) -> list[Dialogue]:
+    """The dialogues that are still to be annotated into a file.
+
+    Raises:
+        DataError: The file holds something else than annotations of these dialogues for this task.
+    """
+    known = {dialogue.id: dialogue for dialogue in dialogues}
+    whole, _ = _lines(out)
+    finished = {
+        _finished(f"{out}, line {number}", line, task, known)
+        for number, line in enumerate(whole.split(b"\n"), start=1)
+        if line.strip()
+    }
+    return [dialogue for dialogue in dialogues if dialogue.id not in finished]
+
+
+def _lines(out: Path) -> tuple[bytes, bytes]:
+    """What stands in the file: whole lines, and one that a kill or a full disk cut off."""
     try:
-        ids = {str(json.loads(line)["id"]) for line in whole.splitlines() if line.strip()}
-    except (ValueError, KeyError, TypeError):
-        raise DataError(
-            f"{out} holds something else than annotated dialogues: choose another file"
-        ) from None
-    if len(whole) != len(data):
+        data = out.read_bytes() if out.is_file() else b""
+    except OSError as error:
+        raise DataError(f"{out} cannot be read: {error.strerror}") from None
+    end = data.rfind(b"\n") + 1
+    if data[end:] and not (data[end:].startswith(_BEGIN) or _BEGIN.startswith(data[end:])):
+        raise DataError(f"{out} holds something else than annotated dialogues: {_ELSEWHERE}")
+    return data[:end], data[end:]
+
+
+def _cut_off(out: Path) -> None:
+    """Removes a last line that was not finished."""
+    whole, rest = _lines(out)
+    if rest:
         with out.open("r+b") as file:
             file.truncate(len(whole))
-    return ids
+
+
+_BEGIN = b'{"id": '
+_ELSEWHERE = "choose another file"
+
+
+def _finished(place: str, line: bytes, task: TaskSpec, dialogues: dict[str, Dialogue]) -> str:
+    """The id of the dialogue in a line of the file."""
+    try:
+        fields = json.loads(line)
+        name, states = str(fields["id"]), set(fields["final_states"])
+        texts = [said["text"] for said in fields["utterances"]]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{place}: something else than an annotated dialogue stands there: {_ELSEWHERE}"
+        ) from None
+    if states != set(task.aspect_names):
+        raise DataError(
+            f"{place}: annotated with the aspects {', '.join(sorted(states))}, which are not the "
+            f"task's: {_ELSEWHERE}"
+        )
+    if name in dialogues and texts != [said.text for said in dialogues[name].utterances]:
+        raise DataError(
+            f"{place}: the dialogue {name!r} is another one than in the data: {_ELSEWHERE}"
+        )
+    return name

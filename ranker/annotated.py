@@ -18,7 +18,9 @@ utterances before it are the history. A file of labelled dialogues is the same w
 from __future__ import annotations
 
 import json
+import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -26,6 +28,8 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from langgraph_cooper.prompts.errors import CooperError
+
+_log = logging.getLogger(__name__)
 
 Speaker = Literal["user", "system"]
 
@@ -130,12 +134,15 @@ Record = TypeVar("Record", bound=Dialogue)
 
 
 def read_annotated(path: str | Path) -> list[AnnotatedDialogue]:
-    """Reads annotated dialogues.
+    """Reads annotated dialogues; of those that stand there twice, the first.
 
     Raises:
         DataError: The file is missing, empty, or a line of it is malformed (names the line).
     """
-    dialogues = read_records(path, AnnotatedDialogue)
+    found = read_records(path, AnnotatedDialogue)
+    dialogues = distinct(found, str(path))
+    if len(dialogues) < len(found):
+        _log.warning("%s: %d duplicated dialogues left out", path, len(found) - len(dialogues))
     if not any(dialogue.turns for dialogue in dialogues):
         raise DataError(
             f"{path} has no annotated turns: annotate the dialogues first, then pass that file"
@@ -144,21 +151,40 @@ def read_annotated(path: str | Path) -> list[AnnotatedDialogue]:
 
 
 def read_records(path: str | Path, kind: type[Record]) -> list[Record]:
-    """Reads a JSONL file of dialogues as `kind`, with no two of the same id."""
+    """Reads a JSONL file of dialogues as `kind`; two of one id say the same."""
     dialogues: list[Record] = []
-    seen: dict[str, int] = {}
+    seen: dict[str, tuple[int, Record]] = {}
     for line, fields in read_json_lines(path):
         dialogue = check(kind, fields, f"{path}, line {line}")
-        if dialogue.id in seen:
+        first, earlier = seen.setdefault(dialogue.id, (line, dialogue))
+        if _said(earlier) != _said(dialogue):
             raise DataError(
-                f"{path}, line {line}: the id {dialogue.id!r} is already on line "
-                f"{seen[dialogue.id]}; give each dialogue its own"
+                f"{path}, line {line}: the id {dialogue.id!r} is already another dialogue's, on "
+                f"line {first}; give each dialogue its own"
             )
-        seen[dialogue.id] = line
         dialogues.append(dialogue)
     if not dialogues:
         raise DataError(f"{path} holds no dialogues: one JSON object per line is expected")
     return dialogues
+
+
+def distinct(dialogues: Iterable[Record], source: str) -> list[Record]:
+    """The dialogues without those in which the same is said as in an earlier one.
+
+    Raises:
+        DataError: Two that differ have the same id.
+    """
+    first: dict[tuple[tuple[str, str], ...], Record] = {}
+    for dialogue in dialogues:
+        first.setdefault(_said(dialogue), dialogue)
+    ids = Counter(dialogue.id for dialogue in first.values())
+    if ids and (most := ids.most_common(1)[0])[1] > 1:
+        raise DataError(f"{source}: {most[1]} different dialogues have the id {most[0]!r}")
+    return list(first.values())
+
+
+def _said(dialogue: Dialogue) -> tuple[tuple[str, str], ...]:
+    return tuple((said.speaker, said.text) for said in dialogue.utterances)
 
 
 def write_annotated(path: str | Path, dialogues: Iterable[Dialogue]) -> None:
@@ -196,6 +222,8 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
             fields = json.loads(text)
         except json.JSONDecodeError as error:
             raise DataError(f"{path}, line {line}: not JSON ({error.msg})") from None
+        except RecursionError:
+            raise DataError(f"{path}, line {line}: not a dialogue, nested too deep") from None
         if not isinstance(fields, dict):
             raise DataError(f"{path}, line {line}: a JSON object is expected there")
         yield line, fields

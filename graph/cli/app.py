@@ -79,13 +79,8 @@ def tasks() -> None:
         typer.echo(f"{name}: {spec.title} ({', '.join(spec.aspect_names)}; m={spec.m}, K={spec.k})")
 
 
-data = typer.Typer(help="Look at dialogue data.", no_args_is_help=True)
+data = typer.Typer(help="Look at dialogue data, and fetch it.", no_args_is_help=True)
 app.add_typer(data, name="data")
-
-
-@data.callback()
-def _data() -> None:
-    """Keeps `stats` a command of its own while it is the only one."""
 
 
 @data.command()
@@ -95,9 +90,20 @@ def stats(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count dialogues, rounds, strategies and aspects."""
-    from langgraph_cooper.graph.cli.learn import show_statistics
+    from langgraph_cooper.graph.cli.data import show_statistics
 
     show_statistics(load_task(task), files, as_json=json)
+
+
+@data.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="esconv or p4g.")],
+    output: Annotated[Path, typer.Option(help="The folder for the files.")],
+) -> None:
+    """Download a data set from its public home; files that are there already are kept."""
+    from langgraph_cooper.graph.cli.data import run_fetch
+
+    run_fetch(name, output)
 
 
 @app.command()
@@ -106,16 +112,24 @@ def annotate(
     output: Annotated[Path, typer.Option(help="Where the annotated dialogues go, as JSONL.")],
     task: Task = "esc",
     model: Annotated[str | None, typer.Option(help="A chat model; none: offline.")] = None,
-    at_once: Annotated[int, typer.Option(min=1, help="Dialogues worked on at a time.")] = 2,
+    at_once: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Dialogues worked on at a time, each with a call per aspect under way."
+        ),
+    ] = 2,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it will take, calls and tokens.")
+    ] = False,
 ) -> None:
     """Let the agents track and promote at every system turn of real dialogues."""
-    from langgraph_cooper.graph.cli.learn import run_annotation
+    from langgraph_cooper.graph.cli.learn import AnnotateOptions, run_annotation
 
-    spec = load_task(task)
-    run_annotation(spec, data, output, model=model, at_once=at_once, limit=limit)
+    run_annotation(AnnotateOptions(task, data, output, model, at_once, limit, dry_run))
 
 
+# What `cooper train` is not told is left to `TrainConfig`, which has the defaults.
 @app.command()
 def train(
     data: Annotated[Path, typer.Option(help="Dialogues, annotated or raw.")],
@@ -124,39 +138,74 @@ def train(
     valid: Annotated[
         Path | None, typer.Option(help="Dialogues for choosing the epoch; none: a tenth of data.")
     ] = None,
-    seed: int = 0,
-    epochs: Annotated[int, typer.Option(min=1)] = 3,
-    max_turns: Annotated[int | None, typer.Option(min=1, help="Train on so many turns.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better one.")
+    ] = None,
+    max_turns: Annotated[int | None, typer.Option(help="Train on so many turns.")] = None,
+    turns_per_batch: Annotated[int | None, typer.Option(help="Turns in a step.")] = None,
+    objective: Annotated[
+        Literal["default", "paper"] | None,
+        typer.Option(help="Listwise and aspect losses, or the paper's triplet and pointwise ones."),
+    ] = None,
     fusion: Annotated[
-        Literal["aspect", "paper"], typer.Option(help="How the signals meet the candidates.")
-    ] = "aspect",
+        Literal["aspect", "paper"] | None, typer.Option(help="How the signals meet the candidates.")
+    ] = None,
     form: Annotated[
-        Literal["packed", "pairwise"], typer.Option(help="All candidates at once, or one by one.")
-    ] = "packed",
+        Literal["packed", "pairwise"] | None,
+        typer.Option(help="All candidates at once, or one by one."),
+    ] = None,
     progression: Annotated[
-        bool, typer.Option("--progression/--no-progression", help="With progression signals.")
-    ] = True,
+        bool | None,
+        typer.Option("--progression/--no-progression", help="With progression signals, or not."),
+    ] = None,
+    clusters: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Fewest and most target states to try; none: N/50 to N/20."),
+    ] = None,
     encoder: Annotated[
         str | None, typer.Option(help="Sentence encoder of the states; none: all-MiniLM-L6-v2.")
     ] = None,
-    note: Annotated[str, typer.Option(help="For the model card: what the data is.")] = "",
-    licence: Annotated[str, typer.Option(help="For the model card: its terms.")] = "",
+    adapter_rank: Annotated[
+        int | None, typer.Option(help="Rank of the low-rank adapters; 0: all weights learn.")
+    ] = None,
+    freeze_layers: Annotated[
+        int | None, typer.Option(help="The Transformer's lowest layers, which stay as they are.")
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"] | None,
+        typer.Option(help="Of the Transformer; auto: bfloat16 where the device computes in it."),
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"] | None, typer.Option(help="auto: CUDA if there is one.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="For the model card: what the data is.")] = None,
+    licence: Annotated[str | None, typer.Option(help="For the model card: its terms.")] = None,
 ) -> None:
     """Train a ranker: annotate raw dialogues, find target states, label, train, save."""
     from langgraph_cooper.graph.cli.learn import TrainOptions, run_training
 
     settings: dict[str, Any] = {
+        "seed": seed,
         "epochs": epochs,
+        "patience": patience,
         "max_turns": max_turns,
+        "turns_per_batch": turns_per_batch,
+        "objective": None if objective == "default" else objective,
         "fusion": fusion,
         "form": form,
         "progression": progression,
+        "clusters": clusters,
+        "encoder": encoder,
+        "adapter_rank": adapter_rank,
+        "freeze_layers": freeze_layers,
+        "precision": precision,
+        "device": device,
         "data_note": note,
         "licence": licence,
     }
-    if encoder:
-        settings["encoder"] = encoder
-    run_training(TrainOptions(task, data, valid, output, seed, settings))
+    run_training(TrainOptions(task, data, valid, output, settings))
 
 
 evaluate = typer.Typer(help="Measure a ranker.", no_args_is_help=True)

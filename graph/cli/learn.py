@@ -1,4 +1,4 @@
-"""From dialogues to a checkpoint: `cooper data`, `annotate`, `train` and `evaluate`."""
+"""From dialogues to a checkpoint: `cooper annotate`, `train` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import (
@@ -25,7 +26,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from langgraph_cooper.graph.annotator import annotate
+from langgraph_cooper.graph.annotator import annotate, unfinished
 from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker.annotated import (
     AnnotatedDialogue,
@@ -36,9 +37,11 @@ from langgraph_cooper.ranker.annotated import (
 from langgraph_cooper.ranker.datasets import (
     read_dialogues,
     split_dialogues,
-    statistics,
 )
 from langgraph_cooper.ranker.select import ranker_loader
+
+if TYPE_CHECKING:
+    from langgraph_cooper.ranker.training import TrainConfig
 
 VALID_SHARE = 0.1  # of the dialogues, where no file for choosing the epoch is given
 
@@ -51,8 +54,8 @@ class TrainOptions:
     data: Path
     valid: Path | None
     output: Path
-    seed: int
     settings: dict[str, Any]
+    """By the names of `TrainConfig`; None: its default."""
 
 
 @dataclass(frozen=True)
@@ -66,27 +69,30 @@ class EvaluateOptions:
     weight: float
 
 
-def show_statistics(task: TaskSpec, files: Sequence[Path], *, as_json: bool) -> None:
-    """Prints what all files together hold."""
-    dialogues = [dialogue for file in files for dialogue in _read(task, file)]
-    found = asdict(statistics(dialogues, task))
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+@dataclass(frozen=True)
+class AnnotateOptions:
+    """What `cooper annotate` was asked for."""
+
+    task: str
+    data: Path
+    output: Path
+    model: str | None
+    at_once: int
+    limit: int | None
+    dry_run: bool
+
+
+def run_annotation(options: AnnotateOptions) -> None:
+    """Annotates the dialogues of a file; what stands in the output already is not done again."""
+    task = load_task(options.task)
+    dialogues = read_file(task, options.data)
+    if options.limit is not None and options.limit < len(dialogues):
+        typer.echo(f"only the first {options.limit:,} dialogues are annotated", err=True)
+        dialogues = dialogues[: options.limit]
+    if options.dry_run:
+        typer.echo(_cost(task, unfinished(dialogues, task, options.output), options.model))
         return
-    table = Table("of all files", "value", show_header=False)
-    for name, value in found.items():
-        parts = value.items() if isinstance(value, dict) else [("", value)]
-        for part, number in parts:
-            shown = f"{number:,.2f}" if isinstance(number, float) else f"{number:,}"
-            table.add_row(f"{name} {part}".strip(), shown)
-    Console().print(table)
-
-
-def run_annotation(
-    task: TaskSpec, source: Path, out: Path, *, model: str | None, at_once: int, limit: int | None
-) -> None:
-    """Annotates the dialogues of a file; what stands in `out` already is not done again."""
-    _annotate(task, _read(task, source)[:limit], out, model=model, at_once=at_once)
+    annotate_into(task, dialogues, options.output, model=options.model, at_once=options.at_once)
 
 
 def run_training(options: TrainOptions) -> Path:
@@ -95,33 +101,53 @@ def run_training(options: TrainOptions) -> Path:
     Raw dialogues are annotated first, by the offline agents, into `<output>.training/`.
     """
     # Imported here: it brings torch.
-    from langgraph_cooper.ranker.training import TrainConfig, TrainingError, train
+    from langgraph_cooper.ranker.training import TrainingError, train
 
     task = load_task(options.task)
-    files = {"train": options.data, "valid": options.valid or options.data}
-    config = TrainConfig(
-        task=options.task, **files, output=options.output, seed=options.seed, **options.settings
-    )
+    config = _config(options)
     if options.output.exists():
         raise TrainingError(
             f"{options.output} already exists: choose another --output, or remove it"
         )
     files = _annotated_files(task, options.data, options.valid, config.work)
     config = config.model_copy(update=files)
-    with _logged(), _bar("training") as progress:
-        job = progress.add_task("steps", total=None)
-        folder = train(config, on_step=lambda step: progress.update(job, completed=step))
+    with _logged():  # the training has a bar of its own
+        folder = train(config)
     typer.echo(f"the checkpoint is in {folder}; talk with it: cooper chat --ranker {folder}")
     return folder
 
 
+def _config(options: TrainOptions) -> TrainConfig:
+    """The configuration: what was not asked for keeps its default.
+
+    Raises:
+        TrainingError: A value is out of range.
+    """
+    from langgraph_cooper.ranker.objective import Objective
+    from langgraph_cooper.ranker.training import TrainConfig, TrainingError
+
+    settings = {name: value for name, value in options.settings.items() if value is not None}
+    if settings.get("objective") == "paper":
+        settings["objective"] = Objective.paper()
+    try:
+        return TrainConfig(
+            task=options.task,
+            train=options.data,
+            valid=options.valid or options.data,
+            output=options.output,
+            **settings,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "-".join(str(step) for step in first["loc"]).replace("_", "-")
+        raise TrainingError(f"--{name or 'clusters'}: {first['msg']}") from None
+
+
 def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:
     """The annotated JSONL of both splits; made, where a file is none yet."""
-    sets = {"train": _read(task, data)}
+    sets = {"train": read_file(task, data)}
     if valid:
-        sets["valid"] = _read(task, valid)
-    elif all(isinstance(dialogue, AnnotatedDialogue) for dialogue in sets["train"]):
-        raise typer.BadParameter("annotated dialogues need --valid, an annotated file too")
+        sets["valid"] = read_file(task, valid)
     else:
         shares = (1 - VALID_SHARE, VALID_SHARE)
         sets["train"], sets["valid"] = split_dialogues(sets["train"], shares, seed=0)
@@ -131,35 +157,49 @@ def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path)
         if any(isinstance(dialogue, AnnotatedDialogue) for dialogue in dialogues):
             write_annotated(files[name], dialogues)
         else:
-            _annotate(task, dialogues, files[name], model=None, at_once=2)
+            annotate_into(task, dialogues, files[name], model=None, at_once=2)
     return files
 
 
-def _read(task: TaskSpec, file: Path) -> list[Dialogue]:
+def read_file(task: TaskSpec, file: Path) -> list[Dialogue]:
+    """The dialogues of a file in any form; what it holds is said on standard error."""
     loaded = read_dialogues(file, task)
     typer.echo(loaded.report.sentence(), err=True)
     return loaded.dialogues
 
 
-def _annotate(
+def annotate_into(
     task: TaskSpec, dialogues: Sequence[Dialogue], out: Path, *, model: str | None, at_once: int
 ) -> None:
-    turns = sum(len(dialogue.system_turns) for dialogue in dialogues)
-    if model:
-        calls = 2 * len(task.aspects) * turns + len(task.aspects) * len(dialogues)
-        typer.echo(f"{turns:,} turns need about {calls:,} calls of {model}", err=True)
-    with _one_thread(), _bar(f"annotating into {out.name}") as progress:
+    """Annotates dialogues into a file, with a word on the cost before and a bar meanwhile."""
+    waiting = unfinished(dialogues, task, out)
+    typer.echo(_cost(task, waiting, model), err=True)
+    with _one_thread(), progress_bar(f"annotating into {out.name}") as progress:
         job = progress.add_task("dialogues", total=len(dialogues))
-        asyncio.run(
-            annotate(
-                dialogues,
-                task,
-                out,
-                model=model,
-                at_once=at_once,
-                done=lambda number: progress.advance(job, number),
-            )
+        work = annotate(
+            dialogues,
+            task,
+            out,
+            model=model,
+            at_once=at_once,
+            done=lambda number: progress.advance(job, number),
         )
+        result = asyncio.run(work)
+    said = f"{out}: {result.found + result.made:,} dialogues, {result.made:,} of them new"
+    if result.filled:
+        said += f"; {result.filled:,} candidates are the bank's, as {model} gave too few"
+    typer.echo(said, err=True)
+
+
+def _cost(task: TaskSpec, dialogues: Sequence[Dialogue], model: str | None) -> str:
+    """What annotating these dialogues takes, in one sentence."""
+    turns = sum(len(dialogue.system_turns) for dialogue in dialogues)
+    work = f"{len(dialogues):,} dialogues with {turns:,} system turns are to be annotated"
+    if model is None:
+        return f"{work}, offline: no calls"
+    from langgraph_cooper.graph.estimate import estimate_annotation
+
+    return f"{work}: {estimate_annotation(dialogues, task).sentence(model)}"
 
 
 def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
@@ -168,9 +208,9 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
 
     task = load_task(options.task)
     ranker = ranker_loader(task, options.ranker)()
-    train = promoted_turns(_read(task, options.train), task)
+    train = promoted_turns(read_file(task, options.train), task)
     dialogues = _annotated_dialogues(task, options.data)
-    with _bar("ranking") as progress:
+    with progress_bar("ranking") as progress:
         job = progress.add_task("turns", total=None)
         evaluation = evaluate_rankings(
             dialogues,
@@ -189,13 +229,13 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
 
 def _annotated_dialogues(task: TaskSpec, file: Path) -> list[AnnotatedDialogue]:
     """The dialogues of an annotated file; raw ones are annotated first, by the offline agents."""
-    dialogues = _read(task, file)
+    dialogues = read_file(task, file)
     annotated = [d for d in dialogues if isinstance(d, AnnotatedDialogue)]
     if annotated:
         return annotated
     with TemporaryDirectory() as folder:
         made = Path(folder) / f"{file.stem}.jsonl"
-        _annotate(task, dialogues, made, model=None, at_once=2)
+        annotate_into(task, dialogues, made, model=None, at_once=2)
         return read_annotated(made)
 
 
@@ -228,7 +268,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Progress]:
+def progress_bar(title: str) -> Iterator[Progress]:
     """A progress bar on standard error, where that is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn())

@@ -54,15 +54,29 @@ class OfflineTracker:
         for utterance in said:
             if aspect.listens_to not in ("both", utterance.speaker):
                 continue
-            for sentence in sentences(utterance.text):
-                text = " ".join(sentence.split()[:MAX_WORDS])
-                if len(words(text)) > 2:
-                    lines.append(text if utterance.speaker == "user" else f"({text})")
+            user = utterance.speaker == "user"
+            lines += [text if user else f"({text})" for text in _worth_quoting(utterance.text)]
         return lines
 
     def _relevance(self, aspect: AspectSpec, lines: Sequence[str]) -> NDArray[np.float32]:
         """[N] cosine of each line's sentence to the nearest of the aspect's cues."""
         cues = self._embed(aspect.cues or (aspect.summarise,))
-        said = self._embed([line.strip("()") for line in lines])
+        said = self._embed([_bare(line) for line in lines])
         nearest: NDArray[np.float32] = (said @ cues.T).max(axis=1)
         return nearest
+
+
+def quotable(text: str) -> list[str]:
+    """The sentences of what one side said, as the tracker embeds them: to embed them beforehand."""
+    return [_bare(sentence) for sentence in _worth_quoting(text)]
+
+
+def _worth_quoting(text: str) -> list[str]:
+    """The sentences that say something, each no longer than is kept."""
+    cut = (" ".join(sentence.split()[:MAX_WORDS]) for sentence in sentences(text))
+    return [sentence for sentence in cut if len(words(sentence)) > 2]
+
+
+def _bare(line: str) -> str:
+    """A line of the summary without the parentheses that mark the system's sentences."""
+    return line.strip("()")

@@ -14,7 +14,7 @@ from langgraph_cooper.graph.annotator import annotate
 from langgraph_cooper.graph.cli import main
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.annotated import DataError, read_annotated
-from langgraph_cooper.ranker.datasets import load_dialogues
+from langgraph_cooper.ranker.datasets import PublicFile, fetch, load_dialogues
 
 ESC = load_task("esc")
 
@@ -25,16 +25,17 @@ def _esconv(path: Path, dialogues: int = 3) -> Path:
         ("sys", "What happened at work?", "Question"),
         ("usr", "My boss closed the office, and I feel so anxious about the rent.", None),
         ("sys", "That must be hard.", "Reflection of feelings"),
-        ("usr", "Thank you.", None),
+        ("usr", "Thank you, that was number {number}.", None),
     ]
-    dialog: list[dict[str, Any]] = []
-    for speaker, text, strategy in turns:
-        dialog.append(
-            {"speaker": speaker, "text": text} | ({"strategy": strategy} if strategy else {})
-        )
-    path.write_text(
-        "".join(json.dumps({"dialog": dialog}) + "\n" for _ in range(dialogues)), "utf-8"
-    )
+    lines = []
+    for number in range(dialogues):
+        dialog: list[dict[str, Any]] = [
+            {"speaker": speaker, "text": text.format(number=number)}
+            | ({"strategy": strategy} if strategy else {})
+            for speaker, text, strategy in turns
+        ]
+        lines.append(json.dumps({"dialog": dialog}) + "\n")
+    path.write_text("".join(lines), "utf-8")
     return path
 
 
@@ -127,3 +128,14 @@ def test_an_output_that_exists_is_told_before_any_work(tmp_path: Path, monkeypat
     assert _run(monkeypatch, "train", "--data", str(file), "--output", str(out)) == 1
     assert "already exists" in capsys.readouterr().err
     assert not (tmp_path / "out.training").exists()
+
+
+def test_fetched_files_are_named(tmp_path: Path, monkeypatch, capsys) -> None:
+    source = _esconv(tmp_path / "source.txt", 2)
+    homes = {"mine": {"train.txt": PublicFile(source.as_uri(), 2)}}
+    monkeypatch.setattr(fetch, "__kwdefaults__", {**fetch.__kwdefaults__, "homes": homes})
+    folder = tmp_path / "data"
+    assert _run(monkeypatch, "data", "fetch", "mine", "--output", str(folder)) == 0
+    assert capsys.readouterr().out.split() == [str(folder / "train.txt")]
+    assert _run(monkeypatch, "data", "fetch", "yours", "--output", str(folder)) == 1
+    assert "unknown data set 'yours'" in capsys.readouterr().err

@@ -77,7 +77,7 @@ def broken(change: str) -> dict[str, Any]:
         ("user turn", "that utterance is the user's"),
         ("outside", "no such utterance"),
         ("no topic", "turns.0.candidates.0.topic"),
-        ("same id", "already on line 1"),
+        ("same id", "already another dialogue's, on line 1"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, change: str, says: str) -> None:
@@ -100,6 +100,13 @@ def test_a_malformed_line_is_named(tmp_path: Path, change: str, says: str) -> No
 def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(DataError, match=says):
         read_annotated(write(tmp_path / "a.jsonl", text))
+
+
+def test_a_dialogue_that_stands_there_twice_is_read_once(tmp_path: Path, caplog) -> None:
+    renamed = fields() | {"id": "again"}
+    path = write(tmp_path / "a.jsonl", fields(), fields(1), fields(), renamed)
+    assert [dialogue.id for dialogue in read_annotated(path)] == ["toy-0", "toy-1"]
+    assert "2 duplicated dialogues left out" in caplog.text
 
 
 def test_missing_and_foreign_encodings(tmp_path: Path) -> None:

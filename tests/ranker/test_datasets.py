@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,9 @@ import pytest
 from toys import said, toy_dialogues
 
 from langgraph_cooper.prompts import load_task
-from langgraph_cooper.ranker import datasets
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue, Dialogue, write_annotated
 from langgraph_cooper.ranker.datasets import (
     DataError,
-    fetch,
     load_dialogues,
     read_dialogues,
     split_dialogues,
@@ -174,6 +171,15 @@ def test_other_malformed_files_are_named(tmp_path: Path) -> None:
         load_dialogues(tmp_path / "x.xlsx", P4G)
     with pytest.raises(DataError, match="column 'er_label_1' is missing"):
         load_dialogues(sheet(tmp_path / "y.xlsx", [row[:5] for row in SHEET]), P4G)
+    (tmp_path / "nested.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(DataError, match="nested too deep"):
+        load_dialogues(tmp_path / "nested.json", ESC)
+    (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"empty\.txt is empty"):
+        load_dialogues(tmp_path / "empty.txt", ESC)
+    path.write_text(CSV + '3,"' + "x" * 200_000 + '",1,0,one\n', encoding="utf-8")
+    with pytest.raises(DataError, match="line 5: not CSV"):
+        load_dialogues(path, P4G)
     with pytest.raises(DataError, match="no form that is known"):
         load_dialogues(lines(tmp_path / "z.json", {"hello": 1}), ESC)
     with pytest.raises(DataError, match="cannot be read"):
@@ -199,6 +205,30 @@ def test_empty_turns_and_silent_dialogues_are_counted(tmp_path: Path) -> None:
     assert "1 empty turns left out" in report.sentence()
 
 
+def test_a_dialogue_that_stands_there_twice_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.txt", *({"dialog": turns} for turns in (ESCONV, ESCONV[:3], ESCONV)))
+    dialogues, report = read_dialogues(path, ESC)
+    assert [dialogue.id for dialogue in dialogues] == ["a-1", "a-2"]
+    assert (report.dialogues, report.duplicates) == (2, 1)
+    assert "1 duplicated dialogues left out" in report.sentence()
+
+
+def test_different_dialogues_of_one_id_are_refused(tmp_path: Path) -> None:
+    first, second = p4g_item(), p4g_item()
+    second["dialog"][0]["text"] = "Good morning."
+    (tmp_path / "dev.json").write_text(json.dumps([first, second, first]), encoding="utf-8")
+    with pytest.raises(DataError, match="2 different dialogues have the id 'live'"):
+        load_dialogues(tmp_path / "dev.json", P4G)
+
+
+def test_a_file_is_annotated_or_it_is_not(tmp_path: Path) -> None:
+    plain = Dialogue(id="mine", utterances=(said("user", "a"), said("system", "b", "Question")))
+    both = [plain.model_dump(mode="json"), toy_dialogues(1)[0].model_dump(mode="json")]
+    for records in (both, both[::-1]):
+        with pytest.raises(DataError, match="line 2: of the dialogues some are annotated"):
+            load_dialogues(lines(tmp_path / "own.jsonl", *records), ESC)
+
+
 def test_splits_are_deterministic_whole_and_independent_of_order() -> None:
     dialogues = [*toy_dialogues(50)]
     parts = split_dialogues(dialogues, (0.8, 0.1, 0.1), seed=3)
@@ -222,25 +252,3 @@ def test_statistics_count_a_round_per_system_utterance(tmp_path: Path) -> None:
     assert figures.words_per_utterance["user"] == pytest.approx((1 + 2 + 1 + 2) / 4)
     with pytest.raises(DataError, match="no dialogues"):
         statistics([], ESC)
-
-
-def test_fetch_downloads_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = tmp_path / "source.txt"
-    source.write_text("data", encoding="utf-8")
-    monkeypatch.setattr(datasets, "PUBLIC_HOMES", {"mine": {"a.txt": source.as_uri()}})
-    got = fetch("mine", tmp_path / "cache")
-    assert got == {"a.txt": tmp_path / "cache" / "mine" / "a.txt"}
-    source.unlink()
-    assert fetch("mine", tmp_path / "cache")["a.txt"].read_text(encoding="utf-8") == "data"
-
-
-def test_fetch_offline_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(url: str, timeout: float) -> None:
-        raise urllib.error.URLError("no route")
-
-    monkeypatch.setattr("urllib.request.urlopen", offline)
-    with pytest.raises(DataError, match="pass its path"):
-        fetch("esconv", tmp_path)
-    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
-    with pytest.raises(DataError, match="unknown data set"):
-        fetch("else", tmp_path)

@@ -55,13 +55,36 @@ def test_batches_and_order_change_nothing(tiny_encoder: str) -> None:
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
+def test_a_batch_holds_texts_of_like_length(
+    tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = SentenceEncoder(tiny_encoder)
+    batches: list[list[int]] = []
+    forward = encoder._forward
+
+    def noting(texts: list[str]) -> Any:
+        batches.append([len(text) for text in texts])
+        return forward(texts)
+
+    monkeypatch.setattr(encoder, "_forward", noting)
+    texts = [f"{i:02} " + "ask " * (i % 12) ** 2 for i in range(48)]
+    encoder.encode(texts)
+    padded = sum(len(batch) * max(batch) for batch in batches)
+    assert sum(map(sum, batches)) == sum(len(text.strip()) for text in texts)
+    assert padded < 1.2 * sum(map(sum, batches))  # in one batch: 2.9 times
+    assert len(batches) < 20
+    batches.clear()
+    encoder.encode([f"say {i}" for i in range(48)], batch_size=16)
+    assert [len(batch) for batch in batches] == [16, 16, 16]
+
+
 def _counted(encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     forward = encoder._forward
 
-    def counting(texts: list[str], batch_size: int) -> Any:
+    def counting(texts: list[str]) -> Any:
         seen.extend(texts)
-        return forward(texts, batch_size)
+        return forward(texts)
 
     monkeypatch.setattr(encoder, "_forward", counting)
     return seen
@@ -116,7 +139,7 @@ def test_one_thread_at_a_time_reaches_the_model(
     inside: list[int] = []
     most: list[int] = []
 
-    def slow(texts: list[str], batch_size: int) -> Any:
+    def slow(texts: list[str]) -> Any:
         inside.append(1)
         most.append(len(inside))
         time.sleep(0.01)
