@@ -174,7 +174,7 @@ async def test_a_file_of_other_dialogues_is_not_added_to(tmp_path: Path, role_mo
     out = tmp_path / "out.jsonl"
     await annotate(dialogues(2), ESC, out, model=role_model)
     before = out.read_bytes()
-    with pytest.raises(DataError, match="line 1: the dialogue 'd.' is another one"):
+    with pytest.raises(DataError, match=r"line 1: the dialogue 'd.' is another one"):
         await annotate(dialogues(2, "My cat died"), ESC, out, model=role_model)
     with pytest.raises(DataError, match="not the task's"):
         await annotate(dialogues(2), load_task("persuasion"), out, model=role_model)
