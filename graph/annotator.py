@@ -42,7 +42,7 @@ from langgraph_cooper.ranker.annotated import (
 )
 from langgraph_cooper.ranker.untrained import UntrainedRanker
 
-Annotator = CompiledStateGraph[Any, CooperContext, Any, Any]
+_Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
 
 
 class AnnotationError(CooperError):
@@ -64,40 +64,36 @@ class Annotation(NamedTuple):
     filled: int
 
 
-class _Annotators(NamedTuple):
-    """The graph for a turn, and the one for a dialogue's end."""
+class Annotator(NamedTuple):
+    """The agents as an annotation needs them.
 
-    turn: Annotator
-    end: Annotator
+    Attributes:
+        turn: The graph that annotates one turn: the agents without progression analysis, which
+            needs target states, and these are found in what this graph makes.
+        end: The graph for the end of a dialogue: the trackers alone, for the final states.
+    """
+
+    turn: _Graph
+    end: _Graph
 
 
 def create_annotator(resources: Resources) -> Annotator:
-    """Builds the graph that annotates one turn: the agents without progression analysis.
-
-    Progression needs target states, and these are found in what this graph makes.
-    """
+    """Builds the graphs that annotate."""
     task = resources.task
-    graph = StateGraph(conversation_schema(task), context_schema=CooperContext)
+    turn = StateGraph(conversation_schema(task), context_schema=CooperContext)
+    end = StateGraph(conversation_schema(task), context_schema=CooperContext)
     for aspect in task.aspects:
-        graph.add_node(aspect.name, create_agent(aspect, resources, analyse=False).compile())
-        graph.add_edge(START, aspect.name)
-    graph.add_node(PASSIVE, passive_node(task))
-    graph.add_edge(START, PASSIVE)
-    return graph.compile()
-
-
-def create_summariser(resources: Resources) -> Annotator:
-    """Builds the graph for the end of a dialogue: the trackers alone, for the final states."""
-    task = resources.task
-    graph = StateGraph(conversation_schema(task), context_schema=CooperContext)
-    for aspect in task.aspects:
-        graph.add_node(aspect.name, tracker_node(aspect, resources))
-        graph.add_edge(START, aspect.name)
-    return graph.compile()
+        turn.add_node(aspect.name, create_agent(aspect, resources, analyse=False).compile())
+        turn.add_edge(START, aspect.name)
+        end.add_node(aspect.name, tracker_node(aspect, resources))
+        end.add_edge(START, aspect.name)
+    turn.add_node(PASSIVE, passive_node(task))
+    turn.add_edge(START, PASSIVE)
+    return Annotator(turn.compile(), end.compile())
 
 
 async def annotate_dialogue(
-    annotators: _Annotators, task: TaskSpec, dialogue: Dialogue
+    annotator: Annotator, task: TaskSpec, dialogue: Dialogue
 ) -> tuple[AnnotatedDialogue, int]:
     """Runs the agents before every system utterance of a dialogue, and the trackers at its end.
 
@@ -113,13 +109,13 @@ async def annotate_dialogue(
     turns, from_bank = [], 0
     for index, utterance in enumerate(dialogue.utterances):
         if utterance.speaker == "system":
-            state = await _asked(annotators.turn, task, {**state, "messages": list(messages)})
+            state = await _asked(annotator.turn, task, {**state, "messages": list(messages)})
             turns.append(_turn(task, index, state))
             from_bank += sum(c["source"] == "bank" for _, c in _own(task, state))
             messages.append(AIMessage(utterance.text))
         else:
             messages.append(HumanMessage(utterance.text))
-    final = await _asked(annotators.end, task, {**state, "messages": list(messages)})
+    final = await _asked(annotator.end, task, {**state, "messages": list(messages)})
     annotated = AnnotatedDialogue(
         id=dialogue.id,
         utterances=dialogue.utterances,
@@ -129,9 +125,9 @@ async def annotate_dialogue(
     return annotated, from_bank
 
 
-async def _asked(annotator: Annotator, task: TaskSpec, state: dict[str, Any]) -> dict[str, Any]:
+async def _asked(graph: _Graph, task: TaskSpec, state: dict[str, Any]) -> dict[str, Any]:
     """The state after a run of the agents; what stands in for one of them is nothing to learn."""
-    state = await annotator.ainvoke(state)
+    state = await graph.ainvoke(state)
     for name in task.aspect_names:
         for fault in state[name].get("faults", []):
             raise ModelError(fault["message"], fault["kind"])
@@ -185,14 +181,14 @@ async def annotate(
     made = filled = 0
     with ThreadPoolExecutor(1, thread_name_prefix="encoder") as thread:
         resources = Resources(task, model, None, lambda: _OneThreadRanker(task, thread))
-        annotators = _Annotators(create_annotator(resources), create_summariser(resources))
+        annotator = create_annotator(resources)
 
         async def work(dialogue: Dialogue) -> tuple[AnnotatedDialogue, int]:
             if model is None:
                 # One batch for all sentences of a dialogue is faster than a call for each: the
                 # agents then find them in the encoder's cache.
                 await asyncio.to_thread(resources.ranker().embed, _texts(task, dialogue))
-            return await annotate_dialogue(annotators, task, dialogue)
+            return await annotate_dialogue(annotator, task, dialogue)
 
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
