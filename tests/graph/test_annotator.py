@@ -75,14 +75,20 @@ async def test_a_fault_of_the_model_keeps_what_is_done_and_it_goes_on(tmp_path: 
 async def test_dialogues_under_way_are_finished_after_a_fault(tmp_path: Path) -> None:
     class FailingOnce(RoleModel):
         def _generate(self, messages: Any, *given: Any, **more: Any) -> Any:
-            if "poison, 1" in str(messages[-1].content):
+            if "poison, 1," in str(messages[-1].content):
                 raise TimeoutError
             return super()._generate(messages, *given, **more)
 
     out = tmp_path / "out.jsonl"
-    with pytest.raises(AnnotationError, match="2 of 9 dialogues"):
-        await annotate(dialogues(9, "poison"), ESC, out, model=FailingOnce(), at_once=3)
-    assert {d.id for d in read_annotated(out)} == {"d0", "d2"}
+    with pytest.raises(AnnotationError, match="of 99 dialogues are in"):
+        await annotate(dialogues(99, "poison"), ESC, out, model=FailingOnce(), at_once=3)
+    finished = [d.id for d in read_annotated(out)]
+    assert {"d0", "d2"} <= set(finished)
+    # Others follow d0 and d2 until the fault is known, in order and whole; none after it.
+    assert sorted(finished, key=lambda name: int(name[1:])) == [
+        "d0", *(f"d{number}" for number in range(2, len(finished) + 1))
+    ]  # fmt: skip
+    assert len(finished) < 98
 
 
 async def test_what_a_model_did_not_give_is_counted(tmp_path: Path, role_model: RoleModel) -> None:
@@ -120,7 +126,7 @@ async def test_a_real_kill_loses_nothing_that_was_finished(tmp_path: Path) -> No
     out = tmp_path / "out.jsonl"
     program = SLOW.format(here=str(HERE), tests=str(HERE.parent))
     process = subprocess.Popen([sys.executable, "-c", program, str(out)])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         if out.exists() and out.read_bytes().count(b"\n") >= 2:
             break

@@ -252,3 +252,15 @@ def test_statistics_count_a_round_per_system_utterance(tmp_path: Path) -> None:
     assert figures.words_per_utterance["user"] == pytest.approx((1 + 2 + 1 + 2) / 4)
     with pytest.raises(DataError, match="no dialogues"):
         statistics([], ESC)
+
+
+def test_the_documentation_shows_what_is_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    example = text.split("```json\n")[1].split("```")[0]
+    (tmp_path / "own.jsonl").write_text(example, encoding="utf-8")
+    loaded = read_dialogues(tmp_path / "own.jsonl", ESC)
+    assert (loaded.report.form, loaded.report.unlabelled) == ("labelled JSONL", 0)
+    for task in (ESC, P4G):
+        for aspect in task.aspects:
+            assert f"{aspect.name} | {', '.join(aspect.strategies)} |".lower() in text.lower()
+        assert f"passive | {', '.join(task.passive_strategies)} |".lower() in text.lower()
