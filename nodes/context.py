@@ -29,6 +29,19 @@ class CooperContext(BaseModel):
     goal: str | None = Field(
         default=None, min_length=1, max_length=600, description="A goal in place of the task's."
     )
+    deadline: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="Seconds for all of a turn's model calls together, retries and waits included.",
+    )
+    max_calls: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Model calls of a turn, retries and repairs included. If omitted, four times "
+        "what a turn without faults takes.",
+    )
 
 
 def current_context() -> CooperContext:

@@ -31,11 +31,25 @@ class ModelError(CooperError):
 
     Attributes:
         kind: What went wrong.
+        again: Whether the same request, sent once more, may well succeed.
+        wait: Seconds that the server asked to be left alone for, if it did.
+        shown: Whether a person may have seen the beginning of the answer.
     """
 
-    def __init__(self, message: str, kind: FaultKind = "configuration") -> None:
+    def __init__(
+        self,
+        message: str,
+        kind: FaultKind = "configuration",
+        *,
+        again: bool = False,
+        wait: float | None = None,
+        shown: bool = False,
+    ) -> None:
         super().__init__(message)
         self.kind: FaultKind = kind
+        self.again = again
+        self.wait = wait
+        self.shown = shown
 
     @property
     def passing(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -15,6 +16,12 @@ LONGEST = 4 * MAX_CHARACTERS  # of blanks and all; to clean a megabyte takes a s
 
 # Zero-width joiners spell words in several scripts, and emoji.
 JOINERS = "\u200c\u200d"
+# What is dropped: lone surrogates, bidirectional controls, tag characters, and the variation
+# selectors that no font uses, in which a text can hide behind another.
+DROPPED = re.compile(r"[\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufe00-\ufe0d\U000e0000-\U000e0fff]")
+JOINED = re.compile(rf"([{JOINERS}])[{JOINERS}]+")
+# Letters and signs that show as nothing.
+BLANKS = re.compile(r"[\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
 
 
 def utterances(messages: Iterable[BaseMessage]) -> list[Utterance]:
@@ -53,17 +60,13 @@ def speaker_of(message: BaseMessage) -> Speaker | None:
 def clean(text: str) -> str:
     """The text on one line, without the characters that only break or forge things.
 
-    Lone surrogates fail in every encoder and saver; control and bidirectional format characters
-    have no place in what a person says.
+    Lone surrogates fail in every encoder and saver; control, format and invisible characters have
+    no place in what a person says.
     """
-    kept = "".join(c if c.isprintable() or c in JOINERS else " " for c in text if _sound(c))
-    return " ".join(kept.split())
-
-
-def _sound(character: str) -> bool:
-    """Neither a lone surrogate nor a bidirectional control."""
-    code = ord(character)
-    return not (0xD800 <= code <= 0xDFFF or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069)
+    if not (text.isascii() and text.isprintable()):
+        text = BLANKS.sub(" ", JOINED.sub(r"\1", DROPPED.sub("", text)))
+        text = "".join(c if c.isprintable() or c in JOINERS else " " for c in text)
+    return " ".join(bare for word in text.split() if (bare := word.strip(JOINERS)))
 
 
 def last_user_text(history: Sequence[Utterance]) -> str:

@@ -10,12 +10,18 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.errors import ModelError
-from langgraph_cooper.nodes.history import clean
-from langgraph_cooper.nodes.llm.call import ask, refuses_request
-from langgraph_cooper.nodes.llm.material import delimited, transcript
-from langgraph_cooper.nodes.llm.models import describe, speaks_openai
-from langgraph_cooper.nodes.llm.parsing import distinct, read_candidates, without_thoughts
-from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
+from langgraph_cooper.nodes.llm.faults import refuses_request
+from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
+from langgraph_cooper.nodes.llm.models import speaks_openai
+from langgraph_cooper.nodes.llm.parsing import (
+    MAX_SUMMARY,
+    distinct,
+    read_candidates,
+    read_summary,
+    without_thoughts,
+)
+from langgraph_cooper.nodes.state import Candidate, RankedCandidate
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.ranker.dialogue import Utterance
 
@@ -25,6 +31,7 @@ UNHEARD = ["nostream"]
 Promote = Runnable[PromoterInput, list[Candidate]]
 # Utterances that a promoter and the generator read; the state summaries hold what went before.
 RECENT = 24
+LONGEST_OUTLINE = 600  # characters, as many as a task file allows its topics
 # With no more than two utterances the generator gets no topics (the paper's released settings).
 WARMING_UP = 2
 
@@ -65,14 +72,17 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
             task.prompts.tracker,
             _common(task) | {"aspect": aspect.name, "summarise": aspect.summarise},
         )
-        so_far = delimited("summary-so-far", given["previous"] or "(nothing yet)")
+        so_far = delimited("summary-so-far", _summary(given["previous"]))
         said = delimited("dialogue", transcript(task, given["said"]) or "(nothing yet)")
         return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{said}")]
 
     def read(_: TrackerInput, answer: AIMessage) -> str:
-        return clean(without_thoughts(answer.text))
+        if summary := read_summary(answer.text):
+            return summary
+        raise UnreadableError("There is no summary in that. Answer with the summary alone.")
 
-    return ask(model.with_config(tags=UNHEARD), model, prompt, read)
+    quiet = model.with_config(tags=UNHEARD)
+    return ask(Question("tracker", len(task.aspects), quiet, model, prompt, read))
 
 
 def llm_promoter(
@@ -93,6 +103,7 @@ def llm_promoter(
             found = step.invoke(given, config)
         except ModelError as error:
             found = steps.plainer(step, error).invoke(given, config)
+            steps.give_up(step)
         short = len(found) < given["m"]
         return _filled(given, found, bank.invoke(given, config) if short else [])
 
@@ -102,6 +113,7 @@ def llm_promoter(
             found = await step.ainvoke(given, config)
         except ModelError as error:
             found = await steps.plainer(step, error).ainvoke(given, config)
+            steps.give_up(step)
         short = len(found) < given["m"]
         return _filled(given, found, await bank.ainvoke(given, config) if short else [])
 
@@ -112,9 +124,12 @@ class _PromoterSteps:
     """Asking for candidates: as structured output, or plainly where the endpoint refuses that."""
 
     def __init__(self, task: TaskSpec, model: BaseChatModel) -> None:
+        def prompt(given: PromoterInput) -> list[BaseMessage]:
+            return _promoter_prompt(task, given)
+
         def step(asked: Runnable[LanguageModelInput, AIMessage]) -> Promote:
             quiet = asked.with_config(tags=UNHEARD)
-            return ask(quiet, model, lambda given: _promoter_prompt(task, given), _read)
+            return ask(Question("promoter", len(task.aspects), quiet, model, prompt, _read))
 
         self._plain = step(model)
         structured = speaks_openai(model)
@@ -123,13 +138,17 @@ class _PromoterSteps:
     def plainer(self, failed: Promote, error: ModelError) -> Promote:
         """The step to take after one that failed; raises the error where there is no other.
 
-        The parser needs no schema, so an endpoint that does not know `response_format` is asked
-        without, from now on.
+        The parser needs no schema: an endpoint that does not know `response_format` is asked
+        without.
         """
         if failed is self._plain or not refuses_request(error):
             raise error
-        self.best = self._plain
-        return self.best
+        return self._plain
+
+    def give_up(self, failed: Promote) -> None:
+        """Never takes a step again that failed where the plain one did not."""
+        if failed is self.best:
+            self.best = self._plain
 
 
 def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
@@ -140,14 +159,19 @@ def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
         "m": given["m"],
         "strategies": "; ".join(aspect.strategies),
     }
-    state = delimited("state-summary", given["state"] or "(nothing yet)")
+    state = delimited("state-summary", _summary(given["state"]))
     said = delimited("dialogue", transcript(task, history) or "(nothing yet)")
     system = fill(task.prompts.promoter, _common(task) | values)
     return [SystemMessage(system), HumanMessage(f"{state}\n\n{said}")]
 
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
-    return read_candidates(answer.text, given["aspect"].strategies)[: given["m"]]
+    if found := read_candidates(answer.text, given["aspect"].strategies):
+        return found[: given["m"]]
+    raise UnreadableError(
+        "No candidates can be read in that. Answer with JSON alone, in this form: "
+        '{"candidates": [{"topic": "...", "strategy": "..."}]}'
+    )
 
 
 def _filled(
@@ -163,21 +187,29 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         history, topics = given["history"], given["topics"]
         if len(history) <= WARMING_UP:
             topics = ()
-        listed = "\n".join(f"- {clean(topic['topic'])} ({topic['aspect']})" for topic in topics)
-        values = {"topics": listed or "- (begin as the moment asks)", "words": task.reply_words}
+        listed = "\n".join(f"- {_outline(topic)} ({topic['aspect']})" for topic in topics)
+        outlines = delimited("outlines", listed or "- (begin as the moment asks)")
+        values = {"topics": outlines, "words": task.reply_words}
         system = fill(task.prompts.generator, _common(task) | values)
         return [SystemMessage(system), *_as_messages(history)]
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
         text = without_thoughts(answer.text).strip()
         if not text:
-            raise ModelError(
-                f"{describe(model)} gave an empty reply; send the message again", "nonsense"
-            )
+            raise UnreadableError("That says nothing. Answer with the utterance alone.")
         # Only what is said to the person becomes a message.
         return answer if text == answer.content else answer.model_copy(update={"content": text})
 
-    return ask(model, model, prompt, spoken)
+    return ask(Question("generator", len(task.aspects), model, model, prompt, spoken))
+
+
+def _outline(topic: RankedCandidate) -> str:
+    return plain(topic["topic"], LONGEST_OUTLINE)
+
+
+def _summary(text: str) -> str:
+    """A summary as it was read; bounded again, for it may come from a host graph's state."""
+    return plain(text, MAX_SUMMARY) or "(nothing yet)"
 
 
 def _common(task: TaskSpec) -> dict[str, object]:
@@ -195,7 +227,7 @@ def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
     if len(recent) < len(history) and recent[0].speaker == "system":
         recent = recent[1:]
     messages: list[BaseMessage] = [
-        HumanMessage(said.text) if said.speaker == "user" else AIMessage(said.text)
+        (HumanMessage if said.speaker == "user" else AIMessage)(plain(said.text) or "…")
         for said in recent
     ]
     if not messages or isinstance(messages[0], AIMessage):

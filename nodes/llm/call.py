@@ -1,125 +1,191 @@
-"""Asking a chat model, with every fault told in one sentence that names the model and a remedy."""
+"""Asking a chat model: within the turn's budget, again where that helps, repaired once."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from tenacity import AsyncRetrying, Retrying
 
-from langgraph_cooper.nodes.errors import FaultKind, ModelError
-from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.llm.budget import Role, budget_of_turn, release
+from langgraph_cooper.nodes.llm.faults import checked, fault, late, timed_out
 from langgraph_cooper.nodes.llm.models import describe, speaks_openai
+from langgraph_cooper.nodes.llm.retry import policy
+from langgraph_cooper.nodes.llm.watch import Watch, within
 
-# langchain-openai meets an answer that is no chat completion (a web page with status 200, an
-# empty list of choices) with one of these.
-NOT_A_COMPLETION = (AttributeError, IndexError, KeyError, TypeError, ValueError)
-
-
-# Long runs of letters and digits: a server may quote the key in its complaint.
-SECRET = re.compile(r"\S{20,}")
+SHOWN_BACK = 2_000  # characters of an answer that the model sees again when it is to mend it
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
-def ask(
-    model: Runnable[LanguageModelInput, AIMessage],
-    named: BaseChatModel,
-    prompt: Callable[[Given], list[BaseMessage]],
-    read: Callable[[Given, AIMessage], Result],
-) -> Runnable[Given, Result]:
-    """Builds the step that puts something to a model and reads its answer, sync and async.
+class UnreadableError(Exception):
+    """An answer came, and nothing in it can be used; says why, to the model."""
 
-    It is one Runnable rather than a chain of three: three agents run at once, and what a chain
-    spends on its links they spend one after another.
 
-    Args:
+@dataclass(frozen=True)
+class Question(Generic[Given, Result]):
+    """What is put to a model, and what becomes of its answer.
+
+    Attributes:
+        role: Who asks.
+        agents: How many agents the graph has.
         model: The model, perhaps with settings bound to it. A fault of it becomes `ModelError`.
         named: The bare model, for its name.
         prompt: From what is given to the messages.
-        read: From what is given and the answer to the result.
+        read: From what is given and the answer to the result. Where it raises `UnreadableError`,
+            the model is shown its answer and the reason, and asked once more.
+    """
+
+    role: Role
+    agents: int
+    model: Runnable[LanguageModelInput, AIMessage]
+    named: BaseChatModel
+    prompt: Callable[[Given], list[BaseMessage]]
+    read: Callable[[Given, AIMessage], Result]
+
+
+def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
+    """Builds the step that puts a question to a model, sync and async.
+
+    It is one Runnable rather than a chain of three: three agents run at once, and what a chain
+    spends on its links they spend one after another.
     """
 
     def call(given: Given, config: RunnableConfig) -> Result:
-        messages = prompt(given)
-        with _told(named):
-            answer = model.invoke(messages, config)
-        return read(given, answer)
+        asking = _Asking(question, config)
+        messages = question.prompt(given)
+        try:
+            answer = asking.answer(messages)
+            try:
+                return question.read(given, answer)
+            except UnreadableError as why:
+                answer = asking.answer(asking.mended(messages, answer, why))
+                return asking.last(given, answer)
+        finally:
+            asking.end()
 
     async def acall(given: Given, config: RunnableConfig) -> Result:
-        messages = prompt(given)
-        with _told(named):
-            answer = await model.ainvoke(messages, config)
-        return read(given, answer)
+        asking = _Asking(question, config)
+        messages = question.prompt(given)
+        try:
+            answer = await asking.aanswer(messages)
+            try:
+                return question.read(given, answer)
+            except UnreadableError as why:
+                answer = await asking.aanswer(asking.mended(messages, answer, why))
+                return asking.last(given, answer)
+        finally:
+            asking.end()
 
     return RunnableLambda(call, afunc=acall, name="ask")
 
 
-@contextmanager
-def _told(model: BaseChatModel) -> Iterator[None]:
-    try:
-        yield
-    except NOT_A_COMPLETION as error:
-        if not speaks_openai(model):  # the caller's own model; its words say more than ours
-            raise
-        raise ModelError(
-            f"{describe(model)} does not answer as an OpenAI-compatible endpoint does "
-            f"({type(error).__name__}); check OPENAI_BASE_URL, which usually ends in /v1",
-            "nonsense",
-        ) from error
-    except Exception as error:
-        if (found := _reason(error)) is None:
-            raise
-        kind, reason = found
-        raise ModelError(f"{describe(model)} {reason}", kind) from error
+class _Asking(Generic[Given, Result]):
+    """One question on its way: what sync and async have in common."""
+
+    def __init__(self, question: Question[Given, Result], config: RunnableConfig) -> None:
+        self._question = question
+        self._config = config
+        self._budget = budget_of_turn(question.role, question.agents)
+        self._watch = Watch(0)
+
+    def answer(self, messages: list[BaseMessage]) -> AIMessage:
+        model, named = self._question.model, self._question.named
+
+        def once() -> AIMessage:
+            seconds = self._begin()
+            config, limits = self._watch.beside(self._config), _limits(named, seconds)
+            try:
+                answer = within(seconds, lambda: model.invoke(messages, config, **limits))
+                return checked(answer, named)
+            except Exception as error:
+                self._fail(error, seconds)
+
+        return Retrying(**policy(self._time_left))(once)
+
+    async def aanswer(self, messages: list[BaseMessage]) -> AIMessage:
+        model, named = self._question.model, self._question.named
+
+        async def once() -> AIMessage:
+            seconds = self._begin()
+            config, limits = self._watch.beside(self._config), _limits(named, seconds)
+            try:
+                async with asyncio.timeout(seconds):
+                    answer = await model.ainvoke(messages, config, **limits)
+                return checked(answer, named)
+            except Exception as error:
+                self._fail(error, seconds)
+
+        return await AsyncRetrying(**policy(self._time_left))(once)
+
+    def mended(
+        self, messages: list[BaseMessage], answer: AIMessage, why: UnreadableError
+    ) -> list[BaseMessage]:
+        """The prompt that shows a model what was wrong with its answer."""
+        if self._heard:
+            raise self._nonsense() from None
+        shown = AIMessage(answer.text[:SHOWN_BACK].strip() or "(nothing)")
+        return [*messages, shown, HumanMessage(str(why))]
+
+    def last(self, given: Given, answer: AIMessage) -> Result:
+        """What is read from the mended answer."""
+        try:
+            return self._question.read(given, answer)
+        except UnreadableError:
+            raise self._nonsense() from None
+
+    def end(self) -> None:
+        """The turn's last question has been answered, or never will be."""
+        if self._question.role == "generator":
+            release("generator")
+
+    @property
+    def _heard(self) -> bool:
+        """Whether a person may have seen some of the answer: it must not be said anew."""
+        return self._question.role == "generator" and self._watch.shown
+
+    def _time_left(self) -> float:
+        """Seconds for another attempt; 0 where there must be none."""
+        role = self._question.role
+        return 0 if self._heard or self._budget.spent(role) else self._budget.left(role)
+
+    def _begin(self) -> float:
+        """Takes a call from the budget and gives the seconds that it may last."""
+        seconds = self._budget.left(self._question.role)
+        if seconds <= 0:
+            raise late(self._question.named, seconds)
+        self._budget.spend(self._question.role)
+        self._watch = Watch(seconds)
+        return seconds
+
+    def _fail(self, error: Exception, seconds: float) -> NoReturn:
+        named = self._question.named
+        if timed_out(error) and self._budget.left(self._question.role) <= 0:
+            found: ModelError | None = late(named, seconds, begun=self._heard)
+        else:
+            found = fault(error, named, begun=self._watch.begun)
+        if found is None:
+            raise error
+        found.shown = self._heard
+        if found is error:
+            raise found
+        raise found from error
+
+    def _nonsense(self) -> ModelError:
+        role, named = self._question.role, describe(self._question.named)
+        told = f"{named} gave an answer that the {role} cannot use; send the message again"
+        return ModelError(told, "nonsense", shown=self._heard)
 
 
-def refuses_request(error: ModelError) -> bool:
-    """Whether the endpoint called the request itself wrong (status 400 or 422)."""
-    import openai
-
-    return isinstance(error.__cause__, openai.BadRequestError | openai.UnprocessableEntityError)
-
-
-def _own_words(error: Exception) -> str:
-    """What the server says of it, in brief; nothing that could be a key."""
-    body = getattr(error, "body", None)
-    said = body.get("message") if isinstance(body, dict) else None
-    if not isinstance(said, str) or not clean(said):
-        return "; see the server's log"
-    return ": " + SECRET.sub("…", clean(said))[:200]
-
-
-def _reason(error: Exception) -> tuple[FaultKind, str] | None:
-    """What happened and what to do, for the faults of an OpenAI client; None for any other."""
-    import httpx
-    import openai
-
-    found: tuple[FaultKind, str] | None = None
-    match error:
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            found = "configuration", "refuses the key; check OPENAI_API_KEY"
-        case openai.NotFoundError():
-            found = "configuration", "is not there; check the model's name and OPENAI_BASE_URL"
-        case openai.RateLimitError():
-            found = (
-                "rate_limit",
-                "allows no more requests now (status 429); wait, or check the account's limits",
-            )
-        case openai.APITimeoutError():
-            found = "timeout", "did not answer in time; try again, or choose a faster model"
-        case httpx.HTTPError() | TimeoutError():  # raised bare in the middle of a stream
-            found = "cut", "broke off its answer; send the message again"
-        case openai.APIConnectionError():
-            found = "connection", "cannot be reached; start the server or check OPENAI_BASE_URL"
-        case openai.InternalServerError():
-            found = "server", f"answers with status {error.status_code}{_own_words(error)}"
-        case openai.APIStatusError():
-            found = "configuration", f"answers with status {error.status_code}{_own_words(error)}"
-        case openai.OpenAIError():
-            found = "server", f"failed ({type(error).__name__}); see the server's log"
-    return found
+def _limits(model: BaseChatModel, seconds: float) -> dict[str, Any]:
+    """The client's own timeout, so that what was given up on here also ends there."""
+    own = getattr(model, "request_timeout", None)
+    if not speaks_openai(model) or not isinstance(own, int | float | None):
+        return {}
+    return {"timeout": seconds if own is None else min(own, seconds)}

@@ -10,23 +10,26 @@ from langchain_core.language_models import BaseChatModel
 
 from langgraph_cooper.nodes.errors import ModelError
 
-# A person waits. The client's own default is ten minutes.
+# A person waits. The client's own default is ten minutes; a turn's deadline is often nearer.
 TIMEOUT_SECONDS = 60.0
 
 
 def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> BaseChatModel:
     """Gives the chat model for a name, through langchain-openai; a model object is given back.
 
+    None of langchain-openai's models retries by itself: one layer of retries is enough, and two
+    multiply.
+
     Args:
         model: A name that the endpoint knows (OPENAI_BASE_URL, by default OpenAI's own), or a
-            chat model, whose settings stay the caller's.
+            chat model, whose other settings stay the caller's.
         temperature: Sampling temperature; None leaves it to the endpoint.
 
     Raises:
         ModelError: There is no key for OpenAI's own endpoint.
     """
     if not isinstance(model, str):
-        return model
+        return _without_retries(model)
     base_url = os.environ.get("OPENAI_BASE_URL") or None
     key = os.environ.get("OPENAI_API_KEY") or None
     if base_url and not base_url.startswith(("http://", "https://")):
@@ -56,7 +59,27 @@ def _openai_model(
         base_url=base_url,
         api_key=SecretStr(key),
         timeout=TIMEOUT_SECONDS,
+        max_retries=0,
     )
+
+
+def _without_retries(model: BaseChatModel) -> BaseChatModel:
+    """A copy of a model of langchain-openai's whose clients do not retry; any other as it is.
+
+    The copy shares the caller's connections. A client that the caller put in place of these is
+    left alone.
+    """
+    clients = (("root_client", "client"), ("root_async_client", "async_client"))
+    ours = {
+        root: getattr(model, root).with_options(max_retries=0)
+        for root, client in clients
+        if (found := getattr(model, root, None)) is not None
+        and getattr(model, client, None) is found.chat.completions
+    }
+    if not ours:
+        return model
+    chats = {client: ours[root].chat.completions for root, client in clients if root in ours}
+    return model.model_copy(update={**ours, **chats, "max_retries": 0})
 
 
 def speaks_openai(model: BaseChatModel) -> bool:

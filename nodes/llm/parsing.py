@@ -10,10 +10,15 @@ from langgraph_cooper.nodes.history import clean
 from langgraph_cooper.nodes.state import Candidate
 
 MAX_TOPIC = 200  # characters; fewer than 20 words were asked for
+MAX_SUMMARY = 1_200  # characters; four sentences were asked for, and each turn adds to the last's
+MAX_CANDIDATES = 40  # more were never asked for
+MAX_ANSWER = 200_000  # characters that are read
 MAX_FALSE_STARTS = 100  # brackets that begin no JSON; trying thousands of nested ones takes minutes
 THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+FENCE = re.compile(r"^\s*```.*$", re.MULTILINE)
+SENTENCE_END = re.compile(r"[.!?](?= )|[\u3002\uff01\uff1f]")  # the wide marks need no space
 OPENING = re.compile(r"[\[{]")
-LISTED = re.compile(r"^\s*(?:\d{1,2}[.):]|[-*•])\s+(.+?)\s*$", re.MULTILINE)
+LISTED = re.compile(r"(?:\d{1,2}[.):]|[-*•])\s(.+)")
 
 
 def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
@@ -30,12 +35,25 @@ def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
         The candidates in order, each topic on one line, bounded, duplicates dropped; an empty list
         if there are none to be read.
     """
-    text = without_thoughts(text)
+    text = without_thoughts(text)[:MAX_ANSWER]
     for value in _json_values(text):
         if found := list(_from_json(value, strategies)):
-            return distinct(found)
-    listed = (_candidate(line, "", strategies) for line in LISTED.findall(text))
-    return distinct(candidate for candidate in listed if candidate)
+            return distinct(found)[:MAX_CANDIDATES]
+    return distinct(_from_lines(text, strategies))[:MAX_CANDIDATES]
+
+
+def read_summary(text: str) -> str:
+    """Reads a state summary: one line, bounded, without thoughts and fences.
+
+    What is too long ends with its last whole sentence: a summary that grew with every turn would
+    take the place of the dialogue.
+    """
+    text = clean(FENCE.sub("", without_thoughts(text)[:MAX_ANSWER]))
+    if len(text) <= MAX_SUMMARY:
+        return text
+    text = text[:MAX_SUMMARY]
+    ends = [end.start() for end in SENTENCE_END.finditer(text)]
+    return text[: ends[-1] + 1] if ends else text.rsplit(" ", 1)[0]
 
 
 def without_thoughts(text: str) -> str:
@@ -71,6 +89,10 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
         fields = inner if isinstance(inner, dict) else value
         lists = [entry for entry in fields.values() if isinstance(entry, list)]
         value = fields.get("candidates") or (lists[0] if lists else [fields])
+    if isinstance(value, dict) and all(key.isdigit() for key in value):
+        value = list(value.values())  # a list written as an object: {"1": ..., "2": ...}
+    if isinstance(value, str):
+        yield from _from_lines(value, strategies)
     for entry in value if isinstance(value, list) else ():
         if isinstance(entry, str):
             topic, strategy = entry, None
@@ -82,8 +104,16 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
             yield candidate
 
 
+def _from_lines(text: str, strategies: Sequence[str]) -> Iterator[Candidate]:
+    """The lines of a numbered or bulleted list."""
+    for line in text.splitlines():
+        listed = LISTED.fullmatch(line.strip())
+        if listed and (candidate := _candidate(listed.group(1), "", strategies)):
+            yield candidate
+
+
 def _candidate(topic: str, strategy: object, strategies: Sequence[str]) -> Candidate | None:
-    line = clean(topic)[:MAX_TOPIC].strip(" \"'")
+    line = clean(topic[: 4 * MAX_TOPIC])[:MAX_TOPIC].strip(" \"'")
     if not line:
         return None
     known = {name.casefold(): name for name in strategies}

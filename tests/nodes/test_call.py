@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from support.scripted import ScriptedModel
 
 from langgraph_cooper.nodes import ModelError
-from langgraph_cooper.nodes.llm.call import ask
+from langgraph_cooper.nodes.llm.call import Question, ask
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
 KEY = "sk-very-secret-0123456789"
 PROMPT = [SystemMessage("Write your next utterance. Go.")]
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
@@ -22,7 +23,7 @@ REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
 def asked(model: ScriptedModel) -> Runnable[list[BaseMessage], AIMessage]:
     named = ChatOpenAI(model="scripted", api_key=SecretStr(KEY), base_url="http://127.0.0.1/v1")
-    return ask(model, named, list, lambda _, answer: answer)
+    return ask(Question("generator", 3, model, named, list, lambda _, answer: answer))
 
 
 def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusError:
@@ -41,11 +42,11 @@ FAULTS = [
     (status(openai.InternalServerError, 503), "answers with status 503; see the server's log"),
     (openai.APITimeoutError(REQUEST), "did not answer in time; try again"),
     (openai.APIConnectionError(request=REQUEST), "cannot be reached; start the server or check"),
-    (openai.APIError(KEY, REQUEST, body=None), r"failed \(APIError\); see the server's log"),
-    (openai.ContentFilterFinishReasonError(), "failed"),
+    (openai.APIError(KEY, REQUEST, body=None), "broke off its answer; see the server's log"),
+    (openai.ContentFilterFinishReasonError(), "refused to answer; say it in other words"),
     (httpx.RemoteProtocolError(KEY), "broke off its answer; send the message again"),
     (httpx.ReadError(KEY), "broke off its answer"),
-    (TimeoutError(KEY), "broke off its answer"),
+    (TimeoutError(KEY), "did not answer in time; try again"),
     (AttributeError(KEY), r"does not answer as an OpenAI.*\(AttributeError\); check OPENAI_BASE"),
     (IndexError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
     (KeyError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
@@ -80,12 +81,13 @@ async def test_other_errors_are_nobodys_fault_here() -> None:
 
 async def test_an_answer_is_given_on() -> None:
     model = ScriptedModel(script={"generator": "Hello."})
-    assert asked(model).invoke(PROMPT).text == "Hello."
-    assert (await asked(model).ainvoke(PROMPT)).text == "Hello."
+    asking = ask(Question("generator", 3, model, model, list, lambda _, answer: answer))
+    assert asking.invoke(PROMPT).text == "Hello."
+    assert (await asking.ainvoke(PROMPT)).text == "Hello."
 
 
 def test_a_callers_own_model_keeps_its_own_words() -> None:
     model = ScriptedModel(script={"generator": ValueError("your credit is too low")})
-    asking = ask(model, model, list, lambda _, answer: answer)
+    asking = ask(Question("generator", 3, model, model, list, lambda _, answer: answer))
     with pytest.raises(ValueError, match="your credit is too low"):
         asking.invoke(PROMPT)

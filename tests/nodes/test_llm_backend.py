@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Sequence
@@ -10,14 +11,13 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
-from support.rankers import embed
 from support.scripted import ScriptedModel
 from support.talk import candidate, ranking, rounds, system, user
 
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.llm import llm_generator, llm_promoter, llm_tracker
-from langgraph_cooper.nodes.offline import offline_backend
+from langgraph_cooper.nodes.llm.parsing import MAX_SUMMARY
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.dialogue import Utterance
@@ -25,6 +25,12 @@ from langgraph_cooper.ranker.dialogue import Utterance
 ESC = load_task("esc")
 EXPLORATION = ESC.aspect("exploration")
 HISTORY = rounds(2)
+TOKEN = re.compile(r"(?<= )[0-9a-f]{16}(?=>)")  # of a delimiter
+
+
+async def done(answer: Any) -> Any:
+    """What a call gave, sync or async."""
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 async def asked(runnable: Runnable[Any, Any], given: Any) -> Any:
@@ -55,7 +61,7 @@ async def test_the_tracker_sends_its_summary_and_what_is_new() -> None:
     assert f"Summarise {EXPLORATION.summarise}." in prompt.text
     assert "I am" not in prompt.text
     assert re.fullmatch(
-        r"<summary-so-far (\w+)>\nThey are\nnew here\.\n</summary-so-far \1>\n\n"
+        r"<summary-so-far (\w+)>\nThey are new here\.\n</summary-so-far \1>\n\n"
         r"<dialogue (\w+)>\nSeeker: I am \{sad\}\.\n</dialogue \2>",
         material.text,
     )
@@ -71,6 +77,23 @@ async def test_the_tracker_with_nothing_yet() -> None:
 async def test_thoughts_are_no_part_of_the_summary() -> None:
     model = ScriptedModel(script={"tracker": "<think>Hm.\nWell.</think>\nThey lost a job."})
     assert await asked(llm_tracker(ESC, model), tracker_input()) == "They lost a job."
+
+
+@pytest.mark.parametrize("sentence", ["They lost a job. ", "他们失业了。", "word "])
+async def test_a_summary_is_bounded_at_the_end_of_a_sentence(sentence: str) -> None:
+    model = ScriptedModel(script={"tracker": sentence * 1_000})
+    summary = await asked(llm_tracker(ESC, model), tracker_input())
+    assert MAX_SUMMARY - 20 < len(summary) <= MAX_SUMMARY
+    assert summary[-1] == sentence.strip()[-1]
+
+
+async def test_an_empty_summary_is_asked_for_again() -> None:
+    def mends(messages: list[BaseMessage]) -> str:
+        return "They lost a job." if len(messages) > 2 else "<think>Hm."
+
+    model = ScriptedModel(script={"tracker": mends})
+    assert await asked(llm_tracker(ESC, model), tracker_input()) == "They lost a job."
+    assert "There is no summary in that." in model.calls[1].messages[-1].text
 
 
 # --------------------------------------------------------------- promoter
@@ -127,13 +150,33 @@ async def test_a_full_list_needs_no_bank_and_a_long_one_is_cut() -> None:
     assert {c["source"] for c in found} == {"model"}
 
 
-@pytest.mark.parametrize("nonsense", ["", "I would rather not.", "[]", '{"candidates": null}'])
-async def test_nonsense_is_made_up_for_by_the_bank(nonsense: str) -> None:
+NONSENSE = ["", "I would rather not.", "[]", '{"candidates": null}']
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+async def test_nonsense_is_shown_back_once(nonsense: str) -> None:
     model = ScriptedModel(script={"promoter": nonsense})
-    bank = offline_backend(ESC, embed).promoter
-    found = await asked(llm_promoter(ESC, model, bank), promoter_input(m=4))
-    assert len(found) == 4
-    assert {c["source"] for c in found} == {"bank"}
+    for call in (promote(model).invoke, promote(model).ainvoke):
+        model.calls.clear()
+        with pytest.raises(ModelError, match="an answer that the promoter cannot use") as caught:
+            await done(call(promoter_input()))
+        assert caught.value.kind == "nonsense"
+        (first, second) = (call.messages for call in model.calls)
+        assert second[: len(first)] == first
+        shown, why = second[len(first) :]
+        assert (type(shown), shown.text) == (AIMessage, nonsense or "(nothing)")
+        assert isinstance(why, HumanMessage)
+        assert why.text.startswith("No candidates can be read in that. Answer with JSON alone")
+
+
+async def test_a_mended_answer_is_taken() -> None:
+    def mends(messages: list[BaseMessage]) -> str:
+        return answer("Ask one.") if len(messages) > 2 else "Certainly! I would ask one thing."
+
+    model = ScriptedModel(script={"promoter": mends})
+    found = await asked(promote(model), promoter_input(m=1))
+    assert [c["topic"] for c in found] == ["Ask one."]
+    assert len(model.calls) == 4  # two, sync and async
 
 
 # -------------------------------------------------------------- generator
@@ -181,14 +224,15 @@ async def test_the_users_side_comes_first(history: list[Utterance]) -> None:
     assert len(model.calls[0].messages) <= 26
 
 
-@pytest.mark.parametrize("empty", ["", " \n "])
+@pytest.mark.parametrize("empty", ["", " \n ", "<think>What do they want?"])
 async def test_an_empty_reply_is_no_reply(empty: str) -> None:
     model = ScriptedModel(script={"generator": empty})
     generator, given = llm_generator(ESC, model), generator_input(HISTORY)
-    with pytest.raises(ModelError, match="'scripted' gave an empty reply; send the message again"):
+    with pytest.raises(ModelError, match="'scripted' gave an answer that the generator cannot use"):
         generator.invoke(given)
-    with pytest.raises(ModelError, match="empty reply"):
+    with pytest.raises(ModelError, match="cannot use; send the message again"):
         await generator.ainvoke(given)
+    assert len(model.calls) == 4  # each was mended once
 
 
 async def test_hostile_words_change_no_prompt() -> None:
@@ -201,5 +245,5 @@ async def test_hostile_words_change_no_prompt() -> None:
         await asked(promote(model), promoter_input(history=said))
         await asked(llm_generator(ESC, model), generator_input(said))
         prompts.append([[type(m) for m in c.messages] for c in model.calls])
-        prompts.append([c.messages[0].text for c in model.calls])
+        prompts.append([TOKEN.sub("", c.messages[0].text) for c in model.calls])
     assert prompts[:2] == prompts[2:]

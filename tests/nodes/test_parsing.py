@@ -9,7 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langgraph_cooper.nodes.llm.parsing import MAX_TOPIC, distinct, read_candidates
+from langgraph_cooper.nodes.llm.parsing import (
+    MAX_CANDIDATES,
+    MAX_SUMMARY,
+    MAX_TOPIC,
+    distinct,
+    read_candidates,
+    read_summary,
+)
 from langgraph_cooper.nodes.state import Candidate
 
 STRATEGIES = ("Question", "Information")
@@ -52,6 +59,7 @@ def read(text: str) -> list[tuple[str, str]]:
         f"{SCHEMA}\n{GOOD}",
         json.dumps({"type": "object", "properties": json.loads(GOOD)}),
         json.dumps(["x" * 0, None, 3, *json.loads(GOOD)["candidates"], {"topic": None}]),
+        json.dumps({"candidates": dict(enumerate(json.loads(GOOD)["candidates"]))}),
     ],
     ids=[
         "as asked",
@@ -65,6 +73,7 @@ def read(text: str) -> list[tuple[str, str]]:
         "after the schema",
         "inside the schema",
         "among rubbish",
+        "numbered in an object",
     ],
 )
 def test_json_wherever_it_stands(text: str) -> None:
@@ -80,8 +89,9 @@ def test_json_wherever_it_stands(text: str) -> None:
         "Here you are:\n\n 1) Ask about work.\n 2) Ask about home.\n\nGood luck!",
         "- Ask about work.\n* Ask about home.",
         '• "Ask about work."\n• "Ask about home."',
+        json.dumps({"candidates": "1. Ask about work.\n2. Ask about home."}),
     ],
-    ids=["strings", "strings in an object", "numbers", "numbers in prose", "bullets", "quotes"],
+    ids=["strings", "in an object", "numbers", "numbers in prose", "bullets", "quotes", "in JSON"],
 )
 def test_lists_of_bare_topics_get_the_first_strategy(text: str) -> None:
     assert read(text) == [("Ask about work.", "Question"), ("Ask about home.", "Question")]
@@ -141,6 +151,11 @@ def test_topics_are_short_and_on_one_line() -> None:
         "[{" * 50_000,
         '["' + "[" * 100_000,
         "1. " * 50_000,
+        "\n" * 100_000,
+        "1. a" + " " * 100_000 + "b",
+        "1. " + "a " * 50_000,
+        "{}" * 50_000,
+        json.dumps([str(number) for number in range(20_000)]),
         "<think>" * 20_000,
         " " * 100_000 + "x",
         f"[{'9' * 5_000}]",
@@ -153,24 +168,70 @@ def test_an_endless_answer_is_given_up_soon(text: str) -> None:
     assert time.perf_counter() - began < 2
 
 
+def test_a_list_is_bounded() -> None:
+    assert len(read(json.dumps([f"Ask {number}" for number in range(500)]))) == MAX_CANDIDATES
+    lines = "\n".join(f"- Ask {number}" for number in range(500))
+    assert len(read(lines)) == MAX_CANDIDATES
+
+
+@pytest.mark.parametrize(
+    "text", ["They lost a job.", "```\nThey lost\na job.\n```", " They lost a job. "]
+)
+def test_a_summary_is_one_line(text: str) -> None:
+    assert read_summary(text) == "They lost a job."
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["candidates", "topic", "strategy", "properties", "x"]), inner
+            st.sampled_from(["candidates", "topic", "strategy", "properties", "1", "x"]), inner
         )
     ),
     max_leaves=8,
 )
+ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates, tags, controls too
+ANSWER = (
+    JSON.map(json.dumps)
+    | ANYTHING
+    | st.text('[]{}":,1.-* \ntopic<think>`\ud83d\u202e', max_size=60)
+    | st.builds("{}{}{}".format, ANYTHING, JSON.map(json.dumps), ANYTHING)
+    | st.lists(ANYTHING).map(json.dumps)
+    | st.lists(ANYTHING).map(lambda lines: "\n".join(f"- {line}" for line in lines))
+)
 
 
-@given(JSON.map(json.dumps) | st.text() | st.text('[]{}":,1.-* \ntopic<think>', max_size=60))
+@given(ANSWER)
 @example('{"topic": "\\ud800"}')
 @example('{"topic": "a", "strategy": {"a": [1]}}')
+@example('{"candidates": {}}')
 def test_it_never_raises_and_what_it_reads_is_sound(text: str) -> None:
-    for topic, strategy in read(text):
+    found = read(text)
+    assert len(found) <= MAX_CANDIDATES
+    for topic, strategy in found:
         assert strategy in STRATEGIES
         assert 0 < len(topic) <= MAX_TOPIC
         assert topic.splitlines() == [topic]
         topic.encode("utf-8")
+    keys = {topic.casefold().rstrip(".?! ") for topic, _ in found}
+    assert len(keys) == len(found)
+    assert read(text) == found
+
+
+@given(ANSWER, st.integers(1, 400))
+def test_a_summary_never_raises_and_is_bounded(text: str, times: int) -> None:
+    summary = read_summary(text * times)
+    assert len(summary) <= MAX_SUMMARY
+    assert summary.splitlines() in ([summary], [])
+    summary.encode("utf-8")
+
+
+@given(st.lists(st.sampled_from(["Ask one", "Ask two.", "Ask three?"]), min_size=1, max_size=5))
+def test_a_list_is_read_from_whatever_stands_around_it(topics: list[str]) -> None:
+    expected = list(dict.fromkeys(topic.rstrip(".?") for topic in topics))
+    bare = json.dumps({"candidates": [{"topic": topic} for topic in topics]})
+    for text in (bare, f"```json\n{bare}\n```", f"<think>[1]</think>Sure:\n{bare}\nBye."):
+        assert [topic.rstrip(".?") for topic, _ in read(text)] == expected
+    lines = "\n".join(f"{number}. {topic}" for number, topic in enumerate(topics, start=1))
+    assert [topic.rstrip(".?") for topic, _ in read(lines)] == expected

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,14 +19,17 @@ from typing import Any, Self
 
 from support.roles import Asked, recognise, sensible
 
+PIECE = 20  # bytes of a dripping body
+
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it arrived. Header names are in lower case."""
+    """One request as it arrived, and when. Header names are in lower case."""
 
     path: str
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -67,7 +71,10 @@ class Reply:
         delay: Seconds before anything is sent.
         chunk_delays: Seconds before each piece of a stream; the last holds for those that follow.
         cut: Close the connection half-way: no finish reason, no [DONE].
-        finish: The finish reason.
+        finish: The finish reason; None: there is none, though the answer ends in good order.
+        refusal: What stands in the message's `refusal`.
+        broken: A line that stands half-way through a stream, in place of all that follows.
+        drip: Seconds before each piece of a body that is not streamed.
     """
 
     text: str = ""
@@ -77,7 +84,10 @@ class Reply:
     delay: float = 0.0
     chunk_delays: Sequence[float] = (0.0,)
     cut: bool = False
-    finish: str = "stop"
+    finish: str | None = "stop"
+    refusal: str | None = None
+    broken: bytes | None = None
+    drip: float = 0.0
 
 
 def obey(request: Request) -> Reply:
@@ -157,12 +167,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(reply, request)
         else:
             whole = json.dumps(_completion(reply, request)).encode()
-            self._send(reply, "application/json", whole, cut=reply.cut)
+            self._send(reply, "application/json", whole)
 
-    def _send(self, reply: Reply, kind: str, body: bytes, *, cut: bool = False) -> None:
+    def _send(self, reply: Reply, kind: str, body: bytes) -> None:
         length = {"Content-Type": kind, "Content-Length": str(len(body))}
         self._begin(reply, length)
-        self.wfile.write(body[: len(body) // 2] if cut else body)
+        body = body[: len(body) // 2] if reply.cut else body
+        size = PIECE if reply.drip else len(body)
+        for start in range(0, len(body), max(size, 1)):
+            self.server.owner.closing.wait(reply.drip)
+            self.wfile.write(body[start : start + size])
 
     def _begin(self, reply: Reply, headers: Mapping[str, str]) -> None:
         self.send_response(reply.status)
@@ -174,15 +188,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(reply, {"Content-Type": "text/event-stream"})
         pieces = re.findall(r"\S+\s*", reply.text)
         delays = chain(reply.chunk_delays, repeat(reply.chunk_delays[-1]))
+        half = reply.cut or reply.broken is not None
         self._event(_chunk(request, {"role": "assistant", "content": ""}))
-        for piece, delay in zip(
-            pieces[: len(pieces) // 2 if reply.cut else None], delays, strict=False
-        ):
+        for piece, delay in zip(pieces[: len(pieces) // 2 if half else None], delays, strict=False):
             self.server.owner.closing.wait(delay)
             self._event(_chunk(request, {"content": piece}))
-        if not reply.cut:
-            self._event(_chunk(request, {}, finish=reply.finish))
-            self.wfile.write(b"data: [DONE]\n\n")
+        if reply.broken is not None:
+            self.wfile.write(reply.broken + b"\n\n")
+        if half:
+            return
+        if reply.refusal is not None:
+            self._event(_chunk(request, {"refusal": reply.refusal}))
+        self._event(_chunk(request, {}, finish=reply.finish))
+        self.wfile.write(b"data: [DONE]\n\n")
 
     def _event(self, chunk: Mapping[str, Any]) -> None:
         self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
@@ -193,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _completion(reply: Reply, request: Request) -> dict[str, Any]:
-    message = {"role": "assistant", "content": reply.text}
+    message = {"role": "assistant", "content": reply.text, "refusal": reply.refusal}
     return {
         "id": "chatcmpl-scripted",
         "object": "chat.completion",

@@ -1,0 +1,212 @@
+"""Every fault of a chat model as one sentence that names the model and a remedy, and its kind."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from langchain_core import exceptions as core
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+
+from langgraph_cooper.nodes.errors import FaultKind, ModelError
+from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.llm.models import describe, speaks_openai
+from langgraph_cooper.nodes.llm.retry import retry_after
+
+# langchain-openai meets an answer that is no chat completion (a web page with status 200, an
+# empty list of choices) with one of these.
+NOT_A_COMPLETION = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+# Long runs of letters and digits: a server may quote the key in its complaint.
+SECRET = re.compile(r"\S{20,}")
+# What models and their servers call an answer that stops short, or that was withheld.
+LENGTH = {"length", "max_tokens", "max_output_tokens"}
+WITHHELD = {"content_filter", "refusal", "safety"}
+
+
+class _Reason(NamedTuple):
+    kind: FaultKind
+    told: str
+    again: bool = False
+    wait: float | None = None
+
+
+BROKEN_OFF = "broke off its answer; send the message again"
+STOPPED = "stopped before its answer was whole (finish_reason length); allow it more tokens"
+REFUSED = "refused to answer; say it in other words, or choose another model"
+NO_COMPLETION = (
+    "does not answer as an OpenAI-compatible endpoint does ({}); check OPENAI_BASE_URL, which "
+    "usually ends in /v1"
+)
+NOT_IN_TIME = "did not answer in time; try again, or choose a faster model"
+
+
+def fault(error: Exception, model: BaseChatModel, *, begun: bool = False) -> ModelError | None:
+    """The fault behind an exception of a chat model's client.
+
+    Args:
+        error: The exception.
+        model: The model, for its name.
+        begun: Whether some of the answer had come: whatever happened then, it is cut.
+
+    Returns:
+        None for an exception that is none of a client's: what a caller's own model says of itself
+        tells more than we could.
+    """
+    if isinstance(error, ModelError):
+        return error
+    reason = _reason(error, model)
+    if reason is None:
+        return None
+    if begun and reason.kind not in ("cut", "refusal"):
+        reason = _Reason("cut", BROKEN_OFF, again=speaks_openai(model))
+    return ModelError(
+        f"{describe(model)} {reason.told}", reason.kind, again=reason.again, wait=reason.wait
+    )
+
+
+def timed_out(error: Exception) -> bool:
+    """Whether an exception says that something took too long."""
+    return isinstance(error, TimeoutError | core.ModelTimeoutError)
+
+
+def late(model: BaseChatModel, seconds: float, *, begun: bool = False) -> ModelError:
+    """The fault of an answer that did not come within the turn's time."""
+    if begun:
+        return ModelError(f"{describe(model)} {BROKEN_OFF}", "cut")
+    return ModelError(
+        f"{describe(model)} did not answer in time ({max(seconds, 0):.0f} s were left of the "
+        "turn's deadline); try again, or choose a faster model",
+        "timeout",
+    )
+
+
+def checked(answer: AIMessage, model: BaseChatModel) -> AIMessage:
+    """The answer, if it is a whole one.
+
+    Raises:
+        ModelError: It was withheld, or it breaks off. langchain-openai accepts a stream that ends
+            without a finish reason; other packages give none.
+    """
+    about = answer.response_metadata
+    incomplete = about.get("incomplete_details")  # the Responses API's word for it
+    why = incomplete.get("reason") if isinstance(incomplete, dict) else None
+    named = why or about.get("finish_reason") or about.get("stop_reason") or about.get("status")
+    ended = str(named).lower() if named else None
+    if answer.additional_kwargs.get("refusal") or ended in WITHHELD or _declined(answer):
+        raise ModelError(f"{describe(model)} {REFUSED}", "refusal")
+    if ended in LENGTH:
+        raise ModelError(f"{describe(model)} {STOPPED}", "cut")
+    if ended == "error" or (ended is None and speaks_openai(model)):
+        raise ModelError(f"{describe(model)} {BROKEN_OFF}", "cut", again=True)
+    return answer
+
+
+def _declined(answer: AIMessage) -> bool:
+    """Whether a block of the content is a refusal, as the Responses API gives it."""
+    blocks = answer.content if isinstance(answer.content, list) else []
+    return any(isinstance(block, dict) and block.get("type") == "refusal" for block in blocks)
+
+
+def refuses_request(error: ModelError) -> bool:
+    """Whether the endpoint called the request itself wrong (status 400 or 422)."""
+    import openai
+
+    wrong = openai.BadRequestError | openai.UnprocessableEntityError
+    return error.kind == "configuration" and isinstance(error.__cause__, wrong)
+
+
+def _own_words(error: Exception) -> str:
+    """What the server says of it, in brief; nothing that could be a key."""
+    body = getattr(error, "body", None)
+    said = body.get("message") if isinstance(body, dict) else None
+    if not isinstance(said, str) or not clean(said):
+        return "; see the server's log"
+    return ": " + SECRET.sub("…", clean(said))[:200]
+
+
+def _reason(error: Exception, model: BaseChatModel) -> _Reason | None:
+    if isinstance(error, NOT_A_COMPLETION):
+        if not speaks_openai(model):
+            return None
+        return _Reason("nonsense", NO_COMPLETION.format(type(error).__name__))
+    if found := _status(error) or _openai(error):
+        return found
+    found = _any_client(error)
+    # Packages other than langchain-openai retry by themselves.
+    return found._replace(again=found.again and speaks_openai(model)) if found else None
+
+
+def _status(error: Exception) -> _Reason | None:
+    """The faults that a server answers with."""
+    import openai
+
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    wait = retry_after(error.response.headers)
+    final = error.response.headers.get("x-should-retry") == "false"
+    match error.status_code:
+        case 400 if error.code in WITHHELD:  # how Azure withholds an answer
+            return _Reason("refusal", REFUSED)
+        case 401 | 403:
+            return _Reason("configuration", "refuses the key; check OPENAI_API_KEY")
+        case 404:
+            told = "is not there; check the model's name and OPENAI_BASE_URL"
+            return _Reason("configuration", told)
+        case 429 if error.code == "insufficient_quota":
+            told = "has no credit left for this key (status 429); check the account's limits"
+            return _Reason("rate_limit", told)
+        case 429:
+            when = f"for {wait:.0f} s" if wait else "now"
+            told = f"allows no more requests {when} (status 429)"
+            remedy = "wait, or check the account's limits"
+            return _Reason("rate_limit", f"{told}; {remedy}", not final, wait)
+        case code:
+            told = f"answers with status {code}{_own_words(error)}"
+            if code == 408 or code >= 500:
+                return _Reason("server", told, not final, wait)
+            return _Reason("configuration", told)
+
+
+def _openai(error: Exception) -> _Reason | None:
+    """The faults that langchain-openai's client finds by itself."""
+    import openai
+
+    match error:
+        case openai.LengthFinishReasonError():
+            return _Reason("cut", STOPPED)
+        case openai.ContentFilterFinishReasonError():
+            return _Reason("refusal", REFUSED)
+        case openai.APITimeoutError():
+            return _Reason("timeout", NOT_IN_TIME, again=True)
+        case openai.APIConnectionError():
+            told = "cannot be reached; start the server or check OPENAI_BASE_URL"
+            return _Reason("connection", told, again=True)
+        case openai.APIResponseValidationError():
+            return _Reason("nonsense", NO_COMPLETION.format("another form"))
+        case openai.APIError():  # an event in a stream that tells of an error
+            return _Reason("cut", f"broke off its answer{_own_words(error)}", again=True)
+        case openai.OpenAIError():
+            return _Reason("server", f"failed ({type(error).__name__}); see the server's log")
+    return None
+
+
+def _any_client(error: Exception) -> _Reason | None:
+    """The faults that LangChain has names for, whoever provides the model."""
+    import httpx
+
+    kinds: list[tuple[type[Exception], _Reason]] = [
+        (core.ModelAuthenticationError, _Reason("configuration", "refuses the key; check it")),
+        (core.ModelPermissionDeniedError, _Reason("configuration", "refuses the key; check it")),
+        (core.ModelNotFoundError, _Reason("configuration", "is not there; check its name")),
+        (core.ModelInvalidRequestError, _Reason("configuration", "calls the request wrong")),
+        (core.ContextOverflowError, _Reason("configuration", "cannot read so much at once")),
+        (core.ModelRateLimitError, _Reason("rate_limit", "allows no more requests now; wait")),
+        (core.ModelAPIError, _Reason("server", "failed; see the server's log")),
+        (core.ModelConnectionError, _Reason("connection", "cannot be reached; start its server")),
+        (core.ModelTimeoutError, _Reason("timeout", NOT_IN_TIME)),
+        (TimeoutError, _Reason("timeout", NOT_IN_TIME, again=True)),
+        (httpx.HTTPError, _Reason("cut", BROKEN_OFF, again=True)),  # bare, in mid-stream
+        (ConnectionError, _Reason("cut", BROKEN_OFF, again=True)),
+    ]
+    return next((reason for kind, reason in kinds if isinstance(error, kind)), None)
