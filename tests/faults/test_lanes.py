@@ -223,7 +223,7 @@ def test_a_summary_of_edited_messages_does_not_stand_in() -> None:
 
 def test_a_summary_is_short() -> None:
     talk = Talk(tracker_action="word " * 20_000)
-    assert len(talk.say(SAID)["action"]["state"]) == 4_000
+    assert 1_000 < len(talk.say(SAID)["action"]["state"]) <= 4_000
 
 
 # ----------------------------------------------------------------- a promoter

@@ -63,7 +63,7 @@ async def test_a_fault_of_the_model_keeps_what_is_done_and_it_goes_on(tmp_path: 
     model = Failing(left=40)  # a dialogue takes 15: two turns of three agents, three last summaries
     with pytest.raises(AnnotationError) as error:
         await annotate(dialogues(5), ESC, out, model=model, at_once=1)
-    assert "broke off its answer" in str(error.value)
+    assert "did not answer in time" in str(error.value)
     assert "2 of 5 dialogues are in" in str(error.value)
     assert [d.id for d in read_annotated(out)] == ["d0", "d1"]
     model.left = 1_000
