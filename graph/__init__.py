@@ -1,6 +1,10 @@
 """COOPER as a LangGraph graph."""
 
 from langgraph_cooper.graph.cooper import create_cooper
+from langgraph_cooper.graph.locks import LockError, PostgresLock
+from langgraph_cooper.graph.serde import cooper_serde
+from langgraph_cooper.graph.threads import check_thread_id
+from langgraph_cooper.graph.turns import Reply, ThreadBusyError, Turns
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.state import AspectReport
@@ -11,9 +15,16 @@ __all__ = [
     "CooperContext",
     "CooperError",
     "InputError",
+    "LockError",
     "ModelError",
+    "PostgresLock",
+    "Reply",
     "TaskError",
     "TaskSpec",
+    "ThreadBusyError",
+    "Turns",
+    "check_thread_id",
+    "cooper_serde",
     "create_cooper",
     "load_task",
 ]

@@ -17,10 +17,11 @@ from langchain_core.runnables import RunnableConfig
 from rich.console import Console
 from rich.text import Text
 
-from langgraph_cooper.graph.cli.store import StoreError, conversation_store, storing
+from langgraph_cooper.graph.cli.store import StoreError, conversation_store, own_thread, storing
 from langgraph_cooper.graph.cli.turn import Graph, TurnRun
 from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
 from langgraph_cooper.graph.cooper import create_cooper
+from langgraph_cooper.graph.threads import check_thread_id
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.history import speaker_of
 from langgraph_cooper.nodes.intake import check_text
@@ -58,19 +59,23 @@ def run_chat(options: ChatOptions) -> bool:
     # A pipe's encoding follows the locale, and not every locale can write what people say.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    thread = check_thread_id(options.task.name if options.thread is None else options.thread)
     graph = create_cooper(options.task, model=options.model, ranker=options.ranker)
-    with conversation_store(options.db) as store, storing(options.db):
-        chat = _Chat(options, graph.compile(checkpointer=store))
+    with (
+        conversation_store(options.db) as store,
+        storing(options.db),
+        own_thread(options.db, thread),
+    ):
+        chat = _Chat(options, graph.compile(checkpointer=store), thread)
         chat.check_thread()
         return chat.converse() if sys.stdin.isatty() else chat.answer_lines()
 
 
 class _Chat:
-    def __init__(self, options: ChatOptions, graph: Graph) -> None:
+    def __init__(self, options: ChatOptions, graph: Graph, thread: str) -> None:
         self._options = options
         self._task = options.task
         self._graph = graph
-        thread = options.thread or options.task.name
         self._config: RunnableConfig = {"configurable": {"thread_id": thread}}
         self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)

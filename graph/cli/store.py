@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from langgraph_cooper.graph.locks import lock_beside
+from langgraph_cooper.graph.serde import cooper_serde
 from langgraph_cooper.prompts import CooperError
 
 
@@ -38,12 +41,13 @@ def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
         StoreError: The file cannot be opened, is no SQLite database, or belongs to another program.
     """
     if path is None:
-        yield InMemorySaver()
+        yield InMemorySaver(serde=cooper_serde())
         return
+    _for_the_owner_alone(path)
     try:
         connection = sqlite3.connect(path, check_same_thread=False)
         connection.execute("PRAGMA schema_version")
-        saver = SqliteSaver(connection)
+        saver = SqliteSaver(connection, serde=cooper_serde())
         saver.setup()
         connection.execute(
             "SELECT thread_id, checkpoint_ns, checkpoint_id, checkpoint FROM checkpoints LIMIT 1"
@@ -61,3 +65,31 @@ def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
         yield saver
     finally:
         connection.close()
+
+
+def _for_the_owner_alone(path: Path) -> None:
+    """Makes a new file that nobody else on the machine can read; SQLite's `-wal` is made alike."""
+    with suppress(OSError):  # it exists, or SQLite will say why it cannot be made
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+@contextmanager
+def own_thread(path: Path | None, thread: str) -> Iterator[None]:
+    """Keeps other commands out of a thread, as long as this one is in it.
+
+    Raises:
+        StoreError: Another one is in it.
+    """
+    if path is None:
+        yield
+        return
+    lock = lock_beside(path)
+    if not lock.try_acquire(thread):
+        raise StoreError(
+            f"the thread {thread!r} in {path} is in use by another program: end that one, or "
+            "choose another --thread"
+        )
+    try:
+        yield
+    finally:
+        lock.release(thread)

@@ -1,0 +1,242 @@
+"""Locks that keep the turns of one thread apart: in a process, on a machine, across machines.
+
+LangGraph itself takes any number of runs on a thread at once, and keeps what one of them saw. A
+lock is asked for with `try_acquire`, so that no kind of it needs a thread or a connection per
+waiter; `Turns` does the waiting.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from weakref import WeakKeyDictionary
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.prompts import CooperError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+    from psycopg import Connection
+
+Saver = BaseCheckpointSaver[Any]
+logger = logging.getLogger(__name__)
+
+
+class LockError(CooperError):
+    """A thread's lock cannot be asked for: its folder or its database cannot be used."""
+
+
+class TurnLock(Protocol):
+    """Whoever holds a thread's lock may run its turns. May be called from any (OS) thread."""
+
+    def try_acquire(self, thread_id: str) -> bool:
+        """Takes the lock of a thread, if nobody has it. Does not wait."""
+
+    def release(self, thread_id: str) -> None:
+        """Gives it back."""
+
+
+class ProcessLock:
+    """Excludes within this process: enough where the conversations are in its memory."""
+
+    _held_in: ClassVar[WeakKeyDictionary[Saver, set[str]]] = WeakKeyDictionary()
+    _guard = threading.Lock()
+
+    def __init__(self, saver: Saver) -> None:
+        with self._guard:  # every `Turns` on one saver shares what is held
+            self._held = self._held_in.setdefault(saver, set())
+
+    def try_acquire(self, thread_id: str) -> bool:
+        """Takes the lock of a thread, if nobody in this process has it."""
+        with self._guard:
+            if thread_id in self._held:
+                return False
+            self._held.add(thread_id)
+            return True
+
+    def release(self, thread_id: str) -> None:
+        """Gives it back."""
+        with self._guard:
+            self._held.discard(thread_id)
+
+
+class FileLock:
+    """Excludes between the processes of one machine, through locked files in a folder.
+
+    The operating system drops a lock with the process that held it, kill -9 included. Not for
+    network file systems, where locks are not to be relied on (nor is SQLite).
+
+    Args:
+        folder: Made when first needed. A file stands in it while its thread is locked.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[str, BaseFileLock] = {}
+
+    def try_acquire(self, thread_id: str) -> bool:
+        """Takes the lock of a thread, if no process has it.
+
+        Raises:
+            LockError: The folder cannot be written.
+        """
+        import filelock
+
+        name = hashlib.sha256(thread_id.encode()).hexdigest()[:32]
+        file = filelock.FileLock(self._folder / f"{name}.lock", thread_local=False)
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            file.acquire(blocking=False)
+        except filelock.Timeout:
+            return False
+        except OSError as error:
+            raise LockError(
+                f"{self._folder} cannot hold the locks of threads: {error.strerror or error}; make "
+                "its folder writable"
+            ) from error
+        self._held[thread_id] = file
+        return True
+
+    def release(self, thread_id: str) -> None:
+        """Gives it back, and removes its file: who waits notices and makes a new one."""
+        file = self._held.pop(thread_id)
+        with suppress(OSError):  # Windows lets no open file go; it stays, empty
+            Path(file.lock_file).unlink()
+        file.release()
+
+
+class PostgresLock:
+    """Excludes between all processes that use one PostgreSQL database, by advisory locks.
+
+    All locks of a process are held by one connection of its own, which is open while there are
+    any; they go with it when the process dies. A connection through a pooler that hands out its
+    server connections per transaction (pgbouncer's "transaction" mode) cannot hold them.
+
+    Args:
+        conninfo: As psycopg takes it: `postgresql://user@host/database`.
+    """
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._held: set[str] = set()
+        self._guard = threading.Lock()
+        self._connection: Connection | None = None
+
+    def __repr__(self) -> str:
+        return "PostgresLock(…)"  # the connection string may hold a password
+
+    def try_acquire(self, thread_id: str) -> bool:
+        """Takes the lock of a thread, if no process has it.
+
+        Raises:
+            LockError: The database cannot be reached.
+        """
+        with self._guard:
+            if thread_id in self._held:  # PostgreSQL would give it to this connection once more
+                return False
+            if self._ask("SELECT pg_try_advisory_lock(%s)", thread_id):
+                self._held.add(thread_id)
+                return True
+            self._close_if_idle()
+            return False
+
+    def release(self, thread_id: str) -> None:
+        """Gives it back."""
+        with self._guard:
+            self._held.discard(thread_id)
+            try:
+                if not self._ask("SELECT pg_advisory_unlock(%s)", thread_id):
+                    logger.warning("a thread's lock was lost with its connection")
+            except LockError as error:
+                logger.warning("a thread's lock was lost: %s", error)
+            self._close_if_idle()
+
+    def _ask(self, query: str, thread_id: str) -> bool:
+        import psycopg
+
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(self._conninfo, autocommit=True)
+            row = self._connection.execute(query, [_key(thread_id)]).fetchone()
+        except psycopg.Error as error:
+            why = " ".join(str(error).split())
+            raise LockError(
+                f"the database that holds the locks of threads cannot be used ({why}): start it, "
+                "or correct what PostgresLock was given"
+            ) from error
+        return bool(row and row[0])
+
+    def _close_if_idle(self) -> None:
+        if not self._held and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _key(thread_id: str) -> int:
+    """Advisory locks are numbers of 64 bits, shared by all that use the database."""
+    digest = hashlib.sha256(b"langgraph-cooper turn\0" + thread_id.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def lock_beside(database: Path) -> FileLock:
+    """The lock for the threads of an SQLite file: a folder beside it, as SQLite's own `-wal`."""
+    database = database.resolve()
+    return FileLock(database.with_name(f"{database.name}-turns"))
+
+
+def lock_for(saver: Saver) -> TurnLock:
+    """The lock that suits a sync saver; see `alock_for`."""
+    if _is_async_sqlite(saver):
+        import asyncio
+
+        found = asyncio.run_coroutine_threadsafe(alock_for(saver), saver.loop)  # type: ignore[attr-defined]
+        return found.result()
+    if _is_sqlite(saver):
+        rows = saver.conn.execute("PRAGMA database_list").fetchall()  # type: ignore[attr-defined]
+        return _sqlite_lock(saver, rows)
+    return _other_lock(saver)
+
+
+async def alock_for(saver: Saver) -> TurnLock:
+    """The lock that suits a saver: files beside an SQLite database, else one in this process.
+
+    Raises:
+        InputError: The saver is PostgreSQL's, whose lock takes a connection string.
+    """
+    if not _is_async_sqlite(saver):
+        return lock_for(saver)
+    async with saver.conn.execute("PRAGMA database_list") as cursor:  # type: ignore[attr-defined]
+        rows = await cursor.fetchall()
+    return _sqlite_lock(saver, rows)
+
+
+def _sqlite_lock(saver: Saver, rows: list[tuple[int, str, str]]) -> TurnLock:
+    file = next(file for _, name, file in rows if name == "main")
+    return lock_beside(Path(file)) if file else ProcessLock(saver)
+
+
+def _other_lock(saver: Saver) -> TurnLock:
+    if any(c.__module__.startswith("langgraph.checkpoint.postgres") for c in type(saver).__mro__):
+        raise InputError(
+            "turns on a PostgreSQL saver need a lock in the database: pass "
+            "lock=PostgresLock(conninfo) with what the saver was given"
+        )
+    return ProcessLock(saver)
+
+
+def _is_sqlite(saver: Saver) -> bool:
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    return isinstance(saver, SqliteSaver)
+
+
+def _is_async_sqlite(saver: Saver) -> bool:
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    return isinstance(saver, AsyncSqliteSaver)
