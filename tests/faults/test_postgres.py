@@ -16,6 +16,7 @@ from support.scripted import ScriptedModel
 from langgraph_cooper.graph import (
     InputError,
     LockError,
+    ModelError,
     PostgresLock,
     Turns,
     cooper_serde,
@@ -75,8 +76,8 @@ async def test_a_turn_and_its_repetition(database: str, saver: Any) -> None:
     model = ScriptedModel()
     graph = create_cooper("esc", model=model, ranker=FakeRanker()).compile(checkpointer=saver)
     turns = Turns(graph, lock=PostgresLock(database))
-    model.script = {"generator": ValueError("broken")}
-    with pytest.raises(ValueError, match="broken"):
+    model.script = {"generator": ModelError("broken")}
+    with pytest.raises(ModelError, match="broken"):
         await turns.asend(THREAD, HumanMessage("I lost my job.", id="m-1"))
     model.script = {}
     reply = await turns.asend(THREAD, HumanMessage("I lost my job.", id="m-1"))
