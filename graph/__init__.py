@@ -2,6 +2,7 @@
 
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.graph.locks import LockError, PostgresLock
+from langgraph_cooper.graph.retention import aprune_thread, prune_thread
 from langgraph_cooper.graph.serde import cooper_serde
 from langgraph_cooper.graph.threads import check_thread_id
 from langgraph_cooper.graph.turns import Reply, ThreadBusyError, Turns
@@ -23,8 +24,10 @@ __all__ = [
     "TaskSpec",
     "ThreadBusyError",
     "Turns",
+    "aprune_thread",
     "check_thread_id",
     "cooper_serde",
     "create_cooper",
     "load_task",
+    "prune_thread",
 ]

@@ -192,12 +192,12 @@ def lock_beside(database: Path) -> FileLock:
 
 def lock_for(saver: Saver) -> TurnLock:
     """The lock that suits a sync saver; see `alock_for`."""
-    if _is_async_sqlite(saver):
+    if is_async_sqlite(saver):
         import asyncio
 
         found = asyncio.run_coroutine_threadsafe(alock_for(saver), saver.loop)  # type: ignore[attr-defined]
         return found.result()
-    if _is_sqlite(saver):
+    if is_sqlite(saver):
         rows = saver.conn.execute("PRAGMA database_list").fetchall()  # type: ignore[attr-defined]
         return _sqlite_lock(saver, rows)
     return _other_lock(saver)
@@ -209,7 +209,7 @@ async def alock_for(saver: Saver) -> TurnLock:
     Raises:
         InputError: The saver is PostgreSQL's, whose lock takes a connection string.
     """
-    if not _is_async_sqlite(saver):
+    if not is_async_sqlite(saver):
         return lock_for(saver)
     async with saver.conn.execute("PRAGMA database_list") as cursor:  # type: ignore[attr-defined]
         rows = await cursor.fetchall()
@@ -222,7 +222,7 @@ def _sqlite_lock(saver: Saver, rows: list[tuple[int, str, str]]) -> TurnLock:
 
 
 def _other_lock(saver: Saver) -> TurnLock:
-    if any(c.__module__.startswith("langgraph.checkpoint.postgres") for c in type(saver).__mro__):
+    if is_postgres(saver):
         raise InputError(
             "turns on a PostgreSQL saver need a lock in the database: pass "
             "lock=PostgresLock(conninfo) with what the saver was given"
@@ -230,13 +230,22 @@ def _other_lock(saver: Saver) -> TurnLock:
     return ProcessLock(saver)
 
 
-def _is_sqlite(saver: Saver) -> bool:
+def is_sqlite(saver: Saver) -> bool:
+    """Whether it is LangGraph's sync saver for SQLite."""
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     return isinstance(saver, SqliteSaver)
 
 
-def _is_async_sqlite(saver: Saver) -> bool:
+def is_async_sqlite(saver: Saver) -> bool:
+    """Whether it is LangGraph's async saver for SQLite."""
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
     return isinstance(saver, AsyncSqliteSaver)
+
+
+def is_postgres(saver: Saver) -> bool:
+    """Whether it is one of LangGraph's savers for PostgreSQL, which need not be installed."""
+    return any(
+        kind.__module__.startswith("langgraph.checkpoint.postgres") for kind in type(saver).__mro__
+    )

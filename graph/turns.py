@@ -23,6 +23,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StateSnapshot
 
 from langgraph_cooper.graph.locks import TurnLock, alock_for, lock_for
+from langgraph_cooper.graph.retention import aprune_thread, prune_thread
 from langgraph_cooper.graph.threads import check_thread_id
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.intake import check_text
@@ -198,6 +199,21 @@ class Turns:
             held.callback(lock.release, thread_id)
             yield
 
+    def prune(self, thread_id: str, *, keep: int = 1) -> int:
+        """Removes the thread's old checkpoints, as `prune_thread` does, between two turns.
+
+        Raises:
+            InputError: It cannot be pruned so.
+            ThreadBusyError: The thread was busy for longer than `wait`.
+        """
+        with self.holding(thread_id):
+            return prune_thread(self._saver, thread_id, keep=keep)
+
+    def delete(self, thread_id: str) -> None:
+        """Forgets the thread, between two turns."""
+        with self.holding(thread_id):
+            self._saver.delete_thread(thread_id)
+
     # Async -----------------------------------------------------------------------------------
 
     async def asend(
@@ -271,6 +287,16 @@ class Turns:
             except TimeoutError:
                 raise self._busy(thread_id) from None
             yield
+
+    async def aprune(self, thread_id: str, *, keep: int = 1) -> int:
+        """As `prune`."""
+        async with self.aholding(thread_id):
+            return await aprune_thread(self._saver, thread_id, keep=keep)
+
+    async def adelete(self, thread_id: str) -> None:
+        """As `delete`."""
+        async with self.aholding(thread_id):
+            await self._saver.adelete_thread(thread_id)
 
     @staticmethod
     async def _try(lock: TurnLock, thread_id: str) -> bool:

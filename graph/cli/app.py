@@ -79,6 +79,41 @@ def tasks() -> None:
         typer.echo(f"{name}: {spec.title} ({', '.join(spec.aspect_names)}; m={spec.m}, K={spec.k})")
 
 
+threads = typer.Typer(help="Look after kept conversations.", no_args_is_help=True)
+app.add_typer(threads, name="threads")
+Db = Annotated[Path, typer.Option(help="The SQLite file that keeps the conversations.")]
+
+
+@threads.command("list")
+def list_threads(
+    db: Db, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
+) -> None:
+    """List the threads of a file, with what they take."""
+    from langgraph_cooper.graph.cli.threads import list_threads
+
+    list_threads(db, as_json=json)
+
+
+@threads.command()
+def prune(
+    db: Db,
+    thread: Annotated[str | None, typer.Option(help="Only this thread.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="Turns whose ends stay, to go back to.")] = 1,
+) -> None:
+    """Remove old checkpoints; the conversations stay as they are."""
+    from langgraph_cooper.graph.cli.threads import prune_threads
+
+    prune_threads(db, thread, keep)
+
+
+@threads.command()
+def delete(db: Db, thread: Annotated[str, typer.Option(help="The thread to forget.")]) -> None:
+    """Forget a conversation, its bytes in the file too."""
+    from langgraph_cooper.graph.cli.threads import delete_thread
+
+    delete_thread(db, thread)
+
+
 data = typer.Typer(help="Look at dialogue data, and fetch it.", no_args_is_help=True)
 app.add_typer(data, name="data")
 

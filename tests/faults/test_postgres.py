@@ -86,6 +86,33 @@ async def test_a_turn_and_its_repetition(database: str, saver: Any) -> None:
     assert (await turns.asend(THREAD, HumanMessage("I lost my job.", id="m-1"))).repeated
 
 
+async def test_old_checkpoints_go_and_the_conversation_stays(database: str, saver: Any) -> None:
+    graph = COOPER.compile(checkpointer=saver)
+    turns = Turns(graph, lock=PostgresLock(database))
+    config: Any = {"configurable": {"thread_id": THREAD}}
+    for number in range(3):
+        await turns.asend(THREAD, f"I feel low, part {number}.")
+        await turns.asend("other", f"I feel low, part {number}.")
+    before = await graph.aget_state(config)
+    rows = stored(database)
+    assert await turns.aprune(THREAD, keep=2) > 20
+    assert stored(database) < 0.7 * rows
+    assert (await graph.aget_state(config)).values == before.values
+    assert [len(s.values["messages"]) async for s in graph.aget_state_history(config)] == [6, 4]
+    one = (await turns.asend(THREAD, "And now?")).state
+    two = (await turns.asend("other", "And now?")).state
+    assert [m.text for m in one["messages"]] == [m.text for m in two["messages"]]
+    assert one["exploration"]["state"] == two["exploration"]["state"]
+
+
+def stored(database: str) -> int:
+    """How many rows all threads have."""
+    with psycopg.connect(database) as connection:
+        tables = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
+        counts = [connection.execute(f"SELECT count(*) FROM {t}").fetchone() for t in tables]
+    return sum(int(row[0]) for row in counts)
+
+
 def test_the_lock_is_the_databases(database: str) -> None:
     one, two = PostgresLock(database), PostgresLock(database)
     assert one.try_acquire("a")
