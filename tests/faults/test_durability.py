@@ -22,11 +22,14 @@ SEVEN = Counter([f"{r}:{a}" for r in ("tracker", "promoter") for a in ESC.aspect
 SEVEN["generator"] = 1
 ANSWER = "I hear you, and I am glad you told me."
 WHOLE = [FIRST, ANSWER, SECOND, ANSWER]
+BESIDE = {"review"}  # waits for a person, and only after a crisis
+# A draft that nobody has checked is not saved: it is written anew.
+ANEW = {"reply_guard": Counter(["generator"])}
 
 
 def _nodes() -> list[str]:
     drawn = create_cooper("esc", ranker=FakeRanker()).compile().get_graph(xray=1)
-    return [name for name in drawn.nodes if not name.startswith("__")]
+    return [name for name in drawn.nodes if not name.startswith("__") and name not in BESIDE]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,8 @@ def test_killed_where_a_node_begins(server: OpenAIServer, folder: Path) -> None:
     holds(found)
     for node in nodes:
         assert found[node]["kept"]["next"], node
-        assert asked(server, node) == SEVEN, node  # not one step that had finished runs again
+        # Not one step that had finished runs again.
+        assert asked(server, node) == SEVEN + ANEW.get(node, Counter()), node
 
 
 def test_killed_where_a_node_ends(server: OpenAIServer, folder: Path) -> None:
