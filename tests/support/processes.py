@@ -194,7 +194,7 @@ class Killer(BaseCallbackHandler):
             self._kill()
 
     def _kill(self) -> None:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 240
         while not self._siblings <= self._saved():
             assert time.monotonic() < until, "the siblings do not finish"
             time.sleep(0.01)
