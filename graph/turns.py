@@ -316,6 +316,16 @@ class Turns:
         )
 
 
+def is_unfinished(snapshot: StateSnapshot) -> bool:
+    """Whether a thread's last turn was cut, so that running the graph on None finishes it.
+
+    `snapshot.next` does not tell: it leaves out steps that had finished, and is empty where all of
+    them had, but the process died before their results were put together. A turn that waits for
+    a person was not cut: a `Command` resumes it.
+    """
+    return bool(snapshot.tasks) and not snapshot.interrupts
+
+
 class _Turn:
     """What one call of `Turns` means for a thread whose lock it holds."""
 
@@ -340,8 +350,8 @@ class _Turn:
         return self._command or {"messages": [self._message] if self._message else []}
 
     def unfinished(self, snapshot: StateSnapshot) -> bool:
-        """Whether a turn was cut. One that waits for a person was not: a `Command` resumes it."""
-        return bool(snapshot.next) and not snapshot.interrupts and self._command is None
+        """Whether a turn was cut, and is to be finished before anything else."""
+        return is_unfinished(snapshot) and self._command is None
 
     def under_way(self, snapshot: StateSnapshot) -> bool:
         """Whether a turn was cut, and is this message's (or nothing new is said)."""

@@ -22,6 +22,7 @@ from langgraph_cooper.graph.cli.turn import Graph, TurnRun
 from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.graph.threads import check_thread_id
+from langgraph_cooper.graph.turns import is_unfinished
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.history import speaker_of
 from langgraph_cooper.nodes.intake import check_text
@@ -166,7 +167,7 @@ class _Chat:
         """Finishes a turn that was cut off, or opens where the system speaks first."""
         snapshot = self._graph.get_state(self._config)
         spoken = [m for m in snapshot.values.get("messages", []) if speaker_of(m)]
-        if snapshot.next:
+        if is_unfinished(snapshot):
             user = spoken[-1].text if spoken and speaker_of(spoken[-1]) == "user" else None
             self._take(user, resume=True)
         elif not spoken and self._task.opens == "system":

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.sqlite import SqliteSaver
 from support.openai_server import OpenAIServer, Reply, Request, obey
-from support.processes import FIRST, SECOND, run
+from support.processes import FIRST, SECOND, THREAD, run, texts
 from support.rankers import FakeRanker
+from support.scripted import ScriptedModel
 
-from langgraph_cooper.graph import create_cooper
+from langgraph_cooper.graph import Turns, create_cooper
 from langgraph_cooper.prompts import load_task
 
 ESC = load_task("esc")
@@ -112,3 +116,31 @@ def test_killed_in_the_middle_of_a_request(server: OpenAIServer, folder: Path) -
         assert counts[":".join(reversed(node.split(":")))] == 2
         assert max(counts.values()) == 2
     assert asked(server, "generator") == SEVEN + Counter(["generator"])
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 4])
+def test_killed_between_a_steps_end_and_the_next_checkpoint(lost: int, tmp_path: Path) -> None:
+    """What the steps gave is saved, what came of it is not: LangGraph's `next` is empty then."""
+    model = ScriptedModel()
+    connection = sqlite3.connect(tmp_path / "talks.sqlite", check_same_thread=False)
+    graph = create_cooper("esc", model=model, ranker=FakeRanker()).compile(
+        checkpointer=SqliteSaver(connection)
+    )
+    turns = Turns(graph)
+    turns.send(THREAD, HumanMessage(FIRST, id="m-1"))
+    whole = turns.send(THREAD, HumanMessage(SECOND, id="m-2"))
+    with connection:
+        connection.execute(
+            "DELETE FROM checkpoints WHERE checkpoint_ns = '' AND checkpoint_id IN (SELECT "
+            "checkpoint_id FROM checkpoints WHERE checkpoint_ns = '' ORDER BY 1 DESC LIMIT ?)",
+            [lost],
+        )
+    assert graph.get_state({"configurable": {"thread_id": THREAD}}).next == ()
+    model.calls.clear()
+    reply = turns.send(THREAD, HumanMessage("Are you there?", id="m-3"))
+    assert texts(reply.state) == [*WHOLE, "Are you there?", ANSWER]
+    assert reply.state["messages"][3].text == whole.text
+    assert len(model.asked("tracker")) in (3, 6)  # the new turn's own, and no third time
+    if lost == 1:
+        assert len(model.asked("generator")) == 1
+    connection.close()
