@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.openai_server import OpenAIServer, Reply, Request, obey
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
@@ -43,13 +44,24 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def endpoint() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, endpoint: OpenAIServer) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = tmp_path_factory.mktemp("studio") / "server.log"
     command = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser"]
-    environment = {**os.environ, "LANGSMITH_TRACING": "false"}
+    environment = {
+        **os.environ,
+        "LANGSMITH_TRACING": "false",
+        "OPENAI_BASE_URL": endpoint.url,
+        "OPENAI_API_KEY": "sk-of-the-test",
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--no-reload", "--port", str(port)],
@@ -116,6 +128,38 @@ def test_a_turn_is_streamed_and_kept_in_its_thread(server: Server) -> None:
     assert [message["type"] for message in state["values"]["messages"]] == ["human", "ai"]
     assert len(state["values"]["exploration"]["candidates"]) == 2
     assert state["next"] == []
+
+
+def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenAIServer) -> None:
+    def reply(request: Request) -> Reply:
+        if request.asked.key == "promoter:action":
+            return Reply(status=500, headers={"x-should-retry": "false"})
+        if request.asked.role == "generator":
+            return Reply("One two three four five six.", broken=b"data: {")
+        return obey(request)
+
+    endpoint.reply = reply
+    thread = server.ask("/threads", {})["thread_id"]
+    raw = server.raw(
+        f"/threads/{thread}/runs/stream",
+        {
+            "assistant_id": server.assistant("esc"),
+            "input": {"messages": [{"role": "user", "content": "I lost my job."}]},
+            "stream_mode": ["messages-tuple", "updates"],
+            "stream_subgraphs": True,
+            "context": {"model": "m"},
+        },
+    ).decode()
+    assert "event: error" not in raw, raw
+    assert "cooper_stands_in" in raw
+    values = server.ask(f"/threads/{thread}/state")["values"]
+    assert [message["type"] for message in values["messages"]] == ["human", "ai"]
+    assert values["messages"][-1]["response_metadata"]["cooper_stands_in"] == "cut"
+    assert "One two" not in values["messages"][-1]["content"]
+    assert [fault["kind"] for fault in values["action"]["faults"]] == ["server"]
+    assert {candidate["source"] for candidate in values["action"]["candidates"]} == {"bank"}
+    assert {candidate["source"] for candidate in values["comforting"]["candidates"]} == {"model"}
+    assert [fault["kind"] for fault in values["cooper"]["faults"]] == ["cut"]
 
 
 def test_a_wrong_choice_is_refused(server: Server) -> None:

@@ -1,0 +1,122 @@
+"""What a person at a terminal sees of faults."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from io import StringIO
+from itertools import islice
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from rich.console import Console
+from support.rankers import FakeRanker
+from support.scripted import ScriptedModel
+from support.talk import candidate
+
+from langgraph_cooper.graph import create_cooper
+from langgraph_cooper.graph.cli.turn import TurnRun
+from langgraph_cooper.graph.cli.view import agents_view, fault_line
+from langgraph_cooper.nodes import ModelError
+from langgraph_cooper.nodes.generator import STANDS_IN
+from langgraph_cooper.nodes.state import Fault
+from langgraph_cooper.prompts import load_task
+
+ESC = load_task("esc")
+LATE = "the model 'm' did not answer in time"
+
+
+def state(**faults: list[Fault]) -> dict[str, Any]:
+    return {name: {"faults": noted} for name, noted in faults.items()}
+
+
+def fault(step: str, message: str = LATE) -> Fault:
+    return Fault(step=step, kind="timeout", message=message)
+
+
+def test_nothing_is_said_of_a_turn_without_faults() -> None:
+    assert fault_line(ESC, {}) == ""
+    assert fault_line(ESC, state(action=[], cooper=[])) == ""
+
+
+def test_one_line_tells_who_failed_why_and_what_stands_in() -> None:
+    assert fault_line(ESC, state(comforting=[fault("promoter")])) == (
+        "the promoter of comforting: the model 'm' did not answer in time; its own topics stand in"
+    )
+
+
+def test_each_reason_is_told_once() -> None:
+    both = [fault("tracker"), fault("promoter")]
+    told = fault_line(ESC, state(exploration=both, action=both, cooper=[fault("generator")]))
+    assert told == (
+        "the tracker of exploration and action, the promoter of exploration and action and the "
+        f"generator: {LATE}; its last summary stands in, its own topics stand in and a prepared "
+        "reply stands in"
+    )
+    two = state(action=[fault("tracker", "A"), fault("promoter", "B")])
+    assert fault_line(ESC, two) == (
+        "the tracker of action: A; its last summary stands in; "
+        "the promoter of action: B; its own topics stand in"
+    )
+
+
+def test_stale_reports_and_the_banks_topics_are_marked() -> None:
+    reports = {
+        "exploration": {"state": "Old.", "stale": True, "candidates": [candidate("X")]},
+        "comforting": {"state": "New.", "candidates": [candidate("Y", source="model")]},
+        "action": {},
+    }
+    console = Console(width=150, file=StringIO())
+    console.print(agents_view(ESC, reports))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("exploration (stale)") == 1
+    assert shown.count("(stale)") == 1
+    assert shown.count("topics from the task's bank") == 1
+
+
+class Breaking(ScriptedModel):
+    """A generator that breaks off, after as many words as it is told."""
+
+    words: int = 3
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        yield from islice(super()._stream(*args, **kwargs), self.words)
+        raise ModelError("the model 'm' broke off", "cut")
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        for chunk in self._stream(*args, **{**kwargs, "run_manager": None}):
+            yield chunk
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "cut"),
+    [
+        ("I hear you, friend.", 3, ["I ", "hear ", "you, ", None]),
+        ("I hear you, friend.", 0, []),
+        ("<think>I had better wait</think> Yes.", 3, []),
+    ],
+    ids=["after some words", "before any", "while it thinks"],
+)
+def test_a_cut_reply_and_the_whole_one_are_told_apart(
+    text: str, words: int, cut: list[str | None]
+) -> None:
+    graph = create_cooper(
+        "esc",
+        model=ScriptedModel(),
+        generator_model=Breaking(script={"generator": text}, words=words),
+        ranker=FakeRanker(),
+    ).compile(checkpointer=InMemorySaver())
+    run = TurnRun(graph, {"configurable": {"thread_id": "1"}}, "I lost my job.", resume=False)
+    pieces = list(run)
+    assert run.turn
+    assert pieces[: len(cut)] == cut
+    assert "".join(piece or "" for piece in pieces[len(cut) :]) == run.turn.reply
+    assert run.state["messages"][-1].response_metadata[STANDS_IN] == "cut"
+    assert run.turn.record(ESC)["faults"] == [
+        {
+            "aspect": None,
+            "step": "generator",
+            "kind": "cut",
+            "message": "the model 'm' broke off",
+        }
+    ]
