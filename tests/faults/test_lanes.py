@@ -19,6 +19,7 @@ from support.scripted import ScriptedModel
 from support.talk import everything
 
 from langgraph_cooper.graph import CooperContext, create_cooper
+from langgraph_cooper.graph.agent import create_agent
 from langgraph_cooper.graph.annotator import annotate_dialogue, create_annotator
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.errors import FaultKind
@@ -219,6 +220,15 @@ def test_a_summary_of_edited_messages_does_not_stand_in() -> None:
     talk.script["tracker"] = failing()
     state = talk.run({"messages": [HumanMessage("No, I quit.", id="1"), HumanMessage(MORE)]})
     assert {state[name]["state"] for name in ESC.aspect_names} == {""}
+
+
+def test_an_agent_by_itself_tells_of_this_turn_only() -> None:
+    resources = Resources(ESC, ScriptedModel(), None, FakeRanker)
+    agent = create_agent(ESC.aspect("action"), resources).compile()
+    told = {"state": "Old.", "stale": True, "faults": [{"step": "tracker"}]}
+    report = agent.invoke({"messages": [HumanMessage(SAID)], "action": told})["action"]
+    assert report["faults"] == []
+    assert not report["stale"]
 
 
 def test_a_summary_is_short() -> None:
