@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatResult
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
+from pydantic import PrivateAttr
 from support.rankers import FakeRanker
+from support.roles import recognise
 from support.scripted import ScriptedModel
 from support.talk import everything
 
@@ -481,6 +486,65 @@ def test_a_cut_reply_is_never_saved_and_the_whole_one_is_another_message(
     assert whole == reply.text
     assert prepared(reply, "cut")
     assert user.text == SAID
+
+
+# ----------------------------------------------------------------- what hangs
+
+
+class Hanging(ScriptedModel):
+    """Never answers those that it is told to leave waiting, whatever timeout it is given."""
+
+    hung: frozenset[str] = frozenset()
+    _released: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    def hangs(self, messages: list[BaseMessage]) -> bool:
+        asked = recognise(messages[0].text)
+        return not self.hung.isdisjoint({asked.key, asked.role})
+
+    def release(self) -> None:
+        self._released.set()
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        if self.hangs(messages):
+            self._released.wait(60)
+        return super()._generate(messages, *args, **kwargs)
+
+    async def _agenerate(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> ChatResult:
+        if self.hangs(messages):
+            await asyncio.sleep(60)
+        return await super()._agenerate(messages, *args, **kwargs)
+
+
+@pytest.mark.skipif("deadline" not in CooperContext.model_fields, reason="turns have no deadline")
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["invoke", "ainvoke"])
+@pytest.mark.parametrize(
+    "hung", [{"tracker:action"}, {"tracker", "promoter", "generator"}], ids=["a lane", "all"]
+)
+def test_what_hangs_does_not_hold_the_turn(hung: set[str], asynchronous: bool) -> None:
+    model = Hanging(hung=frozenset(hung))
+    graph = create_cooper("esc", model=model, ranker=FakeRanker()).compile()
+    said = {"messages": [HumanMessage(SAID)]}
+    context = CooperContext(deadline=3 if "generator" in hung else 5)
+    began = time.monotonic()
+    if asynchronous:
+        state = asyncio.run(graph.ainvoke(said, context=context))
+    else:
+        state = graph.invoke(said, context=context)
+    assert time.monotonic() - began < 20
+    model.release()
+    both = [("tracker", "timeout"), ("promoter", "timeout")]
+    if hung == {"tracker:action"}:
+        assert faults(state) == {"action": both}
+        assert state["messages"][-1].text == "I hear you, and I am glad you told me."
+    else:
+        assert faults(state) == {
+            **dict.fromkeys(ESC.aspect_names, both),
+            "cooper": [("generator", "timeout")],
+        }
+        assert prepared(state["messages"][-1], "timeout")
+    assert not model.asked("promoter:action")
 
 
 # ---------------------------------------------------------------- what ends a turn
