@@ -1,33 +1,19 @@
-"""COOPER as a LangGraph graph."""
+"""COOPER as a LangGraph graph.
 
-from langgraph_cooper.graph.cooper import create_cooper
-from langgraph_cooper.graph.locks import LockError, PostgresLock
-from langgraph_cooper.graph.retention import aprune_thread, prune_thread
-from langgraph_cooper.graph.serde import cooper_serde
-from langgraph_cooper.graph.threads import check_thread_id
-from langgraph_cooper.graph.turns import Reply, ThreadBusyError, Turns
-from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.errors import InputError, ModelError
-from langgraph_cooper.nodes.state import AspectReport
-from langgraph_cooper.prompts import CooperError, TaskError, TaskSpec, load_task
+What stands in `langgraph_cooper.graph.api` is imported when it is first asked for: the command line
+is in this package too, and must start, and be stopped, while LangGraph is not yet imported.
+"""
 
-__all__ = [
-    "AspectReport",
-    "CooperContext",
-    "CooperError",
-    "InputError",
-    "LockError",
-    "ModelError",
-    "PostgresLock",
-    "Reply",
-    "TaskError",
-    "TaskSpec",
-    "ThreadBusyError",
-    "Turns",
-    "aprune_thread",
-    "check_thread_id",
-    "cooper_serde",
-    "create_cooper",
-    "load_task",
-    "prune_thread",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langgraph_cooper.graph.api import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(name)
+    return getattr(import_module("langgraph_cooper.graph.api"), name)

@@ -1,5 +1,17 @@
 """The command `cooper`."""
 
-from langgraph_cooper.graph.cli.app import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Runs a command; Ctrl-C ends it without a word, also while it is still being imported."""
+    try:
+        from langgraph_cooper.graph.cli import app
+
+        app.main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

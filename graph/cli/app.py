@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+USAGE, FAILURE = 2, 1
 
 Task = Annotated[
     str, typer.Option(help="A shipped task, or the path of your own task's file or folder.")
@@ -281,8 +281,6 @@ def main() -> None:
         _end(error, USAGE)
     except CooperError as error:
         _end(error, FAILURE)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             what = error.filename or "the output"

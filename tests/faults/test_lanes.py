@@ -517,7 +517,6 @@ class Hanging(ScriptedModel):
         return await super()._agenerate(messages, *args, **kwargs)
 
 
-@pytest.mark.skipif("deadline" not in CooperContext.model_fields, reason="turns have no deadline")
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["invoke", "ainvoke"])
 @pytest.mark.parametrize(
     "hung", [{"tracker:action"}, {"tracker", "promoter", "generator"}], ids=["a lane", "all"]

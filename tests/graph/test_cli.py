@@ -242,6 +242,21 @@ def test_importing_the_package_loads_no_torch() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_control_c_ends_it_without_a_word_while_it_starts() -> None:
+    code = """if True:
+        import sys
+        from langgraph_cooper.graph.cli import main
+        assert not {"langgraph", "typer", "pydantic"} & set(sys.modules)
+        class Impatient:
+            def find_spec(self, name, *_):
+                if name == "langgraph_cooper.graph.cli.app":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Impatient())
+        main()"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_full_disk_behind_the_output_is_one_line() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(

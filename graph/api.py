@@ -1,0 +1,33 @@
+"""What a program uses: `from langgraph_cooper.graph import ...` finds all of it."""
+
+from langgraph_cooper.graph.cooper import create_cooper
+from langgraph_cooper.graph.locks import LockError, PostgresLock
+from langgraph_cooper.graph.retention import aprune_thread, prune_thread
+from langgraph_cooper.graph.serde import cooper_serde
+from langgraph_cooper.graph.threads import check_thread_id
+from langgraph_cooper.graph.turns import Reply, ThreadBusyError, Turns
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.errors import InputError, ModelError
+from langgraph_cooper.nodes.state import AspectReport
+from langgraph_cooper.prompts import CooperError, TaskError, TaskSpec, load_task
+
+__all__ = [
+    "AspectReport",
+    "CooperContext",
+    "CooperError",
+    "InputError",
+    "LockError",
+    "ModelError",
+    "PostgresLock",
+    "Reply",
+    "TaskError",
+    "TaskSpec",
+    "ThreadBusyError",
+    "Turns",
+    "aprune_thread",
+    "check_thread_id",
+    "cooper_serde",
+    "create_cooper",
+    "load_task",
+    "prune_thread",
+]
