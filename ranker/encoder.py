@@ -144,16 +144,26 @@ class SentenceEncoder:
     Args:
         name: as in `load_encoder`, which is the usual way to get one.
         cache_size: how many texts' embeddings are kept.
+        bfloat16: compute in bfloat16. Embedding the texts of a data set takes half the time where
+            the processor has instructions for it; cosines are then right to two digits.
 
     Raises:
         EncoderError: if the model cannot be loaded.
     """
 
-    def __init__(self, name: str = DEFAULT_ENCODER, *, cache_size: int = CACHE_SIZE) -> None:
+    def __init__(
+        self,
+        name: str = DEFAULT_ENCODER,
+        *,
+        cache_size: int = CACHE_SIZE,
+        bfloat16: bool = False,
+    ) -> None:
         self.name = name
         self.cache_size = cache_size
         self.sha256 = encoder_sha256(name)
         self._model = _load_model(name)
+        if bfloat16:
+            self._model.bfloat16()
         self._cache: OrderedDict[str, Array] = OrderedDict()
         # Tokenisers must not be used from two threads at once, and one batch at a time keeps
         # the cores busy anyway.
@@ -246,21 +256,22 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".:")
 
 
-_encoders: dict[str, SentenceEncoder] = {}
+_encoders: dict[tuple[str, bool], SentenceEncoder] = {}
 _encoders_lock = RLock()
 
 
-def load_encoder(name: str = DEFAULT_ENCODER) -> SentenceEncoder:
+def load_encoder(name: str = DEFAULT_ENCODER, *, bfloat16: bool = False) -> SentenceEncoder:
     """The process's one encoder of that name; safe to call from several threads at once.
 
     Args:
         name: `all-MiniLM-L6-v2` (no hub, no network), any other sentence-transformers model,
             or a folder that holds one.
+        bfloat16: compute in bfloat16.
 
     Raises:
         EncoderError: if it cannot be loaded.
     """
     with _encoders_lock:
-        if name not in _encoders:
-            _encoders[name] = SentenceEncoder(name)
-        return _encoders[name]
+        if (name, bfloat16) not in _encoders:
+            _encoders[name, bfloat16] = SentenceEncoder(name, bfloat16=bfloat16)
+        return _encoders[name, bfloat16]

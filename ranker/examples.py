@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from langgraph_cooper.prompts.task import TaskSpec
+from langgraph_cooper.ranker.affinity import TurnVectors, recent_texts
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError
 from langgraph_cooper.ranker.config import PASSIVE
 from langgraph_cooper.ranker.dialogue import Utterance
@@ -36,6 +37,9 @@ class Examples:
         states: [T, n_T, n_d] float32 state embeddings; zeros where a summary is empty.
         aspects: [T] lists, the aspect index of each candidate; passive comes last.
         promoted: [T, n_T + 1] float32, 1 where the real utterance promotes the aspect.
+        texts: [U, n_d] float32 embeddings of the distinct candidates and last utterances.
+        topics: [T] lists, the row in `texts` of each candidate.
+        recent: [T, 3] int64, the rows in `texts` of the last utterances, the newest first.
     """
 
     turns: list[LabelledTurn]
@@ -45,6 +49,9 @@ class Examples:
     states: Tensor
     aspects: list[list[int]]
     promoted: Tensor
+    texts: Tensor
+    topics: list[list[int]]
+    recent: Tensor
 
     def __len__(self) -> int:
         return len(self.turns)
@@ -65,6 +72,7 @@ class TurnBatch:
         hits: [B, C] bool.
         similarity: [B, C] float32.
         promoted: [B, n_T + 1] float32.
+        vectors: Embeddings of the candidates (zeros where padded) and the last utterances.
         mask: [B, C] bool, False where padded.
     """
 
@@ -74,6 +82,7 @@ class TurnBatch:
     hits: Tensor
     similarity: Tensor
     promoted: Tensor
+    vectors: TurnVectors
     mask: Tensor
 
     def to(self, device: torch.device) -> TurnBatch:
@@ -101,14 +110,22 @@ def make_examples(
             f"none of the {labelling.skipped} annotated turns has candidates and a strategy that "
             f"the task {task.name!r} knows: check the task, or label the utterances"
         )
+    histories = [_history(dialogues[turn.dialogue], turn) for turn in turns]
+    texts, topics, recent = _vectors(turns, histories, encode)
     return Examples(
         turns=turns,
         skipped=labelling.skipped,
         dialogues=len(dialogues),
-        tokens=[_tokens(dialogues[turn.dialogue], turn, tokenizer) for turn in turns],
+        tokens=[
+            tokenizer.turn(history, [candidate.topic for candidate in turn.turn.candidates])
+            for history, turn in zip(histories, turns, strict=True)
+        ],
         states=_states(turns, task, encode),
         aspects=[[aspects.index(c.aspect) for c in turn.turn.candidates] for turn in turns],
         promoted=torch.tensor([[float(a in turn.promoted) for a in aspects] for turn in turns]),
+        texts=texts,
+        topics=topics,
+        recent=recent,
     )
 
 
@@ -124,12 +141,25 @@ def _check_aspects(dialogues: Sequence[AnnotatedDialogue], aspects: Sequence[str
                     )
 
 
-def _tokens(
-    dialogue: AnnotatedDialogue, turn: LabelledTurn, tokenizer: TurnTokenizer
-) -> TurnTokens:
+def _history(dialogue: AnnotatedDialogue, turn: LabelledTurn) -> list[Utterance]:
     said = dialogue.utterances[: turn.turn.index]
-    history = [Utterance(utterance.speaker, utterance.text) for utterance in said]
-    return tokenizer.turn(history, [candidate.topic for candidate in turn.turn.candidates])
+    return [Utterance(utterance.speaker, utterance.text) for utterance in said]
+
+
+def _vectors(
+    turns: Sequence[LabelledTurn], histories: Sequence[Sequence[Utterance]], encode: Encode
+) -> tuple[Tensor, list[list[int]], Tensor]:
+    """`Examples.texts`, `.topics` and `.recent`: each distinct text is embedded and kept once."""
+    rows: dict[str, int] = {}
+    topics = [
+        [rows.setdefault(candidate.topic, len(rows)) for candidate in turn.turn.candidates]
+        for turn in turns
+    ]
+    recent = [
+        [rows.setdefault(text, len(rows)) for text in recent_texts(history)]
+        for history in histories
+    ]
+    return torch.from_numpy(encode(list(rows))), topics, torch.tensor(recent)
 
 
 def _states(turns: Sequence[LabelledTurn], task: TaskSpec, encode: Encode) -> Tensor:
@@ -152,6 +182,8 @@ def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
         return torch.from_numpy(out)
 
     counts = torch.tensor([len(turn.labels) for turn in turns])
+    mask = torch.arange(width)[None, :] < counts[:, None]
+    places = padded([examples.topics[row] for row in rows]).long()
     return TurnBatch(
         states=examples.states[list(rows)],
         aspects=padded([examples.aspects[row] for row in rows]).long(),
@@ -159,7 +191,10 @@ def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
         hits=padded([turn.hits for turn in turns]).bool(),
         similarity=padded([turn.similarity for turn in turns]),
         promoted=examples.promoted[list(rows)],
-        mask=torch.arange(width)[None, :] < counts[:, None],
+        vectors=TurnVectors(
+            examples.texts[places] * mask[:, :, None], examples.texts[examples.recent[list(rows)]]
+        ),
+        mask=mask,
     )
 
 

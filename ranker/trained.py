@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from langgraph_cooper.ranker.affinity import TurnVectors, recent_texts
 from langgraph_cooper.ranker.config import Form
 from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.encoder import SentenceEncoder
@@ -96,15 +97,30 @@ class TrainedRanker:
             return []
         aspects = [self.config.aspect_index(candidate.aspect) for candidate in candidates]
         stacked = self._signals(signals)
-        turn = self.model.tokenizer.turn(history, [candidate.topic for candidate in candidates])
+        topics = [candidate.topic for candidate in candidates]
+        turn = self.model.tokenizer.turn(history, topics)
+        vectors = self._vectors(history, topics)
         scores: list[float] = []
         with torch.inference_mode():
             for part in chunks(turn, ROW_TOKENS):
-                own = aspects[len(scores) : len(scores) + len(part.candidates)]
+                here = slice(len(scores), len(scores) + len(part.candidates))
                 tokens = self.model.tokens([part], self.form)
-                batch = self.model(tokens, torch.tensor([own]), stacked)  # [1, C]
+                own = torch.tensor([aspects[here]])
+                near = vectors and vectors._replace(topics=vectors.topics[:, here])
+                batch = self.model(tokens, own, stacked, near)  # [1, C]
                 scores += batch[0].tolist()
+            if vectors is not None:
+                rounds = torch.tensor([turn.round])
+                decided = self.model.decide([np.array(scores)], [aspects], vectors.recent, rounds)
+                scores = decided[0].tolist()
         return finite(scores)
+
+    def _vectors(self, history: Sequence[Utterance], topics: Sequence[str]) -> TurnVectors | None:
+        """The embeddings that a ranker with affinity compares; most are in the encoder's cache."""
+        if not self.config.affinity:
+            return None
+        texts = torch.from_numpy(self.embed([*topics, *recent_texts(history)]))[None]
+        return TurnVectors(texts[:, : len(topics)], texts[:, len(topics) :])
 
     def _signals(self, signals: Mapping[str, Array]) -> torch.Tensor:
         """`[1, n_T, 2, n_d]` in the ranker's order of aspects."""

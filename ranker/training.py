@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from langgraph_cooper.prompts.errors import CooperError
 from langgraph_cooper.prompts.loader import load_task
 from langgraph_cooper.prompts.task import TaskSpec
+from langgraph_cooper.ranker.affinity import TurnVectors
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue, read_annotated
 from langgraph_cooper.ranker.config import (
     DEFAULT_ENCODER,
@@ -84,6 +86,14 @@ class TrainConfig(BaseModel):
         form: "packed" or "pairwise" (the paper's).
         fusion: "aspect", or "paper" (see `langgraph_cooper.ranker.model.Fusion`).
         progression: False trains the ablation without progression signals.
+        rounds: Dialogue rounds that the decision between the aspects tells apart; 0: none. They
+            start from P(aspect | round) in the training data. With `fusion="paper"` this and the
+            next three mean nothing.
+        history_head: Whether that decision reads the history's own [CLS].
+        affinity: Whether candidates are compared with what was said, and with the signals, in the
+            encoder's own space.
+        decision: How much of the decision between the aspects is P(aspect | round, last
+            utterances), which is fitted beforehand; see `langgraph_cooper.ranker.decision`.
         adapter_rank: Rank of the low-rank adapters; 0 trains the Transformer in full.
         freeze_layers: The lowest layers of the Transformer stay as they are, without a backward
             pass. With adapters these are the layers without one.
@@ -122,6 +132,10 @@ class TrainConfig(BaseModel):
     form: Form = "packed"
     fusion: Fusion = "aspect"
     progression: bool = True
+    rounds: int = Field(default=15, ge=0)
+    history_head: bool = True
+    affinity: bool = True
+    decision: float = Field(default=0.7, ge=0, le=1)
     adapter_rank: int = Field(default=16, ge=0)
     freeze_layers: int = Field(default=3, ge=0)
     history_tokens: int = Field(default=128, ge=8)
@@ -249,24 +263,25 @@ class TurnScorer(nn.Module):
                 module.eval()
         return self
 
-    def forward(self, tokens: TokenBatch, aspects: Tensor, states: Tensor) -> Tensor:
+    def forward(
+        self, tokens: TokenBatch, aspects: Tensor, states: Tensor, vectors: TurnVectors
+    ) -> Tensor:
         """Scores B turns.
 
         Args:
             tokens: Input of the Transformer.
             aspects: [B, C] int64.
             states: [B, n_T, n_d] state embeddings.
+            vectors: Embeddings of the candidates and the last utterances.
 
         Returns:
             [B, C] float32.
         """
         with torch.autocast(states.device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            text = self.ranker.encode(tokens)  # [B, C, hidden]
-        signal = None
-        if self.ranker.mlp is not None:
-            signal = self.ranker.mlp(self.ranker.signals(states).flatten(start_dim=1))  # [B, n_d]
-        scores: Tensor = self.ranker.fusion(signal, text.float(), aspects)
-        return scores
+            encoded = self.ranker.encode(tokens)
+        return self.ranker.coordinate(
+            encoded.float(), aspects, self.ranker.signals(states), vectors
+        )
 
 
 @dataclass
@@ -305,7 +320,7 @@ class _Run:
     ) -> _Run:
         """Reads and embeds the data, finds target states, builds the ranker."""
         task = load_task(config.task)
-        encode, sha256 = _encoder(config, encode)
+        encode, sha256 = _encoder(config, encode, bfloat16=_bfloat16(config, accelerator))
         _log.info("labelling and embedding %s and %s", config.train.name, config.valid.name)
         train_set, valid_set = read_annotated(config.train), read_annotated(config.valid)
         torch.manual_seed(config.seed)
@@ -317,6 +332,10 @@ class _Run:
         _log.info("clustering the final states of %d conversations", len(train_set))
         targets = target_states(train_set, task, encode, config)
         ranker = _ranker(config, task, targets, parts, sha256)
+        start_from_prior(ranker, examples)
+        if ranker.decision is not None:
+            rounds = torch.tensor([turn.round for turn in examples.turns])
+            ranker.decision.fit(examples.texts[examples.recent], rounds, examples.promoted)
         scorer = TurnScorer(ranker, bfloat16=_bfloat16(config, accelerator))
         optimizer = torch.optim.AdamW(parameter_groups(ranker, config))
         chosen = _chosen(len(examples), config)
@@ -386,7 +405,7 @@ class _Run:
         share = rows[rank::world] or rows[:1]
         batch = collate(self.train, share).to(self.device)
         tokens = self.ranker.tokens([self.train.tokens[row] for row in share]).to(self.device)
-        scores = self.scorer(tokens, batch.aspects, batch.states)
+        scores = self.scorer(tokens, batch.aspects, batch.states, batch.vectors)
         loss, parts = total_loss(self.config.objective, scores, batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -460,9 +479,12 @@ class _Run:
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
+        # Written in memory first: torch tells of a full disk with a RuntimeError.
+        written = io.BytesIO()
+        torch.save(state, written)
         part = self._state_file.with_suffix(".part")
         with part.open("wb") as stream:
-            torch.save(state, stream)
+            stream.write(written.getbuffer())
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(self._state_file)
@@ -532,10 +554,17 @@ def score_examples(
             rows = order[start : start + size]
             batch = collate(examples, rows).to(device)
             tokens = scorer.ranker.tokens([examples.tokens[row] for row in rows]).to(device)
-            values = scorer(tokens, batch.aspects, batch.states).double().cpu().numpy()
+            values = (
+                scorer(tokens, batch.aspects, batch.states, batch.vectors).double().cpu().numpy()
+            )
             for row, line in zip(rows, values, strict=True):
                 scores[row] = line[: len(examples.turns[row].labels)]
-    return [scores[row] for row in range(len(lengths))]
+        return scorer.ranker.decide(
+            [scores[row] for row in range(len(lengths))],
+            examples.aspects,
+            examples.texts[examples.recent].to(device),
+            torch.tensor([turn.round for turn in examples.turns], device=device),
+        )
 
 
 def target_states(
@@ -558,13 +587,15 @@ def target_states(
     ]
 
 
-def _encoder(config: TrainConfig, encode: Encode | None) -> tuple[Encode, str | None]:
+def _encoder(
+    config: TrainConfig, encode: Encode | None, *, bfloat16: bool
+) -> tuple[Encode, str | None]:
     """The encoder behind a cache on the disk, and its weights' hash."""
     if encode is not None:
         return encode, None
-    encoder = load_encoder(config.encoder)
+    encoder = load_encoder(config.encoder, bfloat16=bfloat16)
     folder = config.cache or config.work / "embeddings"
-    identity = f"{config.encoder} {encoder.sha256}"
+    identity = f"{config.encoder} {encoder.sha256}{' bfloat16' if bfloat16 else ''}"
     return DiskCache(encoder.encode, folder, identity), encoder.sha256
 
 
@@ -590,6 +621,7 @@ def _ranker(
         adapter = AdapterConfig(
             rank=config.adapter_rank, alpha=2.0 * config.adapter_rank, layers=upper
         )
+    own = config.fusion == "aspect"  # the paper's takes nothing beside its own
     ranker = CooperRanker(
         RankerConfig(
             task=task.name,
@@ -605,6 +637,10 @@ def _ranker(
             history_tokens=config.history_tokens,
             topic_tokens=config.topic_tokens,
             fusion=config.fusion,
+            rounds=config.rounds if own else 0,
+            history_head=config.history_head and own,
+            affinity=config.affinity and own,
+            decision=config.decision if own else 0.0,
             progression=config.progression,
             targets=tuple(len(target.texts) for target in targets),
             target_texts=tuple(target.texts for target in targets),
@@ -617,6 +653,27 @@ def _ranker(
     if adapter is None and config.freeze_layers:
         _freeze(ranker.transformer, config.freeze_layers)
     return ranker
+
+
+def start_from_prior(ranker: CooperRanker, examples: Examples, smoothing: float = 5.0) -> None:
+    """Lets the round's share in the decision between the aspects begin at log P(aspect | round).
+
+    Args:
+        ranker: The ranker; without rounds nothing is done.
+        examples: The training turns.
+        smoothing: Turns of the overall distribution that are added to each round's counts.
+    """
+    table = ranker.fusion.rounds
+    if table is None:
+        return
+    rounds = torch.tensor([turn.round for turn in examples.turns])
+    places = (rounds - 1).clamp(0, table.num_embeddings - 1)
+    promoted = torch.zeros_like(table.weight).index_add_(0, places, examples.promoted)
+    turns = torch.bincount(places, minlength=table.num_embeddings)[:, None]
+    overall = examples.promoted.mean(dim=0)
+    share = (promoted + smoothing * overall) / (turns + smoothing)
+    with torch.no_grad():
+        table.weight.copy_(share.clamp(min=1e-3).log())
 
 
 def _architecture(module: nn.Module) -> dict[str, Any]:
@@ -691,6 +748,9 @@ def _subset(examples: Examples, rows: Sequence[int]) -> Examples:
         states=examples.states[list(rows)],
         aspects=[examples.aspects[row] for row in rows],
         promoted=examples.promoted[list(rows)],
+        texts=examples.texts,
+        topics=[examples.topics[row] for row in rows],
+        recent=examples.recent[list(rows)],
     )
 
 

@@ -13,7 +13,7 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config
+from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config, turn_vectors
 
 from langgraph_cooper.ranker import weights
 from langgraph_cooper.ranker.checkpoint import CheckpointError, read_config
@@ -26,7 +26,7 @@ OWNERS = torch.tensor([[0, 1, 2, 3, 0]])
 def _scores(model: CooperRanker, states: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         tokens = model.tokens([model.tokenizer.turn(HISTORY, TOPICS)])
-        result: torch.Tensor = model(tokens, OWNERS, model.signals(states))
+        result: torch.Tensor = model(tokens, OWNERS, model.signals(states), turn_vectors())
     return result
 
 

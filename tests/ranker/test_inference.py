@@ -14,6 +14,7 @@ import torch
 from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config
 
 from langgraph_cooper.ranker import inference, trained
+from langgraph_cooper.ranker.affinity import TurnVectors
 from langgraph_cooper.ranker.checkpoint import CheckpointError
 from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.inference import Ranker, ScoredTopic, finite, load_ranker
@@ -75,7 +76,10 @@ def test_scores_are_the_models(ranker: TrainedRanker, signals: dict[str, Any]) -
     model = ranker.model
     states = torch.from_numpy(np.stack([signals[a][1] for a in ASPECTS]))[None]
     tokens = model.tokens([model.tokenizer.turn(HISTORY, TOPICS)])
-    expected = model(tokens, torch.tensor([[0, 1, 2, 3, 0]]), model.signals(states))
+    recent = [said.text for said in reversed(HISTORY)]
+    texts = torch.from_numpy(ranker.embed([*TOPICS, *recent]))[None]
+    vectors = TurnVectors(texts[:, :5], texts[:, 5:])
+    expected = model(tokens, torch.tensor([[0, 1, 2, 3, 0]]), model.signals(states), vectors)
     scores = ranker.score(HISTORY, CANDIDATES, signals)
     np.testing.assert_allclose(scores, expected[0].detach().numpy(), atol=1e-4)
     assert ranker.score(HISTORY, CANDIDATES, signals) == scores

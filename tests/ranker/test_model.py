@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config
+from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config, turn_vectors
 
 from langgraph_cooper.ranker.adapter import LowRankLinear
+from langgraph_cooper.ranker.affinity import TurnVectors
 from langgraph_cooper.ranker.config import AdapterConfig, RankerConfig
 from langgraph_cooper.ranker.model import CooperRanker
 from langgraph_cooper.ranker.packing import TurnTokens
@@ -30,7 +31,7 @@ def _turn(model: CooperRanker) -> TurnTokens:
 def _scores(model: CooperRanker, states: torch.Tensor, form: Any = None) -> torch.Tensor:
     with torch.inference_mode():
         tokens = model.tokens([_turn(model)], form)
-        result: torch.Tensor = model(tokens, OWNERS, model.signals(states))
+        result: torch.Tensor = model(tokens, OWNERS, model.signals(states), turn_vectors())
     return result
 
 
@@ -42,16 +43,62 @@ def test_score_by_numpy(tiny_transformer: str, states: torch.Tensor, fusion: str
     p = np.concatenate([row.ravel() for row in signals[0].detach().numpy().astype(np.float64)])
     hidden = np.maximum(w["mlp.0.weight"] @ p + w["mlp.0.bias"], 0)
     prg = w["mlp.2.weight"] @ hidden + w["mlp.2.bias"]
-    text = model.encode(model.tokens([_turn(model)]))[0].detach().numpy().astype(np.float64)
+    with torch.inference_mode():
+        encoded = model.encode(model.tokens([_turn(model)])).float()
+    text, history = (part[0].numpy().astype(np.float64) for part in encoded[:2])
     expected = []
-    for b, aspect in zip(text, OWNERS[0].tolist(), strict=True):
+    for place, (b, aspect) in enumerate(zip(text, OWNERS[0].tolist(), strict=True)):
         score = w["fusion.output.weight"][0] @ np.concatenate([prg, b]) + w["fusion.output.bias"][0]
         if fusion == "aspect":
-            score += (w["fusion.aspects.weight"] @ prg + w["fusion.aspects.bias"])[aspect]
+            due = w["fusion.aspects.weight"] @ prg + w["fusion.aspects.bias"]
+            due += w["fusion.rounds.weight"][1]  # one utterance of the system: the second round
+            due += w["fusion.history.weight"] @ history
             left, right = w["fusion.signal_factor.weight"] @ prg, w["fusion.text_factor.weight"] @ b
-            score += left @ right / np.sqrt(6)
+            score += due[aspect] + left @ right / np.sqrt(6) + _affinity(w, p, place, aspect)
         expected.append(score)
     np.testing.assert_allclose(_scores(model, states)[0].numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def _affinity(
+    w: dict[str, NDArray[np.float64]], p: NDArray[np.float64], place: int, aspect: int
+) -> Any:
+    vectors = turn_vectors()
+    signals = p.reshape(6, 32)
+    signals = signals / np.linalg.norm(signals, axis=1, keepdims=True)
+    topic = vectors.topics[0, place].numpy()
+    cosines = np.concatenate([vectors.recent[0].numpy() @ topic, signals @ topic])
+    given = np.concatenate([4 * cosines, np.eye(4)[aspect]])
+    hidden = np.maximum(w["affinity.hidden.weight"] @ given + w["affinity.hidden.bias"], 0)
+    return w["affinity.output.weight"][0] @ hidden
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_round_decides_between_aspects(ranker: CooperRanker, form: Any) -> None:
+    """Later rounds than the last that is told apart count as that one."""
+    turn, states = _turn(ranker), torch.zeros(1, 3, 32)
+
+    def scores(number: int) -> torch.Tensor:
+        tokens = ranker.tokens([turn._replace(round=number)], form)
+        with torch.inference_mode():
+            result: torch.Tensor = ranker(tokens, OWNERS, ranker.signals(states), turn_vectors())
+        return result
+
+    assert ranker.fusion.rounds is not None
+    table = ranker.fusion.rounds.weight.detach()
+    torch.testing.assert_close(
+        scores(3) - scores(1), (table[2] - table[0])[OWNERS], atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(scores(3), scores(40))
+
+
+def test_the_history_is_read_alike_in_both_forms(ranker: CooperRanker) -> None:
+    packed, pairs = (ranker.encode(ranker.tokens([_turn(ranker)], form)) for form in FORMS)
+    torch.testing.assert_close(packed.history, pairs.history, atol=1e-4, rtol=1e-4)
+
+
+def test_affinity_needs_the_embeddings(ranker: CooperRanker, states: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="pass vectors"):
+        ranker(ranker.tokens([_turn(ranker)]), OWNERS, ranker.signals(states))
 
 
 def test_signal_stacks_every_aspect_in_order(ranker: CooperRanker, states: torch.Tensor) -> None:
@@ -90,8 +137,9 @@ def test_candidates_are_independent(ranker: CooperRanker, states: torch.Tensor, 
     together = _scores(ranker, states, form)[0]
     turn = _turn(ranker)
     for index, candidate in enumerate(turn.candidates):
-        alone = ranker.tokens([TurnTokens(turn.history, [candidate])], form)
-        score = ranker(alone, OWNERS[:, index : index + 1], ranker.signals(states))
+        alone = ranker.tokens([turn._replace(candidates=[candidate])], form)
+        own = turn_vectors()._replace(topics=turn_vectors().topics[:, index : index + 1])
+        score = ranker(alone, OWNERS[:, index : index + 1], ranker.signals(states), own)
         assert score.item() == pytest.approx(together[index].item(), abs=1e-4)
 
 
@@ -101,8 +149,10 @@ def test_order_of_candidates_only_orders_scores(
 ) -> None:
     order = [3, 0, 4, 2, 1]
     turn = _turn(ranker)
-    shuffled = TurnTokens(turn.history, [turn.candidates[i] for i in order])
-    scores = ranker(ranker.tokens([shuffled], form), OWNERS[:, order], ranker.signals(states))
+    shuffled = turn._replace(candidates=[turn.candidates[i] for i in order])
+    vectors = turn_vectors()._replace(topics=turn_vectors().topics[:, order])
+    tokens = ranker.tokens([shuffled], form)
+    scores = ranker(tokens, OWNERS[:, order], ranker.signals(states), vectors)
     torch.testing.assert_close(
         scores, _scores(ranker, states, form)[:, order], atol=1e-4, rtol=1e-4
     )
@@ -112,14 +162,18 @@ def test_order_of_candidates_only_orders_scores(
 def test_padding_changes_nothing(ranker: CooperRanker, states: torch.Tensor, form: Any) -> None:
     turn = _turn(ranker)
     other = TurnTokens(turn.history * 2, turn.candidates + turn.candidates)
-    small = TurnTokens(turn.history[:3], turn.candidates[:2])
+    small = TurnTokens(turn.history[:3], turn.candidates[:2], round=2)
+    topics = turn_vectors().topics.repeat(3, 2, 1)
+    topics[0, 5:], topics[2, 2:] = 0.0, 0.0
+    vectors = TurnVectors(topics, turn_vectors().recent.repeat(3, 1, 1))
     batch = ranker.tokens([turn, other, small], form)
     owners = torch.zeros(3, 10, dtype=torch.long)
     owners[0, :5], owners[1], owners[2, :2] = OWNERS[0], OWNERS[0].repeat(2), OWNERS[0, :2]
-    scores = ranker(batch, owners, ranker.signals(states.expand(3, -1, -1)))
+    scores = ranker(batch, owners, ranker.signals(states.expand(3, -1, -1)), vectors)
     assert batch.candidate_mask.sum(dim=1).tolist() == [5, 10, 2]
     torch.testing.assert_close(scores[:1, :5], _scores(ranker, states, form), atol=1e-4, rtol=1e-4)
-    alone = ranker(ranker.tokens([small], form), OWNERS[:, :2], ranker.signals(states))
+    tokens = ranker.tokens([small], form)
+    alone = ranker(tokens, OWNERS[:, :2], ranker.signals(states), turn_vectors(2))
     torch.testing.assert_close(scores[2:, :2], alone, atol=1e-4, rtol=1e-4)
     assert scores.isfinite().all()
 
@@ -128,7 +182,7 @@ def test_forms_read_the_same_pair_when_a_pair_is_all_there_is(tiny_transformer: 
     """The pairwise form reads `[CLS] history [SEP] candidate [SEP]` as the library itself does."""
     model = random_ranker(ranker_config(tiny_transformer, adapter=None))
     turn = _turn(model)
-    pairs = model.encode(model.tokens([turn], "pairwise"))
+    pairs = model.encode(model.tokens([turn], "pairwise")).candidates
     specials = model.tokenizer.specials
     for index, candidate in enumerate(turn.candidates):
         left = [specials.cls, *turn.history, specials.sep]
@@ -162,21 +216,23 @@ def test_gradient_reaches_every_parameter(
 ) -> None:
     config = ranker_config(tiny_transformer, form=form, fusion=fusion)
     model = random_ranker(config).train()
-    scores = model(model.tokens([_turn(model)]), OWNERS, model.signals(states))
+    scores = model(model.tokens([_turn(model)]), OWNERS, model.signals(states), turn_vectors())
     (scores * torch.tensor([1.0, -2.0, 3.0, 0.5, -0.7])).sum().backward()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad is not None, name
             assert parameter.grad.abs().max() > 0, name
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
-    assert trained == {"transformer", "progressions", "mlp", "fusion"}
+    heads = {"fusion", "affinity"} if fusion == "aspect" else {"fusion"}
+    assert trained == {"transformer", "progressions", "mlp"} | heads
 
 
 def test_full_training_reaches_the_whole_transformer(
     tiny_transformer: str, states: torch.Tensor
 ) -> None:
     model = random_ranker(ranker_config(tiny_transformer, adapter=None, weights="full")).train()
-    model(model.tokens([_turn(model)]), OWNERS, model.signals(states)).square().sum().backward()
+    tokens = model.tokens([_turn(model)])
+    model(tokens, OWNERS, model.signals(states), turn_vectors()).square().sum().backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None]
     assert silent == []
 
@@ -188,9 +244,8 @@ def test_adapters_start_as_nothing_and_merge_exactly(
     bare = CooperRanker(ranker_config(tiny_transformer, adapter=None)).eval()
     fresh = CooperRanker(config).eval()
     turn = _turn(fresh)
-    torch.testing.assert_close(
-        fresh.encode(fresh.tokens([turn])), bare.encode(bare.tokens([turn])), atol=1e-5, rtol=1e-5
-    )
+    alike = (m.encode(m.tokens([turn])).candidates for m in (fresh, bare))
+    torch.testing.assert_close(*alike, atol=1e-5, rtol=1e-5)
     model = random_ranker(config)
     before = _scores(model, states)
     after = _scores(model.merge_adapters(), states)
@@ -224,6 +279,7 @@ def test_more_tokens_than_positions(tiny_transformer: str) -> None:
         ({"targets": (4, 3)}, "one entry per aspect"),
         ({"targets": (4, 3, 9)}, "as many texts"),
         ({"weights": "full"}, "takes no adapter"),
+        ({"fusion": "paper", "rounds": 3}, "takes no rounds"),
         ({"colour": "red"}, "colour"),
     ],
 )

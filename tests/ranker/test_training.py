@@ -24,6 +24,7 @@ from langgraph_cooper.ranker.training import (
     TurnScorer,
     parameter_groups,
     score_examples,
+    start_from_prior,
     train,
 )
 
@@ -275,10 +276,10 @@ def test_the_scorer_is_the_ranker(config: TrainConfig, form: str, fusion: str) -
     batch = collate(run.train, [0, 3, 5])
     tokens = ranker.tokens([run.train.tokens[row] for row in (0, 3, 5)])
     with torch.no_grad():
-        expected = ranker(tokens, batch.aspects, ranker.signals(batch.states))
-        got = run.scorer(tokens, batch.aspects, batch.states)
+        expected = ranker(tokens, batch.aspects, ranker.signals(batch.states), batch.vectors)
+        got = run.scorer(tokens, batch.aspects, batch.states, batch.vectors)
         run.scorer.in_bfloat16 = True
-        rough = run.scorer(tokens, batch.aspects, batch.states)
+        rough = run.scorer(tokens, batch.aspects, batch.states, batch.vectors)
     torch.testing.assert_close(got, expected)
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough, expected, atol=0.2, rtol=0.2)
@@ -318,6 +319,44 @@ def test_collate_pads_turns_of_unequal_width(task: TaskSpec, tiny_transformer: s
     loss, parts = total_loss(Objective(triplet=0.9, pointwise=0.1), batch.labels, batch)
     assert set(parts) == {"triplet", "pointwise", "listwise", "aspect"}
     assert torch.isfinite(loss)
+
+
+def test_rounds_start_from_their_share_in_the_data(config: TrainConfig, task: TaskSpec) -> None:
+    loaded = load_transformer(config.transformer)
+    tokenizer = training.TurnTokenizer(loaded.tokenizer, history_tokens=48, topic_tokens=16)
+    dialogues = toy_dialogues(4)
+    examples = make_examples(dialogues, task, encode, tokenizer)
+    targets = training.target_states(dialogues, task, encode, changed(config, clusters=(2, 2)))
+    two = changed(config, rounds=2)
+    ranker = training._ranker(two, task, targets, loaded, None)
+    start_from_prior(ranker, examples, smoothing=2.0)
+    assert ranker.fusion.rounds is not None
+    table = ranker.fusion.rounds.weight.detach().exp()
+    # In the first round all four explore; of the eight later turns four comfort and four act.
+    # Over all twelve turns each aspect has a third.
+    third = 2.0 / 3
+    expected = [[4 + third, third, third], [third, 4 + third, 4 + third]]
+    for row, turns in enumerate((4, 8)):
+        for column in range(3):
+            share = expected[row][column] / (turns + 2.0)
+            assert table[row, column].item() == pytest.approx(share, rel=1e-4)
+
+
+def test_vectors_are_those_of_the_texts(task: TaskSpec, tiny_transformer: str) -> None:
+    loaded = load_transformer(tiny_transformer)
+    turns = training.TurnTokenizer(loaded.tokenizer, history_tokens=48, topic_tokens=16)
+    dialogues = toy_dialogues(2)
+    examples = make_examples(dialogues, task, encode, turns)
+    batch = collate(examples, [0, 1])
+    second = dialogues[0].turns[1]
+    np.testing.assert_allclose(
+        batch.vectors.topics[1, : len(second.candidates)],
+        encode([candidate.topic for candidate in second.candidates]),
+    )
+    said = [utterance.text for utterance in dialogues[0].utterances]
+    np.testing.assert_allclose(
+        batch.vectors.recent, [encode([said[0], "", ""]), encode([said[2], said[1], said[0]])]
+    )
 
 
 def test_disk_cache_computes_once_and_survives_damage(tmp_path: Path) -> None:

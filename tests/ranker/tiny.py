@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize
 
+from langgraph_cooper.ranker.affinity import TurnVectors
 from langgraph_cooper.ranker.config import RankerConfig
 from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.model import CooperRanker, load_transformer
@@ -59,7 +60,18 @@ def ranker_config(transformer: str, encoder: str = "none", **changes: Any) -> Ra
         "target_texts": texts,
         "calibration": ((0.1, 0.9), (0.2, 0.7), (0.0, 1.0)),
     }
+    if changes.get("fusion") != "paper":
+        values |= {"rounds": 3, "history_head": True, "affinity": True}
     return RankerConfig.model_validate(values | changes)
+
+
+def turn_vectors(count: int = len(TOPICS)) -> TurnVectors:
+    """Embeddings of one turn: `count` candidates, and two utterances so far."""
+    generator = torch.Generator().manual_seed(5)
+    recent = normalize(torch.randn(1, 3, HIDDEN, generator=generator), dim=-1)
+    recent[:, 2] = 0.0
+    topics = normalize(torch.randn(1, len(TOPICS), HIDDEN, generator=generator), dim=-1)
+    return TurnVectors(topics[:, :count], recent)
 
 
 def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
