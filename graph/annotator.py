@@ -203,8 +203,8 @@ async def annotate(
         except OSError as error:
             raise DataError(
                 f"{out} cannot be written ({error.strerror}); {finished + made} of "
-                f"{len(dialogues)} dialogues are annotated: once there is room, the same command "
-                "goes on with the others"
+                f"{len(dialogues)} dialogues are annotated: once it can, the same command goes "
+                "on with the others"
             ) from None
         except CooperError as error:
             raise AnnotationError(

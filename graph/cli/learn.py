@@ -140,7 +140,8 @@ def _config(options: TrainOptions) -> TrainConfig:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = "-".join(str(step) for step in first["loc"]).replace("_", "-")
-        raise TrainingError(f"--{name or 'clusters'}: {first['msg']}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise TrainingError(f"--{name}: {said}" if name else f"--{said}") from None
 
 
 def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:

@@ -139,3 +139,64 @@ def test_fetched_files_are_named(tmp_path: Path, monkeypatch, capsys) -> None:
     assert capsys.readouterr().out.split() == [str(folder / "train.txt")]
     assert _run(monkeypatch, "data", "fetch", "yours", "--output", str(folder)) == 1
     assert "unknown data set 'yours'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--adapter-rank", "-1"], "--adapter-rank: Input should be greater than or equal to 0"),
+        (["--clusters", "5", "3"], "--clusters: two numbers are expected, from 2"),
+        (["--turns-per-batch", "0"], "--turns-per-batch: "),
+    ],
+)
+def test_a_value_out_of_range_is_named_by_its_option(
+    options: list[str], says: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    file, out = _esconv(tmp_path / "train.txt"), tmp_path / "out"
+    assert _run(monkeypatch, "train", "--data", str(file), "--output", str(out), *options) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"error: {says}")
+    assert len(error.splitlines()) == 1
+
+
+def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    from langgraph_cooper.ranker import training
+
+    seen: list[training.TrainConfig] = []
+    monkeypatch.setattr(training, "train", lambda config: seen.append(config) or config.output)
+    file, out = _esconv(tmp_path / "train.txt", 12), tmp_path / "out"
+    told = [
+        "--objective",
+        "paper",
+        "--adapter-rank",
+        "4",
+        "--freeze-layers",
+        "2",
+        "--patience",
+        "1",
+    ]
+    more = [
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+        "--turns-per-batch",
+        "3",
+        "--no-progression",
+    ]
+    for options in ([], told + more):
+        command = ["train", "--data", str(file), "--output", str(out), *options]
+        assert _run(monkeypatch, *command) == 0
+    plain, asked = seen
+    assert plain == training.TrainConfig(
+        task="esc", train=plain.train, valid=plain.valid, output=out
+    )
+    assert asked.objective == training.Objective.paper()
+    assert (asked.adapter_rank, asked.freeze_layers, asked.patience) == (4, 2, 1)
+    assert (asked.precision, asked.device, asked.turns_per_batch) == ("float32", "cpu", 3)
+    assert not asked.progression
+    # Both splits were annotated once; the second command found them done.
+    assert len(read_annotated(asked.train)) + len(read_annotated(asked.valid)) == 12
+    assert "0 of them new" in capsys.readouterr().err
