@@ -1,164 +1,274 @@
-"""Measuring a trained ranker against rankings that learn next to nothing, on the same turns."""
+"""Measuring a trained ranker against other rankings of the same turns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError, Dialogue
+from langgraph_cooper.prompts.task import PASSIVE, TaskSpec
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError
 from langgraph_cooper.ranker.baselines import (
-    Promoting,
-    RoundPrior,
     Scores,
-    commonest_aspect,
     constant_aspect_scores,
     random_scores,
     similarity_scores,
 )
 from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.inference import Ranker, ScoredTopic
-from langgraph_cooper.ranker.labels import LabelledTurn, label_turns
-from langgraph_cooper.ranker.metrics import DEPTH, Figures, bootstrap_p, measure
+from langgraph_cooper.ranker.labels import Encode, LabelledTurn, label_turns
+from langgraph_cooper.ranker.metrics import DEPTH, Bootstrap, Figures, measure
+from langgraph_cooper.ranker.prior import RankingPrior, dialogues_sha256
+from langgraph_cooper.ranker.rounds import (
+    chosen_by_round,
+    distance,
+    promoted_by_round,
+    turns_per_round,
+)
 
-COOPER = "COOPER"
-METRICS = ("hit@1", "hit@3", "precision@1", "ndcg@5")
-"""Those that get a p-value."""
+# The names of the rankings in a report; stable, so that reports of different days compare.
+RANDOM = "random"
+COMMONEST = "commonest aspect"
+SIMILARITY = "similarity"
+PRIOR = "prior + similarity"
+WITHOUT_PROGRESSION = "without progression"
+LLM = "llm"
+COOPER = "cooper"
+NAMES = (RANDOM, COMMONEST, SIMILARITY, PRIOR, WITHOUT_PROGRESSION, LLM, COOPER)
+
+GROUND_TRUTH = "ground truth"
+
+AHEAD = 64
+"""Turns whose states are embedded in one batch before they are ranked."""
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Every ranking's figures on the same turns.
+class MeasuredTurns:
+    """The turns that rankings are compared on, and what was left out.
 
     Attributes:
-        figures: Ranking -> its figures; COOPER's under `COOPER`.
-        groups: [T], the dialogue of each turn.
-        skipped: Turns left out, for want of a known strategy or of candidates.
+        task: Their task.
+        dialogues: All dialogues.
+        turns: [T] labelled turns; `dialogue` is a position in `dialogues`.
+        skipped: Reason -> how many system turns are left out for it.
     """
 
-    figures: dict[str, Figures]
-    groups: npt.NDArray[np.int64]
-    skipped: int
+    task: TaskSpec
+    dialogues: Sequence[AnnotatedDialogue]
+    turns: Sequence[LabelledTurn]
+    skipped: Mapping[str, int]
+
+    @classmethod
+    def label(
+        cls, dialogues: Sequence[AnnotatedDialogue], task: TaskSpec, encode: Encode
+    ) -> MeasuredTurns:
+        """Labels the turns of annotated dialogues.
+
+        Args:
+            dialogues: Annotated, with strategies.
+            task: Their task.
+            encode: Sentence encoder of the labels' similarities.
+
+        Raises:
+            DataError: No turn has both candidates and a strategy that the task knows, or a
+                candidate has an aspect that the task has not.
+        """
+        _check_aspects(dialogues, task)
+        turns = label_turns(dialogues, task, encode).turns
+        annotated = [(d, turn) for d in dialogues for turn in d.turns]
+        empty = sum(not turn.candidates for _, turn in annotated)
+        skipped = {
+            "not annotated": sum(len(d.system_turns) for d in dialogues) - len(annotated),
+            "no candidates": empty,
+            "no known strategy": len(annotated) - empty - len(turns),
+        }
+        if not turns:
+            raise DataError(
+                f"none of the {sum(skipped.values())} turns has candidates and a strategy that "
+                f"the task {task.name!r} knows: annotate the file, or name the right task"
+            )
+        return cls(task, dialogues, turns, skipped)
+
+    @property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """[T], the dialogue of each turn."""
+        return np.array([turn.dialogue for turn in self.turns], np.int64)
+
+    def history(self, turn: LabelledTurn) -> list[Utterance]:
+        """What was said before a turn."""
+        said = self.dialogues[turn.dialogue].utterances[: turn.turn.index]
+        return [Utterance(utterance.speaker, utterance.text) for utterance in said]
+
+
+def _check_aspects(dialogues: Sequence[AnnotatedDialogue], task: TaskSpec) -> None:
+    known = {*task.aspect_names, PASSIVE}
+    for dialogue in dialogues:
+        for turn in dialogue.turns:
+            for candidate in turn.candidates:
+                if candidate.aspect not in known:
+                    raise DataError(
+                        f"dialogue {dialogue.id!r} has a candidate of the aspect "
+                        f"{candidate.aspect!r}, which the task {task.name!r} does not have: name "
+                        "the task that the file was annotated for"
+                    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Several rankings of the same turns.
+
+    Attributes:
+        measured: The turns.
+        prior: What the commonest aspect and P(aspect | round) are from.
+        scores: Ranking -> its scores; COOPER's is the last.
+        figures: Ranking -> its figures.
+    """
+
+    measured: MeasuredTurns
+    prior: RankingPrior
+    scores: Mapping[str, Scores]
+    figures: Mapping[str, Figures] = field(init=False)
+
+    def __post_init__(self) -> None:
+        turns = self.measured.turns
+        figures = {name: measure(turns, values) for name, values in self.scores.items()}
+        object.__setattr__(self, "figures", figures)
 
     def report(self, *, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
-        """The figures as plain values, with the p-values of COOPER against each of the others.
+        """All that there is to tell, as plain values (docs/ranker.md says what they mean).
 
         Args:
             samples: Resamples of the bootstrap, over dialogues.
             seed: Of the bootstrap.
         """
-        rankings = {name: _series(found) for name, found in self.figures.items()}
-        ours = self.figures[COOPER]
-        p_values = {
+        bootstrap = Bootstrap(self.measured.groups, samples=samples, seed=seed)
+        turns = self.measured.turns
+        return {
+            "turns": len(turns),
+            "rankings": {name: _series(found) for name, found in self.figures.items()},
+            "p_values": self._p_values(bootstrap),
+            "task": self.measured.task.name,
+            "dialogues": len(set(self.measured.groups.tolist())),
+            "skipped": dict(self.measured.skipped),
+            "one_candidate": sum(len(turn.labels) == 1 for turn in turns),
+            "nothing_relevant": sum(not turn.hits.any() for turn in turns),
+            "commonest_aspect": self.prior.commonest,
+            "similarity_weight": self._weight(),
+            "bootstrap": {"samples": samples, "seed": seed, "over": "dialogues", "sides": 2},
+            **self._rounds(),
+        }
+
+    def _p_values(self, bootstrap: Bootstrap) -> dict[str, dict[str, float]]:
+        ours = self.figures[COOPER].columns()
+        return {
             name: {
-                metric: bootstrap_p(
-                    _column(ours, metric),
-                    _column(other, metric),
-                    groups=self.groups.tolist(),
-                    samples=samples,
-                    seed=seed,
-                )
-                for metric in METRICS
+                metric: bootstrap.p(ours[metric], theirs)
+                for metric, theirs in found.columns().items()
             }
-            for name, other in self.figures.items()
+            for name, found in self.figures.items()
             if name != COOPER
         }
+
+    def _weight(self) -> dict[str, Any]:
+        tuning = self.prior.tuning
+        if tuning is None:
+            return {"value": self.prior.weight, "tuned": False}
         return {
-            "turns": len(self.groups),
-            "skipped": self.skipped,
-            "rankings": rankings,
-            "p_values": p_values,
+            "value": self.prior.weight,
+            "tuned": True,
+            "tuned_for": list(tuning.metrics),
+            "tuned_on_turns": tuning.turns,
+            "tuned_on_these_dialogues": tuning.sha256 == dialogues_sha256(self.measured.dialogues),
+        }
+
+    def _rounds(self) -> dict[str, Any]:
+        turns, task = self.measured.turns, self.measured.task
+        aspects = [*task.aspect_names, PASSIVE]
+        weights = turns_per_round(turns)
+        truth = promoted_by_round(turns, aspects)
+        chosen = {
+            name: chosen_by_round(turns, scores, aspects) for name, scores in self.scores.items()
+        }
+        return {
+            "distances": {name: distance(truth, rows, weights) for name, rows in chosen.items()},
+            "by_round": {
+                "aspects": aspects,
+                "turns": weights.tolist(),
+                "shares": {
+                    name: rows.round(4).tolist()
+                    for name, rows in {GROUND_TRUTH: truth, **chosen}.items()
+                },
+            },
         }
 
 
 def evaluate_rankings(
-    dialogues: Sequence[AnnotatedDialogue],
-    task: TaskSpec,
+    measured: MeasuredTurns,
     ranker: Ranker,
-    train: Sequence[Promoting],
+    prior: RankingPrior,
     *,
-    weight: float,
-    others: dict[str, Ranker] | None = None,
+    others: Mapping[str, Ranker] | None = None,
+    given: Mapping[str, Scores] | None = None,
     progress: Progress = lambda _done, _all: None,
 ) -> Evaluation:
-    """Ranks the candidates of every labelled turn in all ways, the ranker's as at inference.
+    """Ranks the candidates of every turn in all ways, the rankers' as at inference.
 
     Args:
-        dialogues: Annotated, with strategies.
-        task: Their task.
+        measured: The turns.
         ranker: COOPER's.
-        train: Turns of training dialogues (`promoted_turns`): P(aspect | round) and the commonest
-            aspect come from them.
-        weight: Of the similarity beside P(aspect | round); tune it on valid, never on test.
+        prior: P(aspect | round) and the weight of the similarity beside it.
         others: Further rankers to compare with, by name (the ablation without progression).
+        given: Rankings that were made elsewhere, by name (a language model's).
         progress: Is told how many turns of how many are ranked.
-
-    Raises:
-        DataError: No turn has both candidates and a strategy that the task knows.
     """
-    labelled = label_turns(dialogues, task, ranker.embed)
-    turns = labelled.turns
-    if not turns:
-        raise DataError(
-            f"none of the {labelled.skipped} turns has candidates and a strategy that the task "
-            f"{task.name!r} knows: annotate the file, or name the right task"
-        )
-    similarity = similarity_scores(turns, dialogues, ranker.embed)
-    common = commonest_aspect(train)
+    turns = measured.turns
+    similarity = similarity_scores(turns, measured.dialogues, ranker.embed)
     scores: dict[str, Scores] = {
-        "random": random_scores(turns),
-        f"always {common}": constant_aspect_scores(turns, common),
-        "similarity": similarity,
-        "P(aspect | round) + similarity": RoundPrior(train).scores(
-            turns, similarity, weight=weight
-        ),
+        RANDOM: random_scores(turns),
+        COMMONEST: constant_aspect_scores(turns, prior.commonest),
+        SIMILARITY: similarity,
+        PRIOR: prior.scores(turns, similarity),
     }
     rankers = {**(others or {}), COOPER: ranker}
-    for number, (name, one) in enumerate(rankers.items()):
-        done = number * len(turns)
-        ranked = []
-        for turn in turns:
-            ranked.append(ranker_scores(one, dialogues[turn.dialogue], turn))
-            progress(done + len(ranked), len(turns) * len(rankers))
-        scores[name] = ranked
-    figures = {name: measure(turns, values) for name, values in scores.items()}
-    groups = np.array([turn.dialogue for turn in turns], np.int64)
-    return Evaluation(figures, groups, labelled.skipped)
-
-
-class PromotedTurn(NamedTuple):
-    """A system turn of a training dialogue."""
-
-    round: int
-    promoted: frozenset[str]
-
-
-def promoted_turns(dialogues: Sequence[Dialogue], task: TaskSpec) -> list[PromotedTurn]:
-    """The turns whose strategies the task knows; the dialogues need no annotation for it."""
-    turns = []
-    for dialogue in dialogues:
-        for index in dialogue.system_turns:
-            if promoted := task.promoted_by(dialogue.utterances[index].strategies):
-                turns.append(PromotedTurn(dialogue.round_of(index), promoted))
-    return turns
+    ranked = {
+        name: ranker_scores(
+            one,
+            measured,
+            lambda done, number=number: progress(  # type: ignore[misc]
+                number * len(turns) + done, len(turns) * len(rankers)
+            ),
+        )
+        for number, (name, one) in enumerate(rankers.items())
+    }
+    ours = ranked.pop(COOPER)
+    return Evaluation(measured, prior, {**scores, **ranked, **(given or {}), COOPER: ours})
 
 
 def ranker_scores(
-    ranker: Ranker, dialogue: AnnotatedDialogue, turn: LabelledTurn
-) -> npt.NDArray[np.float64]:
-    """Scores [n] of a turn's candidates, along the very path of a conversation."""
-    said = dialogue.utterances[: turn.turn.index]
-    history = [Utterance(utterance.speaker, utterance.text) for utterance in said]
-    topics = [ScoredTopic(c.aspect, c.topic) for c in turn.turn.candidates]
-    states = turn.turn.states
-    signals = {name: ranker.progression(name, text).signal for name, text in states.items()}
-    return np.asarray(ranker.score(history, topics, signals), np.float64)
+    ranker: Ranker, measured: MeasuredTurns, done: Callable[[int], None] = lambda _done: None
+) -> Scores:
+    """Scores of every turn's candidates, along the very path of a conversation.
+
+    Only the states are embedded in batches beforehand, which several turns at a time is much
+    quicker; the ranker then finds them in its encoder's cache.
+    """
+    scores: Scores = []
+    for start in range(0, len(measured.turns), AHEAD):
+        some = measured.turns[start : start + AHEAD]
+        ranker.embed([text for turn in some for text in turn.turn.states.values()])
+        for turn in some:
+            topics = [ScoredTopic(c.aspect, c.topic) for c in turn.turn.candidates]
+            states = {name: turn.turn.states.get(name, "") for name in measured.task.aspect_names}
+            signals = {name: ranker.progression(name, text).signal for name, text in states.items()}
+            ranked = ranker.score(measured.history(turn), topics, signals)
+            scores.append(np.asarray(ranked, np.float64))
+            done(len(scores))
+    return scores
 
 
 def _series(found: Figures) -> dict[str, Any]:
@@ -167,10 +277,3 @@ def _series(found: Figures) -> dict[str, Any]:
         "precision": [float(value) for value in found.precision.mean(axis=0)],
         f"ndcg@{DEPTH}": float(found.ndcg.mean()),
     }
-
-
-def _column(found: Figures, metric: str) -> npt.NDArray[np.float64]:
-    """[T] one metric's figure for each turn."""
-    name, _, at = metric.partition("@")
-    values = getattr(found, name)
-    return np.asarray(values if values.ndim == 1 else values[:, int(at) - 1])

@@ -72,12 +72,15 @@ class Figures:
     precision: npt.NDArray[np.float64]
     ndcg: npt.NDArray[np.float64]
 
+    def columns(self) -> dict[str, npt.NDArray[np.float64]]:
+        """[T] of each metric, by name: hit@1.., precision@1.., ndcg@5."""
+        named = {f"hit@{n + 1}": self.hit[:, n] for n in range(DEPTH)}
+        named |= {f"precision@{n + 1}": self.precision[:, n] for n in range(DEPTH)}
+        return named | {f"ndcg@{DEPTH}": self.ndcg}
+
     def means(self) -> dict[str, float]:
-        """Means over the turns, by name: hit@1.., precision@1.., ndcg@5."""
-        named = {f"hit@{n + 1}": self.hit[:, n].mean() for n in range(DEPTH)}
-        named |= {f"precision@{n + 1}": self.precision[:, n].mean() for n in range(DEPTH)}
-        named[f"ndcg@{DEPTH}"] = self.ndcg.mean()
-        return {name: float(value) for name, value in named.items()}
+        """Means over the turns, by name."""
+        return {name: float(values.mean()) for name, values in self.columns().items()}
 
 
 def measure(turns: Sequence[LabelledTurn], scores: Sequence[Sequence[float] | Array]) -> Figures:
@@ -96,40 +99,48 @@ def measure(turns: Sequence[LabelledTurn], scores: Sequence[Sequence[float] | Ar
     )
 
 
-def bootstrap_p(
-    first: Sequence[float] | Array,
-    second: Sequence[float] | Array,
-    *,
-    groups: Sequence[int] | None = None,
-    samples: int = 10_000,
-    seed: int = 0,
-) -> float:
-    """Two-sided p-value of a paired bootstrap: could their means be equal?
+class Bootstrap:
+    """Two-sided p-values of a paired bootstrap: could the means of two rankings be equal?
 
     The paired differences are resampled with replacement and centred on zero; p is the share of
-    resampled means at least as far from zero as the observed one.
+    resampled means at least as far from zero as the observed one. Whole dialogues are resampled,
+    since turns of one dialogue are not independent. All p-values come from the same resamples.
 
     Args:
-        first: [T] figures of one ranking.
-        second: [T] figures of the other, turn by turn the same.
-        groups: [T], the dialogue of each turn: whole dialogues are then resampled, since turns of
-            one dialogue are not independent. Default: each turn alone.
+        groups: [T], the dialogue of each turn.
         samples: Resamples.
         seed: Of the resampling.
-
-    Returns:
-        In (0, 1]; never 0, as `samples` cannot show it (add-one).
     """
-    differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
-    _, group = np.unique(
-        np.arange(len(differences)) if groups is None else np.asarray(groups), return_inverse=True
-    )
-    sums = np.bincount(group, weights=differences)
-    sizes = np.bincount(group).astype(np.float64)
-    observed = differences.mean()
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=samples)
-    means = (drawn @ sums) / (drawn @ sizes)
-    # A hair's breadth of tolerance: sums of the same numbers in another order are equal.
-    extreme = np.abs(means - observed) >= abs(observed) - 1e-12
-    return float((extreme.sum() + 1) / (samples + 1))
+
+    def __init__(
+        self, groups: Sequence[int] | Array, *, samples: int = 10_000, seed: int = 0
+    ) -> None:
+        _, self._group = np.unique(np.asarray(groups), return_inverse=True)  # [T]
+        sizes = np.bincount(self._group).astype(np.float64)  # [G]
+        shares = np.full(len(sizes), 1 / len(sizes))
+        random = np.random.default_rng(seed)
+        self._drawn = random.multinomial(len(sizes), shares, size=samples).astype(np.float64)
+        self._turns = self._drawn @ sizes  # [samples]
+        self.samples = samples
+        self.groups = len(sizes)
+
+    def p(self, first: Sequence[float] | Array, second: Sequence[float] | Array) -> float:
+        """The p-value of the difference between two rankings.
+
+        Args:
+            first: [T] figures of one ranking.
+            second: [T] figures of the other, turn by turn the same.
+
+        Returns:
+            In (0, 1]; never 0, as `samples` cannot show it (add-one). 1.0 where there is but one
+            dialogue, which tells nothing about others.
+        """
+        differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+        if self.groups < 2:
+            return 1.0
+        sums = np.bincount(self._group, weights=differences)
+        means = (self._drawn @ sums) / self._turns
+        observed = differences.mean()
+        # A hair's breadth of tolerance: sums of the same numbers in another order are equal.
+        extreme = np.abs(means - observed) >= abs(observed) - 1e-12
+        return float((extreme.sum() + 1) / (self.samples + 1))

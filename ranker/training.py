@@ -51,6 +51,7 @@ from langgraph_cooper.ranker.model import CooperRanker, Transformer, load_transf
 from langgraph_cooper.ranker.model_card import write_model_card
 from langgraph_cooper.ranker.objective import Objective, total_loss
 from langgraph_cooper.ranker.packing import TokenBatch, TurnTokenizer
+from langgraph_cooper.ranker.prior import RankingPrior, ranking_prior
 from langgraph_cooper.ranker.targets import TargetStates, find_targets
 from langgraph_cooper.ranker.trained import computes_bfloat16
 
@@ -306,6 +307,7 @@ class _Run:
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
     targets: list[TargetStates]
+    prior: RankingPrior
     fingerprint: str
     progress: _Progress = field(default_factory=_Progress)
     started: float = field(default_factory=time.monotonic)
@@ -349,6 +351,7 @@ class _Run:
             optimizer=optimizer,
             schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, config.warmup)),
             targets=targets,
+            prior=ranking_prior(train_set, valid_set, task, encode),
             fingerprint=_fingerprint(config),
         )
         _log.info("training on %d turns, %d steps", len(chosen), steps)
@@ -525,6 +528,7 @@ class _Run:
         """Turns the best checkpoint so far into the output."""
         best = self.config.work / "best"
         _write_log(best / "training_log.jsonl", self.progress.log)
+        self.prior.save(best)
         write_model_card(
             best / "README.md",
             ranker=self.ranker.config,

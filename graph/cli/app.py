@@ -247,28 +247,132 @@ evaluate = typer.Typer(help="Measure a ranker.", no_args_is_help=True)
 app.add_typer(evaluate, name="evaluate")
 
 
-@evaluate.callback()
-def _evaluate() -> None:
-    """Keeps `ranking` a command of its own while it is the only one."""
-
-
 @evaluate.command()
 def ranking(
     data: Annotated[Path, typer.Option(help="Dialogues to measure on, annotated or raw.")],
-    train: Annotated[Path, typer.Option(help="Training dialogues, for P(aspect | round).")],
     task: Task = "esc",
+    annotated: Annotated[
+        bool, typer.Option("--annotated", help="Insist that the data is annotated.")
+    ] = False,
     ranker: Annotated[
         str | None, typer.Option(help="A checkpoint; none: the one shipped for the task.")
     ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="Count P(aspect | round) here; none: as stored with the checkpoint."),
+    ] = None,
+    valid: Annotated[
+        Path | None,
+        typer.Option(help="Tune the similarity's weight here; none: as stored."),
+    ] = None,
     weight: Annotated[
-        float, typer.Option(help="Of the similarity beside P(aspect | round); tune it on valid.")
-    ] = 0.3,
+        float | None, typer.Option(help="Of the similarity beside P(aspect | round), as given.")
+    ] = None,
+    without_progression: Annotated[
+        str | None, typer.Option(help="A checkpoint trained without progression, to compare with.")
+    ] = None,
+    others: Annotated[
+        list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A chat model that shall rank, too.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="A file that keeps the chat model's answers.")
+    ] = None,
+    at_once: Annotated[int, typer.Option(min=1, help="Calls of the chat model at a time.")] = 4,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for the figures and the report.")
+    ] = None,
+    form: Annotated[Literal["png", "svg"], typer.Option(help="Of the figures.")] = "png",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare the ranker with rankings that learn next to nothing."""
-    from langgraph_cooper.graph.cli.learn import EvaluateOptions, run_evaluation
+    """Compare the ranker with other rankings of the same turns."""
+    from langgraph_cooper.graph.cli.evaluate import EvaluateOptions, run_evaluation
 
-    run_evaluation(EvaluateOptions(task, data, train, ranker, weight), as_json=json)
+    options = EvaluateOptions(
+        task=task,
+        data=data,
+        annotated=annotated,
+        ranker=ranker,
+        train=train,
+        valid=valid,
+        weight=weight,
+        without_progression=without_progression,
+        others=tuple(others or ()),
+        model=model,
+        cache=cache,
+        at_once=at_once,
+        figures=figures,
+        form=form,
+    )
+    run_evaluation(options, as_json=json)
+
+
+@evaluate.command()
+def prior(
+    train: Annotated[Path, typer.Option(help="The dialogues the ranker was trained on.")],
+    valid: Annotated[Path, typer.Option(help="Those its epoch was chosen on.")],
+    task: Task = "esc",
+    ranker: Annotated[
+        str | None, typer.Option(help="A checkpoint's folder; none: the task's shipped one.")
+    ] = None,
+) -> None:
+    """Add P(aspect | round) and the similarity's weight to a checkpoint that lacks them."""
+    from langgraph_cooper.graph.cli.evaluate import run_prior
+
+    run_prior(load_task(task), train, valid, ranker)
+
+
+plot = typer.Typer(help="Draw figures.", no_args_is_help=True)
+app.add_typer(plot, name="plot")
+
+Form = Annotated[Literal["png", "svg"], typer.Option(help="Of the figures.")]
+Figures = Annotated[Path, typer.Option(help="The folder for the figures.")]
+
+
+@plot.command("ranking")
+def plot_ranking(
+    report: Annotated[Path, typer.Argument(help="What 'cooper evaluate ranking --json' printed.")],
+    output: Figures = Path("figures"),
+    form: Form = "png",
+) -> None:
+    """Bars of hit@n and precision@n per ranking, and the aspects promoted over the rounds."""
+    from langgraph_cooper.graph.cli.plot import draw_ranking
+
+    draw_ranking(report, output, form)
+
+
+@plot.command("training")
+def plot_training(
+    log: Annotated[Path, typer.Argument(help="A run's log, or the folder that holds it.")],
+    output: Figures = Path("figures"),
+    form: Form = "png",
+) -> None:
+    """Loss by step, and hit@n, precision@n and nDCG@5 on valid by epoch."""
+    from langgraph_cooper.graph.cli.plot import draw_training
+
+    draw_training(log, output, form)
+
+
+@plot.command("targets")
+def plot_targets(
+    data: Annotated[Path, typer.Argument(help="Annotated training dialogues.")],
+    task: Task = "esc",
+    output: Figures = Path("figures"),
+    form: Form = "png",
+    clusters: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="The smallest and the largest number of clusters; none: N/50 to N/20."),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Sentence encoder of the states; none: all-MiniLM-L6-v2.")
+    ] = None,
+    seed: int = 0,
+    paths: Annotated[int, typer.Option(min=0, help="Dialogues whose path is shown.")] = 4,
+) -> None:
+    """Silhouette over the number of clusters, and a map of the final states of each aspect."""
+    from langgraph_cooper.graph.cli.plot import TargetPlot, draw_targets
+
+    draw_targets(TargetPlot(load_task(task), data, output, form, clusters, encoder, seed, paths))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""From dialogues to a checkpoint: `cooper annotate`, `train` and `evaluate`."""
+"""From dialogues to a checkpoint: `cooper annotate` and `train`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -31,14 +30,12 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker.annotated import (
     AnnotatedDialogue,
     Dialogue,
-    read_annotated,
     write_annotated,
 )
 from langgraph_cooper.ranker.datasets import (
     read_dialogues,
     split_dialogues,
 )
-from langgraph_cooper.ranker.select import ranker_loader
 
 if TYPE_CHECKING:
     from langgraph_cooper.ranker.training import TrainConfig
@@ -56,17 +53,6 @@ class TrainOptions:
     output: Path
     settings: dict[str, Any]
     """By the names of `TrainConfig`; None: its default."""
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """What `cooper evaluate ranking` was asked for."""
-
-    task: str
-    data: Path
-    train: Path
-    ranker: str | None
-    weight: float
 
 
 @dataclass(frozen=True)
@@ -201,58 +187,6 @@ def _cost(task: TaskSpec, dialogues: Sequence[Dialogue], model: str | None) -> s
     from langgraph_cooper.graph.estimate import estimate_annotation
 
     return f"{work}: {estimate_annotation(dialogues, task).sentence(model)}"
-
-
-def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
-    """Measures a ranker on the turns of a file, beside rankings that learn next to nothing."""
-    from langgraph_cooper.ranker.evaluation import evaluate_rankings, promoted_turns
-
-    task = load_task(options.task)
-    ranker = ranker_loader(task, options.ranker)()
-    train = promoted_turns(read_file(task, options.train), task)
-    dialogues = _annotated_dialogues(task, options.data)
-    with progress_bar("ranking") as progress:
-        job = progress.add_task("turns", total=None)
-        evaluation = evaluate_rankings(
-            dialogues,
-            task,
-            ranker,
-            train,
-            weight=options.weight,
-            progress=lambda done, total: progress.update(job, completed=done, total=total),
-        )
-    report = evaluation.report()
-    if as_json:
-        typer.echo(json.dumps(report))
-    else:
-        Console().print(_figures(report))
-
-
-def _annotated_dialogues(task: TaskSpec, file: Path) -> list[AnnotatedDialogue]:
-    """The dialogues of an annotated file; raw ones are annotated first, by the offline agents."""
-    dialogues = read_file(task, file)
-    annotated = [d for d in dialogues if isinstance(d, AnnotatedDialogue)]
-    if annotated:
-        return annotated
-    with TemporaryDirectory() as folder:
-        made = Path(folder) / f"{file.stem}.jsonl"
-        annotate_into(task, dialogues, made, model=None, at_once=2)
-        return read_annotated(made)
-
-
-def _figures(report: dict[str, Any]) -> Table:
-    title = f"{report['turns']:,} turns; p of COOPER against each, by bootstrap over dialogues"
-    table = Table("ranking", "hit@1..5", "precision@1..5", "nDCG@5", "p hit@1, hit@3", title=title)
-    for name, found in report["rankings"].items():
-        p_values = report["p_values"].get(name, {})
-        table.add_row(
-            name,
-            " ".join(f"{value:.3f}" for value in found["hit"]),
-            " ".join(f"{value:.3f}" for value in found["precision"]),
-            f"{found['ndcg@5']:.3f}",
-            ", ".join(f"{p_values[m]:.4f}" for m in ("hit@1", "hit@3") if m in p_values),
-        )
-    return table
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 from langgraph_cooper.ranker.annotated import AnnotatedTurn
 from langgraph_cooper.ranker.labels import LabelledTurn, rank_labels
 from langgraph_cooper.ranker.metrics import (
-    bootstrap_p,
+    Bootstrap,
     hit,
     measure,
     ndcg,
@@ -77,12 +77,17 @@ def test_gains_keep_the_order_of_the_labels() -> None:
 
 def test_bootstrap_sees_a_difference_and_no_difference() -> None:
     random = np.random.default_rng(0)
-    noise = random.standard_normal(400)
-    assert bootstrap_p(noise + 0.3, noise + random.standard_normal(400) * 0.5) < 0.01
-    assert bootstrap_p(noise, noise) == 1.0
-    other = random.standard_normal(400)
-    assert bootstrap_p(noise, other) > 0.01
-    assert bootstrap_p(noise, other, seed=3) == bootstrap_p(noise, other, seed=3)
+    noise, other = random.standard_normal(400), random.standard_normal(400)
+    bootstrap = Bootstrap(range(400))
+    assert bootstrap.p(noise + 0.3, noise + random.standard_normal(400) * 0.5) < 0.01
+    assert bootstrap.p(noise, noise) == 1.0
+    assert bootstrap.p(noise, other) > 0.01
+    again = Bootstrap(range(400), seed=3), Bootstrap(range(400), seed=3)
+    assert again[0].p(noise, other) == again[1].p(noise, other)
+
+
+def test_bootstrap_of_one_dialogue_tells_nothing() -> None:
+    assert Bootstrap([7, 7, 7]).p([1.0, 1.0, 1.0], [0.0, 0.0, 0.0]) == 1.0
 
 
 def test_bootstrap_is_two_sided_and_agrees_with_the_normal_approximation() -> None:
@@ -90,9 +95,10 @@ def test_bootstrap_is_two_sided_and_agrees_with_the_normal_approximation() -> No
     differences = random.standard_normal(500) + 0.1
     z = differences.mean() / (differences.std() / 500**0.5)
     expected = 2 * (1 - 0.5 * (1 + np.vectorize(_erf)(z / 2**0.5)))
-    got = bootstrap_p(differences, np.zeros(500))
+    bootstrap = Bootstrap(range(500))
+    got = bootstrap.p(differences, np.zeros(500))
     assert got == pytest.approx(expected, abs=0.01)
-    assert bootstrap_p(np.zeros(500), differences) == pytest.approx(got, abs=0.01)
+    assert bootstrap.p(np.zeros(500), differences) == pytest.approx(got, abs=0.01)
 
 
 def test_bootstrap_of_whole_dialogues_is_more_careful() -> None:
@@ -100,7 +106,7 @@ def test_bootstrap_of_whole_dialogues_is_more_careful() -> None:
     means = np.random.default_rng(2).standard_normal(10) + 0.4
     figures, groups = np.repeat(means, 50), np.repeat(np.arange(10), 50)
     zeros = np.zeros(500)
-    assert bootstrap_p(figures, zeros, groups=groups) > 5 * bootstrap_p(figures, zeros)
+    assert Bootstrap(groups).p(figures, zeros) > 5 * Bootstrap(range(500)).p(figures, zeros)
 
 
 def _erf(x: float) -> float:

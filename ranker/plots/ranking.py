@@ -1,0 +1,136 @@
+"""The paper's Figures 2 and 3, from the report of an evaluation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langgraph_cooper.ranker.evaluation import (
+    COMMONEST,
+    COOPER,
+    GROUND_TRUTH,
+    LLM,
+    PRIOR,
+    RANDOM,
+    SIMILARITY,
+    WITHOUT_PROGRESSION,
+)
+from langgraph_cooper.ranker.metrics import DEPTH
+from langgraph_cooper.ranker.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = {
+    RANDOM: style.LIGHT,
+    COMMONEST: style.GREY,
+    SIMILARITY: style.SKY,
+    PRIOR: style.BLUE,
+    WITHOUT_PROGRESSION: style.ORANGE,
+    LLM: style.PURPLE,
+    COOPER: style.RED,
+}
+LABELS = {COOPER: "COOPER", LLM: "LLM"}
+FURTHER = (style.GREEN, style.YELLOW, style.DARK)
+"""For rankers that somebody named."""
+
+METRICS = {"precision": "precision@n", "hit": "hit@n"}
+ROUNDS_OF = (GROUND_TRUTH, COOPER, PRIOR)
+"""Whose choices Figure 3 shows."""
+
+
+def draw_report(report: dict[str, Any], folder: Path, *, form: str = "png") -> list[Path]:
+    """Draws both figures and lays the report beside them.
+
+    Args:
+        report: As `Evaluation.report` gives it, or read from its JSON.
+        folder: Where `ranking`, `rounds` and `report.json` go.
+        form: "png" or "svg".
+
+    Raises:
+        PlotError: The report lacks something, or the folder cannot be written.
+    """
+    try:
+        drawn = [_draw_bars(report, folder, form), _draw_rounds(report, folder, form)]
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise style.PlotError(
+            "this is not a report of 'cooper evaluate ranking --json': run it and draw what it "
+            "prints"
+        ) from None
+    beside = folder / "report.json"
+    beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return [*drawn, beside]
+
+
+def _draw_bars(report: dict[str, Any], folder: Path, form: str) -> Path:
+    """Figure 2: precision@n and hit@n for n = 1..5, a bar for each ranking."""
+    figure = style.new_figure(9.6, 3.9)
+    panels = figure.subplots(1, len(METRICS), sharey=True)
+    rankings = report["rankings"]
+    further = iter(FURTHER * len(rankings))
+    colours = {name: COLOURS.get(name) or next(further) for name in rankings}
+    width = 0.84 / len(rankings)
+    for axes, (metric, label) in zip(panels, METRICS.items(), strict=True):
+        for number, (name, found) in enumerate(rankings.items()):
+            left = np.arange(1, DEPTH + 1) + (number - (len(rankings) - 1) / 2) * width
+            colour, shown = colours[name], LABELS.get(name, name)
+            axes.bar(left, found[metric][:DEPTH], width, color=colour, label=shown)
+        axes.set_xticks(range(1, DEPTH + 1))
+        axes.set_xlabel("n, candidates from the top")
+        axes.set_title(label)
+        style.tidy(axes)
+    panels[0].set_ylabel("mean over turns")
+    figure.suptitle(
+        f"Rankings of the same {report['turns']:,} turns "
+        f"({report['dialogues']:,} dialogues, task {report['task']})"
+    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(rankings), frameon=False)
+    return style.save(figure, folder, "ranking", form)
+
+
+def _draw_rounds(report: dict[str, Any], folder: Path, form: str) -> Path:
+    """Figure 3: the aspect that comes first, over the rounds."""
+    by_round, distances = report["by_round"], report["distances"]
+    shares = {name: np.array(by_round["shares"][name]) for name in ROUNDS_OF}
+    reached = np.flatnonzero(by_round["turns"])
+    figure = style.new_figure(9.6, 3.7)
+    panels = figure.subplots(1, len(shares), sharey=True)
+    for axes, (name, rows) in zip(panels, shares.items(), strict=True):
+        _stack(axes, rows[reached], by_round["aspects"])
+        axes.set_xticks(range(0, len(reached), 2), _names_of_rounds(by_round, reached)[::2])
+        axes.set_xlabel("round")
+        title = LABELS.get(name, name)
+        if name in distances:
+            title += f" (distance {distances[name]:.3f})"
+        axes.set_title(title, fontsize=10.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_ylim(0, 1)
+        axes.margins(x=0.01)
+    panels[0].set_ylabel("share of turns")
+    figure.suptitle(
+        f"Aspect of the real utterance and of the first choice, {report['turns']:,} turns "
+        f"(task {report['task']})"
+    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return style.save(figure, folder, "rounds", form)
+
+
+def _stack(axes: Axes, rows: np.ndarray[Any, Any], aspects: list[str]) -> None:
+    """Stacked bars of [R, A] shares."""
+    below = np.zeros(len(rows))
+    for index, aspect in enumerate(aspects):
+        # The last one is passive, which stands apart from the aspects.
+        last = index == len(aspects) - 1
+        colour = style.LIGHT if last else style.SERIES[index % len(style.SERIES)]
+        axes.bar(range(len(rows)), rows[:, index], 0.86, bottom=below, color=colour, label=aspect)
+        below += rows[:, index]
+
+
+def _names_of_rounds(by_round: dict[str, Any], reached: np.ndarray[Any, Any]) -> list[str]:
+    last = len(by_round["turns"]) - 1
+    return [f"{row + 1}+" if row == last else str(row + 1) for row in reached]

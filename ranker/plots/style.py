@@ -1,0 +1,67 @@
+"""What all figures share: their colours, their size, and how they are saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langgraph_cooper.prompts.errors import CooperError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which people with any colour vision tell apart.
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+SKY, RED, YELLOW = "#56B4E9", "#D55E00", "#F0E442"
+LIGHT, GREY, DARK = "#C8C8C8", "#8C8C8C", "#404040"
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, DARK)
+
+DPI = 130
+
+
+class PlotError(CooperError):
+    """A figure cannot be drawn; names the remedy."""
+
+
+def check_plots() -> None:
+    """Raises PlotError where matplotlib is not installed."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise PlotError("figures need the extra: pip install 'langgraph-cooper[train]'") from None
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure, inches wide and high; no window and no state of pyplot's is behind it."""
+    check_plots()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def tidy(axes: Axes, *, grid: str = "y") -> None:
+    """Takes off what only fills the frame, and lays a faint grid behind."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis=grid, color="#E4E4E4", linewidth=0.7)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+
+
+def save(figure: Figure, folder: Path, name: str, form: str) -> Path:
+    """Writes `folder/name.form`, the same bytes for the same figure.
+
+    Raises:
+        PlotError: The folder cannot be written.
+    """
+    import matplotlib as mpl
+
+    # Dates and random identifiers would make every run another file.
+    metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}}[form]
+    file = folder / f"{name}.{form}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with mpl.rc_context({"svg.hashsalt": name}):
+            figure.savefig(file, dpi=DPI, metadata=metadata, facecolor="white")
+    except OSError as error:
+        raise PlotError(f"{file} cannot be written: {error.strerror}") from None
+    return file
