@@ -21,7 +21,7 @@ from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.inference import Ranker, ScoredTopic
 from langgraph_cooper.ranker.labels import Encode, LabelledTurn, label_turns
 from langgraph_cooper.ranker.metrics import DEPTH, Bootstrap, Figures, measure
-from langgraph_cooper.ranker.prior import RankingPrior, dialogues_sha256
+from langgraph_cooper.ranker.prior import RankingPrior, fingerprint
 from langgraph_cooper.ranker.rounds import (
     chosen_by_round,
     distance,
@@ -178,12 +178,14 @@ class Evaluation:
         tuning = self.prior.tuning
         if tuning is None:
             return {"value": self.prior.weight, "tuned": False}
+        measured = {fingerprint(dialogue) for dialogue in self.measured.dialogues}
         return {
             "value": self.prior.weight,
             "tuned": True,
             "tuned_for": list(tuning.metrics),
             "tuned_on_turns": tuning.turns,
-            "tuned_on_these_dialogues": tuning.sha256 == dialogues_sha256(self.measured.dialogues),
+            "tuned_on_dialogues": len(tuning.dialogues),
+            "measured_among_them": len(measured.intersection(tuning.dialogues)),
         }
 
     def _rounds(self) -> dict[str, Any]:

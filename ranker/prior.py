@@ -92,17 +92,15 @@ class Tuning(_Record):
 
     Attributes:
         metrics: Whose mean was to be high.
-        dialogues: How many it was measured on.
-        turns: How many.
-        sha256: Of these dialogues' texts (`dialogues_sha256`), so that an evaluation on the same
-            ones can say so.
+        turns: How many turns it was measured on.
+        dialogues: The `fingerprint` of each of their dialogues, so that an evaluation on some of
+            the same ones can say so.
         figures: Weight -> that mean.
     """
 
     metrics: tuple[str, ...]
-    dialogues: int
     turns: int
-    sha256: str
+    dialogues: tuple[str, ...]
     figures: dict[float, float]
 
 
@@ -217,9 +215,8 @@ class RankingPrior(_Record):
             figures[weight] = round(sum(means[metric] for metric in metrics) / len(metrics), 6)
         tuning = Tuning(
             metrics=tuple(metrics),
-            dialogues=len(valid),
             turns=len(turns),
-            sha256=dialogues_sha256(valid),
+            dialogues=tuple(sorted(fingerprint(dialogue) for dialogue in valid)),
             figures=figures,
         )
         best = max(weights, key=lambda weight: figures[weight])
@@ -227,7 +224,7 @@ class RankingPrior(_Record):
 
     def save(self, folder: str | Path) -> None:
         """Writes it as `prior.json` into a checkpoint's folder."""
-        text = json.dumps(self.model_dump(mode="json"), indent=2)
+        text = self.model_dump_json(indent=1)
         (Path(folder) / FILE).write_text(text + "\n", encoding="utf-8")
 
 
@@ -275,10 +272,7 @@ def load_prior(checkpoint: str | Path, task: TaskSpec) -> RankingPrior:
     return prior
 
 
-def dialogues_sha256(dialogues: Iterable[Dialogue]) -> str:
-    """A hash of what was said, in whatever order the dialogues stand and however annotated."""
-    each = sorted(
-        hashlib.sha256(json.dumps([said.text for said in dialogue.utterances]).encode()).hexdigest()
-        for dialogue in dialogues
-    )
-    return hashlib.sha256("".join(each).encode()).hexdigest()
+def fingerprint(dialogue: Dialogue) -> str:
+    """A short hash of what was said, however it is annotated or named."""
+    said = json.dumps([utterance.text for utterance in dialogue.utterances])
+    return hashlib.sha256(said.encode()).hexdigest()[:12]

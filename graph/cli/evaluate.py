@@ -64,8 +64,10 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
     from langgraph_cooper.ranker.plots import check_plots, draw_report
 
     task = load_task(options.task)
+    if options.cache and not options.model:
+        raise typer.BadParameter("--cache keeps a chat model's answers: name one with --model")
     if options.figures:
-        check_plots()
+        check_plots(options.figures)
     load, load_others = ranker_loader(task, options.ranker), _others(task, options)
     dialogues = read_file(task, options.data)
     if options.annotated:
@@ -86,13 +88,13 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
             progress=lambda done, total: progress.update(job, completed=done, total=total),
         )
     report = evaluation.report()
-    if options.figures:
-        for file in draw_report(report, options.figures, form=options.form):
-            typer.echo(f"drew {file}", err=True)
     if as_json:
         typer.echo(json.dumps(report))
     else:
         _show(report)
+    if options.figures:
+        for file in draw_report(report, options.figures, form=options.form):
+            typer.echo(f"wrote {file}", err=True)
 
 
 def run_prior(task: TaskSpec, train: Path, valid: Path, ranker: str | None) -> None:
@@ -235,10 +237,10 @@ def _remarks(report: dict[str, Any]) -> list[str]:
     weight = report["similarity_weight"]
     if not weight["tuned"]:
         origin = "not tuned"
-    elif weight["tuned_on_these_dialogues"]:
-        origin = "tuned on these very dialogues, which favours the prior"
     else:
-        origin = f"tuned on {weight['tuned_on_turns']:,} turns of other dialogues"
+        origin = f"tuned on {weight['tuned_on_turns']:,} turns"
+        if known := weight["measured_among_them"]:
+            origin += f"; {known:,} of the dialogues measured here were among them"
     distances = ", ".join(f"{name} {value:.3f}" for name, value in report["distances"].items())
     return [
         f"{report['turns']:,} turns of {report['dialogues']:,} dialogues; left out: "

@@ -78,7 +78,7 @@ def draw_targets(options: TargetPlot) -> None:
     from langgraph_cooper.ranker.plots import check_plots, draw_silhouettes, draw_states
     from langgraph_cooper.ranker.targets import find_targets
 
-    check_plots()
+    check_plots(options.output)
     task = options.task
     read = read_file(task, options.data)
     dialogues = [d for d in read if isinstance(d, AnnotatedDialogue)]

@@ -24,12 +24,21 @@ class PlotError(CooperError):
     """A figure cannot be drawn; names the remedy."""
 
 
-def check_plots() -> None:
-    """Raises PlotError where matplotlib is not installed."""
+def check_plots(folder: Path | None = None) -> None:
+    """Looks beforehand whether figures can be drawn, and makes their folder.
+
+    Raises:
+        PlotError: matplotlib is not installed, or the folder cannot be made.
+    """
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise PlotError("figures need the extra: pip install 'langgraph-cooper[train]'") from None
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlotError(f"the folder {folder} cannot be made: {error.strerror}") from None
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -58,8 +67,8 @@ def save(figure: Figure, folder: Path, name: str, form: str) -> Path:
     # Dates and random identifiers would make every run another file.
     metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}}[form]
     file = folder / f"{name}.{form}"
+    check_plots(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context({"svg.hashsalt": name}):
             figure.savefig(file, dpi=DPI, metadata=metadata, facecolor="white")
     except OSError as error:

@@ -108,20 +108,6 @@ def test_a_missing_or_foreign_file_is_one_error(
         assert len(error.splitlines()) == 1
 
 
-def test_evaluation_compares_on_the_same_turns(tmp_path: Path, monkeypatch, capsys) -> None:
-    file = str(_esconv(tmp_path / "valid.txt"))
-    assert _run(monkeypatch, "evaluate", "ranking", "--data", file, "--train", file, "--json") == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["turns"] == 6
-    names = {"random", "similarity", "P(aspect | round) + similarity", "COOPER"}
-    assert names < set(report["rankings"])
-    for found in report["rankings"].values():
-        assert len(found["hit"]) == len(found["precision"]) == 5
-        assert found["hit"] == sorted(found["hit"])
-    assert set(report["p_values"]) == set(report["rankings"]) - {"COOPER"}
-    assert all(0 < p <= 1 for values in report["p_values"].values() for p in values.values())
-
-
 def test_an_output_that_exists_is_told_before_any_work(tmp_path: Path, monkeypatch, capsys) -> None:
     file, out = _esconv(tmp_path / "train.txt"), tmp_path / "out"
     out.mkdir()

@@ -1,4 +1,4 @@
-"""Baselines: what they score, and that the prior learns the rounds."""
+"""Rankings that learn nothing: what they score."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from toys import encode, toy_dialogues, toy_task
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue
 from langgraph_cooper.ranker.baselines import (
-    RoundPrior,
-    commonest_aspect,
     constant_aspect_scores,
     random_scores,
     similarity_scores,
@@ -48,12 +46,6 @@ def test_constant_aspect_is_always_first(turns: list[LabelledTurn]) -> None:
     assert measure(turns, scores).means()["precision@1"] == pytest.approx(1 / 3)
 
 
-def test_commonest_aspect(turns: list[LabelledTurn]) -> None:
-    kept = [turn for turn in turns if turn.round != 3 or turn.dialogue == 0]
-    assert commonest_aspect(kept) in {"explore", "comfort"}
-    assert commonest_aspect([t for t in turns if "act" in t.promoted]) == "act"
-
-
 def test_similarity_is_to_the_last_three_utterances(
     turns: list[LabelledTurn], dialogues: list[AnnotatedDialogue]
 ) -> None:
@@ -62,28 +54,3 @@ def test_similarity_is_to_the_last_three_utterances(
     recent = " ".join(u.text for u in dialogues[0].utterances[2:5])
     topics = [candidate.topic for candidate in last.turn.candidates]
     np.testing.assert_allclose(scores[2], encode(topics) @ encode([recent])[0], atol=1e-6)
-
-
-def test_the_prior_knows_the_rounds(
-    turns: list[LabelledTurn], dialogues: list[AnnotatedDialogue]
-) -> None:
-    prior = RoundPrior(turns, smoothing=0.0)
-    assert prior.probability("explore", 1) == 1.0
-    assert prior.probability("explore", 2) == 0.0
-    assert prior.probability("explore", 99) == pytest.approx(1 / 3)
-    assert prior.probability("passive", 1) == 0.0
-    similarity = similarity_scores(turns, dialogues, encode)
-    figures = measure(turns, prior.scores(turns, similarity, weight=0.3)).means()
-    assert figures["precision@1"] == 1.0
-
-
-def test_smoothing_pulls_towards_the_overall_share(turns: list[LabelledTurn]) -> None:
-    prior = RoundPrior(turns, smoothing=20.0)  # 20 turns in each round
-    assert prior.probability("explore", 1) == pytest.approx((20 + 20 / 3) / 40)
-
-
-def test_the_weight_is_tuned(turns: list[LabelledTurn], dialogues: list[AnnotatedDialogue]) -> None:
-    prior = RoundPrior(turns)
-    similarity = similarity_scores(turns, dialogues, encode)
-    weight = prior.tune(turns, similarity, metric="hit@1", weights=(50.0, 0.3))
-    assert weight == 0.3  # with 50 the similarity drowns the prior

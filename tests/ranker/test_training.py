@@ -18,6 +18,7 @@ from langgraph_cooper.ranker.examples import DiskCache, collate, make_examples, 
 from langgraph_cooper.ranker.metrics import measure
 from langgraph_cooper.ranker.model import CooperRanker, load_transformer
 from langgraph_cooper.ranker.objective import Objective, total_loss
+from langgraph_cooper.ranker.prior import load_prior
 from langgraph_cooper.ranker.training import (
     TrainConfig,
     TrainingError,
@@ -98,6 +99,7 @@ def test_a_run_leaves_a_checkpoint_a_card_and_a_log(config: TrainConfig, task: T
     log = log_of(folder)
     assert [record["kind"] for record in log].count("valid") == 2
     assert {"loss", "listwise", "aspect", "lr", "step"} <= set(log[0])
+    assert load_prior(folder, task).probability("explore", 1) > 0.6  # for an evaluation
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "CC BY-NC" in card
     assert "train.jsonl" in card
