@@ -43,7 +43,7 @@ def draw_log(log: Sequence[dict[str, Any]], folder: Path, *, form: str = "png") 
     # A few wild steps at the beginning would press all others into a line.
     left.set_ylim(loss.min() * 0.98, np.quantile(loss, 0.995) * 1.04)
     left.set(xlabel="step", ylabel="loss", title="Training loss")
-    left.legend(frameon=False, fontsize=8)
+    _legend(left, 3)
     style.tidy(left)
     _draw_valid(right, valid)
     return style.save(figure, folder, "training", form)
@@ -59,8 +59,16 @@ def _draw_valid(axes: Any, valid: Sequence[dict[str, Any]]) -> None:
         axes.axvline(chosen[-1], color=style.GREY, linewidth=0.9, linestyle="--", label="chosen")
     axes.set(xlabel="epoch", ylabel="mean over valid turns", title="Valid", ylim=(0, 1))
     axes.set_xticks(epochs)
-    axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center")
+    _legend(axes, 5)
     style.tidy(axes)
+
+
+def _legend(axes: Any, columns: int) -> None:
+    """Below the axes, where no line runs through it."""
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
+    axes.legend(
+        frameon=False, fontsize=8, ncols=columns, columnspacing=1.2, handlelength=1.6, **place
+    )
 
 
 def _smoothed(
