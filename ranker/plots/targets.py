@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,19 +44,10 @@ def draw_silhouettes(targets: Sequence[TargetStates], folder: Path, *, form: str
     for target, colour in zip(targets, style.SERIES * len(targets), strict=False):
         ks = sorted(target.silhouette)
         values = [target.silhouette[k] for k in ks]
-        axes.plot(ks, values, color=colour, marker="o", markersize=3, label=target.aspect)
         best = len(target.texts)
-        axes.plot(best, target.silhouette[best], color=colour, marker="*", markersize=15)
-        axes.annotate(
-            f"k = {best}",
-            (best, target.silhouette[best]),
-            textcoords="offset points",
-            xytext=(0, 9),
-            ha="center",
-            fontsize=8,
-            color=colour,
-        )
-    axes.margins(y=0.15)
+        label = f"{target.aspect} (k = {best})"
+        axes.plot(ks, values, color=colour, marker="o", markersize=3, label=label)
+        axes.plot(best, target.silhouette[best], color=colour, marker="*", markersize=14)
     axes.set(
         xlabel="number of clusters k",
         ylabel="mean silhouette",
@@ -85,14 +76,22 @@ def draw_states(
     panels = np.atleast_1d(figure.subplots(1, len(maps)))
     for axes, one in zip(panels, maps, strict=True):
         _draw_map(axes, one)
-    handles: Mapping[str, Any] = {}
-    for axes in panels:
+    handles: dict[str, Any] = {}
+    for axes in panels:  # a dialogue may have no state of one aspect, and so no line there
         drawn, labels = axes.get_legend_handles_labels()
-        handles = {**dict(zip(labels, drawn, strict=True)), **handles}
+        handles |= dict(zip(labels, drawn, strict=True))
+    names = sorted(handles, key=lambda label: (label.startswith("dialogue"), label))
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False
+        [handles[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=len(names),
+        frameon=False,
     )
-    figure.suptitle("Final states, target states, and dialogues on their way" + note)
+    figure.suptitle(
+        "Final states, target states, and dialogues on their way from an open to a full circle"
+        + note
+    )
     return style.save(figure, folder, "states", form)
 
 
@@ -102,7 +101,7 @@ def _draw_map(axes: Axes, one: StateMap) -> None:
     plane = PCA(2, svd_solver="full").fit(one.finals)
     share = plane.explained_variance_ratio_
     x, y = plane.transform(one.finals).T
-    axes.scatter(x, y, s=9, color=style.LIGHT, linewidths=0, label="final state")
+    axes.scatter(x, y, s=11, color=style.LIGHT, linewidths=0, label="final state")
     colours = (style.BLUE, style.RED, style.GREEN, style.PURPLE, style.SKY, style.ORANGE)
     for number, (path, colour) in enumerate(zip(one.paths, colours * 10, strict=False), start=1):
         if not len(path):
@@ -112,8 +111,8 @@ def _draw_map(axes: Axes, one: StateMap) -> None:
         axes.plot(x[0], y[0], "o", color=colour, markerfacecolor="white", markersize=5)
         axes.plot(x[-1], y[-1], "o", color=colour, markersize=6)
     x, y = plane.transform(one.centroids).T
-    target = {"color": "black", "edgecolors": "white", "linewidths": 0.6, "zorder": 3}
-    axes.scatter(x, y, s=34, marker="X", label="target state", **target)  # type: ignore[arg-type]
+    target = {"color": "black", "edgecolors": "white", "linewidths": 0.8, "zorder": 3}
+    axes.scatter(x, y, s=60, marker="X", label="target state", **target)  # type: ignore[arg-type]
     axes.set(
         title=one.aspect,
         xlabel=f"1st component ({share[0]:.0%} of variance)",

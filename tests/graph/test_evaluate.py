@@ -286,7 +286,7 @@ def test_figures_of_target_states(cooper: Cooper, data: Path, tmp_path: Path) ->
     silhouettes = (tmp_path / "silhouettes.svg").read_text("utf-8")
     states = (tmp_path / "states.svg").read_text("utf-8")
     for name in ESC.aspect_names:
-        assert f"<!-- {name} -->" in silhouettes
+        assert f"<!-- {name} (k = " in silhouettes
         assert f"<!-- {name} -->" in states
 
 
