@@ -106,13 +106,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    dialog = [
-        {"speaker": "usr", "text": "I lost my job."},
-        {"speaker": "sys", "text": "What happened?", "strategy": "Question"},
-        {"speaker": "usr", "text": "The office closed."},
+    lines = [
+        json.dumps(
+            {
+                "dialog": [
+                    {"speaker": "usr", "text": f"I lost my {lost}."},
+                    {"speaker": "sys", "text": "What happened?", "strategy": "Question"},
+                    {"speaker": "usr", "text": "It is gone."},
+                ]
+            }
+        )
+        for lost in ("job", "dog")
     ]
     file = tmp_path / "raw.txt"
-    file.write_text((json.dumps({"dialog": dialog}) + "\n") * 2, "utf-8")
+    file.write_text("\n".join(lines), "utf-8")
     return file
 
 
