@@ -30,6 +30,9 @@ CHARACTERS_PER_TOKEN = 4
 ANSWER_TOKENS = 4
 """Per candidate: a number and a comma."""
 
+OF_ONE_TURN = ("refusal", "cut")
+"""Faults that tell of one dialogue and not of the endpoint; such a turn counts as unanswered."""
+
 BEGINNING = b'{"turn": "'
 """Of every line in a cache."""
 
@@ -103,9 +106,9 @@ class LlmRanking:
                 try:
                     order = await step.ainvoke(turn)
                 except ModelError as error:
-                    if error.kind != "refusal":
+                    if error.kind not in OF_ONE_TURN:
                         raise
-                    order = []  # of this dialogue alone; it counts as unanswered
+                    order = []
                 self._keep(key, order)
                 done(1)
 

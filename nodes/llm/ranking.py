@@ -13,10 +13,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
 
-from langgraph_cooper.nodes.history import clean
 from langgraph_cooper.nodes.llm.backend import RECENT
-from langgraph_cooper.nodes.llm.call import ask
-from langgraph_cooper.nodes.llm.material import delimited, transcript
+from langgraph_cooper.nodes.llm.call import Question, ask
+from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
 from langgraph_cooper.nodes.llm.parsing import without_thoughts
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
@@ -54,7 +53,8 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
     def read(given: RankingInput, answer: AIMessage) -> list[int]:
         return read_order(answer.text, len(given["candidates"]))
 
-    return ask(model, model, prompt, read)
+    # In no turn of a conversation, a question has a budget of its own; the generator's is whole.
+    return ask(Question("generator", len(task.aspects), model, model, prompt, read))
 
 
 def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple[str, str]]]:
@@ -67,7 +67,7 @@ def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple
         "count": len(given["candidates"]),
     }
     topics = "\n".join(
-        f"{number}. {clean(candidate.topic)} ({candidate.aspect})"
+        f"{number}. {plain(candidate.topic)} ({candidate.aspect})"
         for number, candidate in enumerate(given["candidates"], start=1)
     )
     said = transcript(task, given["history"][-RECENT:]) or "(nothing yet)"

@@ -228,6 +228,9 @@ def test_a_run_that_broke_off_goes_on(
     cache = tmp_path / "answers.jsonl"
     command = ("evaluate", "ranking", "--data", data, "--json", "--model", "m", "--cache", cache)
 
+    def reluctant() -> bool:
+        return len(server.requests) % 2 == 0
+
     def tire(_: Request) -> Reply:
         return Reply("[1]") if len(server.requests) <= 5 else Reply(status=401)
 
@@ -236,7 +239,7 @@ def test_a_run_that_broke_off_goes_on(
     assert len(cache.read_text("utf-8").splitlines()) == 5
     with cache.open("a") as file:
         file.write('{"turn": "half')  # as a kill leaves it
-    server.reply = lambda _: Reply("no idea")
+    server.reply = lambda _: Reply("no idea", finish="content_filter" if reluctant() else "stop")
     before = len(server.requests)
     done = cooper(*command)
     assert done.json()["turns"] == 12
