@@ -250,21 +250,24 @@ async def test_a_resumed_turn_has_a_budget_of_its_own(way: str, server: OpenAISe
     assert len(server.asked("generator")) == 3
 
 
-def test_a_host_graph_may_come_back_in_one_run(
+def test_every_place_in_a_host_graph_has_a_budget_of_its_own(
     server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "SPARE", 1)  # seven calls a turn
     talk = create_cooper("esc", model="some-model", ranker=FakeRanker())
     host = StateGraph(MessagesState)
-    host.add_node("first", talk.compile())
+    for name in ("one", "other"):  # side by side in one run
+        host.add_node(name, talk.compile())
+        host.add_edge(START, name)
     host.add_node("between", lambda _: {"messages": [HumanMessage("And now?")]})
-    host.add_node("second", talk.compile())
-    host.add_edge(START, "first")
-    host.add_edge("first", "between")
-    host.add_edge("between", "second")
+    host.add_edge(["one", "other"], "between")
+    host.add_node("again", talk.compile())
+    host.add_edge("between", "again")
     state = host.compile().invoke({"messages": [HumanMessage(SAID)]})
-    assert [type(message) for message in state["messages"]] == [HumanMessage, AIMessage] * 2
-    assert len(server.requests) == 14
+    kinds = [HumanMessage, AIMessage, AIMessage, HumanMessage, AIMessage]
+    assert [type(message) for message in state["messages"]] == kinds
+    assert {message.text for message in state["messages"] if message.type == "ai"} == {SPOKEN}
+    assert len(server.requests) == 21
 
 
 async def test_budgets_are_forgotten(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
