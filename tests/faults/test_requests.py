@@ -217,8 +217,8 @@ async def test_lanes_share_a_budget_and_the_last_call_is_the_generators(
     assert len(server.requests) == 7
     server.requests.clear()
     ended = await turn(graph, way, "It was last week.", max_calls=4)
-    assert len(server.asked("tracker")) == 3
-    assert len(server.asked("promoter")) == 0
+    # A quick lane's promoter may come before a slow lane's tracker.
+    assert len(server.asked("tracker")) + len(server.asked("promoter")) == 3
     assert len(server.asked("generator")) == 1
     assert ended.messages[-2:] == ["It was last week.", SPOKEN]
     assert ended.faults == {"budget"}
