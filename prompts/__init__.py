@@ -1,6 +1,18 @@
 """Tasks as data: roles, goal, aspects, topic banks and prompt texts."""
 
 from langgraph_cooper.prompts.errors import CooperError, TaskError, UnknownTaskError
+from langgraph_cooper.prompts.guard import (
+    Country,
+    CrisisKind,
+    GuardSettings,
+    Harmless,
+    HelpTexts,
+    Phrases,
+    Spelling,
+    help_texts,
+    phrases,
+    spelling,
+)
 from langgraph_cooper.prompts.loader import list_tasks, load_task
 from langgraph_cooper.prompts.task import (
     PASSIVE,
@@ -16,13 +28,23 @@ __all__ = [
     "PASSIVE",
     "AspectSpec",
     "CooperError",
+    "Country",
+    "CrisisKind",
+    "GuardSettings",
+    "Harmless",
+    "HelpTexts",
     "PassiveKind",
+    "Phrases",
+    "Spelling",
     "Subject",
     "TaskError",
     "TaskSpec",
     "Topic",
     "UnknownTaskError",
     "fill",
+    "help_texts",
     "list_tasks",
     "load_task",
+    "phrases",
+    "spelling",
 ]

@@ -1,0 +1,279 @@
+"""The safety guard: what a person in danger is told, without any agent or language model.
+
+It is a floor. It knows phrases and nothing else: it misses what is said in other words, and it is
+no clinical judgement (docs/safety.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.channels import UntrackedValue
+from langgraph.types import Command, interrupt
+from typing_extensions import TypedDict
+
+from langgraph_cooper.nodes.context import CooperContext, current_context
+from langgraph_cooper.nodes.history import utterances
+from langgraph_cooper.nodes.intake import check_text
+from langgraph_cooper.nodes.node import Node, Update
+from langgraph_cooper.nodes.offline.voice import OfflineVoice
+from langgraph_cooper.nodes.phrases import crisis_kind, phrase_book
+from langgraph_cooper.nodes.resources import Resources
+from langgraph_cooper.nodes.state import GuardState
+from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_texts, phrases
+from langgraph_cooper.ranker.dialogue import dialogue_round
+
+MARK = "cooper_guard"
+"""In the `additional_kwargs` of what the guard says: the kind of crisis, or "reply"."""
+
+TOGETHER = 3  # messages of the user's that are also read as one: "I want to" / "kill myself"
+NESTED = "|"  # stands in the checkpoint namespace of a graph that is a node of another
+
+# Second person to first: a reply that gives a crisis phrase back is found by the same phrases.
+BACK = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm"}
+SECOND_PERSON = re.compile(r"\byou(?:rself|rs|r|'re|’re)?\b", re.IGNORECASE)
+
+
+class Draft(TypedDict):
+    """A reply that was not checked yet; `held` if nobody has seen a word of it."""
+
+    message: AIMessage
+    held: bool
+
+
+class Drafted(TypedDict, total=False):
+    """What the node that checks a reply reads. A draft is never saved with the conversation."""
+
+    messages: list[AnyMessage]
+    draft: Annotated[Draft, UntrackedValue]
+
+
+# Before the lanes ------------------------------------------------------------------------------
+
+
+def guard_node(task: TaskSpec) -> Node:
+    """Builds the node that reads what the user wrote before any agent does.
+
+    On a hit it answers itself, and marks the conversation; from then on it answers every turn,
+    until a person lifts that (`released`, or the review).
+    """
+    settings = task.guard or GuardSettings()
+
+    def guard(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        messages: Sequence[AnyMessage] = state.get("messages", [])
+        known: GuardState = state.get("guard") or GuardState()
+        recent = _since_release(messages, known)
+        answered = [m.additional_kwargs[MARK] for m in recent if _marked(m)]
+        found = _found(recent)
+        if not (known.get("fired") or answered or found):
+            if messages and isinstance(messages[-1], HumanMessage):
+                check_text(messages[-1].text)
+            return {}
+        kinds = [kind.name for kind in phrases().kinds]
+        spoken_of = {*answered, *found, *([known["kind"]] if known.get("kind") else ())}
+        kind: CrisisKind = next((k for k in kinds if k in spoken_of), "suicide")
+        context = current_context()
+        text = help_text(
+            kind, None if kind not in answered else len(answered), context.country, settings
+        )
+        reviewed = known.get("reviewed", False)
+        nested = NESTED in str(config.get("configurable", {}).get("checkpoint_ns", ""))
+        first = known.get("round") if known.get("fired") else None
+        now = GuardState(
+            fired=True,
+            kind=kind,
+            round=first or dialogue_round(utterances(messages)),
+            reviewed=reviewed,
+            # Inside another graph an interrupt would keep the text from that graph's state.
+            awaits_review=context.review and not reviewed and not nested,
+        )
+        said = AIMessage(text, additional_kwargs={MARK: kind})
+        # Nobody ranked anything for this reply.
+        return {"messages": [said], "guard": now, "ranking": [], "passive": []}
+
+    async def aguard(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        return guard(state, config)
+
+    return RunnableLambda(guard, afunc=aguard, name="guard")
+
+
+def after_guard(state: Mapping[str, Any]) -> str:
+    """Where the turn goes on: "on" to the agents, "review" to a person, or to its "end"."""
+    known: GuardState = state.get("guard") or GuardState()
+    if not known.get("fired"):
+        return "on"
+    return "review" if known.get("awaits_review") else "end"
+
+
+def help_text(
+    kind: CrisisKind, given: int | None, country: str | None, settings: GuardSettings
+) -> str:
+    """The fixed text for a kind of crisis.
+
+    Args:
+        kind: The kind.
+        given: How many texts have been given before; None for the first about this kind.
+        country: ISO 3166 code that the run names.
+        settings: The task's, with its own country.
+    """
+    texts = help_texts()
+    place = texts.place(country or settings.country)
+    form = texts.first[kind] if given is None else texts.later[(given - 1) % len(texts.later)]
+    line = place.abuse if kind == "danger" and place.abuse else place.line
+    return form.format(line=line, emergency=place.emergency)
+
+
+def _found(messages: Sequence[BaseMessage]) -> set[str]:
+    """The kinds of crisis that the user's messages speak of, alone or the last of them together.
+
+    All are read, not the last alone: one may have stayed unanswered, and a graph inside another
+    remembers nothing else. Each is folded once; what came of it is remembered.
+    """
+    said = [text_of(message) for message in messages if isinstance(message, HumanMessage)]
+    together = [" ".join(said[-count:]) for count in range(2, TOGETHER + 1) if len(said) >= count]
+    return {kind for text in (*said, *together) if (kind := crisis_kind(text))}
+
+
+def text_of(message: BaseMessage) -> str:
+    """All text of a message, whatever form its content has."""
+    if isinstance(message.content, str):
+        return message.content
+    blocks = (b if isinstance(b, str) else b.get("text") for b in message.content)
+    return " ".join(text for text in blocks if isinstance(text, str))
+
+
+def _marked(message: BaseMessage) -> bool:
+    mark = message.additional_kwargs.get(MARK)
+    return isinstance(message, AIMessage) and mark in {kind.name for kind in phrases().kinds}
+
+
+def _since_release(
+    messages: Sequence[AnyMessage], known: GuardState
+) -> Sequence[AnyMessage]:
+    """The messages after the one at which a person lifted the guard; all, where none did."""
+    if released := known.get("released"):
+        for place, message in enumerate(messages):
+            if message.id == released:
+                return messages[place + 1 :]
+    return messages
+
+
+# A person's review -----------------------------------------------------------------------------
+
+
+def review_node() -> Node:
+    """Builds the node that waits for a person's decision, after the help text was said and saved.
+
+    Resumed with `Command(resume={"release": True})` it lifts the guard; with anything else the
+    guard stays, and does not ask again.
+    """
+
+    def review(state: Mapping[str, Any]) -> Update:
+        messages: Sequence[AnyMessage] = state["messages"]
+        known: GuardState = state["guard"]
+        said = [text_of(m) for m in messages if isinstance(m, HumanMessage)]
+        decision = interrupt(
+            {"kind": known["kind"], "said": said[-1] if said else "", "answer": messages[-1].text}
+        )
+        if isinstance(decision, Mapping) and decision.get("release") is True:
+            return released(state)
+        return {"guard": {**known, "reviewed": True, "awaits_review": False}}
+
+    async def areview(state: Mapping[str, Any]) -> Update:
+        return review(state)
+
+    return RunnableLambda(review, afunc=areview, name="review")
+
+
+def released(state: Mapping[str, Any]) -> Update:
+    """The update of a conversation's state with which a person lifts the guard.
+
+    What was said up to now is not read again, what comes is:
+    `graph.update_state(config, released(graph.get_state(config).values), as_node="review")`.
+
+    Args:
+        state: The conversation's state.
+    """
+    messages: Sequence[AnyMessage] = state.get("messages", [])
+    last = messages[-1].id if messages else None
+    return {"guard": GuardState(fired=False, reviewed=True, released=last or "")}
+
+
+# After the generator ---------------------------------------------------------------------------
+
+
+def drafting(generator: Node, task: TaskSpec, resources: Resources) -> Node:
+    """The generator of a guarded task: what it says is a draft until it was checked.
+
+    Args:
+        generator: The generator's node.
+        task: The task.
+        resources: They know whether a language model speaks.
+    """
+    settings = task.guard or GuardSettings()
+
+    def steps(context: CooperContext) -> tuple[Node, bool]:
+        wanted = settings.hold if context.hold_reply is None else context.hold_reply
+        # Offline nothing is said but the bank's sentences, and echoes that are checked themselves.
+        held = wanted and not resources.speaks_offline(context)
+        # Under the node's own name LangGraph would stream what comes out of it.
+        quiet = {"run_name": "draft", "tags": ["nostream"] if held else []}
+        return generator.with_config(RunnableConfig(**quiet)), held  # type: ignore[typeddict-item]
+
+    def draft(update: Update, held: bool) -> Update:
+        others = {key: value for key, value in update.items() if key != "messages"}
+        return {**others, "draft": Draft(message=update["messages"][-1], held=held)}
+
+    def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        step, held = steps(current_context())
+        return draft(step.invoke(state, config), held)
+
+    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        step, held = steps(current_context())
+        return draft(await step.ainvoke(state, config), held)
+
+    return RunnableLambda(run, afunc=arun, name="generator")
+
+
+def reply_guard_node(task: TaskSpec) -> Node:
+    """Builds the node that reads a reply before it becomes part of the conversation.
+
+    A held reply is said here, word by word; one that streamed already is only added, or replaced.
+    """
+    settings = task.guard or GuardSettings()
+    voice = OfflineVoice()
+
+    def checked(draft: Draft) -> tuple[AIMessage, bool]:
+        """What is said in the end, and whether that still has to be streamed."""
+        message = draft["message"]
+        if not unsayable(message.text):
+            return message, draft["held"]
+        place = help_texts().place(current_context().country or settings.country)
+        text = help_texts().unsaid.format(line=place.line, emergency=place.emergency)
+        return AIMessage(text, additional_kwargs={MARK: "reply"}), True
+
+    def run(state: Mapping[str, Any], config: RunnableConfig) -> Update | Command[str]:
+        if (draft := state.get("draft")) is None:
+            return Command(goto="generator")  # the process died between the two; it was not saved
+        message, unheard = checked(draft)
+        said = voice.invoke([message], config) if unheard else message
+        return {"messages": [message.model_copy(update={"id": said.id})]}
+
+    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update | Command[str]:
+        if (draft := state.get("draft")) is None:
+            return Command(goto="generator")
+        message, unheard = checked(draft)
+        said = await voice.ainvoke([message], config) if unheard else message
+        return {"messages": [message.model_copy(update={"id": said.id})]}
+
+    return RunnableLambda(run, afunc=arun, name="reply_guard")
+
+
+def unsayable(reply: str) -> bool:
+    """Whether no reply may say this: it urges or explains harm, or gives a crisis phrase back."""
+    turned = SECOND_PERSON.sub(lambda found: BACK[found.group().lower().replace("’", "'")], reply)
+    return phrase_book().unsayable(reply) or crisis_kind(turned) is not None
