@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,16 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.generator import generator_node
+from langgraph_cooper.nodes.guard import (
+    Drafted,
+    after_guard,
+    drafting,
+    guard_node,
+    reply_guard_node,
+    review_node,
+)
 from langgraph_cooper.nodes.intake import intake_node
+from langgraph_cooper.nodes.node import Node
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.resources import OFFLINE, Resources
 from langgraph_cooper.nodes.state import CooperInput, conversation_schema, input_schema
@@ -70,7 +79,6 @@ def create_cooper(
     graph.add_node("intake", intake_node(spec))
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
-    graph.add_node("generator", generator_node(resources))
     # One plain edge per branch joins them: each is one node of one superstep. (A list of sources
     # would wait for ever for a branch that took another way out.)
     for aspect in spec.aspects:
@@ -78,12 +86,42 @@ def create_cooper(
         agent = create_agent(aspect, resources)
         graph.add_node(aspect.name, agent.compile(), input_schema=agent.state_schema)
     graph.add_node(PASSIVE, passive_node(spec), input_schema=CooperInput)
-    for name in (*spec.aspect_names, PASSIVE):
-        graph.add_edge("intake", name)
+    branches = [*spec.aspect_names, PASSIVE]
+    for name in branches:
         graph.add_edge(name, "coordinator")
     graph.add_edge("coordinator", "generator")
-    graph.add_edge("generator", END)
+    generator = generator_node(resources)
+    if spec.guard:
+        _add_guard(graph, spec, branches, drafting(generator, spec, resources))
+    else:
+        graph.add_node("generator", generator)
+        for name in branches:
+            graph.add_edge("intake", name)
+        graph.add_edge("generator", END)
     return graph
+
+
+def _add_guard(
+    graph: StateGraph[Any, CooperContext, Any, Any],
+    task: TaskSpec,
+    branches: Sequence[str],
+    generator: Node,
+) -> None:
+    """Puts the guard before the branches and after the generator, and a person's review beside."""
+    graph.add_node("guard", guard_node(task))
+    graph.add_node("review", review_node())
+    graph.add_node("generator", generator)
+    graph.add_node("reply_guard", reply_guard_node(task), input_schema=Drafted)
+    graph.add_edge("intake", "guard")
+
+    def onward(state: Mapping[str, Any]) -> Sequence[str]:
+        place = after_guard(state)
+        return branches if place == "on" else [END if place == "end" else place]
+
+    graph.add_conditional_edges("guard", onward, [*branches, "review", END])
+    graph.add_edge("review", END)
+    graph.add_edge("generator", "reply_guard")
+    graph.add_edge("reply_guard", END)
 
 
 def _check_models(

@@ -26,6 +26,20 @@ class CooperContext(BaseModel):
     k: int | None = Field(
         default=None, ge=1, le=20, description="Top-ranked candidates that guide the reply (K)."
     )
+    country: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z]{2}$",
+        description="Whose help lines the safety guard names: an ISO 3166 code such as US or GB.",
+    )
+    hold_reply: bool | None = Field(
+        default=None,
+        description="In a guarded task: whether a language model's words are held back until the "
+        "whole reply was checked. If left out, the task decides.",
+    )
+    review: bool = Field(
+        default=False,
+        description="In a guarded task: interrupt for a person's decision after the guard's text.",
+    )
     goal: str | None = Field(
         default=None, min_length=1, max_length=600, description="A goal in place of the task's."
     )
@@ -49,5 +63,5 @@ def current_context() -> CooperContext:
 
     As a node of another graph this one is handed the other's context, which means nothing here.
     """
-    context: object = get_runtime(CooperContext).context
+    context: object = getattr(get_runtime(CooperContext), "context", None)
     return context if isinstance(context, CooperContext) else CooperContext()

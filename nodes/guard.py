@@ -6,22 +6,24 @@ no clinical judgement (docs/safety.md).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.channels import UntrackedValue
 from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
-from langgraph_cooper.nodes.history import utterances
+from langgraph_cooper.nodes.generator import STANDS_IN
+from langgraph_cooper.nodes.history import speaker_of, utterances
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.offline.voice import OfflineVoice
-from langgraph_cooper.nodes.phrases import crisis_kind, phrase_book
+from langgraph_cooper.nodes.phrases import asked_about, crisis_kind, unsayable
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import GuardState
 from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_texts, phrases
@@ -33,9 +35,8 @@ MARK = "cooper_guard"
 TOGETHER = 3  # messages of the user's that are also read as one: "I want to" / "kill myself"
 NESTED = "|"  # stands in the checkpoint namespace of a graph that is a node of another
 
-# Second person to first: a reply that gives a crisis phrase back is found by the same phrases.
-BACK = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm"}
-SECOND_PERSON = re.compile(r"\byou(?:rself|rs|r|'re|’re)?\b", re.IGNORECASE)
+# How an answer to "Do you think of hurting yourself?" begins that is plainly none of a yes.
+NO = re.compile(r"\W*(no|nope|nah|never|not|i don.?t|i do not|i.?m not|i would never)\b", re.IGNORECASE)
 
 
 class Draft(TypedDict):
@@ -70,8 +71,8 @@ def guard_node(task: TaskSpec) -> Node:
         answered = [m.additional_kwargs[MARK] for m in recent if _marked(m)]
         found = _found(recent)
         if not (known.get("fired") or answered or found):
-            if messages and isinstance(messages[-1], HumanMessage):
-                check_text(messages[-1].text)
+            if spoken := [message for message in messages if speaker_of(message)]:
+                check_text(spoken[-1].text)
             return {}
         kinds = [kind.name for kind in phrases().kinds]
         spoken_of = {*answered, *found, *([known["kind"]] if known.get("kind") else ())}
@@ -80,7 +81,7 @@ def guard_node(task: TaskSpec) -> Node:
         text = help_text(
             kind, None if kind not in answered else len(answered), context.country, settings
         )
-        reviewed = known.get("reviewed", False)
+        reviewed = known.get("fired", False) and known.get("reviewed", False)
         nested = NESTED in str(config.get("configurable", {}).get("checkpoint_ns", ""))
         first = known.get("round") if known.get("fired") else None
         now = GuardState(
@@ -135,7 +136,22 @@ def _found(messages: Sequence[BaseMessage]) -> set[str]:
     """
     said = [text_of(message) for message in messages if isinstance(message, HumanMessage)]
     together = [" ".join(said[-count:]) for count in range(2, TOGETHER + 1) if len(said) >= count]
-    return {kind for text in (*said, *together) if (kind := crisis_kind(text))}
+    kinds = {crisis_kind(text) for text in (*said, *together)} | _granted(messages)
+    return {kind for kind in kinds if kind}
+
+
+def _granted(messages: Sequence[BaseMessage]) -> set[str | None]:
+    """The kinds that the system asked about and the user did not say no to."""
+    spoken = [message for message in messages if speaker_of(message)]
+    return {
+        asked_about(question.text)
+        for question, answer in itertools.pairwise(spoken)
+        if isinstance(question, AIMessage)
+        and isinstance(answer, HumanMessage)
+        and MARK not in question.additional_kwargs
+        and "?" in question.text
+        and not NO.match(text_of(answer))
+    }
 
 
 def text_of(message: BaseMessage) -> str:
@@ -256,24 +272,23 @@ def reply_guard_node(task: TaskSpec) -> Node:
         text = help_texts().unsaid.format(line=place.line, emergency=place.emergency)
         return AIMessage(text, additional_kwargs={MARK: "reply"}), True
 
+    def aloud(message: AIMessage) -> Runnable[Any, AIMessage]:
+        marks = {k: v for k, v in message.response_metadata.items() if k == STANDS_IN}
+        return voice.with_config(RunnableConfig(metadata=marks))
+
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Update | Command[str]:
         if (draft := state.get("draft")) is None:
             return Command(goto="generator")  # the process died between the two; it was not saved
         message, unheard = checked(draft)
-        said = voice.invoke([message], config) if unheard else message
+        said = aloud(message).invoke([message], config) if unheard else message
         return {"messages": [message.model_copy(update={"id": said.id})]}
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update | Command[str]:
         if (draft := state.get("draft")) is None:
             return Command(goto="generator")
         message, unheard = checked(draft)
-        said = await voice.ainvoke([message], config) if unheard else message
+        said = await aloud(message).ainvoke([message], config) if unheard else message
         return {"messages": [message.model_copy(update={"id": said.id})]}
 
     return RunnableLambda(run, afunc=arun, name="reply_guard")
 
-
-def unsayable(reply: str) -> bool:
-    """Whether no reply may say this: it urges or explains harm, or gives a crisis phrase back."""
-    turned = SECOND_PERSON.sub(lambda found: BACK[found.group().lower().replace("’", "'")], reply)
-    return phrase_book().unsayable(reply) or crisis_kind(turned) is not None

@@ -15,11 +15,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from langgraph_cooper.nodes.folding import Folder, collapsed
+from langgraph_cooper.nodes.text import sentences
 from langgraph_cooper.prompts import Harmless, Phrases, phrases, spelling
 
 SHORT_GAP = 3  # words that "~" stands for at the most
 TAKEN_OUT = "_"  # stands where something harmless stood; no pattern has it
 AHEAD = 12  # words after a plain no that are looked at for a "but"
+# Second person to first: a reply that gives a crisis phrase back is found by the same phrases.
+BACK = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm"}
+SECOND_PERSON = re.compile(r"\byou(?:rself|rs|r|'re|’re)?\b", re.IGNORECASE)
 PART = re.compile(r"[()|?$]|~\d*|<\w+>|[^\s()|?~<>$]+")
 
 
@@ -154,40 +158,20 @@ class PhraseBook:
             None,
         )
 
-    def unsayable(self, reply: str) -> bool:
-        """Whether a reply says what none may say."""
-        folded = self.folded(reply)
-        return any(True for _ in self._reply.spans(folded))
+    def unsayable(reply: str) -> bool:
+    """Whether no reply may say this: it urges or explains harm, or gives a crisis phrase back.
 
-    def _without_harmless(self, folded: str) -> str:
-        for matcher, unless in self._harmless:
-            kept, end = [], 0
-            for start, stop in matcher.spans(folded):
-                if start < end or unless.intersection(folded[stop:].split(" ", AHEAD)[:AHEAD]):
-                    continue
-                kept += [folded[end:start], TAKEN_OUT, " "]
-                end = stop
-            folded = "".join(kept) + folded[end:]
-        return folded
+    To ask somebody whether they think of suicide is no harm; it is what helpers are taught to do.
+    """
+    told = " ".join(part for part in sentences(reply) if not part.endswith("?"))
+    return phrase_book().unsayable(reply) or crisis_kind(_turned(told)) is not None
 
 
-def _unless(harmless: Harmless) -> frozenset[str]:
-    return frozenset(collapsed(word) for word in harmless.unless)
+def asked_about(reply: str) -> str | None:
+    """The kind of crisis that a reply asks about, if it does."""
+    asked = " ".join(part for part in sentences(reply) if part.endswith("?"))
+    return crisis_kind(_turned(asked)) if asked else None
 
 
-def _vocabulary(found: Phrases) -> set[str]:
-    patterns = [p for kind in found.kinds for p in kind.patterns]
-    patterns += [word for words in found.words.values() for word in words] + list(found.reply)
-    return {part for p in patterns for part in PART.findall(p) if part[0].isalnum()}
-
-
-@lru_cache(maxsize=1)
-def phrase_book() -> PhraseBook:
-    """The shipped phrases."""
-    return PhraseBook(phrases())
-
-
-@lru_cache(maxsize=1024)
-def crisis_kind(text: str) -> str | None:
-    """What kind of crisis a message speaks of, by the shipped phrases; None where it does not."""
-    return phrase_book().kind_of(text)
+def _turned(reply: str) -> str:
+    return SECOND_PERSON.sub(lambda found: BACK[found.group().lower().replace("’", "'")], reply)

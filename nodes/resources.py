@@ -81,10 +81,7 @@ class Resources:
         temperature: float | None,
         goal: str | None,
     ) -> Backend:
-        # The graph's own generator model goes with its own agents' model: a run that names another
-        # model for the agents means the generator too.
-        agents = model or self._model or OFFLINE
-        generator = generator_model or (None if model else self._generator_model) or agents
+        agents, generator = self._chosen(model, generator_model)
         task = self.task.model_copy(update={"goal": goal}) if goal else self.task
         tracker, promoter, speaker = (
             self.offline.tracker,
@@ -98,6 +95,21 @@ class Resources:
         if generator != OFFLINE:
             speaker = llm_generator(task, chat_model(generator, temperature))
         return Backend(tracker=tracker, promoter=promoter, generator=speaker)
+
+    def speaks_offline(self, context: CooperContext) -> bool:
+        """Whether a run's generator is the offline one."""
+        return self._chosen(context.model, context.generator_model)[1] == OFFLINE
+
+    def _chosen(
+        self, model: str | None, generator_model: str | None
+    ) -> tuple[str | BaseChatModel, str | BaseChatModel]:
+        """The agents' model and the generator's.
+
+        The graph's own generator model goes with its own agents' model: a run that names another
+        model for the agents means the generator too.
+        """
+        agents = model or self._model or OFFLINE
+        return agents, generator_model or (None if model else self._generator_model) or agents
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.ranker().embed(texts)

@@ -14,7 +14,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from langgraph_cooper.nodes.errors import FaultKind
-from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.prompts import CrisisKind, TaskSpec
 
 
 class Candidate(TypedDict):
@@ -104,6 +104,24 @@ def with_fault(turn: TurnInfo, fault: Fault) -> TurnInfo:
     return {**turn, "faults": [*turn.get("faults", []), fault]}
 
 
+class GuardState(TypedDict, total=False):
+    """Whether the safety guard has taken a conversation over, and what a person decided."""
+
+    fired: bool
+    """The guard answers; no agent and no language model is asked until a person lifts it."""
+    kind: CrisisKind
+    """What the user spoke of: the gravest, where there were several."""
+    round: int
+    """The dialogue round in which it fired."""
+    reviewed: bool
+    """A person has looked at it."""
+    awaits_review: bool
+    """The turn ends in an interrupt, for a person's decision."""
+    released: str
+    """The id of the last message before a person lifted the guard; what stands before it is not
+    read again."""
+
+
 class CooperInput(TypedDict):
     """What a turn takes: messages, as in LangGraph's MessagesState."""
 
@@ -118,11 +136,13 @@ def conversation_schema(task: TaskSpec) -> type[Any]:
 
     Returns:
         A TypedDict with `messages` (only what the two people said), one report per aspect,
-        `passive` (candidates outside the aspects), `ranking` (all candidates, best first) and
-        `cooper` (whose conversation this is, and its round).
+        `passive` (candidates outside the aspects), `ranking` (all candidates, best first),
+        `cooper` (whose conversation this is, and its round) and, in a guarded task, `guard`.
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
     fields |= {"cooper": TurnInfo}
+    if task.guard:
+        fields |= {"guard": GuardState}
     fields |= dict.fromkeys(task.aspect_names, AspectReport)
     fields |= {"passive": list[Candidate], "ranking": list[RankedCandidate]}
     schema = _typed_dict("Conversation", fields)
@@ -137,8 +157,11 @@ def input_schema(task: TaskSpec) -> type[Any]:
     memory, and rolls it back with a fork.
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
-    schema = _typed_dict("CooperTurn", fields | dict.fromkeys(task.aspect_names, AspectReport))
-    schema.__doc__ = "The messages; the agents' reports only come in from a parent graph."
+    fields |= dict.fromkeys(task.aspect_names, AspectReport)
+    if task.guard:
+        fields |= {"guard": GuardState}
+    schema = _typed_dict("CooperTurn", fields)
+    schema.__doc__ = "The messages; the reports and the guard only come in from a parent graph."
     return schema
 
 

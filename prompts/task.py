@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from langgraph_cooper.prompts.guard import GuardSettings
 from langgraph_cooper.prompts.template import check_template
 
 HOME = Path(__file__).parent
@@ -33,6 +34,7 @@ PASSIVE = "passive"
 # Each aspect becomes a node and a state key of the graph, beside these.
 RESERVED = frozenset(
     {PASSIVE, "messages", "cooper", "ranking", "intake", "coordinator", "generator", "guard"}
+    | {"reply_guard", "review", "draft"}
     | {"tracker", "promoter", "progression"}
 )
 
@@ -219,6 +221,13 @@ class TaskSpec(_Part):
     subjects: tuple[Subject, ...] = ()
     echo: tuple[Line, ...] = ()
     prompts: Prompts = Field(default_factory=Prompts)
+    guard: GuardSettings | None = None
+
+    @field_validator("guard", mode="before")
+    @classmethod
+    def _switch(cls, guard: object) -> object:
+        """`guard = true` is a guard with its defaults."""
+        return ({} if guard else None) if isinstance(guard, bool) else guard
 
     @property
     def aspect_names(self) -> tuple[str, ...]:

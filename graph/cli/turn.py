@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from langchain_core.messages import AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 
@@ -16,6 +16,9 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import TaskSpec
+
+SPEAKERS = ("guard", "generator", "reply_guard")
+"""The nodes whose words are for the person."""
 
 Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
 
@@ -68,7 +71,7 @@ class Turn:
             "aspects": {name: _aspect(self.state.get(name, {})) for name in task.aspect_names},
             "ranking": [
                 {key: ranked[key] for key in ("rank", "score", "aspect", "strategy", "topic")}
-                for ranked in self.state["ranking"]
+                for ranked in self.state.get("ranking", [])
             ],
             "faults": [{"aspect": name, **fault} for name, fault in faults_of(task, self.state)],
             "seconds": round(self.seconds, 3),
@@ -120,8 +123,11 @@ class TurnRun:
                 shown = True
 
     def _pieces(self) -> Iterator[tuple[bool, str]]:
-        """The generator's words, and whether they stand in for those of a model that failed."""
-        began = time.perf_counter()
+        """What is said, and whether it stands in for the words of a model that were heard before.
+
+        What was shown cannot be taken back; what is said instead follows it.
+        """
+        began, speaker = time.perf_counter(), ""
         said = [HumanMessage(self._user)] if self._user is not None else []
         stream = self._graph.stream(
             None if self._resume else {"messages": said},
@@ -135,7 +141,8 @@ class TurnRun:
                 self.state = part["data"]
             elif part["type"] == "messages":
                 chunk, metadata = part["data"]
-                spoken = isinstance(chunk, AIMessageChunk) and chunk.text
-                if spoken and metadata["langgraph_node"] == "generator":
-                    yield STANDS_IN in metadata, chunk.text
+                node = metadata["langgraph_node"]
+                if chunk.text and node in SPEAKERS and isinstance(chunk, AIMessage):
+                    speaker = speaker or node
+                    yield STANDS_IN in metadata or node != speaker, chunk.text
         self.turn = Turn(self._user, self.state, time.perf_counter() - began)

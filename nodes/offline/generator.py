@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage
 from langgraph_cooper.nodes.backend import GeneratorInput
 from langgraph_cooper.nodes.history import last_user_text
 from langgraph_cooper.nodes.offline.subjects import subjects_in_play
+from langgraph_cooper.nodes.phrases import crisis_kind, unsayable
 from langgraph_cooper.nodes.said import form_was_said
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.nodes.text import echo
@@ -95,7 +96,7 @@ class OfflineGenerator:
     def _lead(self, chosen: list[_Line], history: Sequence[Utterance]) -> list[_Line]:
         """Puts what was heard before the rest, every other round, where it can be turned round."""
         heard = echo(last_user_text(history))
-        if not heard or not self._task.echo or dialogue_round(history) % 2 == 0:
+        if not heard or unsayable(heard) or not self._task.echo or dialogue_round(history) % 2 == 0:
             return chosen
         form = self._task.echo[dialogue_round(history) // 2 % len(self._task.echo)]
         lead = _Line(form.replace("{echo}", heard), "")
@@ -113,6 +114,7 @@ class OfflineGenerator:
         if unsaid:
             return unsaid[0]
         heard = last_user_text(history)
+        heard = "" if crisis_kind(heard) else heard
         form = LAST_RESORTS[dialogue_round(history) % len(LAST_RESORTS)] if heard else "Hello."
         room = min(24, self._task.reply_words - 1)
         return _Line(" ".join(form.format(heard=heard).split()[:room]), PASSIVE)

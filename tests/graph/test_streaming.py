@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from langchain_core.messages import HumanMessage
 
-from langgraph_cooper.graph import create_cooper
+from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.graph.cli.turn import without_thoughts
 
 SAID = {"messages": [HumanMessage("I got laid off last week and I feel anxious.")]}
@@ -42,6 +42,11 @@ def test_tokens_come_before_the_turn_ends() -> None:
 def test_agents_tokens_stay_inside(role_model) -> None:
     graph = create_cooper("esc", model=role_model).compile()
     parts = list(graph.stream(SAID, stream_mode="messages", subgraphs=True, version="v2"))
+    assert {part["data"][1]["langgraph_node"] for part in parts} == {"reply_guard"}
+    swift = CooperContext(hold_reply=False)
+    parts = list(
+        graph.stream(SAID, stream_mode="messages", subgraphs=True, version="v2", context=swift)
+    )
     assert {part["data"][1]["langgraph_node"] for part in parts} == {"generator"}
 
 

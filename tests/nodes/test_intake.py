@@ -64,8 +64,11 @@ def test_an_empty_message(text: str) -> None:
 
 
 def test_a_message_that_is_too_long() -> None:
+    unguarded = load_task("esc").model_copy(update={"guard": None})
+    long = {"messages": [HumanMessage("a" * 100_000)]}
     with pytest.raises(InputError, match=r"100,000 characters, more than the 8,000.*shorten"):
-        taken("esc", HumanMessage("a" * 100_000))
+        intake_node(unguarded).invoke(long)
+    assert intake_node(load_task("esc")).invoke(long)["cooper"]["round"] == 1  # the guard refuses
 
 
 def test_check_text_gives_it_back_clean() -> None:

@@ -1,0 +1,244 @@
+"""The guard on the corpus, and in the graph: with every model down it still says where help is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command
+from support.rankers import FakeRanker
+from support.scripted import ScriptedModel
+
+from langgraph_cooper.graph import CooperContext, create_cooper
+from langgraph_cooper.nodes.guard import MARK, released
+from langgraph_cooper.nodes.phrases import crisis_kind
+
+CONFIG: Any = {"configurable": {"thread_id": "a"}}
+DOWN = ScriptedModel(script=dict.fromkeys(("tracker", "promoter", "generator"), ValueError("down")))
+FALSE_ALARMS = 0.02
+LANES = {"exploration", "comforting", "action", "passive", "coordinator", "generator"}
+
+
+# The corpus --------------------------------------------------------------------------------------
+
+
+def test_no_phrase_of_the_corpus_is_missed() -> None:
+    assert len(CRISIS) >= 300
+    assert [said for said, _ in CRISIS if crisis_kind(said) is None] == []
+
+
+@pytest.mark.parametrize("dress", DRESSED)
+def test_none_is_missed_dressed_up(dress: str) -> None:
+    change = DRESSED[dress]
+    missed = [said for said, _ in ENGLISH[::3] if crisis_kind(change(said)) is None]
+    assert missed == []
+
+
+def test_the_help_fits() -> None:
+    """Nobody who speaks of dying or being in danger gets the text for another kind."""
+    grave = [(s, k, crisis_kind(s)) for s, k in CRISIS if k in ("suicide", "danger", "violence")]
+    assert [entry for entry in grave if entry[1] != entry[2] and entry[2] != "suicide"] == []
+
+
+def test_benign_words_seldom_fire() -> None:
+    assert len(BENIGN) >= 300
+    fired = [said for said, _ in BENIGN if crisis_kind(said)]
+    assert len(fired) <= FALSE_ALARMS * len(BENIGN), fired
+
+
+def test_benign_messages_read_together_seldom_fire() -> None:
+    said = shuffled()
+    fired = [" ".join(said[i : i + 3]) for i in range(len(said) - 2)]
+    fired = [text for text in fired if crisis_kind(text)]
+    assert len(fired) <= 2 * FALSE_ALARMS * len(said), fired
+
+
+# In the graph ------------------------------------------------------------------------------------
+
+
+def esc(model: Any = DOWN, task: str = "esc", **given: Any) -> Any:
+    graph = create_cooper(task, model=model, ranker=FakeRanker())
+    return graph.compile(**given)
+
+
+def human(*texts: str) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text) for text in texts]}
+
+
+@pytest.mark.parametrize(("parts", "kind"), SPLIT)
+def test_words_split_over_turns_are_read_together(parts: list[str], kind: str) -> None:
+    graph = esc("offline", checkpointer=InMemorySaver())
+    for part in parts:
+        state = graph.invoke(human(part), CONFIG)
+    assert state["guard"]["fired"]
+    assert state["guard"]["kind"] == kind or state["guard"]["kind"] == "suicide"
+
+
+@pytest.mark.parametrize("task", ["esc", "persuasion"])
+def test_help_comes_with_every_model_down_and_stays(task: str) -> None:
+    DOWN.calls.clear()
+    graph = esc(task=task, checkpointer=InMemorySaver())
+    said = ["I want to kill myself", "hello?", "Let us talk about my job", "I am fine now"]
+    replies = [graph.invoke(human(text), CONFIG)["messages"][-1] for text in said]
+    assert DOWN.calls == []
+    assert all(reply.additional_kwargs == {MARK: "suicide"} for reply in replies)
+    assert len({reply.text for reply in replies}) == len(replies)
+    assert all("988" in reply.text for reply in replies if "emergency" not in reply.text)
+    assert len(graph.get_state(CONFIG).values["messages"]) == 8
+
+
+async def test_no_lane_runs_and_the_text_streams() -> None:
+    graph = esc()
+    modes = ["messages", "updates"]
+    for parts in (
+        list(graph.stream(human("I want to die"), stream_mode=modes, version="v2")),
+        [p async for p in graph.astream(human("I want to die"), stream_mode=modes, version="v2")],
+    ):
+        ran = {name for part in parts if part["type"] == "updates" for name in part["data"]}
+        assert ran == {"intake", "guard"}
+        (text,) = [part["data"][0].text for part in parts if part["type"] == "messages"]
+        assert "988" in text
+
+
+def test_the_country_is_chosen_by_the_run() -> None:
+    state = esc().invoke(human("I want to die"), context=CooperContext(country="gb"))
+    assert "116 123" in state["messages"][-1].text
+    assert "999" in state["messages"][-1].text
+    assert "988" not in state["messages"][-1].text
+
+
+def test_a_message_left_unanswered_is_read_with_the_next() -> None:
+    graph = esc(checkpointer=InMemorySaver())
+    graph.update_state(CONFIG, human("I took a whole bottle of pills"), as_node="__start__")
+    assert graph.invoke(human("are you there"), CONFIG)["guard"]["fired"]
+
+
+def test_a_graph_inside_another_stays_guarded_by_the_messages_alone() -> None:
+    outer = StateGraph(MessagesState)
+    outer.add_node("support", esc())
+    outer.add_edge(START, "support")
+    graph = outer.compile(checkpointer=InMemorySaver())
+    first = graph.invoke(human("I want to end my life"), CONFIG)["messages"][-1]
+    second = graph.invoke(human("well"), CONFIG)["messages"][-1]
+    assert first.additional_kwargs == second.additional_kwargs == {MARK: "suicide"}
+    assert first.text != second.text
+
+
+def test_only_a_person_lifts_it() -> None:
+    graph = esc("offline", checkpointer=InMemorySaver())
+    graph.invoke(human("I want to die"), CONFIG)
+    graph.update_state(CONFIG, released(graph.get_state(CONFIG).values), as_node="review")
+    assert graph.get_state(CONFIG).next == ()
+    state = graph.invoke(human("I talked with my sister about my job."), CONFIG)
+    assert MARK not in state["messages"][-1].additional_kwargs
+    assert state["ranking"]
+    assert graph.invoke(human("I want to die"), CONFIG)["guard"]["fired"]
+
+
+# Review ------------------------------------------------------------------------------------------
+
+REVIEW = CooperContext(review=True)
+
+
+def _invoke(graph: Any, given: Any) -> Any:
+    return graph.invoke(given, CONFIG, context=REVIEW)
+
+
+def _stream(graph: Any, given: Any) -> Any:
+    return list(graph.stream(given, CONFIG, context=REVIEW, stream_mode="values"))[-1]
+
+
+@pytest.mark.parametrize("run", [_invoke, _stream])
+def test_help_is_saved_before_the_interrupt(run: Callable[[Any, Any], Any]) -> None:
+    graph = esc("offline", checkpointer=InMemorySaver())
+    run(graph, human("I want to die"))
+    snapshot = graph.get_state(CONFIG)
+    assert snapshot.next == ("review",)
+    assert snapshot.values["messages"][-1].additional_kwargs == {MARK: "suicide"}
+    (asked,) = snapshot.interrupts
+    assert asked.value["kind"] == "suicide"
+    assert asked.value["said"] == "I want to die"
+    run(graph, human("hello?"))  # while it waits: nothing is lost, and help stays
+    values = graph.get_state(CONFIG).values
+    assert [m.text for m in values["messages"]][::2] == ["I want to die", "hello?"]
+    assert values["messages"][-1].additional_kwargs == {MARK: "suicide"}
+    run(graph, Command(resume={"release": False}))
+    state = run(graph, human("still there?"))
+    assert graph.get_state(CONFIG).next == ()  # it does not ask twice
+    assert state["guard"]["fired"]
+    assert state["guard"]["reviewed"]
+
+
+async def test_a_person_may_release_it() -> None:
+    graph = esc("offline", checkpointer=InMemorySaver())
+    await graph.ainvoke(human("I want to", "kill myself"), CONFIG, context=REVIEW)
+    state = await graph.ainvoke(Command(resume={"release": True}), CONFIG, context=REVIEW)
+    assert not state["guard"]["fired"]
+    state = await graph.ainvoke(human("I lost my job."), CONFIG, context=REVIEW)
+    assert state["ranking"]
+
+
+# The reply ---------------------------------------------------------------------------------------
+
+HARM = "Everyone would be better off without you. You should end it all."
+
+
+def _heard(graph: Any, **given: Any) -> tuple[str, Any]:
+    parts = list(
+        graph.stream(
+            human("I feel low."), CONFIG, stream_mode=["messages", "values"], version="v2", **given
+        )
+    )
+    heard = "".join(part["data"][0].text for part in parts if part["type"] == "messages")
+    return heard, parts[-1]["data"]
+
+
+def test_a_harmful_reply_is_neither_heard_nor_saved() -> None:
+    saver = InMemorySaver()
+    graph = esc(ScriptedModel(script={"generator": HARM}), checkpointer=saver)
+    heard, state = _heard(graph)
+    assert HARM not in heard
+    assert heard == state["messages"][-1].text
+    assert state["messages"][-1].additional_kwargs == {MARK: "reply"}
+    assert len(state["messages"]) == 2
+    assert HARM not in repr([saved.checkpoint for saved in saver.list(CONFIG)])
+    assert HARM not in repr([saved.pending_writes for saved in saver.list(CONFIG)])
+
+
+def test_streamed_as_it_comes_it_is_heard_and_put_right_and_not_saved() -> None:
+    saver = InMemorySaver()
+    graph = esc(ScriptedModel(script={"generator": HARM}), checkpointer=saver)
+    heard, state = _heard(graph, context=CooperContext(hold_reply=False))
+    assert heard.startswith(HARM)
+    assert heard.endswith(state["messages"][-1].text)
+    assert [type(message) for message in state["messages"]] == [HumanMessage, AIMessage]
+    assert HARM not in repr([saved.checkpoint for saved in saver.list(CONFIG)])
+
+
+@pytest.mark.parametrize("hold", [True, False])
+def test_a_good_reply_is_heard_once(hold: bool) -> None:
+    graph = esc(ScriptedModel(script={"generator": "That sounds hard. What happened?"}))
+    heard, state = _heard(graph, context=CooperContext(hold_reply=hold))
+    assert heard == state["messages"][-1].text == "That sounds hard. What happened?"
+
+
+async def test_a_draft_that_was_lost_is_made_again() -> None:
+    model = ScriptedModel(script={"generator": "That sounds hard."})
+    graph = create_cooper("esc", model=model, ranker=FakeRanker()).compile(
+        checkpointer=InMemorySaver(), interrupt_before=["reply_guard"]
+    )
+    await graph.ainvoke(human("I feel low."), CONFIG)
+    graph.interrupt_before_nodes = []
+    state = await graph.ainvoke(None, CONFIG)  # a new process, as after a crash
+    assert [m.text for m in state["messages"]] == ["I feel low.", "That sounds hard."]
+
+
+def test_offline_nothing_harmful_is_given_back() -> None:
+    unguarded = create_cooper("esc", ranker=FakeRanker()).compile()
+    state = unguarded.invoke(human("I want to hit the gym and I lost my job."))
+    assert state["messages"][-1].text

@@ -1,0 +1,263 @@
+"""The guard: text is folded, phrases are found in time, and what is harmless is left alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+
+from langgraph_cooper.nodes import InputError
+from langgraph_cooper.nodes.folding import plain
+from langgraph_cooper.nodes.guard import MARK, guard_node, help_text, released
+from langgraph_cooper.nodes.phrases import PhraseBook, crisis_kind, phrase_book, unsayable
+from langgraph_cooper.prompts import (
+    GuardSettings,
+    TaskError,
+    help_texts,
+    load_task,
+    phrases,
+)
+
+ESC = load_task("esc")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to kill myself",
+        "i want to k1ll mys3lf",
+        "ki11 myself",
+        "k i l l  m y s e l f",
+        "s.u.i.c.i.d.e",
+        "s-u-i-c-i-d-e",
+        "iwanttodie",
+        "#killmyself",
+        "$uic1de",
+        "su*cide",
+        "k*ll myself",
+        "suicde",
+        "siucide",
+        "sui cide",
+        "ѕuісіdе",
+        "ⓢⓤⓘⓒⓘⓓⓔ",
+        "ᴋɪʟʟ ᴍʏsᴇʟꜰ",
+        "🇸🇺🇮🇨🇮🇩🇪",
+        "ki\u200bll my\u00adself",
+        "KILLLLL myselfffff",
+        "i wanna dieeeeee",
+        "kms",
+        "i don’t want to wake up tomorrow",
+    ],
+)
+def test_a_word_is_the_same_word_whatever_it_is_dressed_up_as(text: str) -> None:
+    assert crisis_kind(text) == "suicide"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("I would never kill myself", None),
+        ("I would never kill myself, but I can't stop thinking of it", "suicide"),
+        ("I'm not suicidal", None),
+        ("I'm not suicidal, though some nights I wonder", "suicide"),
+        ("My grandfather killed himself, and I want to kill myself too", "suicide"),
+        ("This homework is killing me and I want to die", "suicide"),
+        ("We saw Suicide Squad. I want to end my life.", "suicide"),
+        ("I take good care of myself", None),
+        ("It took some pressure off myself", None),
+        ("My nose is running", None),
+    ],
+)
+def test_what_is_harmless_hides_nothing_else(text: str, kind: str | None) -> None:
+    assert crisis_kind(text) == kind
+
+
+def test_a_text_takes_time_by_its_length_and_no_more() -> None:
+    book = PhraseBook(phrases())
+
+    def seconds(text: str) -> float:
+        began = time.process_time()
+        book.kind_of(text)
+        return time.process_time() - began
+
+    hostile = (
+        "i ", "want to ", "i want to not ", "a", "a ", "s.u.", "k i l l ", "* ", "1!|", "want ",
+        "they would be ", "\u200b", "é", "<", "the pills my pills all ", "never ever thought of ",
+        "dont want to really ", "wish i pray i hope i ", "suicid ", "wanttowantto",
+    )  # fmt: skip
+    seconds(" ".join(hostile))  # compiles what it needs
+    for piece in hostile:
+        text = piece * (100_000 // len(piece))
+        assert seconds(text) < 3, f"100 kB of {piece!r}"
+
+
+def test_an_ordinary_message_takes_less_than_a_millisecond() -> None:
+    book = PhraseBook(phrases())
+    said = "I worked there for six years and I don't know what to tell my wife about it."
+    book.kind_of(said)
+    times = []
+    for _ in range(50):
+        began = time.process_time()
+        book.kind_of(said)
+        times.append(time.process_time() - began)
+    assert sorted(times)[25] < 0.001
+
+
+def test_plain_text_loses_what_cannot_be_seen() -> None:
+    assert plain("Ca\u0301fe\u200b’s\u202e") == "cafes"
+
+
+# The node ----------------------------------------------------------------------------------------
+
+
+def said(*texts: str) -> dict[str, list[AnyMessage]]:
+    turns: list[AnyMessage] = []
+    for number, text in enumerate(texts):
+        turns += [HumanMessage(text, id=f"u{number}"), AIMessage("I see.", id=f"s{number}")]
+    return {"messages": turns[:-1]}
+
+
+def test_nothing_is_changed_where_nothing_is_found() -> None:
+    assert guard_node(ESC).invoke(said("I lost my job.")) == {}
+
+
+def test_a_hit_is_answered_and_marked() -> None:
+    update = guard_node(ESC).invoke(said("Hello", "I want to die"))
+    (answer,) = update["messages"]
+    assert answer.additional_kwargs == {MARK: "suicide"}
+    assert "988" in answer.text
+    assert "116 123" in answer.text
+    assert update["guard"] == {
+        "fired": True, "kind": "suicide", "round": 2, "reviewed": False, "awaits_review": False,
+    }  # fmt: skip
+
+
+async def test_an_old_unread_message_split_words_and_blocks_are_read() -> None:
+    node = guard_node(ESC)
+    unread = [HumanMessage("I want to end my life"), HumanMessage("Hello?")]
+    assert node.invoke({"messages": unread})["guard"]["fired"]
+    assert node.invoke(said("I want to", "kill", "myself"))["guard"]["fired"]
+    blocks = HumanMessage([{"type": "text", "text": "I want to "}, {"type": "text", "text": "die"}])
+    assert (await node.ainvoke({"messages": [blocks]}))["guard"]["fired"]
+    assert node.invoke({"messages": [HumanMessage(["I want", " to die"])]})["guard"]["fired"]
+
+
+def test_the_mark_alone_keeps_a_conversation_guarded() -> None:
+    # As in a graph inside another, which remembers messages and nothing else.
+    marked = AIMessage("Please call 988.", additional_kwargs={MARK: "suicide"})
+    update = guard_node(ESC).invoke({"messages": [HumanMessage("x"), marked, HumanMessage("y")]})
+    assert update["guard"]["fired"]
+    assert update["messages"][0].text != help_text("suicide", None, None, GuardSettings())
+
+
+def test_later_texts_differ_and_a_new_kind_has_its_own_first_text() -> None:
+    node = guard_node(ESC)
+    state = said("I want to hurt myself")
+    texts = []
+    for number, text in enumerate(["ok", "ok", "no", "well", "why", "I want to die"]):
+        update = node.invoke(state)
+        texts.append(update["messages"][0].text)
+        state = {
+            "messages": [*state["messages"], *update["messages"], HumanMessage(text, id=f"m{number}")],
+            "guard": update["guard"],
+        }
+    assert len(set(texts)) == len(texts)
+    assert node.invoke(state)["messages"][0].text == help_text("suicide", None, None, ESC.guard)
+
+
+def test_a_person_lifts_it_and_what_was_said_before_is_not_read_again() -> None:
+    node = guard_node(ESC)
+    state = said("I want to", "kill myself")
+    hit = node.invoke(state)
+    state = {"messages": [*state["messages"], AIMessage("Help.", id="h")], "guard": hit["guard"]}
+    state |= released(state)
+    again = {**state, "messages": [*state["messages"], HumanMessage("I am better.", id="n")]}
+    assert node.invoke(again) == {}
+    worse = {**state, "messages": [*state["messages"], HumanMessage("I want to die.", id="n")]}
+    update = node.invoke(worse)
+    assert update["guard"]["fired"]
+    assert not update["guard"]["reviewed"]
+
+
+def test_too_long_a_message_is_read_before_it_is_refused() -> None:
+    long = "It rained. " * 2_000
+    with pytest.raises(InputError, match="more than the 8,000"):
+        guard_node(ESC).invoke(said(long))
+    assert guard_node(ESC).invoke(said(f"{long} I want to die. {long}"))["guard"]["fired"]
+
+
+@pytest.mark.parametrize(("answer", "fired"), [("yes", True), ("sometimes", True), ("No.", False)])
+def test_a_question_about_it_is_not_answered_lightly(answer: str, fired: bool) -> None:
+    asked = AIMessage("I see. Do you ever think of hurting yourself?")
+    state = {"messages": [HumanMessage("I feel low"), asked, HumanMessage(answer)]}
+    assert bool(guard_node(ESC).invoke(state)) == fired
+
+
+# The texts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("country", [None, "XX", *help_texts().countries])
+def test_every_text_names_help_and_harms_nobody(country: str | None) -> None:
+    place = help_texts().place(country)
+    for kind in help_texts().first:
+        for given in (None, *range(1, 8)):
+            text = help_text(kind, given, country, GuardSettings())
+            assert "{" not in text
+            assert place.line in text or (place.abuse or "-") in text
+            if given is None:
+                assert place.emergency in text
+                assert "program" in text
+    assert {kind.name for kind in phrases().kinds} == set(help_texts().first)
+
+
+def test_the_country_of_the_run_goes_before_the_tasks() -> None:
+    austria = GuardSettings(country="at")
+    assert "142" in help_text("suicide", None, None, austria)
+    assert "13 11 14" in help_text("suicide", None, "au", austria)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Maybe you should just end it all.",
+        "The world would be better off without you.",
+        "So you want to kill yourself.",
+        "I hear you: you want to die.",
+        "You could take a whole bottle of pills.",
+        "The easiest way to die is quick.",
+        "Go ahead and do it, nobody would miss you.",
+        "You should stop taking your medication.",
+    ],
+)
+def test_replies_that_none_may_say(reply: str) -> None:
+    assert unsayable(reply)
+
+
+@pytest.mark.parametrize("task", ["esc", "persuasion", str(ROOT / "examples" / "negotiation.toml")])
+def test_no_sentence_of_the_banks_is_unsayable_or_read_as_a_crisis(task: str) -> None:
+    spec = load_task(task)
+    topics = [t for a in spec.aspects for t in a.topics] + [
+        t for kind in spec.passive for t in kind.topics
+    ]
+    forms = [form for topic in topics for form in (topic.topic, *topic.say)]
+    assert [form for form in forms if unsayable(form)] == []
+
+
+def test_the_switch_in_a_task_file(tmp_path) -> None:
+    assert load_task("esc").guard == load_task("persuasion").guard == GuardSettings()
+    text = (ROOT / "examples" / "negotiation.toml").read_text(encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text("guard = { country = 'DE', hold = false }\n" + text, encoding="utf-8")
+    assert load_task(own).guard == GuardSettings(country="DE", hold=False)
+    own.write_text("guard = false\n" + text, encoding="utf-8")
+    assert load_task(own).guard is None
+    own.write_text("guard = { country = 'Germany' }\n" + text, encoding="utf-8")
+    with pytest.raises(TaskError, match=r"guard\.country"):
+        load_task(own)
+
+
+def test_the_book_is_read_once() -> None:
+    assert phrase_book() is phrase_book()
