@@ -12,6 +12,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph_cooper.nodes.candidates import bounded
 from langgraph_cooper.nodes.history import utterances
 from langgraph_cooper.nodes.node import Node, Update, fault_of
+from langgraph_cooper.nodes.offline.subjects import subjects_in_play
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import decode_signal
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate, with_fault
@@ -53,8 +54,19 @@ def coordinator_node(resources: Resources) -> Node:
 
 
 def gather(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str, Candidate]]:
-    """All candidates of a turn with their aspects: in the task's order, then the passive one."""
-    lanes = {name: (state.get(name) or {}).get("candidates", []) for name in task.aspect_names}
+    """All candidates of a turn with their aspects: in the task's order, then the passive one.
+
+    Nobody who has said no is asked again, whoever proposes it: of an aspect that stands back
+    (`AspectSpec.unless`) only the bank's own topics about that are left.
+    """
+    said = {s.id for s in subjects_in_play(task.subjects, utterances(state.get("messages", [])))}
+    lanes = {}
+    for aspect in task.aspects:
+        found = (state.get(aspect.name) or {}).get("candidates", [])
+        if closed := said.intersection(aspect.unless):
+            about = {topic.topic for topic in aspect.topics if closed.intersection(topic.about)}
+            found = [candidate for candidate in found if candidate["topic"] in about]
+        lanes[aspect.name] = found
     lanes[PASSIVE] = state.get(PASSIVE) or []
     return [(name, candidate) for name, found in lanes.items() for candidate in bounded(found)]
 

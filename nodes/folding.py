@@ -21,7 +21,7 @@ LOOK_ALIKES = dict(
         strict=True,
     )
 )
-APOSTROPHES = "'’‘‛`´ʼʻ′＇"
+APOSTROPHES = "'’‘‛`´ʼʻ′＇"  # noqa: RUF001
 LEET = {"0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
         "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "€": "e", "£": "l"}  # fmt: skip
 SPELLINGS = 16  # readings of one word written with digits that are tried
@@ -93,9 +93,7 @@ class Folder:
         self._joined = frozenset(spelling.joined)
         self._keys = frozenset(collapsed(key) for key in spelling.keys)
         self._near = {near: key for key in spelling.keys for near in _one_off(collapsed(key))}
-        self._starred = {
-            pattern: word for word in spelling.starred for pattern in _starred(word)
-        }
+        self._starred = {pattern: word for word in spelling.starred for pattern in _starred(word)}
         self._word = lru_cache(maxsize=16_384)(self._read_word)
 
     def words(self, text: str) -> list[str]:
@@ -111,7 +109,7 @@ class Folder:
             return letters
         if self._near.get(collapsed(letters)):
             return letters
-        found = self._taken_apart(letters)
+        found = self._taken_apart(letters, least=3)
         return " ".join(found) if found else apart
 
     def _read_word(self, token: str) -> tuple[str, ...]:
@@ -157,9 +155,9 @@ class Folder:
             choices = [LEET.get(character, character) for character in bare[:24]]
             yield from itertools.islice(itertools.product(*choices), SPELLINGS)
 
-    def _taken_apart(self, letters: str) -> list[str]:
+    def _taken_apart(self, letters: str, least: int = 7) -> list[str]:
         """The words of a text written without spaces; none unless it is a telling one."""
-        if not 6 < len(letters) <= LONGEST:
+        if not least <= len(letters) <= LONGEST:
             return []
         # best[end]: the fewest words that spell letters[:end], and where the last of them begins.
         best: dict[int, tuple[int, int]] = {0: (0, 0)}

@@ -36,7 +36,9 @@ TOGETHER = 3  # messages of the user's that are also read as one: "I want to" / 
 NESTED = "|"  # stands in the checkpoint namespace of a graph that is a node of another
 
 # How an answer to "Do you think of hurting yourself?" begins that is plainly none of a yes.
-NO = re.compile(r"\W*(no|nope|nah|never|not|i don.?t|i do not|i.?m not|i would never)\b", re.IGNORECASE)
+NO = re.compile(
+    r"\W*(no|nope|nah|never|not|i don.?t|i do not|i.?m not|i would never)\b", re.IGNORECASE
+)
 
 
 class Draft(TypedDict):
@@ -167,9 +169,7 @@ def _marked(message: BaseMessage) -> bool:
     return isinstance(message, AIMessage) and mark in {kind.name for kind in phrases().kinds}
 
 
-def _since_release(
-    messages: Sequence[AnyMessage], known: GuardState
-) -> Sequence[AnyMessage]:
+def _since_release(messages: Sequence[AnyMessage], known: GuardState) -> Sequence[AnyMessage]:
     """The messages after the one at which a person lifted the guard; all, where none did."""
     if released := known.get("released"):
         for place, message in enumerate(messages):
@@ -291,4 +291,3 @@ def reply_guard_node(task: TaskSpec) -> Node:
         return {"messages": [message.model_copy(update={"id": said.id})]}
 
     return RunnableLambda(run, afunc=arun, name="reply_guard")
-

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from langgraph_cooper.nodes.folding import Folder, collapsed
 from langgraph_cooper.nodes.text import sentences
-from langgraph_cooper.prompts import Harmless, Phrases, phrases, spelling
+from langgraph_cooper.prompts import CrisisKind, Harmless, Phrases, phrases, spelling
 
 SHORT_GAP = 3  # words that "~" stands for at the most
 TAKEN_OUT = "_"  # stands where something harmless stood; no pattern has it
@@ -150,7 +150,7 @@ class PhraseBook:
         """The words of a text, each with a space after it."""
         return "".join(f"{word} " for word in self._folder.words(text))
 
-    def kind_of(self, text: str) -> str | None:
+    def kind_of(self, text: str) -> CrisisKind | None:
         """The first kind of crisis, in the file's order, whose phrases stand in the text."""
         folded = self._without_harmless(self.folded(text))
         return next(
@@ -158,7 +158,45 @@ class PhraseBook:
             None,
         )
 
-    def unsayable(reply: str) -> bool:
+    def unsayable(self, reply: str) -> bool:
+        """Whether a reply says what none may say."""
+        return any(True for _ in self._reply.spans(self.folded(reply)))
+
+    def _without_harmless(self, folded: str) -> str:
+        for matcher, unless in self._harmless:
+            kept, end = [], 0
+            for start, stop in matcher.spans(folded):
+                if start < end or unless.intersection(folded[stop:].split(" ", AHEAD)[:AHEAD]):
+                    continue
+                kept += [folded[end:start], TAKEN_OUT, " "]
+                end = stop
+            folded = "".join(kept) + folded[end:]
+        return folded
+
+
+def _unless(harmless: Harmless) -> frozenset[str]:
+    return frozenset(collapsed(word) for word in harmless.unless)
+
+
+def _vocabulary(found: Phrases) -> set[str]:
+    patterns = [p for kind in found.kinds for p in kind.patterns]
+    patterns += [word for words in found.words.values() for word in words] + list(found.reply)
+    return {part for p in patterns for part in PART.findall(p) if part[0].isalnum()}
+
+
+@lru_cache(maxsize=1)
+def phrase_book() -> PhraseBook:
+    """The shipped phrases."""
+    return PhraseBook(phrases())
+
+
+@lru_cache(maxsize=1024)
+def crisis_kind(text: str) -> CrisisKind | None:
+    """What kind of crisis a message speaks of, by the shipped phrases; None where it does not."""
+    return phrase_book().kind_of(text)
+
+
+def unsayable(reply: str) -> bool:
     """Whether no reply may say this: it urges or explains harm, or gives a crisis phrase back.
 
     To ask somebody whether they think of suicide is no harm; it is what helpers are taught to do.
@@ -167,7 +205,7 @@ class PhraseBook:
     return phrase_book().unsayable(reply) or crisis_kind(_turned(told)) is not None
 
 
-def asked_about(reply: str) -> str | None:
+def asked_about(reply: str) -> CrisisKind | None:
     """The kind of crisis that a reply asks about, if it does."""
     asked = " ".join(part for part in sentences(reply) if part.endswith("?"))
     return crisis_kind(_turned(asked)) if asked else None

@@ -104,6 +104,7 @@ class Subject(_Part):
         alone: While this subject is in play no topic about another is offered.
         ends: Ids of subjects that are out of play once this one comes up later: who agrees after
             all has refused no more.
+        notice: What a language model that speaks is told while the subject is in play.
     """
 
     id: Name
@@ -112,6 +113,7 @@ class Subject(_Part):
     unless: tuple[Name, ...] = ()
     alone: bool = False
     ends: tuple[Name, ...] = ()
+    notice: Line | None = None
 
 
 class PassiveKind(_Part):

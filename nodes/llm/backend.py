@@ -21,6 +21,7 @@ from langgraph_cooper.nodes.llm.parsing import (
     read_summary,
     without_thoughts,
 )
+from langgraph_cooper.nodes.offline.subjects import subjects_in_play
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.ranker.dialogue import Utterance
@@ -191,7 +192,8 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         outlines = delimited("outlines", listed or "- (begin as the moment asks)")
         values = {"topics": outlines, "words": task.reply_words}
         system = fill(task.prompts.generator, _common(task) | values)
-        return [SystemMessage(system), *_as_messages(history)]
+        notices = [s.notice for s in subjects_in_play(task.subjects, history) if s.notice]
+        return [SystemMessage(" ".join([system, *notices])), *_as_messages(history)]
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
         text = without_thoughts(answer.text).strip()

@@ -62,9 +62,9 @@ DRESSED: dict[str, Callable[[str], str]] = {
     "line breaks": lambda said: said.replace(" ", "\n"),
     "full width": _wide,
     "mathematical bold": _bold,
-    "zero-width spaces": lambda said: "\u200b".join(said),
-    "soft hyphens": lambda said: "\u00ad".join(said),
-    "tag characters": lambda said: "\U000e0041".join(said),
+    "zero-width spaces": "\u200b".join,
+    "soft hyphens": "\u00ad".join,
+    "tag characters": "\U000e0041".join,
     "combining marks": lambda said: "".join(c + "\u0301" if c.isalpha() else c for c in said),
     "cyrillic look-alikes": lambda said: said.lower().translate(CYRILLIC),
     "digits for letters": _in_key_words(lambda word: word.lower().translate(LEET)),
@@ -74,7 +74,9 @@ DRESSED: dict[str, Callable[[str], str]] = {
     "letters with hyphens": _in_key_words("-".join),
     "swapped letters": _in_key_words(_slipped),
     "emoji between": lambda said: said.replace(" ", " 🥀 "),
-    "in the middle of a long text": lambda said: f"{'It rained today. ' * 200}{said} {'Well. ' * 200}",
+    "in the middle of a long text": lambda said: (
+        f"{'It rained today. ' * 200}{said} {'Well. ' * 200}"
+    ),
 }
 
 

@@ -157,7 +157,11 @@ def test_tokens_come_one_by_one_and_only_from_the_generator(
     server.reply = only("generator", slowly)
     pieces, nodes, times = [], set(), []
     for chunk, metadata in graph.stream(
-        {"messages": [HumanMessage(SAID)]}, THREAD, stream_mode="messages", subgraphs=False
+        {"messages": [HumanMessage(SAID)]},
+        THREAD,
+        stream_mode="messages",
+        subgraphs=False,
+        context=CooperContext(hold_reply=False),
     ):
         if isinstance(chunk, AIMessageChunk) and chunk.text:
             pieces.append(chunk.text)

@@ -83,15 +83,15 @@ def test_a_text_takes_time_by_its_length_and_no_more() -> None:
         book.kind_of(text)
         return time.process_time() - began
 
-    hostile = (
-        "i ", "want to ", "i want to not ", "a", "a ", "s.u.", "k i l l ", "* ", "1!|", "want ",
-        "they would be ", "\u200b", "é", "<", "the pills my pills all ", "never ever thought of ",
-        "dont want to really ", "wish i pray i hope i ", "suicid ", "wanttowantto",
-    )  # fmt: skip
-    seconds(" ".join(hostile))  # compiles what it needs
-    for piece in hostile:
-        text = piece * (100_000 // len(piece))
-        assert seconds(text) < 3, f"100 kB of {piece!r}"
+    for piece in ("i ", "a ", "s.u.", "1!|", "i want to not ", "wanttowantto"):
+        assert seconds(piece * (100_000 // len(piece))) < 3, f"100 kB of {piece!r}"
+    for piece in (
+        "the pills my pills all ",
+        "never ever thought of ",
+        "wish i pray i hope i ",
+        "é",
+    ):
+        assert seconds(piece * (8_000 // len(piece))) < 0.5, f"8,000 characters of {piece!r}"
 
 
 def test_an_ordinary_message_takes_less_than_a_millisecond() -> None:
@@ -161,7 +161,11 @@ def test_later_texts_differ_and_a_new_kind_has_its_own_first_text() -> None:
         update = node.invoke(state)
         texts.append(update["messages"][0].text)
         state = {
-            "messages": [*state["messages"], *update["messages"], HumanMessage(text, id=f"m{number}")],
+            "messages": [
+                *state["messages"],
+                *update["messages"],
+                HumanMessage(text, id=f"m{number}"),
+            ],
             "guard": update["guard"],
         }
     assert len(set(texts)) == len(texts)
