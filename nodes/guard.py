@@ -276,14 +276,14 @@ def reply_guard_node(task: TaskSpec) -> Node:
         marks = {k: v for k, v in message.response_metadata.items() if k == STANDS_IN}
         return voice.with_config(RunnableConfig(metadata=marks))
 
-    def run(state: Mapping[str, Any], config: RunnableConfig) -> Update | Command[str]:
+    def run(state: Mapping[str, Any], config: RunnableConfig) -> Any:
         if (draft := state.get("draft")) is None:
             return Command(goto="generator")  # the process died between the two; it was not saved
         message, unheard = checked(draft)
         said = aloud(message).invoke([message], config) if unheard else message
         return {"messages": [message.model_copy(update={"id": said.id})]}
 
-    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update | Command[str]:
+    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Any:
         if (draft := state.get("draft")) is None:
             return Command(goto="generator")
         message, unheard = checked(draft)
