@@ -466,6 +466,7 @@ def test_a_cut_reply_is_never_saved_and_the_whole_one_is_another_message(
     ).compile(checkpointer=InMemorySaver())
     said = {"messages": [HumanMessage(SAID)]}
     options: dict[str, Any] = {"stream_mode": "messages", "version": "v2", "subgraphs": True}
+    options["context"] = CooperContext(hold_reply=False)  # as it comes
 
     async def collect() -> list[Any]:
         return [part["data"] async for part in graph.astream(said, THREAD, **options)]
