@@ -441,7 +441,7 @@ def test_a_prepared_reply_is_streamed_and_marked() -> None:
     chunks = [chunk for chunk, _ in talk.shown]
     assert "".join(chunk.text for chunk in chunks) == talk.reply.text
     assert {chunk.id for chunk in chunks} == {talk.reply.id}
-    assert {about["langgraph_node"] for _, about in talk.shown} == {"generator"}
+    assert {about["langgraph_node"] for _, about in talk.shown} == {"reply_guard"}
     assert {about[STANDS_IN] for _, about in talk.shown} == {"timeout"}
 
 
