@@ -91,7 +91,8 @@ async def turn(
         choices: Fields of the context.
     """
     given = None if again else {"messages": [HumanMessage(said)]}
-    context = CooperContext(**choices) if choices else None
+    # Tokens as they come: a guarded task's reply would be held until it was checked.
+    context = CooperContext(**{"hold_reply": False, **choices})
     how: dict[str, Any] = {"context": context, "durability": "sync"}
     if "stream" in way:
         how |= {"stream_mode": "messages", "subgraphs": True, "version": "v2"}
