@@ -272,20 +272,26 @@ def reply_guard_node(task: TaskSpec) -> Node:
         text = help_texts().unsaid.format(line=place.line, emergency=place.emergency)
         return AIMessage(text, additional_kwargs={MARK: "reply"}), True
 
+    def undrafted(state: Mapping[str, Any]) -> Any:
+        """Drafts again where the process died in between; a draft is not saved."""
+        spoken = [message for message in state.get("messages", []) if speaker_of(message)]
+        answered = bool(spoken) and speaker_of(spoken[-1]) == "system"
+        return {} if answered else Command(goto="generator")
+
     def aloud(message: AIMessage) -> Runnable[Any, AIMessage]:
         marks = {k: v for k, v in message.response_metadata.items() if k == STANDS_IN}
         return voice.with_config(RunnableConfig(metadata=marks))
 
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Any:
         if (draft := state.get("draft")) is None:
-            return Command(goto="generator")  # the process died between the two; it was not saved
+            return undrafted(state)
         message, unheard = checked(draft)
         said = aloud(message).invoke([message], config) if unheard else message
         return {"messages": [message.model_copy(update={"id": said.id})]}
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Any:
         if (draft := state.get("draft")) is None:
-            return Command(goto="generator")
+            return undrafted(state)
         message, unheard = checked(draft)
         said = await aloud(message).ainvoke([message], config) if unheard else message
         return {"messages": [message.model_copy(update={"id": said.id})]}

@@ -9,6 +9,8 @@ from langchain_core.messages import HumanMessage
 from support.openai_server import OpenAIServer, Reply
 from support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, only, turn
 
+from langgraph_cooper.graph import CooperContext
+
 pytestmark = pytest.mark.usefixtures("quick_retries")
 ZEBRAS = "Zebras hear you and are glad of it."
 ERROR = b'data: {"error": {"message": "overloaded"}}'
@@ -119,7 +121,9 @@ async def test_the_newer_protocol_of_events_streams_once_too(server: OpenAIServe
     """There LangChain does without `on_llm_new_token`."""
     server.reply = lambda _: BROKEN["closed"]
     graph = cooper(generator_model="some-model")
-    run = await graph.astream_events({"messages": [HumanMessage(SAID)]}, THREAD, version="v3")
+    context = CooperContext(hold_reply=False)
+    said = {"messages": [HumanMessage(SAID)]}
+    run = await graph.astream_events(said, THREAD, context=context, version="v3")
     texts = [[text async for text in message.text] async for message in run.messages]
     assert len(server.requests) == 1
     assert str(texts).count("Zebras") == 1
