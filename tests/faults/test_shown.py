@@ -20,7 +20,7 @@ from langgraph_cooper.graph.cli.view import agents_view, fault_line
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.state import Fault
-from langgraph_cooper.prompts import load_task
+from langgraph_cooper.prompts import GuardSettings, load_task
 
 ESC = load_task("esc")
 LATE = "the model 'm' did not answer in time"
@@ -100,8 +100,9 @@ class Breaking(ScriptedModel):
 def test_a_cut_reply_and_the_whole_one_are_told_apart(
     text: str, words: int, cut: list[str | None]
 ) -> None:
+    swift = ESC.model_copy(update={"guard": GuardSettings(hold=False)})  # words as they come
     graph = create_cooper(
-        "esc",
+        swift,
         model=ScriptedModel(),
         generator_model=Breaking(script={"generator": text}, words=words),
         ranker=FakeRanker(),
