@@ -53,6 +53,21 @@ def test_a_no_is_taken_for_one_at_any_length() -> None:
     assert kind_of(PERSUASION, [system("Hello."), user(text)]) == "refusal"
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Thank you, how do I donate?", "how_to_give"),
+        ("I'll donate $1", "pledge"),
+        ("I don't think I will donate", "refusal"),
+        ("Stop asking me", "refusal"),
+    ],
+)
+def test_a_yes_a_no_and_a_how(text: str, kind: str) -> None:
+    history = [system("Hello."), user(text)]
+    assert kind_of(PERSUASION, history) == kind
+    assert passive_candidates(PERSUASION, history)[0]["due"]
+
+
 def test_what_was_said_is_not_offered_again() -> None:
     history = [user("thanks")]
     offered = []
@@ -106,7 +121,7 @@ def test_a_goodbye_is_answered_with_a_goodbye_whatever_the_ranker_prefers() -> N
         (ESC, "Okay, bye for now, take care", True),
         (ESC, "My husband left without saying goodbye", False),
         (ESC, "bye bye happiness, my life is over", False),
-        (PERSUASION, "Thank you, how do I donate?", False),
+        (PERSUASION, "Thank you, but does it reach the children?", False),
     ],
 )
 def test_due_only_where_the_message_says_little_else(task: TaskSpec, text: str, due: bool) -> None:
