@@ -26,6 +26,12 @@ def shipped_checkpoint(task: TaskSpec) -> Path | None:
     return folder if read_config(folder).aspects == task.aspect_names else None
 
 
+def shipped_ablation(task: TaskSpec) -> Path | None:
+    """The checkpoint without progression that comes with the package, to compare with."""
+    folder = SHIPPED / f"{task.name}-without-progression"
+    return folder if shipped_checkpoint(task) and folder.is_dir() else None
+
+
 def ranker_loader(
     task: TaskSpec, checkpoint: str | Path | None = None, encoder: str | None = None
 ) -> Callable[[], Ranker]:

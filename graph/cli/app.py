@@ -269,7 +269,8 @@ def ranking(
         float | None, typer.Option(help="Of the similarity beside P(aspect | round), as given.")
     ] = None,
     without_progression: Annotated[
-        str | None, typer.Option(help="A checkpoint trained without progression, to compare with.")
+        str | None,
+        typer.Option(help="Trained without progression; none: the shipped one."),
     ] = None,
     others: Annotated[
         list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")

@@ -25,7 +25,7 @@ from langgraph_cooper.ranker.annotated import (
     Dialogue,
     read_annotated,
 )
-from langgraph_cooper.ranker.select import ranker_loader, shipped_checkpoint
+from langgraph_cooper.ranker.select import ranker_loader, shipped_ablation, shipped_checkpoint
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.llm_ranking import LlmRanking
@@ -120,8 +120,11 @@ def _others(task: TaskSpec, options: EvaluateOptions) -> dict[str, Any]:
     from langgraph_cooper.ranker.evaluation import NAMES, WITHOUT_PROGRESSION
 
     named: dict[str, str] = {}
-    if options.without_progression:
-        named[WITHOUT_PROGRESSION] = options.without_progression
+    ablation = options.without_progression
+    if ablation is None and options.ranker is None:  # the shipped ranker meets its own ablation
+        ablation = str(shipped_ablation(task) or "")
+    if ablation:
+        named[WITHOUT_PROGRESSION] = ablation
     for pair in options.others:
         name, _, checkpoint = (part.strip() for part in pair.partition("="))
         if not name or not checkpoint:
