@@ -7,6 +7,7 @@ ratio to something measured in the same run.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -152,14 +153,21 @@ def ranking() -> dict[str, float]:
     topics = [ScoredTopic(a.name, t.topic) for a in task.aspects for t in a.topics[: task.m]]
     shipped = ranker_loader(task)()
     signals = {name: shipped.progression(name, SAYINGS[1]).signal for name in task.aspect_names}
-    result = {"ranking_ms": _median_ms(lambda: shipped.score(history, topics, signals))}
+    numbers = itertools.count()
+
+    def heard() -> list[Utterance]:
+        """The last utterance is new in every turn: its embedding is in no cache."""
+        last = history[-1]
+        return [*history[:-1], last._replace(text=f"{last.text} ({next(numbers)})")]
+
+    result = {"ranking_ms": _median_ms(lambda: shipped.score(heard(), topics, signals))}
     if not shipped.trained:
         return result
     from langgraph_cooper.ranker.inference import load_ranker
     from langgraph_cooper.ranker.select import SHIPPED
 
     padded = load_ranker(SHIPPED / "esc", precision="float32", form="pairwise")
-    result["pairwise_fp32_ms"] = _median_ms(lambda: padded.score(history, topics, signals))
+    result["pairwise_fp32_ms"] = _median_ms(lambda: padded.score(heard(), topics, signals))
     result["pairwise_over_shipped"] = result["pairwise_fp32_ms"] / result["ranking_ms"]
     return result
 
