@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +179,7 @@ def lost_turns(talk: int, said: Sequence[HumanMessage], kept: Sequence[BaseMessa
     users = [message for message in kept if message.type == "human"]
     if not wrong and [(m.id, m.text) for m in users] != [(m.id, m.text) for m in said]:
         wrong.append(f"talk {talk}: its messages are out of order, or not what was said")
-    for message, following in zip(kept, [*kept[1:], None], strict=True):
+    for message, following in zip_longest(kept, kept[1:]):
         answered = following is not None and following.type == "ai" and following.text.strip()
         if message.type == "human" and not answered:
             wrong.append(f"talk {talk}: {message.id} has no answer")
@@ -222,8 +223,6 @@ async def _converse(options: Options, url: str, file: Path, result: Result) -> N
     from langchain_openai import ChatOpenAI
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
     from pydantic import SecretStr
-    from rich.console import Console
-    from rich.progress import Progress
 
     from langgraph_cooper.graph import Turns, cooper_serde, create_cooper
 
@@ -237,29 +236,29 @@ async def _converse(options: Options, url: str, file: Path, result: Result) -> N
         ranker = FakeRanker()
     cooper = create_cooper("esc", model=model, ranker=ranker)
     waiting = iter(range(options.conversations))
-    done = 0
+    turns_of_all, said, done = options.conversations * options.turns, 0, 0
 
     async with aiosqlite.connect(file) as connection:
         saver = AsyncSqliteSaver(connection, serde=cooper_serde())
         turns = Turns(cooper.compile(checkpointer=saver))
 
         async def worker() -> None:
-            nonlocal done
+            nonlocal said, done
             for talk in waiting:
                 for message in said_in(talk, options.turns):
                     await _say(turns, talk, message, result)
-                    progress.advance(bar)
+                    said += 1
+                    if said % max(1, turns_of_all // 20) == 0:
+                        print(f"{said} of {turns_of_all} turns", file=sys.stderr, flush=True)
                 await turns.aprune(f"talk-{talk}")
                 done += 1
                 result.memory.append((done, _resident(collect=done in _marks(options))))
 
         result.memory.append((0, _resident(collect=True)))
         began, spent = time.perf_counter(), time.process_time()
-        with Progress(console=Console(stderr=True)) as progress:
-            bar = progress.add_task("turns", total=options.conversations * options.turns)
-            async with asyncio.TaskGroup() as group:
-                for _ in range(options.at_once):
-                    group.create_task(worker())
+        async with asyncio.TaskGroup() as group:
+            for _ in range(options.at_once):
+                group.create_task(worker())
         result.seconds = time.perf_counter() - began
         result.processor = time.process_time() - spent
 
