@@ -99,7 +99,7 @@ class HelpTexts(_Data):
         unsaid: What is said in place of a reply that none may give.
     """
 
-    checked: datetime.date
+    written: datetime.date
     anywhere: Country
     countries: Mapping[str, Country]
     first: Mapping[CrisisKind, str]
