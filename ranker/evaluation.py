@@ -78,7 +78,6 @@ class MeasuredTurns:
             DataError: No turn has both candidates and a strategy that the task knows, or a
                 candidate has an aspect that the task has not.
         """
-        _check_aspects(dialogues, task)
         turns = label_turns(dialogues, task, encode).turns
         annotated = [(d, turn) for d in dialogues for turn in d.turns]
         empty = sum(not turn.candidates for _, turn in annotated)
@@ -103,19 +102,6 @@ class MeasuredTurns:
         """What was said before a turn."""
         said = self.dialogues[turn.dialogue].utterances[: turn.turn.index]
         return [Utterance(utterance.speaker, utterance.text) for utterance in said]
-
-
-def _check_aspects(dialogues: Sequence[AnnotatedDialogue], task: TaskSpec) -> None:
-    known = {*task.aspect_names, PASSIVE}
-    for dialogue in dialogues:
-        for turn in dialogue.turns:
-            for candidate in turn.candidates:
-                if candidate.aspect not in known:
-                    raise DataError(
-                        f"dialogue {dialogue.id!r} has a candidate of the aspect "
-                        f"{candidate.aspect!r}, which the task {task.name!r} does not have: name "
-                        "the task that the file was annotated for"
-                    )
 
 
 @dataclass(frozen=True)

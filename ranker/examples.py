@@ -102,7 +102,6 @@ def make_examples(
         DataError: A candidate's aspect is not the task's, or no turn can be labelled.
     """
     aspects = (*task.aspect_names, PASSIVE)
-    _check_aspects(dialogues, aspects)
     labelling = label_turns(dialogues, task, encode)
     turns = labelling.turns
     if not turns:
@@ -127,18 +126,6 @@ def make_examples(
         topics=topics,
         recent=recent,
     )
-
-
-def _check_aspects(dialogues: Sequence[AnnotatedDialogue], aspects: Sequence[str]) -> None:
-    for dialogue in dialogues:
-        for turn in dialogue.turns:
-            for candidate in turn.candidates:
-                if candidate.aspect not in aspects:
-                    raise DataError(
-                        f"dialogue {dialogue.id!r}, turn {turn.index}: the aspect "
-                        f"{candidate.aspect!r} is not one of {', '.join(aspects)}; "
-                        "pass the task that the file was annotated for"
-                    )
 
 
 def _history(dialogue: AnnotatedDialogue, turn: LabelledTurn) -> list[Utterance]:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, AnnotatedTurn
+from langgraph_cooper.prompts.task import PASSIVE, TaskSpec
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue, AnnotatedTurn, DataError
 
 Floats = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Floats]
@@ -103,7 +103,11 @@ def label_turns(
     Returns:
         The turns whose real utterance has a strategy that the task knows and that have candidates,
         and the number of the others.
+
+    Raises:
+        DataError: A candidate's aspect is not the task's.
     """
+    _check_aspects(dialogues, task)
     found = list(_labelled(dialogues, task))
     texts: list[str] = []
     for dialogue, turn, _ in found:
@@ -114,6 +118,19 @@ def label_turns(
         _label(dialogues[number], number, turn, promoted, embed) for number, turn, promoted in found
     ]
     return Labelling(turns, sum(len(d.turns) for d in dialogues) - len(turns))
+
+
+def _check_aspects(dialogues: Sequence[AnnotatedDialogue], task: TaskSpec) -> None:
+    known = {*task.aspect_names, PASSIVE}
+    for dialogue in dialogues:
+        for turn in dialogue.turns:
+            for candidate in turn.candidates:
+                if candidate.aspect not in known:
+                    raise DataError(
+                        f"dialogue {dialogue.id!r}, turn {turn.index}, has a candidate of the "
+                        f"aspect {candidate.aspect!r}, which the task {task.name!r} does not have: "
+                        "name the task that the file was annotated for"
+                    )
 
 
 def label_turns_one_by_one(

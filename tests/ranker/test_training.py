@@ -218,7 +218,7 @@ def test_too_few_conversations_and_unknown_aspects(config: TrainConfig) -> None:
     wrong = turn.candidates[0].model_copy(update={"aspect": "magic"})
     turns = (turn.model_copy(update={"candidates": (wrong,)}), *odd.turns[1:])
     write_annotated(config.train, [odd.model_copy(update={"turns": turns}), *toy_dialogues(5, 1)])
-    with pytest.raises(DataError, match="'magic' is not one of explore"):
+    with pytest.raises(DataError, match="'magic', which the task 'toy' does not"):
         train(config, encode=encode)
 
 
