@@ -71,14 +71,11 @@ class RankerConfig(BaseModel):
     fusion: Fusion = "aspect"
     interaction: int = Field(default=32, ge=1)
     """Rank of the bilinear term of `fusion="aspect"`."""
-    rounds: int = Field(default=0, ge=0)
-    """How many dialogue rounds `fusion="aspect"` tells apart, later ones count as the last; 0:
-    it does not know the round."""
-    history_head: bool = False
-    """Whether the decision between the aspects reads the history's own [CLS] too."""
-    affinity: bool = False
-    """Whether candidates are compared with what was said, and with the signals, in the encoder's
-    own space."""
+    evidence: bool = False
+    """Whether candidates are compared, in the encoder's own space, with what was said and with
+    what is expected; see `langgraph_cooper.ranker.evidence`."""
+    rounds: int = Field(default=15, ge=1)
+    """How many dialogue rounds the evidence tells apart; later ones count as the last."""
     decision: float = Field(default=0.0, ge=0, le=1)
     """How much of the decision between the aspects is P(aspect | round, last utterances); see
     `langgraph_cooper.ranker.decision`."""
@@ -106,10 +103,10 @@ class RankerConfig(BaseModel):
             raise ValueError("target_texts needs as many texts as targets says")
         if min(self.targets) < 1:
             raise ValueError("each aspect needs at least one target state")
-        if self.fusion == "paper" and (self.rounds or self.history_head or self.affinity):
-            raise ValueError('the fusion "paper" takes no rounds, no history_head, no affinity')
-        if self.decision and not (self.affinity and self.rounds):
-            raise ValueError("the decision needs rounds and affinity")
+        if self.fusion == "paper" and self.evidence:
+            raise ValueError('the fusion "paper" takes no evidence')
+        if self.decision and not self.evidence:
+            raise ValueError("the decision needs the evidence's expectation")
         if self.weights == "full" and self.adapter is not None:
             raise ValueError("a ranker with all weights of its Transformer takes no adapter")
         return self

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,11 @@ import torch
 from torch import Tensor
 
 from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.affinity import TurnVectors, recent_texts
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError
 from langgraph_cooper.ranker.config import PASSIVE
 from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.evidence import TurnVectors
+from langgraph_cooper.ranker.expectation import Expectation, Expected, recent_texts
 from langgraph_cooper.ranker.labels import Embeddings, Encode, Floats, LabelledTurn, label_turns
 from langgraph_cooper.ranker.packing import TurnTokenizer, TurnTokens
 
@@ -37,9 +39,12 @@ class Examples:
         states: [T, n_T, n_d] float32 state embeddings; zeros where a summary is empty.
         aspects: [T] lists, the aspect index of each candidate; passive comes last.
         promoted: [T, n_T + 1] float32, 1 where the real utterance promotes the aspect.
-        texts: [U, n_d] float32 embeddings of the distinct candidates and last utterances.
+        rounds: [T] int64, the dialogue rounds, from 1.
+        texts: [U, n_d] float32 embeddings of the distinct candidates and utterances.
         topics: [T] lists, the row in `texts` of each candidate.
         recent: [T, 3] int64, the rows in `texts` of the last utterances, the newest first.
+        replies: [T] int64, the rows in `texts` of the real utterances.
+        expected: What is expected of them, for rankers with evidence.
     """
 
     turns: list[LabelledTurn]
@@ -49,9 +54,12 @@ class Examples:
     states: Tensor
     aspects: list[list[int]]
     promoted: Tensor
+    rounds: Tensor
     texts: Tensor
     topics: list[list[int]]
     recent: Tensor
+    replies: Tensor
+    expected: Expected | None = None
 
     def __len__(self) -> int:
         return len(self.turns)
@@ -59,6 +67,39 @@ class Examples:
     def lengths(self) -> list[int]:
         """[T] tokens of each turn in the packed form, without the special ones."""
         return [len(t.history) + sum(len(c) + 2 for c in t.candidates) for t in self.tokens]
+
+    def of(self, rows: Sequence[int]) -> Examples:
+        """Some of the turns."""
+        keep = list(rows)
+        return replace(
+            self,
+            turns=[self.turns[row] for row in keep],
+            tokens=[self.tokens[row] for row in keep],
+            states=self.states[keep],
+            aspects=[self.aspects[row] for row in keep],
+            promoted=self.promoted[keep],
+            rounds=self.rounds[keep],
+            topics=[self.topics[row] for row in keep],
+            recent=self.recent[keep],
+            replies=self.replies[keep],
+            expected=self.expected and self.expected.of(keep),
+        )
+
+    def fit(self, expectation: Expectation) -> None:
+        """Fits what is expected to these turns."""
+        expectation.fit(
+            self.texts[self.recent], self.rounds, self.promoted, self.texts[self.replies]
+        )
+
+    def expecting_apart(self, expectation: Expectation) -> Examples:
+        """The same with what is expected of each turn by fits to other conversations of these."""
+        given = (self.texts[self.recent], self.rounds, self.promoted, self.texts[self.replies])
+        groups = np.array([turn.dialogue for turn in self.turns], np.int64)
+        return replace(self, expected=expectation.fit_apart(groups, *given))
+
+    def expecting(self, expectation: Expectation) -> Examples:
+        """The same with what is expected by a fit to other turns."""
+        return replace(self, expected=expectation(self.texts[self.recent], self.rounds))
 
 
 @dataclass(frozen=True)
@@ -72,7 +113,7 @@ class TurnBatch:
         hits: [B, C] bool.
         similarity: [B, C] float32.
         promoted: [B, n_T + 1] float32.
-        vectors: Embeddings of the candidates (zeros where padded) and the last utterances.
+        vectors: What evidence is made of; None if nothing was fitted to expect.
         mask: [B, C] bool, False where padded.
     """
 
@@ -82,12 +123,13 @@ class TurnBatch:
     hits: Tensor
     similarity: Tensor
     promoted: Tensor
-    vectors: TurnVectors
+    vectors: TurnVectors | None
     mask: Tensor
 
     def to(self, device: torch.device) -> TurnBatch:
         """The same batch on another device."""
-        return TurnBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
+        return replace(self, **moved)
 
 
 def make_examples(
@@ -110,7 +152,12 @@ def make_examples(
             f"the task {task.name!r} knows: check the task, or label the utterances"
         )
     histories = [_history(dialogues[turn.dialogue], turn) for turn in turns]
-    texts, topics, recent = _vectors(turns, histories, encode)
+    replies = [dialogues[turn.dialogue].utterances[turn.turn.index].text for turn in turns]
+    # Each distinct text is embedded and kept once.
+    rows: defaultdict[str, int] = defaultdict(lambda: len(rows))
+    topics = [[rows[candidate.topic] for candidate in turn.turn.candidates] for turn in turns]
+    recent = [[rows[text] for text in recent_texts(history)] for history in histories]
+    said = [rows[reply] for reply in replies]
     return Examples(
         turns=turns,
         skipped=labelling.skipped,
@@ -122,31 +169,17 @@ def make_examples(
         states=_states(turns, task, encode),
         aspects=[[aspects.index(c.aspect) for c in turn.turn.candidates] for turn in turns],
         promoted=torch.tensor([[float(a in turn.promoted) for a in aspects] for turn in turns]),
-        texts=texts,
+        rounds=torch.tensor([turn.round for turn in turns]),
+        texts=torch.from_numpy(encode(list(rows))),
         topics=topics,
-        recent=recent,
+        recent=torch.tensor(recent),
+        replies=torch.tensor(said),
     )
 
 
 def _history(dialogue: AnnotatedDialogue, turn: LabelledTurn) -> list[Utterance]:
     said = dialogue.utterances[: turn.turn.index]
     return [Utterance(utterance.speaker, utterance.text) for utterance in said]
-
-
-def _vectors(
-    turns: Sequence[LabelledTurn], histories: Sequence[Sequence[Utterance]], encode: Encode
-) -> tuple[Tensor, list[list[int]], Tensor]:
-    """`Examples.texts`, `.topics` and `.recent`: each distinct text is embedded and kept once."""
-    rows: dict[str, int] = {}
-    topics = [
-        [rows.setdefault(candidate.topic, len(rows)) for candidate in turn.turn.candidates]
-        for turn in turns
-    ]
-    recent = [
-        [rows.setdefault(text, len(rows)) for text in recent_texts(history)]
-        for history in histories
-    ]
-    return torch.from_numpy(encode(list(rows))), topics, torch.tensor(recent)
 
 
 def _states(turns: Sequence[LabelledTurn], task: TaskSpec, encode: Encode) -> Tensor:
@@ -178,8 +211,12 @@ def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
         hits=padded([turn.hits for turn in turns]).bool(),
         similarity=padded([turn.similarity for turn in turns]),
         promoted=examples.promoted[list(rows)],
-        vectors=TurnVectors(
-            examples.texts[places] * mask[:, :, None], examples.texts[examples.recent[list(rows)]]
+        vectors=examples.expected
+        and TurnVectors(
+            examples.texts[places] * mask[:, :, None],
+            examples.texts[examples.recent[list(rows)]],
+            examples.rounds[list(rows)],
+            examples.expected.of(rows),
         ),
         mask=mask,
     )
@@ -205,6 +242,26 @@ def plan_batches(
         stretch = sorted(order[start : start + size * spread], key=lambda row: lengths[row])
         batches += [stretch[i : i + size] for i in range(0, len(stretch), size)]
     return [batches[i] for i in generator.permutation(len(batches))]
+
+
+class Memo:
+    """An encoder that computes a text once, in however many lists it is asked for.
+
+    Args:
+        encode: The encoder behind it; it gets lists of distinct texts.
+    """
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._rows: dict[str, Floats] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """[N, n_d] embeddings."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if new or not texts:
+            found = self._encode(new)
+            self._rows.update(zip(new, found, strict=True))
+        return np.stack([self._rows[text] for text in texts]) if texts else found
 
 
 class DiskCache:

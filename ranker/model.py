@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from langgraph_cooper.ranker.adapter import add_adapters, merge_adapters
-from langgraph_cooper.ranker.affinity import Affinity, TurnVectors
 from langgraph_cooper.ranker.config import (
     SPECIAL_TOKENS,
     AdapterConfig,
     Form,
     RankerConfig,
 )
-from langgraph_cooper.ranker.decision import AspectDecision, decide
+from langgraph_cooper.ranker.decision import decide
+from langgraph_cooper.ranker.evidence import Evidence, TurnVectors
 from langgraph_cooper.ranker.packing import TokenBatch, TurnTokenizer, TurnTokens, build
 from langgraph_cooper.ranker.progression import ProgressionModule, ProgressionOutput
 from langgraph_cooper.ranker.transformer import (
@@ -39,21 +39,6 @@ __all__ = [
 ]
 
 
-class Encoded(NamedTuple):
-    """What the Transformer makes of B turns."""
-
-    candidates: Tensor
-    """b~ `[B, C, hidden]`: its output at each candidate's [CLS]."""
-    history: Tensor
-    """h `[B, hidden]`: its output at the history's own [CLS]; `[0, hidden]` if not asked for."""
-    rounds: Tensor
-    """`[B]` int64: the dialogue rounds, from 1."""
-
-    def float(self) -> Encoded:
-        """The same in float32."""
-        return self._replace(candidates=self.candidates.float(), history=self.history.float())
-
-
 class Fusion(nn.Module):
     """One score from a turn's signals and a candidate's [CLS] vector.
 
@@ -61,10 +46,8 @@ class Fusion(nn.Module):
     the same w . p~ to every candidate of a turn, so that the signals cannot change a ranking.
 
     `aspect`: f = FF(p~ | b~) + d[a] + <U p~, V b~> / sqrt(r), with a the candidate's aspect
-    (passive is the last one), and d = G p~ + R[round] + H h what decides between the aspects: the
-    signals, the round of the dialogue, and h, the history's own [CLS]. The history is cut, so that
-    only R knows how long the dialogue has been. The bilinear term lets the signals say which
-    topics are due.
+    (passive is the last one), and d = G p~, by which the signals say which aspect is due; the
+    bilinear term lets them say which topics are.
 
     Without signals only their terms go: `paper` is FF(b~), `aspect` keeps a constant per aspect,
     so that the ablation loses the signals and not the knowledge of a candidate's aspect.
@@ -79,59 +62,47 @@ class Fusion(nn.Module):
         signal = config.dimension if config.progression else 0
         self.output = nn.Linear(signal + hidden, 1)
         self.aspects: nn.Linear | None = None
-        self.rounds: nn.Embedding | None = None
-        self.history: nn.Linear | None = None
         self.signal_factor: nn.Linear | None = None
         self.text_factor: nn.Linear | None = None
         if config.fusion == "aspect":
             # With no inputs only the bias is left; torch warns when it initialises empty weights.
-            count = len(config.aspects) + 1
-            self.aspects = nn.Linear(max(signal, 1), count)
-            if config.rounds:
-                self.rounds = nn.Embedding(config.rounds, count)
-            if config.history_head:
-                self.history = nn.Linear(hidden, count, bias=False)
+            self.aspects = nn.Linear(max(signal, 1), len(config.aspects) + 1)
             if config.progression:
                 self.signal_factor = nn.Linear(signal, config.interaction, bias=False)
                 self.text_factor = nn.Linear(hidden, config.interaction, bias=False)
 
-    def forward(self, signal: Tensor | None, encoded: Encoded, aspects: Tensor) -> Tensor:
+    def silence(self) -> None:
+        """Lets every score begin at 0, so that training begins where the evidence stands."""
+        for layer in (self.output, self.aspects, self.text_factor):
+            if layer is not None:
+                for parameter in layer.parameters():
+                    nn.init.zeros_(parameter)
+
+    def forward(self, signal: Tensor | None, text: Tensor, aspects: Tensor) -> Tensor:
         """Scores B turns of C candidates.
 
         Args:
             signal: p~ `[B, n_d]`, or None without progression.
-            encoded: the texts b~ and h, and the rounds.
+            text: b~ `[B, C, hidden]`.
             aspects: `[B, C]` int64.
 
         Returns:
             `[B, C]`.
         """
         turns, count = aspects.shape
-        text = encoded.candidates
         if signal is None:
             joined = text
         else:
             joined = torch.cat([signal[:, None].expand(turns, count, -1), text], dim=-1)
         scores: Tensor = self.output(joined).squeeze(-1)  # [B, C]
         if self.aspects is not None:
-            scores = scores + self._due(signal, encoded).gather(1, aspects)
+            due = self.aspects(text.new_zeros(turns, 1) if signal is None else signal)
+            scores = scores + due.gather(1, aspects)
         if signal is not None and self.signal_factor is not None and self.text_factor is not None:
             left = self.signal_factor(signal)  # [B, r]
             right = self.text_factor(text)  # [B, C, r]
             scores = scores + torch.einsum("br,bcr->bc", left, right) / left.shape[-1] ** 0.5
         return scores
-
-    def _due(self, signal: Tensor | None, encoded: Encoded) -> Tensor:
-        """D `[B, A]`: how much each aspect, and the passive one, is due now."""
-        assert self.aspects is not None
-        text = encoded.candidates
-        due: Tensor = self.aspects(text.new_zeros(len(text), 1) if signal is None else signal)
-        if self.rounds is not None:
-            last = self.rounds.num_embeddings - 1
-            due = due + self.rounds((encoded.rounds - 1).clamp(0, last))
-        if self.history is not None:
-            due = due + self.history(encoded.history)
-        return due
 
 
 class CooperRanker(nn.Module):
@@ -182,12 +153,10 @@ class CooperRanker(nn.Module):
         else:
             self.progressions.requires_grad_(False)
         self.fusion = Fusion(config, int(self._transformer_config("hidden_size")))
-        self.affinity: Affinity | None = None
-        if config.affinity:
-            self.affinity = Affinity(len(config.aspects), progression=config.progression)
-        self.decision: AspectDecision | None = None
-        if config.decision:
-            self.decision = AspectDecision(len(config.aspects), config.rounds, config.dimension)
+        self.evidence: Evidence | None = None
+        if config.evidence:
+            self.evidence = Evidence(len(config.aspects), config.rounds, config.dimension)
+            self.fusion.silence()
 
     def progression_module(self, aspect: str) -> ProgressionModule:
         """The progression module of one aspect.
@@ -218,8 +187,8 @@ class CooperRanker(nn.Module):
         modules = self.progressions.values()
         return torch.stack([m(states[:, i]).signal for i, m in enumerate(modules)], dim=1)
 
-    def encode(self, tokens: TokenBatch) -> Encoded:
-        """Runs the Transformer and picks what the fusion reads."""
+    def encode(self, tokens: TokenBatch) -> Tensor:
+        """b~ `[B, C, hidden]`: the Transformer's output at each candidate's [CLS]."""
         arguments: dict[str, Any] = {}
         if int(self._transformer_config("type_vocab_size", 0)) > 1:
             arguments["token_type_ids"] = tokens.token_type_ids
@@ -229,11 +198,7 @@ class CooperRanker(nn.Module):
             position_ids=tokens.position_ids,
             **arguments,
         ).last_hidden_state  # [R, L, hidden]
-        return Encoded(
-            hidden[tokens.cls_rows, tokens.cls_columns],
-            hidden[tokens.history_rows, 0],
-            tokens.rounds,
-        )
+        return hidden[tokens.cls_rows, tokens.cls_columns]
 
     def forward(
         self,
@@ -248,8 +213,7 @@ class CooperRanker(nn.Module):
             tokens: from `tokens(...)`.
             aspects: `[B, C]` int64, each candidate's `config.aspect_index`; 0 where padded.
             signals: `[B, n_T, 2, n_d]` from `signals(...)`; not read without progression.
-            vectors: embeddings of the candidates and the last utterances; only a ranker with
-                `config.affinity` reads them.
+            vectors: from `evidence.vectors(...)`; only a ranker with `config.evidence` reads them.
 
         Returns:
             `[B, C]` float32 scores; where `tokens.candidate_mask` is False they mean nothing.
@@ -257,45 +221,41 @@ class CooperRanker(nn.Module):
         return self.coordinate(self.encode(tokens).float(), aspects, signals, vectors)
 
     def coordinate(
-        self, encoded: Encoded, aspects: Tensor, signals: Tensor, vectors: TurnVectors | None
+        self, text: Tensor, aspects: Tensor, signals: Tensor, vectors: TurnVectors | None
     ) -> Tensor:
-        """The score from what the Transformer made of the texts: all that comes after it."""
+        """The score from b~ `[B, C, hidden]`: all that comes after the Transformer."""
         prg = None if self.mlp is None else self.mlp(signals.flatten(start_dim=1))  # [B, n_d]
-        scores: Tensor = self.fusion(prg, encoded, aspects)
-        if self.affinity is not None:
+        scores: Tensor = self.fusion(prg, text, aspects)
+        if self.evidence is not None:
             if vectors is None:
                 raise ValueError("this ranker compares embeddings of the texts: pass vectors")
-            scores = scores + self.affinity(vectors, signals, aspects)
+            scores = scores + self.evidence(vectors, aspects)
         return scores
 
     def decide(
         self,
         scores: Sequence[npt.NDArray[np.float64]],
         aspects: Sequence[Sequence[int]],
-        recent: Tensor,
-        rounds: Tensor,
+        due: Tensor | None,
     ) -> list[npt.NDArray[np.float64]]:
         """The final scores of B turns, in which the aspects' decision is taken in.
 
         Args:
             scores: per turn [n], from `forward`.
             aspects: per turn [n].
-            recent: `[B, 3, n_d]`, embeddings of the last three utterances.
-            rounds: `[B]` int64.
+            due: `[B, n_T + 1]`, the expected aspects; not read where `config.decision` is 0.
         """
-        if self.decision is None:
+        if due is None or not self.config.decision:
             return list(scores)
-        probabilities = self.decision(recent, rounds).double().cpu().numpy()
-        weight = self.config.decision
         return [
-            decide(found, owners, row, weight)
-            for found, owners, row in zip(scores, aspects, probabilities, strict=True)
+            decide(found, owners, row, self.config.decision)
+            for found, owners, row in zip(scores, aspects, due.double().cpu().numpy(), strict=True)
         ]
 
     def tokens(self, turns: Sequence[TurnTokens], form: Form | None = None) -> TokenBatch:
         """The input of tokenised turns, in the ranker's own form unless another is asked for."""
         form = form or self.config.form
-        return build(turns, self.tokenizer.specials, form, history=self.config.history_head)
+        return build(turns, self.tokenizer.specials, form)
 
     def merge_adapters(self) -> Self:
         """Folds the adapters into the Transformer, for inference; it cannot be saved after."""

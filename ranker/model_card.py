@@ -12,7 +12,7 @@ import torch
 
 from langgraph_cooper.ranker.config import RankerConfig
 
-PATHS = ("train", "valid", "output")
+PATHS = ("train", "valid", "output", "evidence_from")
 
 
 def write_model_card(
@@ -76,12 +76,16 @@ def _figures(log: Sequence[Mapping[str, Any]]) -> list[str]:
     valid = [record for record in log if record["kind"] == "valid"]
     best = max((r["epoch"] for r in valid if r["best"]), default=-1)
     rows = [
-        f"| {r['epoch'] + 1}{' (this one)' if r['epoch'] == best else ''} | "
-        + " | ".join(f"{r[name]:.3f}" for name in names)
-        + " |"
+        f"| {_epoch(r['epoch'], best)} | " + " | ".join(f"{r[name]:.3f}" for name in names) + " |"
         for r in valid
     ]
     return ["| epoch | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|", *rows]
+
+
+def _epoch(epoch: int, best: int) -> str:
+    if epoch < 0:
+        return "before the first: evidence alone"
+    return f"{epoch + 1}{' (this one)' if epoch == best else ''}"
 
 
 def _targets(clusters: Mapping[str, tuple[int, float]]) -> list[str]:
@@ -93,7 +97,7 @@ def _targets(clusters: Mapping[str, tuple[int, float]]) -> list[str]:
 
 def _training(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[str]:
     shown = {k: v for k, v in config.items() if k not in {"data_note", "licence", "cache"}}
-    shown |= {name: Path(str(config[name])).name for name in PATHS}
+    shown |= {name: Path(str(config[name])).name for name in PATHS if config[name] is not None}
     speeds = sorted(r["turns_per_second"] for r in log if r["kind"] == "step")
     middle = speeds[len(speeds) // 2] if speeds else 0.0
     command = (
@@ -101,6 +105,7 @@ def _training(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> li
         f"--output {shown['output']} --seed {shown['seed']} --epochs {shown['epochs']} "
         f"--form {shown['form']} --fusion {shown['fusion']}"
         + ("" if shown["progression"] else " --no-progression")
+        + (f" --evidence-from {shown['evidence_from']}" if shown["evidence_from"] else "")
         + (f" --max-turns {shown['max_turns']}" if shown["max_turns"] else "")
     )
     return [
@@ -110,7 +115,7 @@ def _training(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> li
         command,
         "```",
         "",
-        "All settings (`langgraph_cooper.ranker.training.TrainConfig`):",
+        "All settings (`langgraph_cooper.ranker.train_config.TrainConfig`):",
         "",
         "```json",
         json.dumps(shown, indent=2),

@@ -35,7 +35,7 @@ class Objective(BaseModel):
     triplet: float = Field(default=0.0, ge=0)
     pointwise: float = Field(default=0.0, ge=0)
     listwise: float = Field(default=1.0, ge=0)
-    aspect: float = Field(default=1.0, ge=0)
+    aspect: float = Field(default=0.0, ge=0)
     margin: float = Field(default=0.2, ge=0)
     mean_pairs: bool = False
     temperature: float = Field(default=0.1, gt=0)

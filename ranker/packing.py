@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from langgraph_cooper.ranker.config import Form
-from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round, encodable, marked
+from langgraph_cooper.ranker.dialogue import Utterance, encodable, marked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,8 +44,6 @@ class TurnTokens(NamedTuple):
 
     history: list[int]
     candidates: list[list[int]]
-    round: int = 1
-    """The dialogue round that the turn falls in; the history is cut and does not tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +64,6 @@ class TokenBatch:
     """`[B, C]` int64: its place in that row."""
     candidate_mask: Tensor
     """`[B, C]` bool: False where a turn has fewer than C candidates."""
-    history_rows: Tensor
-    """`[B]` int64: the row whose first token is the [CLS] of the history alone; empty if the
-    pairwise form was not asked to add such rows."""
-    rounds: Tensor
-    """`[B]` int64: each turn's dialogue round, from 1."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""
@@ -103,7 +96,7 @@ class TurnTokenizer:
         limit = self.topic_tokens * CHARACTERS_PER_TOKEN
         topics = self._ids([topic[:limit] for topic in candidates])
         cut = [ids[: self.topic_tokens] for ids in topics]
-        return TurnTokens(self.history(history), cut, dialogue_round(history))
+        return TurnTokens(self.history(history), cut)
 
     def history(self, history: Sequence[Utterance]) -> list[int]:
         """The last tokens of a dialogue, each utterance under its role mark."""
@@ -128,19 +121,9 @@ class TurnTokenizer:
         return [list(tokens) for tokens in ids["input_ids"]]
 
 
-def build(
-    turns: Sequence[TurnTokens], specials: Specials, form: Form, *, history: bool = False
-) -> TokenBatch:
-    """Builds the input of the given form for B turns.
-
-    Args:
-        turns: the turns.
-        specials: the Transformer's.
-        form: packed or pairwise.
-        history: whether the [CLS] of the history alone is needed too. It stands in a packed row
-            anyway; the pairwise form then has one more row per turn.
-    """
-    return pack(turns, specials) if form == "packed" else pair(turns, specials, history=history)
+def build(turns: Sequence[TurnTokens], specials: Specials, form: Form) -> TokenBatch:
+    """Builds the input of the given form for B turns."""
+    return pack(turns, specials) if form == "packed" else pair(turns, specials)
 
 
 def pack(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
@@ -180,17 +163,14 @@ def pack(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
         cls_rows=rows,
         cls_columns=cls_columns,
         candidate_mask=_mask(columns, cls_columns),
-        history_rows=torch.arange(len(turns)),
-        rounds=_rounds(turns),
     )
 
 
-def pair(turns: Sequence[TurnTokens], specials: Specials, *, history: bool = False) -> TokenBatch:
-    """Makes one row per candidate of B turns, and at wish one per history, padded on the right."""
+def pair(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
+    """Makes one row per candidate of B turns, padded on the right."""
     ids: list[list[int]] = []
     types: list[list[int]] = []
     rows: list[list[int]] = []
-    alone: list[int] = []
     for turn in turns:
         left = [specials.cls, *turn.history, specials.sep]
         rows.append(list(range(len(ids), len(ids) + len(turn.candidates))))
@@ -198,10 +178,6 @@ def pair(turns: Sequence[TurnTokens], specials: Specials, *, history: bool = Fal
             right = [*candidate, specials.sep]
             ids.append(left + right)
             types.append([0] * len(left) + [1] * len(right))
-        if history:
-            alone.append(len(ids))
-            ids.append(left)
-            types.append([0] * len(left))
     token_type_ids = _padded(types, -1)  # [R, L]
     real = token_type_ids >= 0
     cls_rows = _padded(rows, 0)
@@ -213,8 +189,6 @@ def pair(turns: Sequence[TurnTokens], specials: Specials, *, history: bool = Fal
         cls_rows=cls_rows,
         cls_columns=torch.zeros_like(cls_rows),
         candidate_mask=_mask(rows, cls_rows),
-        history_rows=torch.tensor(alone, dtype=torch.long),
-        rounds=_rounds(turns),
     )
 
 
@@ -240,10 +214,6 @@ def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     length = max((len(row) for row in rows), default=0)
     padded = [[*row, *[value] * (length - len(row))] for row in rows]
     return torch.tensor(padded, dtype=torch.long).reshape(len(rows), length)
-
-
-def _rounds(turns: Sequence[TurnTokens]) -> Tensor:
-    return torch.tensor([turn.round for turn in turns], dtype=torch.long)
 
 
 def _mask(rows: Sequence[Sequence[int]], like: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from langgraph_cooper.ranker.affinity import TurnVectors, recent_texts
 from langgraph_cooper.ranker.config import Form
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
 from langgraph_cooper.ranker.encoder import SentenceEncoder
+from langgraph_cooper.ranker.evidence import TurnVectors
+from langgraph_cooper.ranker.expectation import recent_texts
 from langgraph_cooper.ranker.inference import (
     Array,
     Precision,
@@ -110,17 +111,17 @@ class TrainedRanker:
                 batch = self.model(tokens, own, stacked, near)  # [1, C]
                 scores += batch[0].tolist()
             if vectors is not None:
-                rounds = torch.tensor([turn.round])
-                decided = self.model.decide([np.array(scores)], [aspects], vectors.recent, rounds)
-                scores = decided[0].tolist()
+                due = vectors.expected.aspects
+                scores = self.model.decide([np.array(scores)], [aspects], due)[0].tolist()
         return finite(scores)
 
     def _vectors(self, history: Sequence[Utterance], topics: Sequence[str]) -> TurnVectors | None:
-        """The embeddings that a ranker with affinity compares; most are in the encoder's cache."""
-        if not self.config.affinity:
+        """The embeddings that the evidence compares; most are in the encoder's cache."""
+        if self.model.evidence is None:
             return None
         texts = torch.from_numpy(self.embed([*topics, *recent_texts(history)]))[None]
-        return TurnVectors(texts[:, : len(topics)], texts[:, len(topics) :])
+        rounds = torch.tensor([dialogue_round(history)])
+        return self.model.evidence.vectors(texts[:, : len(topics)], texts[:, len(topics) :], rounds)
 
     def _signals(self, signals: Mapping[str, Array]) -> torch.Tensor:
         """`[1, n_T, 2, n_d]` in the ranker's order of aspects."""

@@ -1,58 +1,52 @@
 """Training the ranker end to end (paper, "Training"): from annotated JSONL to a checkpoint.
 
-Progression modules, MLP, score and Transformer (by low-rank adapters or in full) learn together.
-A run keeps its state in `<output>.training/`; killed and started again it goes on where it was, to
-the same result. `<output>/` appears when the run has ended.
+What the texts' embeddings tell is fitted first; then progression modules, MLP, score and
+Transformer (by low-rank adapters or in full) learn together. A run keeps its state in
+`<output>.training/`; killed and started again it goes on where it was, to the same result.
+`<output>/` appears when the run has ended.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor, nn
+from torch import nn
 
-from langgraph_cooper.prompts.errors import CooperError
 from langgraph_cooper.prompts.loader import load_task
-from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.affinity import TurnVectors
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, read_annotated
-from langgraph_cooper.ranker.config import (
-    DEFAULT_ENCODER,
-    AdapterConfig,
-    Form,
-    Fusion,
-    RankerConfig,
-)
+from langgraph_cooper.ranker.annotated import read_annotated
+from langgraph_cooper.ranker.assembly import new_ranker, parameter_groups, target_states
 from langgraph_cooper.ranker.encoder import load_encoder
 from langgraph_cooper.ranker.examples import (
     DiskCache,
     Examples,
+    Memo,
     collate,
     make_examples,
     plan_batches,
 )
+from langgraph_cooper.ranker.fitting import evidence_scores, fit_evidence, take_evidence
 from langgraph_cooper.ranker.labels import Encode
 from langgraph_cooper.ranker.metrics import measure
 from langgraph_cooper.ranker.model import CooperRanker, Transformer, load_transformer
 from langgraph_cooper.ranker.model_card import write_model_card
-from langgraph_cooper.ranker.objective import Objective, total_loss
-from langgraph_cooper.ranker.packing import TokenBatch, TurnTokenizer
+from langgraph_cooper.ranker.objective import total_loss
+from langgraph_cooper.ranker.packing import TurnTokenizer
 from langgraph_cooper.ranker.prior import RankingPrior, ranking_prior
-from langgraph_cooper.ranker.targets import TargetStates, find_targets
+from langgraph_cooper.ranker.scorer import Scores, TurnScorer, score_examples
+from langgraph_cooper.ranker.targets import TargetStates
+from langgraph_cooper.ranker.train_config import TrainConfig, TrainingError
 from langgraph_cooper.ranker.trained import computes_bfloat16
 
 if TYPE_CHECKING:
@@ -60,122 +54,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-ATTENTION_DROPOUT = ("self.dropout", "attn.dropout")
-"""How Bert-like models name the dropout of attention weights."""
+SHOWN = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
+"""The figures on valid that the log and the model card show."""
 
 Record: TypeAlias = dict[str, Any]
 """One line of the log."""
 
 OnStep: TypeAlias = Callable[[int], None]
 """Called with the number of steps done, after each."""
-
-
-class TrainingError(CooperError):
-    """A training run cannot start, go on, or save; names the remedy."""
-
-
-class TrainConfig(BaseModel):
-    """All that decides a training run; the same configuration and files give the same result.
-
-    Attributes:
-        task: Name or path of the task.
-        train: Annotated JSONL.
-        valid: Annotated JSONL, for choosing the epoch.
-        output: Folder of the checkpoint.
-        encoder: Sentence encoder of states and similarities.
-        transformer: Where the ranker's Transformer starts from.
-        form: "packed" or "pairwise" (the paper's).
-        fusion: "aspect", or "paper" (see `langgraph_cooper.ranker.model.Fusion`).
-        progression: False trains the ablation without progression signals.
-        rounds: Dialogue rounds that the decision between the aspects tells apart; 0: none. They
-            start from P(aspect | round) in the training data. With `fusion="paper"` this and the
-            next three mean nothing.
-        history_head: Whether that decision reads the history's own [CLS].
-        affinity: Whether candidates are compared with what was said, and with the signals, in the
-            encoder's own space.
-        decision: How much of the decision between the aspects is P(aspect | round, last
-            utterances), which is fitted beforehand; see `langgraph_cooper.ranker.decision`.
-        adapter_rank: Rank of the low-rank adapters; 0 trains the Transformer in full.
-        freeze_layers: The lowest layers of the Transformer stay as they are, without a backward
-            pass. With adapters these are the layers without one.
-        history_tokens: The history's last tokens that are read.
-        topic_tokens: A candidate's first tokens that are read.
-        objective: Losses and their weights.
-        clusters: Smallest and largest number of target states to try; default N/50 to N/20.
-        epochs: At most so many.
-        patience: Stop after so many epochs without a better one; None: never.
-        turns_per_batch: Turns in a step, over all devices.
-        transformer_rate: Learning rate of adapters or Transformer; default 2e-4, in full 5e-5.
-        head_rate: Learning rate of progression modules, MLP and score.
-        warmup: Share of the steps with a rising rate; it falls linearly afterwards.
-        weight_decay: Of weight matrices other than the progression modules' W.
-        clip: Largest norm of the gradient.
-        dropout: Of the Transformer's trained layers. Their attention has none, which would keep a
-            CPU from computing it in one fused step.
-        seed: Of everything random.
-        max_turns: Train on so many turns, drawn by seed; None: all.
-        precision: "auto" takes bfloat16 where the device computes in it.
-        device: "auto" (CUDA if there is one), "cpu" or "cuda".
-        save_every: Steps between two saved states.
-        cache: Folder of computed embeddings; default: beside the run's state.
-        data_note: For the model card: what the files hold and how they were annotated.
-        licence: For the model card: under what terms the checkpoint may be used.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: str
-    train: Path
-    valid: Path
-    output: Path
-    encoder: str = DEFAULT_ENCODER
-    transformer: str = DEFAULT_ENCODER
-    form: Form = "packed"
-    fusion: Fusion = "aspect"
-    progression: bool = True
-    rounds: int = Field(default=15, ge=0)
-    history_head: bool = True
-    affinity: bool = True
-    decision: float = Field(default=0.7, ge=0, le=1)
-    adapter_rank: int = Field(default=16, ge=0)
-    freeze_layers: int = Field(default=3, ge=0)
-    history_tokens: int = Field(default=128, ge=8)
-    topic_tokens: int = Field(default=32, ge=4)
-    objective: Objective = Objective()
-    clusters: tuple[int, int] | None = None
-    epochs: int = Field(default=3, ge=1)
-    patience: int | None = Field(default=None, ge=1)
-    turns_per_batch: int = Field(default=16, ge=1)
-    transformer_rate: float | None = Field(default=None, gt=0)
-    head_rate: float = Field(default=1e-3, gt=0)
-    warmup: float = Field(default=0.06, ge=0, lt=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    clip: float = Field(default=1.0, gt=0)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    seed: int = 0
-    max_turns: int | None = Field(default=None, ge=1)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    save_every: int = Field(default=100, ge=1)
-    cache: Path | None = None
-    data_note: str = ""
-    licence: str = ""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> TrainConfig:
-        if self.clusters is not None and not 2 <= self.clusters[0] <= self.clusters[1]:
-            raise ValueError("clusters: two numbers are expected, from 2, the smaller first")
-        return self
-
-    @property
-    def work(self) -> Path:
-        """Folder of the run's state, log and best checkpoint so far."""
-        return self.output.with_name(self.output.name + ".training")
-
-    @property
-    def rate(self) -> float:
-        """Learning rate of the Transformer or its adapters."""
-        return self.transformer_rate or (2e-4 if self.adapter_rank else 5e-5)
 
 
 def train(
@@ -240,51 +126,6 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     return Accelerator(cpu=config.device == "cpu" or not torch.cuda.is_available())
 
 
-class TurnScorer(nn.Module):
-    """`CooperRanker` from states to scores, with only the Transformer in half precision.
-
-    The heads stay in float32: scores that differ in the third digit are different candidates.
-
-    Args:
-        ranker: The ranker.
-        bfloat16: Run the Transformer in bfloat16.
-    """
-
-    def __init__(self, ranker: CooperRanker, *, bfloat16: bool = False) -> None:
-        super().__init__()
-        self.ranker = ranker
-        self.in_bfloat16 = bfloat16
-
-    def train(self, mode: bool = True) -> Self:
-        """Sets the mode; layers that do not learn stay in evaluation mode, without dropout."""
-        super().train(mode)
-        for name, module in self.ranker.transformer.named_modules():
-            whole = name == "embeddings" or name.rsplit(".", 1)[-1].isdigit()
-            if whole and not any(p.requires_grad for p in module.parameters()):
-                module.eval()
-        return self
-
-    def forward(
-        self, tokens: TokenBatch, aspects: Tensor, states: Tensor, vectors: TurnVectors
-    ) -> Tensor:
-        """Scores B turns.
-
-        Args:
-            tokens: Input of the Transformer.
-            aspects: [B, C] int64.
-            states: [B, n_T, n_d] state embeddings.
-            vectors: Embeddings of the candidates and the last utterances.
-
-        Returns:
-            [B, C] float32.
-        """
-        with torch.autocast(states.device.type, torch.bfloat16, enabled=self.in_bfloat16):
-            encoded = self.ranker.encode(tokens)
-        return self.ranker.coordinate(
-            encoded.float(), aspects, self.ranker.signals(states), vectors
-        )
-
-
 @dataclass
 class _Progress:
     """Where a run stands; all of it is in the saved state."""
@@ -331,30 +172,38 @@ class _Run:
             parts.tokenizer, history_tokens=config.history_tokens, topic_tokens=config.topic_tokens
         )
         examples = make_examples(train_set, task, encode, tokenizer)
+        examples = examples.of(_chosen(len(examples), config))
+        valid = make_examples(valid_set, task, encode, tokenizer)
         _log.info("clustering the final states of %d conversations", len(train_set))
         targets = target_states(train_set, task, encode, config)
-        ranker = _ranker(config, task, targets, parts, sha256)
-        start_from_prior(ranker, examples)
-        if ranker.decision is not None:
-            rounds = torch.tensor([turn.round for turn in examples.turns])
-            ranker.decision.fit(examples.texts[examples.recent], rounds, examples.promoted)
+        ranker = new_ranker(config, task, targets, parts, sha256)
+        log: list[Record] = []
+        if ranker.evidence is not None:
+            _log.info("fitting what the texts' embeddings tell")
+            if config.evidence_from is not None:
+                examples = take_evidence(ranker, examples, config.evidence_from)
+            else:
+                examples = fit_evidence(ranker, examples, config.objective, config.seed)
+            valid = valid.expecting(ranker.evidence.expectation)
+            alone = measure(valid.turns, evidence_scores(ranker, valid)).means()
+            log.append(_valid_record(0, -1, alone, best=False))
         scorer = TurnScorer(ranker, bfloat16=_bfloat16(config, accelerator))
         optimizer = torch.optim.AdamW(parameter_groups(ranker, config))
-        chosen = _chosen(len(examples), config)
-        steps = -(-len(chosen) // config.turns_per_batch) * config.epochs
+        steps = -(-len(examples) // config.turns_per_batch) * config.epochs
         run = cls(
             config=config,
             accelerator=accelerator,
-            train=_subset(examples, chosen),
-            valid=make_examples(valid_set, task, encode, tokenizer),
+            train=examples,
+            valid=valid,
             scorer=accelerator.prepare(scorer),
             optimizer=optimizer,
             schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, config.warmup)),
             targets=targets,
             prior=ranking_prior(train_set, valid_set, task, encode),
-            fingerprint=_fingerprint(config),
+            fingerprint=config.fingerprint,
+            progress=_Progress(log=log),
         )
-        _log.info("training on %d turns, %d steps", len(chosen), steps)
+        _log.info("training on %d turns, %d steps", len(examples), steps)
         return run
 
     @property
@@ -441,15 +290,13 @@ class _Run:
         better = merit > self.progress.best
         if better:
             self.progress.best, self.progress.best_epoch = merit, epoch
-        names = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
-        shown = {name: figures[name] for name in names}
-        self._log(kind="valid", step=self.progress.step, epoch=epoch, best=better, **shown)
+        self._log(**_valid_record(self.progress.step, epoch, figures, best=better))
         if better and self.accelerator.is_main_process:
             metadata = {"seed": self.config.seed, "epoch": epoch + 1, "valid": figures}
             self.ranker.config = self.ranker.config.model_copy(update={"metadata": metadata})
             self.ranker.save_pretrained(self.config.work / "best")
 
-    def score(self, examples: Examples) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+    def score(self, examples: Examples) -> list[Scores]:
         """Scores [n] of every turn, in evaluation mode."""
         scorer = self.accelerator.unwrap_model(self.scorer)
         return score_examples(scorer, examples, self.device, self.config.turns_per_batch)
@@ -545,50 +392,10 @@ class _Run:
         self._state_file.unlink(missing_ok=True)
 
 
-def score_examples(
-    scorer: TurnScorer, examples: Examples, device: torch.device, size: int = 16
-) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    """Scores [n] of every turn, in evaluation mode, in batches of turns of like length."""
-    scorer.eval()
-    lengths = examples.lengths()
-    order = sorted(range(len(lengths)), key=lambda row: lengths[row])
-    scores: dict[int, np.ndarray[Any, np.dtype[np.float64]]] = {}
-    with torch.inference_mode():
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            batch = collate(examples, rows).to(device)
-            tokens = scorer.ranker.tokens([examples.tokens[row] for row in rows]).to(device)
-            values = (
-                scorer(tokens, batch.aspects, batch.states, batch.vectors).double().cpu().numpy()
-            )
-            for row, line in zip(rows, values, strict=True):
-                scores[row] = line[: len(examples.turns[row].labels)]
-        return scorer.ranker.decide(
-            [scores[row] for row in range(len(lengths))],
-            examples.aspects,
-            examples.texts[examples.recent].to(device),
-            torch.tensor([turn.round for turn in examples.turns], device=device),
-        )
-
-
-def target_states(
-    dialogues: Sequence[AnnotatedDialogue],
-    task: TaskSpec,
-    encode: Encode,
-    config: TrainConfig,
-) -> list[TargetStates]:
-    """The typical target states of each aspect, in the task's order."""
-    ks = range(config.clusters[0], config.clusters[1] + 1) if config.clusters else None
-    return [
-        find_targets(
-            name,
-            [dialogue.final_states.get(name, "") for dialogue in dialogues],
-            encode,
-            ks=ks,
-            seed=config.seed,
-        )
-        for name in task.aspect_names
-    ]
+def _valid_record(step: int, epoch: int, figures: Mapping[str, float], *, best: bool) -> Record:
+    """A log's line of figures on valid; epoch -1 is the evidence alone."""
+    shown = {name: figures[name] for name in SHOWN}
+    return {"kind": "valid", "step": step, "epoch": epoch, "best": best, **shown}
 
 
 def _encoder(
@@ -600,119 +407,7 @@ def _encoder(
     encoder = load_encoder(config.encoder, bfloat16=bfloat16)
     folder = config.cache or config.work / "embeddings"
     identity = f"{config.encoder} {encoder.sha256}{' bfloat16' if bfloat16 else ''}"
-    return DiskCache(encoder.encode, folder, identity), encoder.sha256
-
-
-def _ranker(
-    config: TrainConfig,
-    task: TaskSpec,
-    targets: Sequence[TargetStates],
-    transformer: Transformer,
-    sha256: str | None,
-) -> CooperRanker:
-    layers = int(getattr(transformer.module.config, "num_hidden_layers", 0))
-    if config.freeze_layers and config.freeze_layers >= layers:
-        raise TrainingError(
-            f"freeze_layers is {config.freeze_layers} of {layers} layers: leave at least one to "
-            "be trained"
-        )
-    for name, module in transformer.module.named_modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0 if name.endswith(ATTENTION_DROPOUT) else config.dropout
-    adapter = None
-    if config.adapter_rank:
-        upper = tuple(range(config.freeze_layers, layers))
-        adapter = AdapterConfig(
-            rank=config.adapter_rank, alpha=2.0 * config.adapter_rank, layers=upper
-        )
-    own = config.fusion == "aspect"  # the paper's takes nothing beside its own
-    ranker = CooperRanker(
-        RankerConfig(
-            task=task.name,
-            aspects=task.aspect_names,
-            encoder=config.encoder,
-            encoder_sha256=sha256,
-            dimension=targets[0].centroids.shape[1],
-            transformer=config.transformer,
-            transformer_config=None if adapter else _architecture(transformer.module),
-            weights="adapters" if adapter else "full",
-            adapter=adapter,
-            form=config.form,
-            history_tokens=config.history_tokens,
-            topic_tokens=config.topic_tokens,
-            fusion=config.fusion,
-            rounds=config.rounds if own else 0,
-            history_head=config.history_head and own,
-            affinity=config.affinity and own,
-            decision=config.decision if own else 0.0,
-            progression=config.progression,
-            targets=tuple(len(target.texts) for target in targets),
-            target_texts=tuple(target.texts for target in targets),
-            calibration=tuple(target.closeness for target in targets),
-        ),
-        transformer,
-        [torch.from_numpy(target.centroids) for target in targets],
-        torch.Generator().manual_seed(config.seed),
-    )
-    if adapter is None and config.freeze_layers:
-        _freeze(ranker.transformer, config.freeze_layers)
-    return ranker
-
-
-def start_from_prior(ranker: CooperRanker, examples: Examples, smoothing: float = 5.0) -> None:
-    """Lets the round's share in the decision between the aspects begin at log P(aspect | round).
-
-    Args:
-        ranker: The ranker; without rounds nothing is done.
-        examples: The training turns.
-        smoothing: Turns of the overall distribution that are added to each round's counts.
-    """
-    table = ranker.fusion.rounds
-    if table is None:
-        return
-    rounds = torch.tensor([turn.round for turn in examples.turns])
-    places = (rounds - 1).clamp(0, table.num_embeddings - 1)
-    promoted = torch.zeros_like(table.weight).index_add_(0, places, examples.promoted)
-    turns = torch.bincount(places, minlength=table.num_embeddings)[:, None]
-    overall = examples.promoted.mean(dim=0)
-    share = (promoted + smoothing * overall) / (turns + smoothing)
-    with torch.no_grad():
-        table.weight.copy_(share.clamp(min=1e-3).log())
-
-
-def _architecture(module: nn.Module) -> dict[str, Any]:
-    architecture: Any = module.config
-    return dict(architecture.to_dict())
-
-
-def _freeze(transformer: nn.Module, layers: int) -> None:
-    """Keeps the embeddings and the lowest layers as they are."""
-    for name, parameter in transformer.named_parameters():
-        steps = name.split(".")
-        number = next((int(step) for step in steps if step.isdigit()), -1)
-        parameter.requires_grad_("embeddings" not in steps and number >= layers)
-
-
-def parameter_groups(ranker: CooperRanker, config: TrainConfig) -> list[dict[str, Any]]:
-    """AdamW's groups: Transformer or adapters, weight matrices of the heads, the rest.
-
-    W of the progression modules starts at the identity and is not decayed to zero.
-    """
-    transformer, heads, plain = [], [], []
-    for name, parameter in ranker.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if name.startswith("transformer."):
-            transformer.append(parameter)
-        elif parameter.ndim > 1 and not name.startswith("progressions."):
-            heads.append(parameter)
-        else:
-            plain.append(parameter)
-    return [
-        {"params": transformer, "lr": config.rate, "weight_decay": config.weight_decay},
-        {"params": heads, "lr": config.head_rate, "weight_decay": config.weight_decay},
-        {"params": plain, "lr": config.head_rate, "weight_decay": 0.0},
-    ]
+    return Memo(DiskCache(encoder.encode, folder, identity)), encoder.sha256
 
 
 def _linear(steps: int, warmup: float) -> Callable[[int], float]:
@@ -741,33 +436,6 @@ def _chosen(count: int, config: TrainConfig) -> list[int]:
         return list(range(count))
     drawn = np.random.default_rng(config.seed).choice(count, config.max_turns, replace=False)
     return [int(row) for row in np.sort(drawn)]
-
-
-def _subset(examples: Examples, rows: Sequence[int]) -> Examples:
-    return Examples(
-        turns=[examples.turns[row] for row in rows],
-        skipped=examples.skipped,
-        dialogues=examples.dialogues,
-        tokens=[examples.tokens[row] for row in rows],
-        states=examples.states[list(rows)],
-        aspects=[examples.aspects[row] for row in rows],
-        promoted=examples.promoted[list(rows)],
-        texts=examples.texts,
-        topics=[examples.topics[row] for row in rows],
-        recent=examples.recent[list(rows)],
-    )
-
-
-_NOT_THE_RESULT = {"output", "cache", "data_note", "licence", "save_every", "train", "valid"}
-
-
-def _fingerprint(config: TrainConfig) -> str:
-    """Hash of the settings and of the data's contents; where the files lie does not matter."""
-    settings = config.model_dump_json(exclude=_NOT_THE_RESULT)
-    digest = hashlib.sha256(settings.encode())
-    for file in (config.train, config.valid):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _write_log(file: Path, log: Sequence[Record]) -> None:

@@ -182,7 +182,7 @@ def train(
     turns_per_batch: Annotated[int | None, typer.Option(help="Turns in a step.")] = None,
     objective: Annotated[
         Literal["default", "paper"] | None,
-        typer.Option(help="Listwise and aspect losses, or the paper's triplet and pointwise ones."),
+        typer.Option(help="The listwise loss, or the paper's triplet and pointwise ones."),
     ] = None,
     fusion: Annotated[
         Literal["aspect", "paper"] | None, typer.Option(help="How the signals meet the candidates.")
@@ -194,6 +194,12 @@ def train(
     progression: Annotated[
         bool | None,
         typer.Option("--progression/--no-progression", help="With progression signals, or not."),
+    ] = None,
+    evidence_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkpoint whose evidence is taken, so that two rankers differ in the rest."
+        ),
     ] = None,
     clusters: Annotated[
         tuple[int, int] | None,
@@ -231,6 +237,7 @@ def train(
         "fusion": fusion,
         "form": form,
         "progression": progression,
+        "evidence_from": evidence_from,
         "clusters": clusters,
         "encoder": encoder,
         "adapter_rank": adapter_rank,

@@ -36,7 +36,7 @@ from langgraph_cooper.ranker.datasets import (
 )
 
 if TYPE_CHECKING:
-    from langgraph_cooper.ranker.training import TrainConfig
+    from langgraph_cooper.ranker.train_config import TrainConfig
 
 VALID_SHARE = 0.1  # of the dialogues, where no file for choosing the epoch is given
 
@@ -85,7 +85,8 @@ def run_training(options: TrainOptions) -> Path:
     Raw dialogues are annotated first, by the offline agents, into `<output>.training/`.
     """
     # Imported here: it brings torch.
-    from langgraph_cooper.ranker.training import TrainingError, train
+    from langgraph_cooper.ranker.train_config import TrainingError
+    from langgraph_cooper.ranker.training import train
 
     task = load_task(options.task)
     config = _config(options)
@@ -108,7 +109,7 @@ def _config(options: TrainOptions) -> TrainConfig:
         TrainingError: A value is out of range.
     """
     from langgraph_cooper.ranker.objective import Objective
-    from langgraph_cooper.ranker.training import TrainConfig, TrainingError
+    from langgraph_cooper.ranker.train_config import TrainConfig, TrainingError
 
     settings = {name: value for name, value in options.settings.items() if value is not None}
     if settings.get("objective") == "paper":

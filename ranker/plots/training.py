@@ -19,7 +19,8 @@ def draw_log(log: Sequence[dict[str, Any]], folder: Path, *, form: str = "png") 
     """Draws `training` from the records of a log.
 
     Args:
-        log: "step" records with `step` and `loss`, and "valid" records with `epoch` and figures.
+        log: "step" records with `step` and `loss`, and "valid" records with `epoch` and figures;
+            epoch -1 is before the first.
         folder: Where to.
         form: "png" or "svg".
 
@@ -37,7 +38,7 @@ def draw_log(log: Sequence[dict[str, Any]], folder: Path, *, form: str = "png") 
     left.plot(at, loss, color=style.LIGHT, linewidth=0.8, label="loss of a step's batch")
     window = max(1, len(loss) // SMOOTHED_OVER)
     left.plot(*_smoothed(at, loss, window), color=style.BLUE, label=f"mean of {window} steps shown")
-    for number, record in enumerate(valid[:-1]):
+    for number, record in enumerate(r for r in valid[:-1] if r["epoch"] >= 0):
         label = "end of an epoch" if number == 0 else None
         left.axvline(record["step"], color=style.GREY, linewidth=0.7, linestyle=":", label=label)
     # A few wild steps at the beginning would press all others into a line.

@@ -149,8 +149,10 @@ def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
     from langgraph_cooper.ranker import training
+    from langgraph_cooper.ranker.objective import Objective
+    from langgraph_cooper.ranker.train_config import TrainConfig
 
-    seen: list[training.TrainConfig] = []
+    seen: list[TrainConfig] = []
     monkeypatch.setattr(training, "train", lambda config: seen.append(config) or config.output)
     file, out = _esconv(tmp_path / "train.txt", 12), tmp_path / "out"
     told = [
@@ -171,18 +173,18 @@ def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
         "--turns-per-batch",
         "3",
         "--no-progression",
+        "--evidence-from",
+        "other",
     ]
     for options in ([], told + more):
         command = ["train", "--data", str(file), "--output", str(out), *options]
         assert _run(monkeypatch, *command) == 0
     plain, asked = seen
-    assert plain == training.TrainConfig(
-        task="esc", train=plain.train, valid=plain.valid, output=out
-    )
-    assert asked.objective == training.Objective.paper()
+    assert plain == TrainConfig(task="esc", train=plain.train, valid=plain.valid, output=out)
+    assert asked.objective == Objective.paper()
     assert (asked.adapter_rank, asked.freeze_layers, asked.patience) == (4, 2, 1)
     assert (asked.precision, asked.device, asked.turns_per_batch) == ("float32", "cpu", 3)
-    assert not asked.progression
+    assert (asked.progression, asked.evidence_from) == (False, Path("other"))
     # Both splits were annotated once; the second command found them done.
     assert len(read_annotated(asked.train)) + len(read_annotated(asked.valid)) == 12
     assert "0 of them new" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The decision between the aspects: fitted once, taken into the scores."""
+"""The decision between the aspects, taken into the scores."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config
 
-from langgraph_cooper.ranker.decision import AspectDecision, decide
+from langgraph_cooper.ranker.decision import decide
 from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.inference import ScoredTopic, load_ranker
 
@@ -35,30 +34,16 @@ def test_order_within_an_aspect_stays_and_extremes_stay_finite() -> None:
     assert decided[0] > decided[1]
 
 
-def test_it_learns_what_the_round_and_the_last_utterance_tell() -> None:
-    generator = torch.Generator().manual_seed(0)
-    rounds = torch.arange(400) % 4 + 1
-    recent = torch.nn.functional.normalize(torch.randn(400, 3, 8, generator=generator), dim=-1)
-    asked = recent[:, 0, 0] > 0
-    promoted = torch.stack([rounds == 1, asked, torch.ones(400), torch.zeros(400)], dim=1).float()
-    decision = AspectDecision(3, 3, 8)
-    decision.fit(recent, rounds, promoted)
-    found = decision(recent, rounds)
-    assert found.shape == (400, 4)
-    early = found[rounds == 1, 0].mean() - found[rounds != 1, 0].mean()
-    assert early > 0.1
-    assert found[asked, 1].mean() - found[~asked, 1].mean() > 0.02
-    assert (found[:, 2] > 0.99).all()
-    assert (found[:, 3] < 0.01).all()
-    torch.testing.assert_close(found[rounds == 3], decision(recent, rounds + 7)[rounds == 3])
-
-
+@pytest.mark.parametrize("due", [0, 2])
 def test_saved_loaded_and_used_at_inference(
-    tiny_transformer: str, tiny_encoder: str, tmp_path: Path
+    tiny_transformer: str, tiny_encoder: str, tmp_path: Path, due: int
 ) -> None:
     model = random_ranker(ranker_config(tiny_transformer, tiny_encoder, decision=1.0))
-    assert model.decision is not None
-    model.decision.bias.copy_(torch.tensor([9.0, -9.0, -9.0, -9.0]))
+    assert model.evidence is not None
+    expectation = model.evidence.expectation
+    expectation.aspect_weight.zero_()
+    expectation.aspect_bias.fill_(-9.0)
+    expectation.aspect_bias[due] = 9.0
     model.save_pretrained(tmp_path)
     ranker = load_ranker(tmp_path, aspects=ASPECTS, precision="float32")
     signals = {name: ranker.progression(name, "x").signal for name in ASPECTS}
@@ -66,9 +51,9 @@ def test_saved_loaded_and_used_at_inference(
     candidates = [ScoredTopic(*pair) for pair in zip(owners, TOPICS, strict=True)]
     history = [*HISTORY, Utterance("system", "and then?")]
     scores = ranker.score(history, candidates, signals)
-    assert {owners[i] for i in np.argsort(scores)[-2:]} == {"exploration"}
+    assert owners[int(np.argmax(scores))] == ASPECTS[due]
 
 
-def test_it_needs_rounds_and_embeddings() -> None:
-    with pytest.raises(ValueError, match="decision needs rounds and affinity"):
-        ranker_config("none", decision=0.5, affinity=False)
+def test_it_needs_what_is_expected() -> None:
+    with pytest.raises(ValueError, match="decision needs the evidence's expectation"):
+        ranker_config("none", decision=0.5, evidence=False)

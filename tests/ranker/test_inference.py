@@ -14,7 +14,6 @@ import torch
 from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config
 
 from langgraph_cooper.ranker import inference, trained
-from langgraph_cooper.ranker.affinity import TurnVectors
 from langgraph_cooper.ranker.checkpoint import CheckpointError
 from langgraph_cooper.ranker.dialogue import Utterance
 from langgraph_cooper.ranker.inference import Ranker, ScoredTopic, finite, load_ranker
@@ -78,7 +77,8 @@ def test_scores_are_the_models(ranker: TrainedRanker, signals: dict[str, Any]) -
     tokens = model.tokens([model.tokenizer.turn(HISTORY, TOPICS)])
     recent = [said.text for said in reversed(HISTORY)]
     texts = torch.from_numpy(ranker.embed([*TOPICS, *recent]))[None]
-    vectors = TurnVectors(texts[:, :5], texts[:, 5:])
+    assert model.evidence is not None
+    vectors = model.evidence.vectors(texts[:, :5], texts[:, 5:], torch.tensor([2]))
     expected = model(tokens, torch.tensor([[0, 1, 2, 3, 0]]), model.signals(states), vectors)
     scores = ranker.score(HISTORY, CANDIDATES, signals)
     np.testing.assert_allclose(scores, expected[0].detach().numpy(), atol=1e-4)
@@ -148,7 +148,7 @@ def test_bfloat16_is_close_and_leaves_the_progression_alone(
     half = load_ranker(folder, precision="bfloat16")
     assert half is not ranker
     exact, close = (np.array(r.score(HISTORY, CANDIDATES, signals)) for r in (ranker, half))
-    assert 0 < np.abs(exact - close).max() < 0.15 * exact.std()
+    assert 0 < np.abs(exact - close).max() < 0.25 * exact.std()
     np.testing.assert_array_equal(
         half.progression("action", "x").signal, ranker.progression("action", "x").signal
     )

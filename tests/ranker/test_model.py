@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config, turn_vectors
 
 from langgraph_cooper.ranker.adapter import LowRankLinear
-from langgraph_cooper.ranker.affinity import TurnVectors
 from langgraph_cooper.ranker.config import AdapterConfig, RankerConfig
+from langgraph_cooper.ranker.evidence import TurnVectors
+from langgraph_cooper.ranker.expectation import Expected
 from langgraph_cooper.ranker.model import CooperRanker
 from langgraph_cooper.ranker.packing import TurnTokens
 
@@ -44,32 +45,28 @@ def test_score_by_numpy(tiny_transformer: str, states: torch.Tensor, fusion: str
     hidden = np.maximum(w["mlp.0.weight"] @ p + w["mlp.0.bias"], 0)
     prg = w["mlp.2.weight"] @ hidden + w["mlp.2.bias"]
     with torch.inference_mode():
-        encoded = model.encode(model.tokens([_turn(model)])).float()
-    text, history = (part[0].numpy().astype(np.float64) for part in encoded[:2])
+        text = model.encode(model.tokens([_turn(model)]))[0].numpy().astype(np.float64)
     expected = []
     for place, (b, aspect) in enumerate(zip(text, OWNERS[0].tolist(), strict=True)):
         score = w["fusion.output.weight"][0] @ np.concatenate([prg, b]) + w["fusion.output.bias"][0]
         if fusion == "aspect":
             due = w["fusion.aspects.weight"] @ prg + w["fusion.aspects.bias"]
-            due += w["fusion.rounds.weight"][1]  # one utterance of the system: the second round
-            due += w["fusion.history.weight"] @ history
             left, right = w["fusion.signal_factor.weight"] @ prg, w["fusion.text_factor.weight"] @ b
-            score += due[aspect] + left @ right / np.sqrt(6) + _affinity(w, p, place, aspect)
+            score += due[aspect] + left @ right / np.sqrt(6) + _evidence(w, place, aspect)
         expected.append(score)
     np.testing.assert_allclose(_scores(model, states)[0].numpy(), expected, rtol=1e-4, atol=1e-4)
 
 
-def _affinity(
-    w: dict[str, NDArray[np.float64]], p: NDArray[np.float64], place: int, aspect: int
-) -> Any:
+def _evidence(w: dict[str, NDArray[np.float64]], place: int, aspect: int) -> Any:
     vectors = turn_vectors()
-    signals = p.reshape(6, 32)
-    signals = signals / np.linalg.norm(signals, axis=1, keepdims=True)
     topic = vectors.topics[0, place].numpy()
-    cosines = np.concatenate([vectors.recent[0].numpy() @ topic, signals @ topic])
-    given = np.concatenate([4 * cosines, np.eye(4)[aspect]])
-    hidden = np.maximum(w["affinity.hidden.weight"] @ given + w["affinity.hidden.bias"], 0)
-    return w["affinity.output.weight"][0] @ hidden
+    said = np.vstack([vectors.recent[0].numpy(), vectors.expected.utterance.numpy()])
+    products = np.append(said @ topic, np.log([0.5, 0.2, 0.9, 0.1][aspect]))
+    inputs = (products - w["evidence.mean"]) / w["evidence.deviation"]
+    given = np.concatenate([inputs, np.eye(4)[aspect]])
+    hidden = np.maximum(w["evidence.hidden.weight"] @ given + w["evidence.hidden.bias"], 0)
+    score = w["evidence.output.weight"][0] @ hidden + w["evidence.topic.weight"][0] @ topic
+    return score + w["evidence.rounds.weight"][1, aspect]  # the second round
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -78,25 +75,32 @@ def test_the_round_decides_between_aspects(ranker: CooperRanker, form: Any) -> N
     turn, states = _turn(ranker), torch.zeros(1, 3, 32)
 
     def scores(number: int) -> torch.Tensor:
-        tokens = ranker.tokens([turn._replace(round=number)], form)
+        vectors = turn_vectors()._replace(rounds=torch.tensor([number]))
         with torch.inference_mode():
-            result: torch.Tensor = ranker(tokens, OWNERS, ranker.signals(states), turn_vectors())
+            tokens, signals = ranker.tokens([turn], form), ranker.signals(states)
+            result: torch.Tensor = ranker(tokens, OWNERS, signals, vectors)
         return result
 
-    assert ranker.fusion.rounds is not None
-    table = ranker.fusion.rounds.weight.detach()
+    assert ranker.evidence is not None
+    table = ranker.evidence.rounds.weight.detach()
     torch.testing.assert_close(
         scores(3) - scores(1), (table[2] - table[0])[OWNERS], atol=1e-4, rtol=1e-4
     )
     torch.testing.assert_close(scores(3), scores(40))
 
 
-def test_the_history_is_read_alike_in_both_forms(ranker: CooperRanker) -> None:
-    packed, pairs = (ranker.encode(ranker.tokens([_turn(ranker)], form)) for form in FORMS)
-    torch.testing.assert_close(packed.history, pairs.history, atol=1e-4, rtol=1e-4)
+def test_the_transformer_begins_silent_beside_evidence(
+    tiny_transformer: str, states: torch.Tensor
+) -> None:
+    model = CooperRanker(ranker_config(tiny_transformer)).eval()
+    assert model.evidence is not None
+    alone = model.evidence(turn_vectors(), OWNERS)
+    torch.testing.assert_close(_scores(model, states), alone)
+    bare = CooperRanker(ranker_config(tiny_transformer, evidence=False)).eval()
+    assert _scores(bare, states).std() > 0.01
 
 
-def test_affinity_needs_the_embeddings(ranker: CooperRanker, states: torch.Tensor) -> None:
+def test_evidence_needs_the_embeddings(ranker: CooperRanker, states: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="pass vectors"):
         ranker(ranker.tokens([_turn(ranker)]), OWNERS, ranker.signals(states))
 
@@ -162,10 +166,12 @@ def test_order_of_candidates_only_orders_scores(
 def test_padding_changes_nothing(ranker: CooperRanker, states: torch.Tensor, form: Any) -> None:
     turn = _turn(ranker)
     other = TurnTokens(turn.history * 2, turn.candidates + turn.candidates)
-    small = TurnTokens(turn.history[:3], turn.candidates[:2], round=2)
+    small = TurnTokens(turn.history[:3], turn.candidates[:2])
     topics = turn_vectors().topics.repeat(3, 2, 1)
     topics[0, 5:], topics[2, 2:] = 0.0, 0.0
-    vectors = TurnVectors(topics, turn_vectors().recent.repeat(3, 1, 1))
+    one = turn_vectors()
+    expected = Expected(*(value.repeat(3, 1) for value in one.expected))
+    vectors = TurnVectors(topics, one.recent.repeat(3, 1, 1), one.rounds.repeat(3), expected)
     batch = ranker.tokens([turn, other, small], form)
     owners = torch.zeros(3, 10, dtype=torch.long)
     owners[0, :5], owners[1], owners[2, :2] = OWNERS[0], OWNERS[0].repeat(2), OWNERS[0, :2]
@@ -182,7 +188,7 @@ def test_forms_read_the_same_pair_when_a_pair_is_all_there_is(tiny_transformer: 
     """The pairwise form reads `[CLS] history [SEP] candidate [SEP]` as the library itself does."""
     model = random_ranker(ranker_config(tiny_transformer, adapter=None))
     turn = _turn(model)
-    pairs = model.encode(model.tokens([turn], "pairwise")).candidates
+    pairs = model.encode(model.tokens([turn], "pairwise"))
     specials = model.tokenizer.specials
     for index, candidate in enumerate(turn.candidates):
         left = [specials.cls, *turn.history, specials.sep]
@@ -223,7 +229,7 @@ def test_gradient_reaches_every_parameter(
             assert parameter.grad is not None, name
             assert parameter.grad.abs().max() > 0, name
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
-    heads = {"fusion", "affinity"} if fusion == "aspect" else {"fusion"}
+    heads = {"fusion", "evidence"} if fusion == "aspect" else {"fusion"}
     assert trained == {"transformer", "progressions", "mlp"} | heads
 
 
@@ -244,7 +250,7 @@ def test_adapters_start_as_nothing_and_merge_exactly(
     bare = CooperRanker(ranker_config(tiny_transformer, adapter=None)).eval()
     fresh = CooperRanker(config).eval()
     turn = _turn(fresh)
-    alike = (m.encode(m.tokens([turn])).candidates for m in (fresh, bare))
+    alike = (m.encode(m.tokens([turn])) for m in (fresh, bare))
     torch.testing.assert_close(*alike, atol=1e-5, rtol=1e-5)
     model = random_ranker(config)
     before = _scores(model, states)
@@ -279,7 +285,7 @@ def test_more_tokens_than_positions(tiny_transformer: str) -> None:
         ({"targets": (4, 3)}, "one entry per aspect"),
         ({"targets": (4, 3, 9)}, "as many texts"),
         ({"weights": "full"}, "takes no adapter"),
-        ({"fusion": "paper", "rounds": 3}, "takes no rounds"),
+        ({"fusion": "paper", "evidence": True}, "takes no evidence"),
         ({"colour": "red"}, "colour"),
     ],
 )

@@ -14,18 +14,16 @@ from toys import encode, toy_dialogues, toy_task
 from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker import training
 from langgraph_cooper.ranker.annotated import DataError, write_annotated
-from langgraph_cooper.ranker.examples import DiskCache, collate, make_examples, plan_batches
+from langgraph_cooper.ranker.assembly import parameter_groups
+from langgraph_cooper.ranker.examples import DiskCache, Memo, collate, make_examples, plan_batches
+from langgraph_cooper.ranker.expectation import Expectation
 from langgraph_cooper.ranker.metrics import measure
 from langgraph_cooper.ranker.model import CooperRanker, load_transformer
 from langgraph_cooper.ranker.objective import Objective, total_loss
 from langgraph_cooper.ranker.prior import load_prior
+from langgraph_cooper.ranker.scorer import TurnScorer, score_examples
+from langgraph_cooper.ranker.train_config import TrainConfig, TrainingError
 from langgraph_cooper.ranker.training import (
-    TrainConfig,
-    TrainingError,
-    TurnScorer,
-    parameter_groups,
-    score_examples,
-    start_from_prior,
     train,
 )
 
@@ -87,6 +85,8 @@ def without_times(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def scores_of(folder: Path, config: TrainConfig, task: TaskSpec) -> list[np.ndarray]:
     ranker = CooperRanker.from_pretrained(folder, aspects=task.aspect_names)
     examples = make_examples(toy_dialogues(3, first=6), task, encode, ranker.tokenizer)
+    if ranker.evidence is not None:
+        examples = examples.expecting(ranker.evidence.expectation)
     return score_examples(TurnScorer(ranker), examples, torch.device("cpu"))
 
 
@@ -97,8 +97,8 @@ def test_a_run_leaves_a_checkpoint_a_card_and_a_log(config: TrainConfig, task: T
     assert all(2 <= k <= 3 for k in ranker.config.targets)
     assert ranker.config.metadata["seed"] == 0
     log = log_of(folder)
-    assert [record["kind"] for record in log].count("valid") == 2
-    assert {"loss", "listwise", "aspect", "lr", "step"} <= set(log[0])
+    assert [r["epoch"] for r in log if r["kind"] == "valid"] == [-1, 0, 1]
+    assert {"loss", "listwise", "lr", "step"} <= set(log[1])
     assert load_prior(folder, task).probability("explore", 1) > 0.6  # for an evaluation
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "CC BY-NC" in card
@@ -125,6 +125,7 @@ def test_overfits_eight_turns(
         transformer_rate=3e-3,
         head_rate=1e-2,
         objective=objective.model_dump(),
+        decision=0.0,  # the ranker's own
     )
     run = _run(small)
     losses = []
@@ -234,7 +235,7 @@ def test_patience_stops_early(config: TrainConfig) -> None:
     # With next to no learning rate no epoch is better than the first.
     idle = changed(config, epochs=6, patience=1, head_rate=1e-12, transformer_rate=1e-12)
     log = log_of(train(idle, encode=encode))
-    assert sum(record["kind"] == "valid" for record in log) == 2
+    assert [r["epoch"] for r in log if r["kind"] == "valid"] == [-1, 0, 1]
 
 
 def test_frozen_layers_get_no_gradient_and_the_others_do(config: TrainConfig) -> None:
@@ -318,30 +319,9 @@ def test_collate_pads_turns_of_unequal_width(task: TaskSpec, tiny_transformer: s
     assert batch.mask.sum(dim=1).tolist() == [2, 7]
     assert batch.labels[0].tolist() == [2, 1, 0, 0, 0, 0, 0]
     assert batch.states.shape == (2, 3, 32)
-    loss, parts = total_loss(Objective(triplet=0.9, pointwise=0.1), batch.labels, batch)
+    loss, parts = total_loss(Objective(triplet=0.9, pointwise=0.1, aspect=1.0), batch.labels, batch)
     assert set(parts) == {"triplet", "pointwise", "listwise", "aspect"}
     assert torch.isfinite(loss)
-
-
-def test_rounds_start_from_their_share_in_the_data(config: TrainConfig, task: TaskSpec) -> None:
-    loaded = load_transformer(config.transformer)
-    tokenizer = training.TurnTokenizer(loaded.tokenizer, history_tokens=48, topic_tokens=16)
-    dialogues = toy_dialogues(4)
-    examples = make_examples(dialogues, task, encode, tokenizer)
-    targets = training.target_states(dialogues, task, encode, changed(config, clusters=(2, 2)))
-    two = changed(config, rounds=2)
-    ranker = training._ranker(two, task, targets, loaded, None)
-    start_from_prior(ranker, examples, smoothing=2.0)
-    assert ranker.fusion.rounds is not None
-    table = ranker.fusion.rounds.weight.detach().exp()
-    # In the first round all four explore; of the eight later turns four comfort and four act.
-    # Over all twelve turns each aspect has a third.
-    third = 2.0 / 3
-    expected = [[4 + third, third, third], [third, 4 + third, 4 + third]]
-    for row, turns in enumerate((4, 8)):
-        for column in range(3):
-            share = expected[row][column] / (turns + 2.0)
-            assert table[row, column].item() == pytest.approx(share, rel=1e-4)
 
 
 def test_vectors_are_those_of_the_texts(task: TaskSpec, tiny_transformer: str) -> None:
@@ -349,16 +329,35 @@ def test_vectors_are_those_of_the_texts(task: TaskSpec, tiny_transformer: str) -
     turns = training.TurnTokenizer(loaded.tokenizer, history_tokens=48, topic_tokens=16)
     dialogues = toy_dialogues(2)
     examples = make_examples(dialogues, task, encode, turns)
-    batch = collate(examples, [0, 1])
+    assert collate(examples, [0, 1]).vectors is None  # nothing was fitted to expect
+    vectors = collate(examples.expecting(Expectation(3, 2, 32)), [0, 1]).vectors
+    assert vectors is not None
     second = dialogues[0].turns[1]
     np.testing.assert_allclose(
-        batch.vectors.topics[1, : len(second.candidates)],
+        vectors.topics[1, : len(second.candidates)],
         encode([candidate.topic for candidate in second.candidates]),
     )
     said = [utterance.text for utterance in dialogues[0].utterances]
     np.testing.assert_allclose(
-        batch.vectors.recent, [encode([said[0], "", ""]), encode([said[2], said[1], said[0]])]
+        vectors.recent, [encode([said[0], "", ""]), encode([said[2], said[1], said[0]])]
     )
+    np.testing.assert_allclose(examples.texts[examples.replies[:2]], encode([said[1], said[3]]))
+    assert vectors.rounds.tolist() == [1, 2]
+
+
+def test_a_text_is_computed_once_in_however_many_lists() -> None:
+    asked: list[list[str]] = []
+
+    def counting(texts: Any) -> Any:
+        asked.append(list(texts))
+        return encode(texts)
+
+    memo = Memo(counting)
+    np.testing.assert_array_equal(memo(["a", "b", "a"]), encode(["a", "b", "a"]))
+    np.testing.assert_array_equal(memo(["c", "b", ""]), encode(["c", "b", ""]))
+    assert memo([]).shape == (0, 32)
+    memo(["", "c"])
+    assert asked == [["a", "b"], ["c", ""], []]
 
 
 def test_disk_cache_computes_once_and_survives_damage(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize
 
-from langgraph_cooper.ranker.affinity import TurnVectors
 from langgraph_cooper.ranker.config import RankerConfig
 from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.evidence import TurnVectors
+from langgraph_cooper.ranker.expectation import Expected
 from langgraph_cooper.ranker.model import CooperRanker, load_transformer
 
 HIDDEN = 32
@@ -61,7 +62,7 @@ def ranker_config(transformer: str, encoder: str = "none", **changes: Any) -> Ra
         "calibration": ((0.1, 0.9), (0.2, 0.7), (0.0, 1.0)),
     }
     if changes.get("fusion") != "paper":
-        values |= {"rounds": 3, "history_head": True, "affinity": True}
+        values |= {"rounds": 3, "evidence": True}
     return RankerConfig.model_validate(values | changes)
 
 
@@ -71,11 +72,13 @@ def turn_vectors(count: int = len(TOPICS)) -> TurnVectors:
     recent = normalize(torch.randn(1, 3, HIDDEN, generator=generator), dim=-1)
     recent[:, 2] = 0.0
     topics = normalize(torch.randn(1, len(TOPICS), HIDDEN, generator=generator), dim=-1)
-    return TurnVectors(topics[:, :count], recent)
+    expected = Expected(torch.tensor([[0.5, 0.2, 0.9, 0.1]]), 0.4 * recent[:, 1])
+    return TurnVectors(topics[:, :count], recent, torch.tensor([2]), expected)
 
 
 def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
-    """A ranker in which every parameter and buffer is random, adapters and biases included."""
+    """A ranker in which every parameter is random, adapters and biases included, and what is
+    fitted rather than learnt."""
     generator = torch.Generator().manual_seed(seed)
     targets = [
         normalize(torch.randn(k, config.dimension, generator=generator)) for k in config.targets
@@ -86,4 +89,8 @@ def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
             if parameter.requires_grad:
                 scale = 0.3 if name.startswith("transformer.") else 0.5
                 parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=scale)
+        if model.evidence is not None:
+            for name, buffer in model.evidence.named_buffers():
+                noise = torch.randn(buffer.shape, generator=generator)
+                buffer.copy_(0.5 + noise.abs() if name == "deviation" else 0.2 * noise)
     return model.eval()

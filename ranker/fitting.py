@@ -1,0 +1,124 @@
+"""Fitting the evidence before the Transformer learns: in seconds, from embeddings alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from langgraph_cooper.ranker.examples import Examples, TurnBatch, collate
+from langgraph_cooper.ranker.model import CooperRanker
+from langgraph_cooper.ranker.objective import Objective, total_loss
+from langgraph_cooper.ranker.scorer import Scores
+from langgraph_cooper.ranker.train_config import TrainingError
+
+EPOCHS = 8
+TURNS_PER_BATCH = 32
+RATE = 3e-3
+DECAY = 0.01
+AT_ONCE = 512
+
+
+def fit_evidence(
+    ranker: CooperRanker, examples: Examples, objective: Objective, seed: int
+) -> Examples:
+    """Fits a ranker's evidence, and holds it.
+
+    First what is expected of the next utterance; then, by gradient descent on the embeddings alone,
+    what the products with it and the others are worth. The Transformer learns afterwards what is
+    left. In one go with it, topics that people hardly ever take up and aspects that are not due are
+    learnt late and turns by heart early (docs/results.md).
+
+    Args:
+        ranker: With evidence.
+        examples: The training turns.
+        objective: Its losses are the ones that the Transformer is trained by.
+        seed: Of the first weights and of the order.
+
+    Returns:
+        The training turns, with what is expected of each by fits to other conversations.
+    """
+    evidence = ranker.evidence
+    assert evidence is not None
+    examples.fit(evidence.expectation)
+    examples = examples.expecting_apart(evidence.expectation)
+    evidence.standardise(
+        torch.cat(
+            [
+                evidence.products(batch.vectors, batch.aspects)[batch.mask]
+                for batch in _batches(examples)
+                if batch.vectors is not None
+            ]
+        )
+    )
+    parameters = [p for p in evidence.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY)
+    steps = EPOCHS * -(-len(examples) // TURNS_PER_BATCH)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    for epoch in range(EPOCHS):
+        order = np.random.default_rng([seed, epoch]).permutation(len(examples)).tolist()
+        for start in range(0, len(order), TURNS_PER_BATCH):
+            batch = collate(examples, order[start : start + TURNS_PER_BATCH])
+            loss, _ = total_loss(objective, _scores(ranker, batch), batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+    evidence.requires_grad_(False)
+    return examples
+
+
+def take_evidence(ranker: CooperRanker, examples: Examples, folder: str | Path) -> Examples:
+    """Gives a ranker the evidence of a checkpoint, and holds it, so that they differ in no other.
+
+    Args:
+        ranker: With evidence.
+        examples: The training turns.
+        folder: The checkpoint.
+
+    Returns:
+        As `fit_evidence`.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, damaged or of other aspects.
+        TrainingError: It has no evidence, or evidence of another shape or encoder.
+    """
+    assert ranker.evidence is not None
+    other = CooperRanker.from_pretrained(folder, aspects=ranker.config.aspects)
+    same = ("evidence", "rounds", "dimension", "encoder")
+    for name in same:
+        if getattr(other.config, name) != getattr(ranker.config, name):
+            raise TrainingError(
+                f"the evidence of {folder} does not fit: its {name} is "
+                f"{getattr(other.config, name)!r}, not {getattr(ranker.config, name)!r}; name a "
+                "checkpoint of the same form"
+            )
+    assert other.evidence is not None
+    ranker.evidence.load_state_dict(other.evidence.state_dict())
+    ranker.evidence.requires_grad_(False)
+    return examples.expecting_apart(ranker.evidence.expectation)
+
+
+def evidence_scores(ranker: CooperRanker, examples: Examples) -> list[Scores]:
+    """Scores [n] of every turn by the evidence alone, before the Transformer has learnt."""
+    rows: list[Scores] = []
+    with torch.inference_mode():
+        for batch in _batches(examples):
+            counts = batch.mask.sum(dim=1).tolist()
+            values = _scores(ranker, batch).double().numpy()
+            rows += [row[:count] for row, count in zip(values, counts, strict=True)]
+    due = examples.expected and examples.expected.aspects
+    return ranker.decide(rows, examples.aspects, due)
+
+
+def _batches(examples: Examples) -> list[TurnBatch]:
+    rows = range(len(examples))
+    return [collate(examples, rows[i : i + AT_ONCE]) for i in range(0, len(rows), AT_ONCE)]
+
+
+def _scores(ranker: CooperRanker, batch: TurnBatch) -> torch.Tensor:
+    assert ranker.evidence is not None
+    assert batch.vectors is not None
+    scores: torch.Tensor = ranker.evidence(batch.vectors, batch.aspects)
+    return scores
