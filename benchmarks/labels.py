@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from langgraph_cooper.prompts import load_task
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue
 from langgraph_cooper.ranker.datasets import load_dialogues
 from langgraph_cooper.ranker.encoder import SentenceEncoder
 from langgraph_cooper.ranker.labels import Labelling, label_turns, label_turns_one_by_one
@@ -84,7 +84,7 @@ def main() -> None:
     dialogues = load_dialogues(options.data, load_task(options.task))
     annotated = [d for d in dialogues if isinstance(d, AnnotatedDialogue)]
     if not annotated:
-        raise DataError(f"{options.data} is not annotated: run cooper annotate first")
+        parser.error(f"{options.data} is not annotated: run cooper annotate first")
     found = compare(first_turns(annotated, options.turns), options.task)
     if options.json:
         print(json.dumps(found))

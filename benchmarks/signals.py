@@ -24,7 +24,7 @@ import torch
 
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue
 from langgraph_cooper.ranker.config import DEFAULT_ENCODER
 from langgraph_cooper.ranker.datasets import load_dialogues
 from langgraph_cooper.ranker.encoder import load_encoder
@@ -294,7 +294,7 @@ def main() -> None:
     found = load_dialogues(options.data, task)
     dialogues = [d for d in found if isinstance(d, AnnotatedDialogue) and d.turns]
     if not dialogues:
-        raise DataError(f"{options.data} is not annotated: run cooper annotate first")
+        parser.error(f"{options.data} is not annotated: run cooper annotate first")
     half = computes_bfloat16()
     encoder = load_encoder(DEFAULT_ENCODER, bfloat16=half)
     encode: Encode = encoder.encode

@@ -27,6 +27,7 @@ from torch import nn
 from langgraph_cooper.prompts.loader import load_task
 from langgraph_cooper.ranker.annotated import read_annotated
 from langgraph_cooper.ranker.assembly import new_ranker, parameter_groups, target_states
+from langgraph_cooper.ranker.checkpoint import check_aspects, checkpoint_folder, read_config
 from langgraph_cooper.ranker.encoder import load_encoder
 from langgraph_cooper.ranker.examples import (
     DiskCache,
@@ -163,6 +164,9 @@ class _Run:
     ) -> _Run:
         """Reads and embeds the data, finds target states, builds the ranker."""
         task = load_task(config.task)
+        if config.evidence_from is not None:  # before long work, not after
+            folder = checkpoint_folder(config.evidence_from)
+            check_aspects(read_config(folder), task.aspect_names, folder)
         encode, sha256 = _encoder(config, encode, bfloat16=_bfloat16(config, accelerator))
         _log.info("labelling and embedding %s and %s", config.train.name, config.valid.name)
         train_set, valid_set = read_annotated(config.train), read_annotated(config.valid)

@@ -27,6 +27,7 @@ from langgraph_cooper.graph.annotator import annotate, unfinished
 from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker.annotated import (
     AnnotatedDialogue,
+    DataError,
     Dialogue,
     write_annotated,
 )
@@ -137,6 +138,11 @@ def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path)
     else:
         shares = (1 - VALID_SHARE, VALID_SHARE)
         sets["train"], sets["valid"] = split_dialogues(sets["train"], shares, seed=0)
+        if not sets["valid"] or not sets["train"]:
+            raise DataError(
+                f"{data} holds too few dialogues ({len(sets['train'])}) to keep a tenth of them "
+                "for choosing the epoch: name a file for that with --valid, or bring more"
+            )
     work.mkdir(parents=True, exist_ok=True)
     files = {name: work / f"{name}.jsonl" for name in sets}
     for name, dialogues in sets.items():

@@ -188,3 +188,12 @@ def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
     # Both splits were annotated once; the second command found them done.
     assert len(read_annotated(asked.train)) + len(read_annotated(asked.valid)) == 12
     assert "0 of them new" in capsys.readouterr().err
+
+
+def test_too_few_dialogues_to_keep_some_for_the_epoch(tmp_path: Path, monkeypatch, capsys) -> None:
+    file = _esconv(tmp_path / "train.txt", 4)
+    command = ["train", "--data", str(file), "--output", str(tmp_path / "out")]
+    assert _run(monkeypatch, *command) == 1
+    error = capsys.readouterr().err
+    assert f"{file} holds too few dialogues (4)" in error
+    assert "--valid" in error

@@ -15,6 +15,7 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker import training
 from langgraph_cooper.ranker.annotated import DataError, write_annotated
 from langgraph_cooper.ranker.assembly import parameter_groups
+from langgraph_cooper.ranker.checkpoint import CheckpointError
 from langgraph_cooper.ranker.examples import DiskCache, Memo, collate, make_examples, plan_batches
 from langgraph_cooper.ranker.expectation import Expectation
 from langgraph_cooper.ranker.metrics import measure
@@ -229,6 +230,15 @@ def test_impossible_settings_are_refused(config: TrainConfig, fields: dict[str, 
         pytest.skip("there is a CUDA device")
     with pytest.raises(TrainingError):
         train(changed(config, **fields), encode=encode)
+
+
+def test_evidence_from_nowhere_is_found_before_long_work(config: TrainConfig) -> None:
+    def never(texts: Any) -> Any:
+        raise AssertionError
+
+    elsewhere = changed(config, evidence_from=config.output / "nowhere")
+    with pytest.raises(CheckpointError, match="no checkpoint folder"):
+        train(elsewhere, encode=never)
 
 
 def test_patience_stops_early(config: TrainConfig) -> None:
