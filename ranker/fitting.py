@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from langgraph_cooper.ranker.evidence import TurnVectors
 from langgraph_cooper.ranker.examples import Examples, TurnBatch, collate
 from langgraph_cooper.ranker.model import CooperRanker
 from langgraph_cooper.ranker.objective import Objective, total_loss
@@ -34,7 +35,7 @@ def fit_evidence(
         ranker: With evidence.
         examples: The training turns.
         objective: Its losses are the ones that the Transformer is trained by.
-        seed: Of the first weights and of the order.
+        seed: Of the order of the turns; the first weights are those that the ranker has.
 
     Returns:
         The training turns, with what is expected of each by fits to other conversations.
@@ -43,15 +44,11 @@ def fit_evidence(
     assert evidence is not None
     examples.fit(evidence.expectation)
     examples = examples.expecting_apart(evidence.expectation)
-    evidence.standardise(
-        torch.cat(
-            [
-                evidence.products(batch.vectors, batch.aspects)[batch.mask]
-                for batch in _batches(examples)
-                if batch.vectors is not None
-            ]
-        )
-    )
+    products = [
+        evidence.products(_vectors(batch), batch.aspects)[batch.mask]
+        for batch in _batches(examples)
+    ]
+    evidence.standardise(torch.cat(products))
     parameters = [p for p in evidence.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=DECAY)
     steps = EPOCHS * -(-len(examples) // TURNS_PER_BATCH)
@@ -70,7 +67,7 @@ def fit_evidence(
 
 
 def take_evidence(ranker: CooperRanker, examples: Examples, folder: str | Path) -> Examples:
-    """Gives a ranker the evidence of a checkpoint, and holds it, so that they differ in no other.
+    """Gives a ranker a checkpoint's evidence, and holds it: two rankers then differ in the rest only.
 
     Args:
         ranker: With evidence.
@@ -86,8 +83,7 @@ def take_evidence(ranker: CooperRanker, examples: Examples, folder: str | Path) 
     """
     assert ranker.evidence is not None
     other = CooperRanker.from_pretrained(folder, aspects=ranker.config.aspects)
-    same = ("evidence", "rounds", "dimension", "encoder")
-    for name in same:
+    for name in ("evidence", "rounds", "dimension", "encoder"):
         if getattr(other.config, name) != getattr(ranker.config, name):
             raise TrainingError(
                 f"the evidence of {folder} does not fit: its {name} is "
@@ -119,6 +115,10 @@ def _batches(examples: Examples) -> list[TurnBatch]:
 
 def _scores(ranker: CooperRanker, batch: TurnBatch) -> torch.Tensor:
     assert ranker.evidence is not None
-    assert batch.vectors is not None
-    scores: torch.Tensor = ranker.evidence(batch.vectors, batch.aspects)
+    scores: torch.Tensor = ranker.evidence(_vectors(batch), batch.aspects)
     return scores
+
+
+def _vectors(batch: TurnBatch) -> TurnVectors:
+    assert batch.vectors is not None  # its examples know what is expected
+    return batch.vectors

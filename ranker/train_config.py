@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from langgraph_cooper.prompts.errors import CooperError
-from langgraph_cooper.ranker.checkpoint import WEIGHTS
+from langgraph_cooper.ranker.checkpoint import WEIGHTS, checkpoint_folder
 from langgraph_cooper.ranker.config import DEFAULT_ENCODER, Form, Fusion
 from langgraph_cooper.ranker.objective import Objective
 
@@ -116,6 +116,11 @@ class TrainConfig(BaseModel):
     def _ordered(self) -> TrainConfig:
         if self.clusters is not None and not 2 <= self.clusters[0] <= self.clusters[1]:
             raise ValueError("clusters: two numbers are expected, from 2, the smaller first")
+        if self.evidence_from is not None and (self.fusion == "paper" or not self.evidence):
+            raise ValueError(
+                "evidence-from: this ranker takes no evidence; leave it out, or train with fusion "
+                '"aspect"'
+            )
         return self
 
     @property
@@ -133,7 +138,7 @@ class TrainConfig(BaseModel):
         """Hash of the settings and of the data's contents; where the files lie does not matter."""
         settings = self.model_dump_json(exclude=NOT_THE_RESULT | FILES)
         digest = hashlib.sha256(settings.encode())
-        weights = [self.evidence_from / WEIGHTS] if self.evidence_from else []
+        weights = [checkpoint_folder(self.evidence_from) / WEIGHTS] if self.evidence_from else []
         for file in (self.train, self.valid, *weights):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()

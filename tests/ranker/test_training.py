@@ -241,6 +241,12 @@ def test_evidence_from_nowhere_is_found_before_long_work(config: TrainConfig) ->
         train(elsewhere, encode=never)
 
 
+def test_evidence_for_a_ranker_without_is_refused(config: TrainConfig) -> None:
+    for settings in ({"fusion": "paper"}, {"evidence": False}):
+        with pytest.raises(ValueError, match="takes no evidence"):
+            changed(config, evidence_from=config.output, **settings)
+
+
 def test_patience_stops_early(config: TrainConfig) -> None:
     # With next to no learning rate no epoch is better than the first.
     idle = changed(config, epochs=6, patience=1, head_rate=1e-12, transformer_rate=1e-12)
