@@ -67,7 +67,7 @@ def fit_evidence(
 
 
 def take_evidence(ranker: CooperRanker, examples: Examples, folder: str | Path) -> Examples:
-    """Gives a ranker a checkpoint's evidence, and holds it: two rankers then differ in the rest only.
+    """Gives a ranker the evidence of a checkpoint, and holds it: two then differ in the rest only.
 
     Args:
         ranker: With evidence.
