@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from langgraph.runtime import get_runtime
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+
+from langgraph_cooper.nodes.errors import InputError
 
 
 class CooperContext(BaseModel):
-    """Choices for one run. Whatever is left out stays as the graph was built."""
+    """Choices for one run. Whatever is left out stays as the graph was built.
+
+    Raises:
+        InputError: A choice is unknown or out of its range; names each.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,6 +71,22 @@ class CooperContext(BaseModel):
         description="Model calls of a turn, retries and repairs included. If omitted, four times "
         "what a turn without faults takes.",
     )
+
+    # LangGraph makes the context from what the caller passed: pydantic's own error would reach
+    # the caller out of the middle of LangGraph.
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse(cls, choices: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(choices)
+        except ValidationError as error:
+            found = "; ".join(
+                f"{'.'.join(str(key) for key in fault['loc']) or 'all of it'}: {fault['msg']}"
+                for fault in error.errors()
+            )
+            raise InputError(
+                f"context cannot be used ({found}); it may have {', '.join(cls.model_fields)}"
+            ) from None
 
 
 def current_context() -> CooperContext:

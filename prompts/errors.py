@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 
-class CooperError(Exception):
-    """A mistake or fault that a person can mend: its text names the thing and the remedy."""
+class CooperError(RuntimeError):
+    """A mistake or fault that a person can mend: its text names the thing and the remedy.
+
+    A `RuntimeError`, because LangGraph's server (Studio) tells clients the text of Python's own
+    kinds of errors alone and calls every other "An internal error occurred".
+    """
 
 
 class TaskError(CooperError):

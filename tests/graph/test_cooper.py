@@ -85,6 +85,23 @@ def test_context_chooses_m_and_k_for_one_run(role_model) -> None:
     assert offline["exploration"]["candidates"][0]["source"] == "bank"
 
 
+@pytest.mark.parametrize(
+    ("context", "named"),
+    [
+        ({"temperature": 9}, "temperature: Input should be less than or equal to 2"),
+        ({"modell": "gpt"}, "modell: Extra inputs are not permitted"),
+        ({"m": "many", "k": 0}, "m: .*; k: "),
+    ],
+)
+def test_a_wrong_choice_is_one_error_that_names_it(context: dict[str, Any], named: str) -> None:
+    graph = create_cooper("esc").compile(checkpointer=InMemorySaver())
+    config = {"configurable": {"thread_id": "a"}}
+    graph.invoke(SAID, config)
+    with pytest.raises(InputError, match=named):
+        graph.invoke(SAID, config, context=context)
+    assert len(graph.get_state(config).values["messages"]) == 2
+
+
 def test_generator_may_be_another_backend(role_model) -> None:
     graph = create_cooper("esc", model=role_model, generator_model="offline").compile()
     graph.invoke(SAID)

@@ -158,15 +158,23 @@ def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenA
     assert [fault["kind"] for fault in values["cooper"]["faults"]] == ["server"]
 
 
-def test_a_wrong_choice_is_refused(server: Server) -> None:
+@pytest.mark.parametrize(
+    ("said", "context", "named"),
+    [
+        ("Hello", {"temperature": 9}, "temperature: Input should be less than or equal to 2"),
+        ("  ", {}, "the message is empty"),
+    ],
+)
+def test_what_the_caller_can_mend_is_told(
+    server: Server, said: str, context: dict[str, Any], named: str
+) -> None:
     body = {
         "assistant_id": server.assistant("esc"),
-        "input": {"messages": [{"role": "user", "content": "Hello"}]},
-        "context": {"temperature": 9},
+        "input": {"messages": [{"role": "user", "content": said}]},
+        "context": context,
     }
     try:
         answer = server.raw("/runs/wait", body).decode()
     except urllib.error.HTTPError as error:
         answer = error.read().decode()
-    assert "temperature" in answer
-    assert "less than or equal to 2" in answer
+    assert named in answer
