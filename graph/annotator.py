@@ -42,6 +42,10 @@ from langgraph_cooper.ranker.annotated import (
 )
 from langgraph_cooper.ranker.untrained import UntrainedRanker
 
+DEADLINE = 300.0
+"""Seconds for a turn's model calls: nobody waits, and an endpoint that is asked by the thousand
+times tells its callers to come back in a minute."""
+
 _Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
 
 
@@ -93,9 +97,18 @@ def create_annotator(resources: Resources) -> Annotator:
 
 
 async def annotate_dialogue(
-    annotator: Annotator, task: TaskSpec, dialogue: Dialogue
+    annotator: Annotator,
+    task: TaskSpec,
+    dialogue: Dialogue,
+    context: CooperContext | None = None,
 ) -> tuple[AnnotatedDialogue, int]:
     """Runs the agents before every system utterance of a dialogue, and the trackers at its end.
+
+    Args:
+        annotator: The agents.
+        task: Their task.
+        dialogue: What to annotate.
+        context: Of every turn.
 
     Returns:
         The annotated dialogue, and how many of its candidates are the bank's.
@@ -109,13 +122,15 @@ async def annotate_dialogue(
     turns, from_bank = [], 0
     for index, utterance in enumerate(dialogue.utterances):
         if utterance.speaker == "system":
-            state = await _asked(annotator.turn, task, {**state, "messages": list(messages)})
+            state = await _asked(
+                annotator.turn, task, {**state, "messages": list(messages)}, context
+            )
             turns.append(_turn(task, index, state))
             from_bank += sum(c["source"] == "bank" for _, c in _own(task, state))
             messages.append(AIMessage(utterance.text))
         else:
             messages.append(HumanMessage(utterance.text))
-    final = await _asked(annotator.end, task, {**state, "messages": list(messages)})
+    final = await _asked(annotator.end, task, {**state, "messages": list(messages)}, context)
     annotated = AnnotatedDialogue(
         id=dialogue.id,
         utterances=dialogue.utterances,
@@ -125,9 +140,11 @@ async def annotate_dialogue(
     return annotated, from_bank
 
 
-async def _asked(graph: _Graph, task: TaskSpec, state: dict[str, Any]) -> dict[str, Any]:
+async def _asked(
+    graph: _Graph, task: TaskSpec, state: dict[str, Any], context: CooperContext | None
+) -> dict[str, Any]:
     """The state after a run of the agents; what stands in for one of them is nothing to learn."""
-    state = await graph.ainvoke(state)
+    state = await graph.ainvoke(state, context=context)
     for name in task.aspect_names:
         for fault in state[name].get("faults", []):
             raise ModelError(fault["message"], fault["kind"])
@@ -157,6 +174,7 @@ async def annotate(
     *,
     model: str | BaseChatModel | None = None,
     at_once: int = 4,
+    deadline: float = DEADLINE,
     done: Callable[[int], None] = lambda _: None,
 ) -> Annotation:
     """Annotates dialogues into a JSONL file, a line each, and goes on where it was stopped.
@@ -169,12 +187,15 @@ async def annotate(
         model: A chat model; None: the offline backend.
         at_once: How many dialogues are worked on at the same time. With a chat model each of them
             has as many calls under way as the task has aspects.
+        deadline: Seconds for the model calls of one turn.
         done: Is told how many dialogues were just finished.
 
     Raises:
+        InputError: The deadline is out of its range.
         DataError: The file holds something else, or cannot be written.
         AnnotationError: An agent could not do its work; what is finished is in the file.
     """
+    context = CooperContext(deadline=deadline)
     waiting = unfinished(dialogues, task, out)
     finished = len(dialogues) - len(waiting)
     done(finished)
@@ -188,7 +209,7 @@ async def annotate(
                 # One batch for all sentences of a dialogue is faster than a call for each: the
                 # agents then find them in the encoder's cache.
                 await asyncio.to_thread(resources.ranker().embed, _texts(task, dialogue))
-            return await annotate_dialogue(annotator, task, dialogue)
+            return await annotate_dialogue(annotator, task, dialogue, context)
 
         try:
             out.parent.mkdir(parents=True, exist_ok=True)

@@ -153,6 +153,10 @@ def annotate(
             min=1, help="Dialogues worked on at a time, each with a call per aspect under way."
         ),
     ] = 2,
+    deadline: Annotated[
+        float,
+        typer.Option(min=1, max=3600, help="Seconds for the chat model's calls of one turn."),
+    ] = 300,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it will take, calls and tokens.")
@@ -161,7 +165,8 @@ def annotate(
     """Let the agents track and promote at every system turn of real dialogues."""
     from langgraph_cooper.graph.cli.learn import AnnotateOptions, run_annotation
 
-    run_annotation(AnnotateOptions(task, data, output, model, at_once, limit, dry_run))
+    options = AnnotateOptions(task, data, output, model, at_once, deadline, limit, dry_run)
+    run_annotation(options)
 
 
 # What `cooper train` is not told is left to `TrainConfig`, which has the defaults.

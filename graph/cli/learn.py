@@ -23,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from langgraph_cooper.graph.annotator import annotate, unfinished
+from langgraph_cooper.graph.annotator import DEADLINE, annotate, unfinished
 from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker.annotated import (
     AnnotatedDialogue,
@@ -63,6 +63,7 @@ class AnnotateOptions:
     output: Path
     model: str | None
     at_once: int
+    deadline: float
     limit: int | None
     dry_run: bool
 
@@ -77,7 +78,14 @@ def run_annotation(options: AnnotateOptions) -> None:
     if options.dry_run:
         typer.echo(_cost(task, unfinished(dialogues, task, options.output), options.model))
         return
-    annotate_into(task, dialogues, options.output, model=options.model, at_once=options.at_once)
+    annotate_into(
+        task,
+        dialogues,
+        options.output,
+        model=options.model,
+        at_once=options.at_once,
+        deadline=options.deadline,
+    )
 
 
 def run_training(options: TrainOptions) -> Path:
@@ -161,7 +169,13 @@ def read_file(task: TaskSpec, file: Path) -> list[Dialogue]:
 
 
 def annotate_into(
-    task: TaskSpec, dialogues: Sequence[Dialogue], out: Path, *, model: str | None, at_once: int
+    task: TaskSpec,
+    dialogues: Sequence[Dialogue],
+    out: Path,
+    *,
+    model: str | None,
+    at_once: int,
+    deadline: float = DEADLINE,
 ) -> None:
     """Annotates dialogues into a file, with a word on the cost before and a bar meanwhile."""
     waiting = unfinished(dialogues, task, out)
@@ -174,6 +188,7 @@ def annotate_into(
             out,
             model=model,
             at_once=at_once,
+            deadline=deadline,
             done=lambda number: progress.advance(job, number),
         )
         result = asyncio.run(work)

@@ -19,6 +19,7 @@ from support.role_model import RoleModel
 from langgraph_cooper.graph.annotator import AnnotationError, annotate
 from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.estimate import estimate_annotation
+from langgraph_cooper.nodes import InputError
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.annotated import (
     DataError,
@@ -70,6 +71,20 @@ async def test_a_fault_of_the_model_keeps_what_is_done_and_it_goes_on(tmp_path: 
     assert (await annotate(dialogues(5), ESC, out, model=model, at_once=1))[:2] == (2, 3)
     assert [d.id for d in read_annotated(out)] == ["d0", "d1", "d2", "d3", "d4"]
     assert model.left == 1_000 - 3 * 15
+
+
+async def test_a_turn_has_as_long_as_it_is_given(tmp_path: Path) -> None:
+    class Slow(RoleModel):
+        def _generate(self, *given: Any, **more: Any) -> Any:
+            time.sleep(0.5)
+            return super()._generate(*given, **more)
+
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(AnnotationError, match=r"turn's deadline.*0 of 1 dialogues are in"):
+        await annotate(dialogues(1), ESC, out, model=Slow(), deadline=0.5)
+    assert (await annotate(dialogues(1), ESC, out, model=Slow(), deadline=30)).made == 1
+    with pytest.raises(InputError, match="deadline: Input should be greater than 0"):
+        await annotate(dialogues(1), ESC, out, model=Slow(), deadline=0)
 
 
 async def test_dialogues_under_way_are_finished_after_a_fault(tmp_path: Path) -> None:
