@@ -96,7 +96,7 @@ def new_ranker(
             progression=config.progression,
             targets=tuple(len(target.texts) for target in targets),
             target_texts=tuple(target.texts for target in targets),
-            calibration=tuple(target.closeness for target in targets),
+            calibration=((0.0, 1.0),) * len(targets),
         ),
         transformer,
         [torch.from_numpy(target.centroids) for target in targets],

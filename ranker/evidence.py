@@ -61,6 +61,12 @@ class Evidence(nn.Module):
         self.output = nn.Linear(width, 1, bias=False)
         self.topic = nn.Linear(dimension, 1, bias=False)
         self.rounds = nn.Embedding(rounds, aspects + 1)
+        self.begin()
+
+    def begin(self) -> None:
+        """Draws the first weights anew, by the global generator."""
+        self.hidden.reset_parameters()
+        self.output.reset_parameters()
         nn.init.zeros_(self.topic.weight)
         nn.init.zeros_(self.rounds.weight)
 

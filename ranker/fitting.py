@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
@@ -12,7 +10,6 @@ from langgraph_cooper.ranker.examples import Examples, TurnBatch, collate
 from langgraph_cooper.ranker.model import CooperRanker
 from langgraph_cooper.ranker.objective import Objective, total_loss
 from langgraph_cooper.ranker.scorer import Scores
-from langgraph_cooper.ranker.train_config import TrainingError
 
 EPOCHS = 8
 TURNS_PER_BATCH = 32
@@ -35,13 +32,17 @@ def fit_evidence(
         ranker: With evidence.
         examples: The training turns.
         objective: Its losses are the ones that the Transformer is trained by.
-        seed: Of the order of the turns; the first weights are those that the ranker has.
+        seed: Of the first weights and of the order of the turns. The same seed and turns give the
+            same evidence, whatever else the rankers differ in.
 
     Returns:
         The training turns, with what is expected of each by fits to other conversations.
     """
     evidence = ranker.evidence
     assert evidence is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        evidence.begin()
     examples.fit(evidence.expectation)
     examples = examples.expecting_apart(evidence.expectation)
     products = [
@@ -64,36 +65,6 @@ def fit_evidence(
             schedule.step()
     evidence.requires_grad_(False)
     return examples
-
-
-def take_evidence(ranker: CooperRanker, examples: Examples, folder: str | Path) -> Examples:
-    """Gives a ranker the evidence of a checkpoint, and holds it: two then differ in the rest only.
-
-    Args:
-        ranker: With evidence.
-        examples: The training turns.
-        folder: The checkpoint.
-
-    Returns:
-        As `fit_evidence`.
-
-    Raises:
-        CheckpointError: The checkpoint is missing, damaged or of other aspects.
-        TrainingError: It has no evidence, or evidence of another shape or encoder.
-    """
-    assert ranker.evidence is not None
-    other = CooperRanker.from_pretrained(folder, aspects=ranker.config.aspects)
-    for name in ("evidence", "rounds", "dimension", "encoder"):
-        if getattr(other.config, name) != getattr(ranker.config, name):
-            raise TrainingError(
-                f"the evidence of {folder} does not fit: its {name} is "
-                f"{getattr(other.config, name)!r}, not {getattr(ranker.config, name)!r}; name a "
-                "checkpoint of the same form"
-            )
-    assert other.evidence is not None
-    ranker.evidence.load_state_dict(other.evidence.state_dict())
-    ranker.evidence.requires_grad_(False)
-    return examples.expecting_apart(ranker.evidence.expectation)
 
 
 def evidence_scores(ranker: CooperRanker, examples: Examples) -> list[Scores]:

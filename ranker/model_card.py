@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,26 @@ from typing import Any
 import torch
 
 from langgraph_cooper.ranker.config import RankerConfig
+from langgraph_cooper.ranker.objective import Objective
+from langgraph_cooper.ranker.train_config import TrainConfig
 
-PATHS = ("train", "valid", "output", "evidence_from")
+PATHS = {"train": "data", "valid": "valid", "output": "output"}
+"""Settings that are paths, of which only the names are shown -> their options."""
+
+OPTIONS = (
+    *("seed", "epochs", "patience", "max_turns", "turns_per_batch", "fusion", "form", "clusters"),
+    *("encoder", "adapter_rank", "freeze_layers", "precision", "device"),
+)
+"""Settings with an option of the same name."""
+
+NOT_SHOWN = {"data_note", "licence", "cache"}
 
 
 def write_model_card(
     file: Path,
     *,
     ranker: RankerConfig,
-    config: Mapping[str, Any],
+    config: TrainConfig,
     sizes: Mapping[str, tuple[int, int, int]],
     log: Sequence[Mapping[str, Any]],
     clusters: Mapping[str, tuple[int, float]],
@@ -29,7 +41,7 @@ def write_model_card(
     Args:
         file: Where to.
         ranker: The ranker's configuration.
-        config: The training run's, as JSON values; of paths only the names are shown.
+        config: The training run's; of paths only the names are shown.
         sizes: Split -> (dialogues, turns trained or measured on, annotated turns left out).
         log: The run's log.
         clusters: Aspect -> (number of target states, their silhouette).
@@ -45,7 +57,7 @@ def write_model_card(
         *_section("Data", _data(config, sizes)),
         *_section("Figures on valid, by epoch", _figures(log)),
         *_section("Target states", _targets(clusters)),
-        *_section("How it was trained", _training(config, log)),
+        *_section("How it was trained", _training(ranker, config, log)),
     ]
     file.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
@@ -54,19 +66,19 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
     return [f"## {title}", "", *lines, ""]
 
 
-def _licence(config: Mapping[str, Any]) -> str:
-    return str(config["licence"]) or (
+def _licence(config: TrainConfig) -> str:
+    return config.licence or (
         "The terms of the training data apply; for ESConv these are CC BY-NC 4.0, which allows no "
         "commercial use."
     )
 
 
-def _data(config: Mapping[str, Any], sizes: Mapping[str, tuple[int, int, int]]) -> list[str]:
+def _data(config: TrainConfig, sizes: Mapping[str, tuple[int, int, int]]) -> list[str]:
     rows = [
-        f"| {split} | {Path(str(config[split])).name} | {dialogues:,} | {turns:,} | {left:,} |"
+        f"| {split} | {getattr(config, split).name} | {dialogues:,} | {turns:,} | {left:,} |"
         for split, (dialogues, turns, left) in sizes.items()
     ]
-    note = [str(config["data_note"]), ""] if config["data_note"] else []
+    note = [config.data_note, ""] if config.data_note else []
     head = ["| split | file | dialogues | turns used | turns without a known strategy |"]
     return [*note, *head, "| --- | --- | --- | --- | --- |", *rows]
 
@@ -74,7 +86,7 @@ def _data(config: Mapping[str, Any], sizes: Mapping[str, tuple[int, int, int]]) 
 def _figures(log: Sequence[Mapping[str, Any]]) -> list[str]:
     names = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
     valid = [record for record in log if record["kind"] == "valid"]
-    best = max((r["epoch"] for r in valid if r["best"]), default=-1)
+    best = max((r["epoch"] for r in valid if r["best"]), default=None)
     rows = [
         f"| {_epoch(r['epoch'], best)} | " + " | ".join(f"{r[name]:.3f}" for name in names) + " |"
         for r in valid
@@ -82,10 +94,9 @@ def _figures(log: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["| epoch | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|", *rows]
 
 
-def _epoch(epoch: int, best: int) -> str:
-    if epoch < 0:
-        return "before the first: evidence alone"
-    return f"{epoch + 1}{' (this one)' if epoch == best else ''}"
+def _epoch(epoch: int, best: int | None) -> str:
+    name = str(epoch + 1) if epoch >= 0 else "before the first: evidence alone"
+    return f"{name}{' (this one)' if epoch == best else ''}"
 
 
 def _targets(clusters: Mapping[str, tuple[int, float]]) -> list[str]:
@@ -95,24 +106,20 @@ def _targets(clusters: Mapping[str, tuple[int, float]]) -> list[str]:
     ]
 
 
-def _training(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[str]:
-    shown = {k: v for k, v in config.items() if k not in {"data_note", "licence", "cache"}}
-    shown |= {name: Path(str(config[name])).name for name in PATHS if config[name] is not None}
+def _training(
+    ranker: RankerConfig, config: TrainConfig, log: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    shown = config.model_dump(mode="json", exclude=NOT_SHOWN)
+    shown |= {name: getattr(config, name).name for name in PATHS}
+    # What the run asked for is not what the paper's fusion takes.
+    shown |= {"evidence": ranker.evidence, "decision": ranker.decision}
     speeds = sorted(r["turns_per_second"] for r in log if r["kind"] == "step")
     middle = speeds[len(speeds) // 2] if speeds else 0.0
-    command = (
-        f"cooper train --task {shown['task']} --data {shown['train']} --valid {shown['valid']} "
-        f"--output {shown['output']} --seed {shown['seed']} --epochs {shown['epochs']} "
-        f"--form {shown['form']} --fusion {shown['fusion']}"
-        + ("" if shown["progression"] else " --no-progression")
-        + (f" --evidence-from {shown['evidence_from']}" if shown["evidence_from"] else "")
-        + (f" --max-turns {shown['max_turns']}" if shown["max_turns"] else "")
-    )
     return [
-        f"Machine: {_machine()}; {middle:.1f} turns a second. Seed {config['seed']}.",
+        f"Machine: {_machine()}; {middle:.1f} turns a second. Seed {config.seed}.",
         "",
         "```sh",
-        command,
+        _command(config),
         "```",
         "",
         "All settings (`langgraph_cooper.ranker.train_config.TrainConfig`):",
@@ -121,6 +128,23 @@ def _training(config: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> li
         json.dumps(shown, indent=2),
         "```",
     ]
+
+
+def _command(config: TrainConfig) -> str:
+    """The command with every option that has another value than its default."""
+    words = ["cooper", "train", "--task", Path(config.task).name]
+    for name, option in PATHS.items():
+        words += [f"--{option}", getattr(config, name).name]
+    for name in OPTIONS:
+        value = getattr(config, name)
+        if value != TrainConfig.model_fields[name].default:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    if config.objective == Objective.paper():
+        words += ["--objective", "paper"]
+    if not config.progression:
+        words.append("--no-progression")
+    return shlex.join(words)
 
 
 def _machine() -> str:

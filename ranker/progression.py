@@ -79,9 +79,14 @@ class ProgressionModule(nn.Module):
         closeness = nn.functional.cosine_similarity(states, mixture, dim=-1)
         return ProgressionOutput(signal, attention, closeness, self._progress(states, closeness))
 
-    def calibrate(self, mean: float, deviation: float) -> None:
-        """Sets how near final states are: the cosine's mean and standard deviation."""
-        self.calibration.copy_(torch.tensor([mean, deviation]))
+    @torch.no_grad()
+    def calibrate(self, finals: Tensor) -> None:
+        """Sets by final states `[N, n_d]` what counts as near: half of them get more than 0.5.
+
+        The cosines are those of the present W: to be called again whenever W has learnt.
+        """
+        near = self(finals).closeness
+        self.calibration.copy_(torch.stack([near.mean(), near.std(correction=0)]))
 
     def _progress(self, states: Tensor, closeness: Tensor) -> Tensor:
         mean, deviation = self.calibration

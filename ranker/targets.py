@@ -27,8 +27,6 @@ class TargetStates:
         texts: [k], for each centroid the training summary nearest to it by cosine.
         silhouette: k -> mean silhouette, for every k that was tried.
         sizes: [k], summaries in each cluster; the clusters stand in falling order of size.
-        closeness: Mean and standard deviation, over the summaries, of the cosine to their attended
-            target sum_j alpha_j e_j, with W = identity.
     """
 
     aspect: str
@@ -36,7 +34,6 @@ class TargetStates:
     texts: tuple[str, ...]
     silhouette: dict[int, float]
     sizes: tuple[int, ...]
-    closeness: tuple[float, float]
 
 
 def cluster_range(count: int) -> range:
@@ -83,30 +80,13 @@ def find_targets(
     order = np.argsort(-sizes, kind="stable")
     centroids = best.cluster_centers_[order].astype(np.float32)  # [k, n_d]
     nearest = np.argmax(embedded @ _unit(centroids).T, axis=0)  # [k]
-    near = cosines_to_target(embedded, centroids)
     return TargetStates(
         aspect=aspect,
         centroids=centroids,
         texts=tuple(texts[row] for row in nearest),
         silhouette=curve,
         sizes=tuple(int(sizes[row]) for row in order),
-        closeness=(float(near.mean()), float(near.std())),
     )
-
-
-def cosines_to_target(states: Floats, centroids: Floats) -> Floats:
-    """[N] cosines between states and the targets that they attend to, with W = identity.
-
-    Args:
-        states: [N, n_d], unit norm.
-        centroids: [k, n_d].
-    """
-    logits = states @ centroids.T  # [N, k]
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    targets = _unit(weights @ centroids)  # [N, n_d]
-    cosines: Floats = np.sum(states * targets, axis=1)
-    return cosines
 
 
 def _embed(texts: Sequence[str], encode: Encode) -> Floats:

@@ -9,14 +9,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from langgraph_cooper.prompts.errors import CooperError
-from langgraph_cooper.ranker.checkpoint import WEIGHTS, checkpoint_folder
 from langgraph_cooper.ranker.config import DEFAULT_ENCODER, Form, Fusion
 from langgraph_cooper.ranker.objective import Objective
 
 NOT_THE_RESULT = {"output", "cache", "data_note", "licence", "save_every"}
 """Settings that change nothing about the weights."""
 
-FILES = {"train", "valid", "evidence_from"}
+FILES = {"train", "valid"}
 """Of these not the path counts but the contents."""
 
 
@@ -25,7 +24,10 @@ class TrainingError(CooperError):
 
 
 class TrainConfig(BaseModel):
-    """All that decides a training run; the same configuration and files give the same result.
+    """All that decides a training run.
+
+    The same configuration and files give the same result on a machine's processor. Other machines,
+    other numbers of threads and accelerators compute slightly different sums.
 
     Attributes:
         task: Name or path of the task.
@@ -41,8 +43,6 @@ class TrainConfig(BaseModel):
             and with what is expected; fitted beforehand and then held (see
             `langgraph_cooper.ranker.evidence`). With `fusion="paper"` this and the next two mean
             nothing.
-        evidence_from: A checkpoint whose evidence is taken instead, so that two rankers differ in
-            nothing that is fitted beforehand.
         rounds: Dialogue rounds that the evidence tells apart.
         decision: How much of the decision between the aspects is P(aspect | round, last
             utterances); see `langgraph_cooper.ranker.decision`.
@@ -53,7 +53,7 @@ class TrainConfig(BaseModel):
         topic_tokens: A candidate's first tokens that are read.
         objective: Losses and their weights.
         clusters: Smallest and largest number of target states to try; default N/50 to N/20.
-        epochs: At most so many.
+        epochs: At most so many. More than one cost precision@1 on ESConv (docs/results.md).
         patience: Stop after so many epochs without a better one; None: never.
         turns_per_batch: Turns in a step, over all devices.
         transformer_rate: Learning rate of adapters or Transformer; default 2e-4, in full 5e-5.
@@ -64,7 +64,7 @@ class TrainConfig(BaseModel):
         dropout: Of the Transformer's trained layers. Their attention has none, which would keep a
             CPU from computing it in one fused step.
         seed: Of everything random.
-        max_turns: Train on so many turns, drawn by seed; None: all.
+        max_turns: Train on so many turns, drawn by seed; None: all. Evidence is fitted to all.
         precision: "auto" takes bfloat16 where the device computes in it.
         device: "auto" (CUDA if there is one), "cpu" or "cuda".
         save_every: Steps between two saved states.
@@ -85,7 +85,6 @@ class TrainConfig(BaseModel):
     fusion: Fusion = "aspect"
     progression: bool = True
     evidence: bool = True
-    evidence_from: Path | None = None
     rounds: int = Field(default=15, ge=1)
     decision: float = Field(default=0.6, ge=0, le=1)
     adapter_rank: int = Field(default=16, ge=0)
@@ -94,7 +93,7 @@ class TrainConfig(BaseModel):
     topic_tokens: int = Field(default=32, ge=4)
     objective: Objective = Objective()
     clusters: tuple[int, int] | None = None
-    epochs: int = Field(default=3, ge=1)
+    epochs: int = Field(default=1, ge=1)
     patience: int | None = Field(default=None, ge=1)
     turns_per_batch: int = Field(default=16, ge=1)
     transformer_rate: float | None = Field(default=None, gt=0)
@@ -116,11 +115,6 @@ class TrainConfig(BaseModel):
     def _ordered(self) -> TrainConfig:
         if self.clusters is not None and not 2 <= self.clusters[0] <= self.clusters[1]:
             raise ValueError("clusters: two numbers are expected, from 2, the smaller first")
-        if self.evidence_from is not None and (self.fusion == "paper" or not self.evidence):
-            raise ValueError(
-                "evidence-from: this ranker takes no evidence; leave it out, or train with fusion "
-                '"aspect"'
-            )
         return self
 
     @property
@@ -138,7 +132,6 @@ class TrainConfig(BaseModel):
         """Hash of the settings and of the data's contents; where the files lie does not matter."""
         settings = self.model_dump_json(exclude=NOT_THE_RESULT | FILES)
         digest = hashlib.sha256(settings.encode())
-        weights = [checkpoint_folder(self.evidence_from) / WEIGHTS] if self.evidence_from else []
-        for file in (self.train, self.valid, *weights):
+        for file in (self.train, self.valid):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()

@@ -9,10 +9,7 @@ Transformer (by low-rank adapters or in full) learn together. A run keeps its st
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,28 +22,16 @@ import torch
 from torch import nn
 
 from langgraph_cooper.prompts.loader import load_task
-from langgraph_cooper.ranker.annotated import read_annotated
-from langgraph_cooper.ranker.assembly import new_ranker, parameter_groups, target_states
-from langgraph_cooper.ranker.checkpoint import check_aspects, checkpoint_folder, read_config
-from langgraph_cooper.ranker.encoder import load_encoder
-from langgraph_cooper.ranker.examples import (
-    DiskCache,
-    Examples,
-    Memo,
-    collate,
-    make_examples,
-    plan_batches,
-)
-from langgraph_cooper.ranker.fitting import evidence_scores, fit_evidence, take_evidence
+from langgraph_cooper.ranker.assembly import parameter_groups
+from langgraph_cooper.ranker.examples import Examples, collate, plan_batches
 from langgraph_cooper.ranker.labels import Encode
 from langgraph_cooper.ranker.metrics import measure
 from langgraph_cooper.ranker.model import CooperRanker, Transformer, load_transformer
 from langgraph_cooper.ranker.model_card import write_model_card
 from langgraph_cooper.ranker.objective import total_loss
-from langgraph_cooper.ranker.packing import TurnTokenizer
-from langgraph_cooper.ranker.prior import RankingPrior, ranking_prior
+from langgraph_cooper.ranker.preparation import Prepared, caching_encoder, prepare
+from langgraph_cooper.ranker.run_state import Progress, Record, RunFolder, write_log
 from langgraph_cooper.ranker.scorer import Scores, TurnScorer, score_examples
-from langgraph_cooper.ranker.targets import TargetStates
 from langgraph_cooper.ranker.train_config import TrainConfig, TrainingError
 from langgraph_cooper.ranker.trained import computes_bfloat16
 
@@ -57,9 +42,6 @@ _log = logging.getLogger(__name__)
 
 SHOWN = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
 """The figures on valid that the log and the model card show."""
-
-Record: TypeAlias = dict[str, Any]
-"""One line of the log."""
 
 OnStep: TypeAlias = Callable[[int], None]
 """Called with the number of steps done, after each."""
@@ -74,6 +56,8 @@ def train(
 ) -> Path:
     """Trains a ranker and saves the best epoch (hit@3 on valid, then nDCG@5).
 
+    Where no epoch reaches the hit@3 of the evidence alone, that is what is saved.
+
     Args:
         config: The run.
         transformer: Instead of the one that the configuration names.
@@ -84,57 +68,41 @@ def train(
         The checkpoint's folder, with `README.md` (the model card) and `training_log.jsonl` in it.
 
     Raises:
-        TrainingError: The output exists, the saved state is another run's, or a disk is full.
+        TrainingError: The output exists, the saved state is damaged or another run's, a dialogue
+            stands in both files, or a disk is full.
         DataError: The data cannot be trained on.
     """
     if config.output.exists():
         raise TrainingError(f"{config.output} already exists: choose another output or remove it")
     accelerator = _accelerator(config)
-    with _writable(config.work):
-        config.work.mkdir(parents=True, exist_ok=True)
-    run = _Run.prepare(config, accelerator, transformer, encode)
-    with _writable(config.work):
-        run.resume()
-        run.loop(on_step)
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            run.finish()
-        accelerator.wait_for_everyone()
+    run = _Run.start(config, accelerator, transformer, encode)
+    run.loop(on_step)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        run.finish()
+    accelerator.wait_for_everyone()
     return config.output
-
-
-@contextlib.contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    """Turns a full or read-only disk into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise TrainingError(
-            f"{folder} cannot be written ({error.strerror or error}): make room there and start "
-            "the same command again; it goes on from the last saved state"
-        ) from error
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
     try:
         from accelerate import Accelerator
+        from accelerate.utils import (  # type: ignore[import-untyped,unused-ignore]
+            GradientAccumulationPlugin,
+        )
     except ImportError:
         raise TrainingError(
             "training needs the extra: pip install 'langgraph-cooper[train]'"
         ) from None
     if config.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("there is no CUDA device: train with device 'auto' or 'cpu'")
-    return Accelerator(cpu=config.device == "cpu" or not torch.cuda.is_available())
-
-
-@dataclass
-class _Progress:
-    """Where a run stands; all of it is in the saved state."""
-
-    step: int = 0
-    best: tuple[float, float] = (-1.0, -1.0)
-    best_epoch: int = -1
-    log: list[Record] = field(default_factory=list)
+    # Named, so that the environment and `accelerate config` do not decide: the precision is the
+    # scorer's, whose heads stay in float32, and a step is a step.
+    return Accelerator(
+        cpu=config.device == "cpu" or not torch.cuda.is_available(),
+        mixed_precision="no",
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+    )
 
 
 @dataclass
@@ -143,72 +111,72 @@ class _Run:
 
     config: TrainConfig
     accelerator: Accelerator
-    train: Examples
-    valid: Examples
+    folder: RunFolder
+    prepared: Prepared
     scorer: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LambdaLR
-    targets: list[TargetStates]
-    prior: RankingPrior
-    fingerprint: str
-    progress: _Progress = field(default_factory=_Progress)
-    started: float = field(default_factory=time.monotonic)
+    progress: Progress = field(default_factory=Progress)
 
     @classmethod
-    def prepare(
+    def start(
         cls,
         config: TrainConfig,
         accelerator: Accelerator,
         transformer: Transformer | None,
         encode: Encode | None,
     ) -> _Run:
-        """Reads and embeds the data, finds target states, builds the ranker."""
-        task = load_task(config.task)
-        if config.evidence_from is not None:  # before long work, not after
-            folder = checkpoint_folder(config.evidence_from)
-            check_aspects(read_config(folder), task.aspect_names, folder)
-        encode, sha256 = _encoder(config, encode, bfloat16=_bfloat16(config, accelerator))
-        _log.info("labelling and embedding %s and %s", config.train.name, config.valid.name)
-        train_set, valid_set = read_annotated(config.train), read_annotated(config.valid)
+        """Prepares a run; one that was stopped goes on where it was."""
+        bfloat16 = _bfloat16(config, accelerator)
+        device = accelerator.device.type
+        folder = RunFolder(config.work, f"{config.fingerprint} {bfloat16} {device}")
+        fitted = folder.load_fitted()
+        sha256 = None
+        if encode is None:
+            encode, sha256 = caching_encoder(config, bfloat16=bfloat16)
         torch.manual_seed(config.seed)
         parts = transformer or load_transformer(config.transformer)
-        tokenizer = TurnTokenizer(
-            parts.tokenizer, history_tokens=config.history_tokens, topic_tokens=config.topic_tokens
-        )
-        examples = make_examples(train_set, task, encode, tokenizer)
-        examples = examples.of(_chosen(len(examples), config))
-        valid = make_examples(valid_set, task, encode, tokenizer)
-        _log.info("clustering the final states of %d conversations", len(train_set))
-        targets = target_states(train_set, task, encode, config)
-        ranker = new_ranker(config, task, targets, parts, sha256)
-        log: list[Record] = []
-        if ranker.evidence is not None:
-            _log.info("fitting what the texts' embeddings tell")
-            if config.evidence_from is not None:
-                examples = take_evidence(ranker, examples, config.evidence_from)
-            else:
-                examples = fit_evidence(ranker, examples, config.objective, config.seed)
-            valid = valid.expecting(ranker.evidence.expectation)
-            alone = measure(valid.turns, evidence_scores(ranker, valid)).means()
-            log.append(_valid_record(0, -1, alone, best=False))
-        scorer = TurnScorer(ranker, bfloat16=_bfloat16(config, accelerator))
-        optimizer = torch.optim.AdamW(parameter_groups(ranker, config))
-        steps = -(-len(examples) // config.turns_per_batch) * config.epochs
+        prepared = prepare(config, load_task(config.task), parts, encode, sha256, fitted)
+        optimizer = torch.optim.AdamW(parameter_groups(prepared.ranker, config))
+        steps = -(-len(prepared.train) // config.turns_per_batch) * config.epochs
         run = cls(
             config=config,
             accelerator=accelerator,
-            train=examples,
-            valid=valid,
-            scorer=accelerator.prepare(scorer),
+            folder=folder,
+            prepared=prepared,
+            scorer=accelerator.prepare(TurnScorer(prepared.ranker, bfloat16=bfloat16)),
             optimizer=optimizer,
             schedule=torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, config.warmup)),
-            targets=targets,
-            prior=ranking_prior(train_set, valid_set, task, encode),
-            fingerprint=config.fingerprint,
-            progress=_Progress(log=log),
         )
-        _log.info("training on %d turns, %d steps", len(examples), steps)
+        if fitted is None:
+            run._begin()
+        run._go_on()
+        _log.info("training on %d turns, %d steps", len(prepared.train), steps)
         return run
+
+    def _begin(self) -> None:
+        """Keeps what was fitted; the evidence alone is the best ranker so far."""
+        alone = self.prepared.alone
+        if alone is not None:
+            self._keep(-1, alone)
+        if self.accelerator.is_main_process:
+            self.folder.save_fitted(self.prepared.fitted)
+
+    def _go_on(self) -> None:
+        """Goes back to the saved state, if there is one."""
+        alone = self.prepared.alone
+        if alone is not None:
+            # Of equal hit@3 an epoch is taken: what was learnt is what is asked for.
+            self.progress.best = (alone["hit@3"], 0.0)
+            self.progress.log = [_valid_record(0, -1, alone, best=True)]
+        found = self.folder.load_state()
+        if found is None:
+            return
+        self.progress, learnt = found
+        _log.info("going on from step %d in %s", self.progress.step, self.folder.folder)
+        self.ranker.load_state_dict(learnt["weights"], strict=False)
+        self.optimizer.load_state_dict(learnt["optimizer"])
+        self.schedule.last_epoch = learnt["schedule"]
 
     @property
     def ranker(self) -> CooperRanker:
@@ -227,7 +195,7 @@ class _Run:
 
     def loop(self, on_step: OnStep | None) -> None:
         """Trains from the current step to the last epoch, or until patience ends."""
-        lengths = self.train.lengths()
+        lengths = self.prepared.train.lengths()
         size = self.config.turns_per_batch
         per_epoch = -(-len(lengths) // size)
         with _bar(per_epoch * self.config.epochs, self.progress.step) as advance:
@@ -255,12 +223,14 @@ class _Run:
         """One optimiser step on the turns at `rows`."""
         self.scorer.train()
         begin = time.monotonic()
+        self._seed()
         # Every device takes its share; one that would go without repeats the first turn, since a
         # device that skips a backward pass would keep the others waiting.
+        train = self.prepared.train
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         share = rows[rank::world] or rows[:1]
-        batch = collate(self.train, share).to(self.device)
-        tokens = self.ranker.tokens([self.train.tokens[row] for row in share]).to(self.device)
+        batch = collate(train, share).to(self.device)
+        tokens = self.ranker.tokens([train.tokens[row] for row in share]).to(self.device)
         scores = self.scorer(tokens, batch.aspects, batch.states, batch.vectors)
         loss, parts = total_loss(self.config.objective, scores, batch)
         self.optimizer.zero_grad(set_to_none=True)
@@ -287,18 +257,31 @@ class _Run:
             turns_per_second=round(len(rows) / (time.monotonic() - begin), 2),
         )
 
+    def _seed(self) -> None:
+        """Dropout by step and device: a run that goes on needs no generator's state."""
+        drawn = [self.config.seed, self.progress.step, self.accelerator.process_index]
+        torch.manual_seed(int(np.random.SeedSequence(drawn).generate_state(1)[0]))
+
     def _end_epoch(self, epoch: int) -> None:
         """Measures on valid and keeps the ranker if it is the best so far."""
-        figures = measure(self.valid.turns, self.score(self.valid)).means()
+        valid = self.prepared.valid
+        figures = measure(valid.turns, self.score(valid)).means()
         merit = (figures["hit@3"], figures["ndcg@5"])
         better = merit > self.progress.best
         if better:
             self.progress.best, self.progress.best_epoch = merit, epoch
+            self._keep(epoch, figures)
         self._log(**_valid_record(self.progress.step, epoch, figures, best=better))
-        if better and self.accelerator.is_main_process:
-            metadata = {"seed": self.config.seed, "epoch": epoch + 1, "valid": figures}
-            self.ranker.config = self.ranker.config.model_copy(update={"metadata": metadata})
-            self.ranker.save_pretrained(self.config.work / "best")
+
+    def _keep(self, epoch: int, figures: Mapping[str, float]) -> None:
+        """Saves the ranker as the best so far."""
+        self.prepared.calibrate()
+        if not self.accelerator.is_main_process:
+            return
+        metadata = {"seed": self.config.seed, "epoch": epoch + 1, "valid": dict(figures)}
+        self.ranker.config = self.ranker.config.model_copy(update={"metadata": metadata})
+        with self.folder.writing():
+            self.ranker.save_pretrained(self.folder.best)
 
     def score(self, examples: Examples) -> list[Scores]:
         """Scores [n] of every turn, in evaluation mode."""
@@ -310,108 +293,47 @@ class _Run:
 
     # -- state ------------------------------------------------------------------------------------
 
-    @property
-    def _state_file(self) -> Path:
-        return self.config.work / "state.pt"
-
     def _save_state(self) -> None:
-        """Writes all that a later start needs, all or nothing."""
+        """Keeps all that a later start needs beside what was fitted."""
         if not self.accelerator.is_main_process:
             return
         trained = {
             n: p.detach().cpu() for n, p in self.ranker.named_parameters() if p.requires_grad
         }
-        state = {
-            "fingerprint": self.fingerprint,
-            "step": self.progress.step,
-            "best": list(self.progress.best),
-            "best_epoch": self.progress.best_epoch,
-            "log": json.dumps(self.progress.log),
+        learnt = {
             "weights": trained,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict()["last_epoch"],
-            "random": torch.get_rng_state(),
-            "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        # Written in memory first: torch tells of a full disk with a RuntimeError.
-        written = io.BytesIO()
-        torch.save(state, written)
-        part = self._state_file.with_suffix(".part")
-        with part.open("wb") as stream:
-            stream.write(written.getbuffer())
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(self._state_file)
-        _write_log(self.config.work / "log.jsonl", self.progress.log)
-
-    def resume(self) -> None:
-        """Goes back to the saved state, if there is one.
-
-        Raises:
-            TrainingError: It is damaged or belongs to another configuration or other data.
-        """
-        if not self._state_file.exists():
-            return
-        _log.info("going on from %s", self._state_file)
-        try:
-            state = torch.load(self._state_file, map_location="cpu", weights_only=True)
-            same = state["fingerprint"] == self.fingerprint
-        except Exception:  # a damaged file fails in many ways inside torch
-            raise TrainingError(
-                f"{self._state_file} is damaged: remove {self.config.work} to start anew"
-            ) from None
-        if not same:
-            raise TrainingError(
-                f"{self.config.work} belongs to a run with other settings or data: remove it to "
-                "start anew, or choose another output"
-            )
-        self.ranker.load_state_dict(state["weights"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.last_epoch = state["schedule"]
-        torch.set_rng_state(state["random"])
-        if torch.cuda.is_available() and state["random_cuda"]:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
-        self.progress = _Progress(
-            state["step"], tuple(state["best"]), state["best_epoch"], json.loads(state["log"])
-        )
+        self.folder.save_state(self.progress, learnt)
 
     def finish(self) -> None:
         """Turns the best checkpoint so far into the output."""
-        best = self.config.work / "best"
-        _write_log(best / "training_log.jsonl", self.progress.log)
-        self.prior.save(best)
-        write_model_card(
-            best / "README.md",
-            ranker=self.ranker.config,
-            config=self.config.model_dump(mode="json"),
-            sizes={
-                "train": (self.train.dialogues, len(self.train), self.train.skipped),
-                "valid": (self.valid.dialogues, len(self.valid), self.valid.skipped),
-            },
-            log=self.progress.log,
-            clusters={t.aspect: (len(t.texts), max(t.silhouette.values())) for t in self.targets},
-        )
-        # The run's folder lies beside the output, so that this is one step: all or nothing.
-        best.replace(self.config.output)
-        self._state_file.unlink(missing_ok=True)
+        best, train, valid = self.folder.best, self.prepared.train, self.prepared.valid
+        with self.folder.writing():
+            write_log(best / "training_log.jsonl", self.progress.log)
+            self.prepared.prior.save(best)
+            write_model_card(
+                best / "README.md",
+                ranker=self.ranker.config,
+                config=self.config,
+                sizes={
+                    "train": (train.dialogues, len(train), train.skipped),
+                    "valid": (valid.dialogues, len(valid), valid.skipped),
+                },
+                log=self.progress.log,
+                clusters={
+                    t.aspect: (len(t.texts), max(t.silhouette.values()))
+                    for t in self.prepared.targets
+                },
+            )
+        self.folder.finish(self.config.output)
 
 
 def _valid_record(step: int, epoch: int, figures: Mapping[str, float], *, best: bool) -> Record:
     """A log's line of figures on valid; epoch -1 is the evidence alone."""
     shown = {name: figures[name] for name in SHOWN}
     return {"kind": "valid", "step": step, "epoch": epoch, "best": best, **shown}
-
-
-def _encoder(
-    config: TrainConfig, encode: Encode | None, *, bfloat16: bool
-) -> tuple[Encode, str | None]:
-    """The encoder behind a cache on the disk, and its weights' hash."""
-    if encode is not None:
-        return encode, None
-    encoder = load_encoder(config.encoder, bfloat16=bfloat16)
-    folder = config.cache or config.work / "embeddings"
-    identity = f"{config.encoder} {encoder.sha256}{' bfloat16' if bfloat16 else ''}"
-    return Memo(DiskCache(encoder.encode, folder, identity)), encoder.sha256
 
 
 def _linear(steps: int, warmup: float) -> Callable[[int], float]:
@@ -430,20 +352,8 @@ def _bfloat16(config: TrainConfig, accelerator: Accelerator) -> bool:
     if config.precision != "auto":
         return config.precision == "bfloat16"
     if accelerator.device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return computes_bfloat16()
-
-
-def _chosen(count: int, config: TrainConfig) -> list[int]:
-    """The rows of the turns that are trained on, in order."""
-    if config.max_turns is None or config.max_turns >= count:
-        return list(range(count))
-    drawn = np.random.default_rng(config.seed).choice(count, config.max_turns, replace=False)
-    return [int(row) for row in np.sort(drawn)]
-
-
-def _write_log(file: Path, log: Sequence[Record]) -> None:
-    file.write_text("".join(json.dumps(record) + "\n" for record in log), encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -200,12 +200,6 @@ def train(
         bool | None,
         typer.Option("--progression/--no-progression", help="With progression signals, or not."),
     ] = None,
-    evidence_from: Annotated[
-        Path | None,
-        typer.Option(
-            help="A checkpoint whose evidence is taken, so that two rankers differ in the rest."
-        ),
-    ] = None,
     clusters: Annotated[
         tuple[int, int] | None,
         typer.Option(help="Fewest and most target states to try; none: N/50 to N/20."),
@@ -242,7 +236,6 @@ def train(
         "fusion": fusion,
         "form": form,
         "progression": progression,
-        "evidence_from": evidence_from,
         "clusters": clusters,
         "encoder": encoder,
         "adapter_rank": adapter_rank,

@@ -173,8 +173,6 @@ def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
         "--turns-per-batch",
         "3",
         "--no-progression",
-        "--evidence-from",
-        "other",
     ]
     for options in ([], told + more):
         command = ["train", "--data", str(file), "--output", str(out), *options]
@@ -184,7 +182,7 @@ def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
     assert asked.objective == Objective.paper()
     assert (asked.adapter_rank, asked.freeze_layers, asked.patience) == (4, 2, 1)
     assert (asked.precision, asked.device, asked.turns_per_batch) == ("float32", "cpu", 3)
-    assert (asked.progression, asked.evidence_from) == (False, Path("other"))
+    assert not asked.progression
     # Both splits were annotated once; the second command found them done.
     assert len(read_annotated(asked.train)) + len(read_annotated(asked.valid)) == 12
     assert "0 of them new" in capsys.readouterr().err

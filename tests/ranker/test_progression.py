@@ -58,7 +58,9 @@ def test_a_batch_equals_its_rows(module: ProgressionModule, states: torch.Tensor
 
 
 def test_empty_state_has_no_progress(module: ProgressionModule) -> None:
-    module.calibrate(-0.9, -0.5)  # where a cosine of 0 would count as arrived
+    module.calibration.copy_(
+        torch.tensor([-0.9, -0.5])
+    )  # where a cosine of 0 would count as arrived
     result = module(torch.zeros(1, DIMENSION))
     assert result.progress.item() == 0.0
     torch.testing.assert_close(result.attention, torch.full((1, K), 1 / K))
@@ -69,14 +71,31 @@ def test_progress_is_the_share_that_ended_farther_away(
     module: ProgressionModule, states: torch.Tensor
 ) -> None:
     cosines = module(states).closeness.detach()
-    module.calibrate(float(cosines[0]) - 0.2, 0.2)
+    module.calibration.copy_(torch.tensor([cosines[0] - 0.2, 0.2]))
     progress = module(states).progress.detach()
     assert progress[0].item() == pytest.approx(NormalDist().cdf(1.0), abs=1e-5)
     assert torch.equal(progress.argsort(), cosines.argsort())
     assert 0 <= progress.min() <= progress.max() <= 1
     for deviation in (0.0, -0.5):  # final states all alike, or nonsense
-        module.calibrate(float(cosines[0]), deviation)
+        module.calibration.copy_(torch.tensor([cosines[0], deviation]))
         assert module(states).progress.isfinite().all()
+
+
+def test_calibrated_half_of_the_final_states_have_more_than_a_half(
+    module: ProgressionModule,
+) -> None:
+    """By the W that has learnt, not by the identity that it began with."""
+    finals = normalize(
+        torch.randn(400, DIMENSION, generator=torch.Generator().manual_seed(7)), dim=-1
+    )
+    with torch.no_grad():
+        module.weight.copy_(torch.randn(DIMENSION, DIMENSION) * 2)
+    module.calibrate(finals)
+    near = module(finals).closeness
+    torch.testing.assert_close(
+        module.calibration, torch.stack([near.mean(), near.std(correction=0)])
+    )
+    assert 0.4 < float((module(finals).progress > 0.5).float().mean()) < 0.6
 
 
 def test_first_attention_prefers_the_target_at_hand() -> None:

@@ -9,31 +9,33 @@ import numpy as np
 import pytest
 from toys import encode, toy_dialogues, toy_task
 
-from benchmarks import signals
+from benchmarks import signals, study
+from benchmarks.signal_forms import BOUNDS, FORMS, without_signals
+from benchmarks.study import Study
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.model import load_transformer
 
 
 @pytest.fixture
-def it(monkeypatch: pytest.MonkeyPatch, tiny_transformer: str) -> signals.Study:
-    monkeypatch.setattr(signals, "load_transformer", lambda _: load_transformer(tiny_transformer))
+def it(monkeypatch: pytest.MonkeyPatch, tiny_transformer: str) -> Study:
+    monkeypatch.setattr(study, "load_transformer", lambda _: load_transformer(tiny_transformer))
     task = toy_task(load_task("esc").prompts)
-    return signals.study(toy_dialogues(48), task, encode, seed=0)
+    return study.study(toy_dialogues(48), task, encode, seed=0)
 
 
-def test_every_form_has_a_row_for_each_candidate(it: signals.Study) -> None:
+def test_every_form_has_a_row_for_each_candidate(it: Study) -> None:
     count = 48 * 3 * 7
     assert len(it.turn) == len(it.best) == len(it.topic) == count
-    for name, form in signals.FORMS.items():
+    for name, form in {**FORMS, **BOUNDS}.items():
         features = form(it)
         assert features.shape[0] == count, name
         assert np.isfinite(features).all(), name
-    assert np.isfinite(signals.without_signals(it)).all()
+    assert np.isfinite(without_signals(it)).all()
 
 
-def test_aspects_promoted_so_far(it: signals.Study) -> None:
+def test_aspects_promoted_so_far(it: Study) -> None:
     """The toys explore, comfort, act. Columns: (times, turns ago) of four aspects, then own."""
-    rows = signals.FORMS["aspects promoted so far (labels)"](it)
+    rows = BOUNDS["aspects promoted so far (labels)"](it)
     first, second, third = (rows[it.turn == turn][0] for turn in range(3))
     assert first[:6].tolist() == [0, 30, 0, 30, 0, 30]
     assert second[:6].tolist() == [1, 1, 0, 30, 0, 30]
@@ -41,26 +43,43 @@ def test_aspects_promoted_so_far(it: signals.Study) -> None:
     assert third[-2:].tolist() == [1, 2]  # its first candidate explores
 
 
-def test_a_topic_s_own_quarter_does_not_count_for_it(it: signals.Study) -> None:
+def test_a_guess_at_what_was_promoted_is_near_the_labels(it: Study) -> None:
+    """The toys' replies give their aspect away."""
+    known, guessed = (
+        BOUNDS[name](it)[:, 0]
+        for name in ("aspects promoted so far (labels)", "... aspects promoted so far")
+    )
+    assert np.corrcoef(known, guessed)[0, 1] > 0.8
+
+
+def test_what_was_covered(it: Study) -> None:
+    """Cosines with earlier utterances: none before the last three, then some."""
+    rows = BOUNDS["whole conversation: topics covered"](it)
+    assert not rows[it.turn == 0].any()  # only the user has spoken
+    assert not rows[it.turn == 1][:, :4].any()  # all is among the last three
+    assert rows[it.turn == 2][:, 2].any()
+
+
+def test_a_topic_s_own_quarter_does_not_count_for_it(it: Study) -> None:
     """Popular in one quarter only: to the candidates of that quarter it is not."""
     # A toy's word depends on its number: quarters of eight toys in a row have all words.
     quarters = replace(it, fold=np.arange(len(it.fold)) // 24 % 4)
     only = quarters.fold[it.turn] == 1
-    popularity = signals.without_signals(replace(quarters, best=it.best & only))[:, -1]
+    popularity = without_signals(replace(quarters, best=it.best & only))[:, -1]
     assert popularity[only].max() <= 1 / 13
     assert popularity[~only].max() > 1 / 13
 
 
-def test_it_notices_a_signal_that_tells(it: signals.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_notices_a_signal_that_tells(it: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     noise = rng.permutation(it.best)
     shuffled = replace(it, best=noise)  # nothing is left to be learnt from the texts
 
-    def oracle(study: signals.Study) -> Any:
-        return study.best[:, None].astype(float)
+    def oracle(given: Study) -> Any:
+        return given.best[:, None].astype(float)
 
-    def nothing(study: signals.Study) -> Any:
-        return rng.normal(size=(len(study.best), 1))
+    def nothing(given: Study) -> Any:
+        return rng.normal(size=(len(given.best), 1))
 
     monkeypatch.setattr(signals, "FORMS", {"oracle": oracle, "nothing": nothing})
     monkeypatch.setattr(signals, "measure", _share_of(noise))

@@ -7,7 +7,7 @@ import pytest
 from toys import encode
 
 from langgraph_cooper.ranker.annotated import DataError
-from langgraph_cooper.ranker.targets import cluster_range, cosines_to_target, find_targets
+from langgraph_cooper.ranker.targets import cluster_range, find_targets
 
 TOPICS = ("work money boss", "sleep night tired", "friend quarrel sorry")
 FINALS = [f"{topic} {number}" for topic in TOPICS for number in range(8)]
@@ -52,17 +52,3 @@ def test_fewer_conversations_than_clusters_is_one_error(finals: list[str]) -> No
 def test_default_range() -> None:
     assert cluster_range(910) == range(18, 46)
     assert cluster_range(30) == range(2, 3)
-
-
-def test_closeness_is_that_of_the_final_states() -> None:
-    found = find_targets("a", FINALS, encode, ks=range(3, 4))
-    cosines = cosines_to_target(encode(FINALS), found.centroids)
-    assert found.closeness == pytest.approx((float(cosines.mean()), float(cosines.std())), abs=1e-6)
-
-
-def test_cosine_to_target_by_hand() -> None:
-    states = np.array([[1.0, 0.0]], np.float32)
-    centroids = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
-    weight = np.e / (np.e + 1)  # softmax of (1, 0)
-    expected = weight / np.hypot(weight, 1 - weight)
-    assert cosines_to_target(states, centroids)[0] == pytest.approx(expected, rel=1e-6)

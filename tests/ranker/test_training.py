@@ -15,18 +15,18 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker import training
 from langgraph_cooper.ranker.annotated import DataError, write_annotated
 from langgraph_cooper.ranker.assembly import parameter_groups
-from langgraph_cooper.ranker.checkpoint import CheckpointError
 from langgraph_cooper.ranker.examples import DiskCache, Memo, collate, make_examples, plan_batches
 from langgraph_cooper.ranker.expectation import Expectation
+from langgraph_cooper.ranker.fitting import evidence_scores
 from langgraph_cooper.ranker.metrics import measure
 from langgraph_cooper.ranker.model import CooperRanker, load_transformer
 from langgraph_cooper.ranker.objective import Objective, total_loss
+from langgraph_cooper.ranker.packing import TurnTokenizer
 from langgraph_cooper.ranker.prior import load_prior
+from langgraph_cooper.ranker.run_state import RunFolder
 from langgraph_cooper.ranker.scorer import TurnScorer, score_examples
 from langgraph_cooper.ranker.train_config import TrainConfig, TrainingError
-from langgraph_cooper.ranker.training import (
-    train,
-)
+from langgraph_cooper.ranker.training import train
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,6 @@ def test_overfits_eight_turns(
     """Every parameter group learns: the best candidate of each of eight turns comes first."""
     small = changed(
         config,
-        valid=config.train,
         max_turns=8,
         turns_per_batch=8,
         epochs=60,
@@ -134,15 +133,14 @@ def test_overfits_eight_turns(
         run._step(range(8), 0)
         losses.append(run.progress.log[-1]["loss"])
     assert losses[-1] < 0.5 * losses[0]
-    figures = measure(run.train.turns, run.score(run.train)).means()
+    turns = run.prepared.train
+    figures = measure(turns.turns, run.score(turns)).means()
     assert figures["hit@1"] == 1.0
     assert figures["precision@1"] == 1.0
 
 
 def _run(config: TrainConfig) -> training._Run:
-    config.work.mkdir(parents=True, exist_ok=True)
-    accelerator = training._accelerator(config)
-    return training._Run.prepare(config, accelerator, None, encode)
+    return training._Run.start(config, training._accelerator(config), None, encode)
 
 
 class KilledError(RuntimeError):
@@ -176,7 +174,7 @@ def test_loaded_elsewhere_it_scores_the_same(config: TrainConfig, task: TaskSpec
     run = _run(changed(config, adapter_rank=4))
     for rows in ([0, 1, 2, 3], [4, 5, 6, 7]):
         run._step(rows, 0)
-    before = run.score(run.valid)
+    before = run.score(run.prepared.valid)
     run.ranker.save_pretrained(config.output, half=False)
     after = scores_of(config.output, config, task)
     for one, two in zip(before, after, strict=True):
@@ -232,19 +230,110 @@ def test_impossible_settings_are_refused(config: TrainConfig, fields: dict[str, 
         train(changed(config, **fields), encode=encode)
 
 
-def test_evidence_from_nowhere_is_found_before_long_work(config: TrainConfig) -> None:
-    def never(texts: Any) -> Any:
-        raise AssertionError
-
-    elsewhere = changed(config, evidence_from=config.output / "nowhere")
-    with pytest.raises(CheckpointError, match="no checkpoint folder"):
-        train(elsewhere, encode=never)
+def test_a_dialogue_in_both_files_is_refused(config: TrainConfig) -> None:
+    write_annotated(config.valid, toy_dialogues(3, first=4))
+    with pytest.raises(TrainingError, match=r"2 dialogues stand both in train\.jsonl and in valid"):
+        train(config, encode=encode)
 
 
-def test_evidence_for_a_ranker_without_is_refused(config: TrainConfig) -> None:
-    for settings in ({"fusion": "paper"}, {"evidence": False}):
-        with pytest.raises(ValueError, match="takes no evidence"):
-            changed(config, evidence_from=config.output, **settings)
+def test_the_evidence_is_that_of_all_turns(config: TrainConfig, task: TaskSpec) -> None:
+    few = changed(config, max_turns=4, output=config.output.with_name("few"))
+    one, other = _run(config).ranker.evidence, _run(few).ranker.evidence
+    assert one is not None
+    assert other is not None
+    torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
+
+
+def test_where_no_epoch_is_better_the_evidence_alone_is_kept(
+    config: TrainConfig, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(self: training._Run, examples: Any) -> list[np.ndarray]:
+        return [-turn.labels.astype(float) for turn in examples.turns]
+
+    monkeypatch.setattr(training._Run, "score", spoilt)
+    folder = train(config, encode=encode)
+    assert [r["best"] for r in log_of(folder) if r["kind"] == "valid"] == [True, False, False]
+    ranker = CooperRanker.from_pretrained(folder, aspects=task.aspect_names)
+    assert ranker.config.metadata["epoch"] == 0
+    assert "evidence alone (this one)" in (folder / "README.md").read_text(encoding="utf-8")
+    examples = make_examples(toy_dialogues(3, first=6), task, encode, ranker.tokenizer)
+    assert ranker.evidence is not None
+    examples = examples.expecting(ranker.evidence.expectation)
+    for one, two in zip(
+        evidence_scores(ranker, examples), scores_of(folder, config, task), strict=True
+    ):
+        np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_progress_is_calibrated_for_what_has_learnt(config: TrainConfig, task: TaskSpec) -> None:
+    folder = train(changed(config, head_rate=0.05, epochs=4), encode=encode)
+    ranker = CooperRanker.from_pretrained(folder, aspects=task.aspect_names)
+    for name, module in zip(task.aspect_names, ranker.progressions.values(), strict=True):
+        texts = [dialogue.final_states[name] for dialogue in toy_dialogues(6)]
+        near = module(torch.from_numpy(encode(texts))).closeness
+        assert module.calibration[0].item() == pytest.approx(near.mean().item(), abs=2e-3)
+
+
+def test_one_that_goes_on_keeps_what_it_had_fitted(config: TrainConfig, task: TaskSpec) -> None:
+    """An encoder that computes slightly otherwise, as on another machine."""
+
+    def kill(step: int) -> None:
+        if step == 2:
+            raise KilledError
+
+    def otherwise(texts: Any) -> Any:
+        noise = np.random.default_rng(1).normal(size=(len(texts), 32)) * 1e-2
+        return (encode(texts) + noise).astype(np.float32)
+
+    with pytest.raises(KilledError):
+        train(config, encode=encode, on_step=kill)
+    began = RunFolder(config.work, _print_of(config)).load_fitted()
+    folder = train(config, encode=otherwise)
+    ranker = CooperRanker.from_pretrained(folder, aspects=task.aspect_names)
+    assert began is not None
+    assert ranker.evidence is not None
+    for target, module in zip(began.targets, ranker.progressions.values(), strict=True):
+        np.testing.assert_allclose(module.targets, target.centroids, atol=1e-3)
+    for name, value in ranker.evidence.state_dict().items():
+        torch.testing.assert_close(value, began.evidence[name], atol=2e-2, rtol=2e-3)
+
+
+def _print_of(config: TrainConfig) -> str:
+    return f"{config.fingerprint} False cpu"
+
+
+def test_what_was_fitted_and_is_damaged_is_one_sentence(config: TrainConfig) -> None:
+    config.work.mkdir(parents=True)
+    (config.work / "fitted.pt").write_bytes(b"cut")
+    with pytest.raises(TrainingError, match=r"fitted\.pt is damaged: remove"):
+        train(config, encode=encode)
+
+
+def test_the_environment_does_not_change_the_precision(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    accelerator = training._accelerator(config)
+    assert accelerator.mixed_precision == "no"
+    assert accelerator.gradient_accumulation_steps == 1
+
+
+def test_the_card_s_command_makes_the_same_run(config: TrainConfig) -> None:
+    asked = changed(
+        config, objective=Objective.paper().model_dump(), fusion="paper", form="pairwise"
+    )
+    card = (train(asked, encode=encode) / "README.md").read_text(encoding="utf-8")
+    command = card.split("```sh\n")[1].split("\n")[0]
+    for words in (
+        *("--fusion paper", "--form pairwise", "--objective paper", "--adapter-rank 4"),
+        *("--freeze-layers 1", "--clusters 2 3", "--turns-per-batch 4", "--epochs 2"),
+        *("--precision float32", "--device cpu", "--encoder toy"),
+    ):
+        assert words in command
+    assert "--seed" not in command  # the default
+    assert '"evidence": false' in card
+    assert '"decision": 0.0' in card
 
 
 def test_patience_stops_early(config: TrainConfig) -> None:
@@ -292,8 +381,8 @@ def test_the_scorer_is_the_ranker(config: TrainConfig, form: str, fusion: str) -
     run = _run(changed(config, form=form, fusion=fusion))
     run.scorer.eval()
     ranker = run.ranker
-    batch = collate(run.train, [0, 3, 5])
-    tokens = ranker.tokens([run.train.tokens[row] for row in (0, 3, 5)])
+    batch = collate(run.prepared.train, [0, 3, 5])
+    tokens = ranker.tokens([run.prepared.train.tokens[row] for row in (0, 3, 5)])
     with torch.no_grad():
         expected = ranker(tokens, batch.aspects, ranker.signals(batch.states), batch.vectors)
         got = run.scorer(tokens, batch.aspects, batch.states, batch.vectors)
@@ -328,7 +417,7 @@ def test_collate_pads_turns_of_unequal_width(task: TaskSpec, tiny_transformer: s
     turn = dialogues[0].turns[0]
     short = turn.model_copy(update={"candidates": turn.candidates[:2]})
     uneven = dialogues[0].model_copy(update={"turns": (short, *dialogues[0].turns[1:])})
-    tokenizer = training.TurnTokenizer(
+    tokenizer = TurnTokenizer(
         load_transformer(tiny_transformer).tokenizer, history_tokens=40, topic_tokens=12
     )
     batch = collate(make_examples([uneven], task, encode, tokenizer), [0, 1])
@@ -342,7 +431,7 @@ def test_collate_pads_turns_of_unequal_width(task: TaskSpec, tiny_transformer: s
 
 def test_vectors_are_those_of_the_texts(task: TaskSpec, tiny_transformer: str) -> None:
     loaded = load_transformer(tiny_transformer)
-    turns = training.TurnTokenizer(loaded.tokenizer, history_tokens=48, topic_tokens=16)
+    turns = TurnTokenizer(loaded.tokenizer, history_tokens=48, topic_tokens=16)
     dialogues = toy_dialogues(2)
     examples = make_examples(dialogues, task, encode, turns)
     assert collate(examples, [0, 1]).vectors is None  # nothing was fitted to expect
