@@ -45,13 +45,13 @@ class Evidence(nn.Module):
         aspects: n_T, without the passive one.
         rounds: dialogue rounds told apart.
         dimension: n_d.
-        width: of the hidden layer.
+        width: of the hidden layer; the wider, the less its first weights matter.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, aspects: int, rounds: int, dimension: int, *, width: int = 32) -> None:
+    def __init__(self, aspects: int, rounds: int, dimension: int, *, width: int = 128) -> None:
         super().__init__()
         self.aspects = aspects
         self.expectation = Expectation(aspects, rounds, dimension)

@@ -39,7 +39,7 @@ class Objective(BaseModel):
     margin: float = Field(default=0.2, ge=0)
     mean_pairs: bool = False
     temperature: float = Field(default=0.1, gt=0)
-    sharpness: float = Field(default=15.0, gt=0)
+    sharpness: float = Field(default=8.0, gt=0)
     miss: float = Field(default=0.0, ge=0, lt=1)
 
     @classmethod

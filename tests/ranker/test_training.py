@@ -236,6 +236,15 @@ def test_a_dialogue_in_both_files_is_refused(config: TrainConfig) -> None:
         train(config, encode=encode)
 
 
+def test_the_order_of_the_dialogues_does_not_matter(config: TrainConfig, task: TaskSpec) -> None:
+    """An annotation writes whichever was finished first."""
+    one = scores_of(train(config, encode=encode), config, task)
+    write_annotated(config.train, toy_dialogues(6)[::-1])
+    other = changed(config, output=config.output.with_name("reversed"))
+    for a, b in zip(one, scores_of(train(other, encode=encode), config, task), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_the_evidence_is_that_of_all_turns(config: TrainConfig, task: TaskSpec) -> None:
     few = changed(config, max_turns=4, output=config.output.with_name("few"))
     one, other = _run(config).ranker.evidence, _run(few).ranker.evidence
