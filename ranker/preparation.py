@@ -83,10 +83,10 @@ def prepare(
         TrainingError: A dialogue stands in both files, or the settings leave nothing to train.
     """
     _log.info("labelling and embedding %s and %s", config.train.name, config.valid.name)
-    # In one order, whichever was annotated first: the same dialogues give the same ranker.
+    # In one order, whichever was annotated first and however they are called: the same dialogues
+    # give the same ranker.
     dialogues, others = (
-        sorted(read_annotated(file), key=lambda dialogue: dialogue.id)
-        for file in (config.train, config.valid)
+        sorted(read_annotated(file), key=fingerprint) for file in (config.train, config.valid)
     )
     _check_apart(dialogues, others, config)
     tokenizer = TurnTokenizer(

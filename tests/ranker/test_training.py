@@ -236,10 +236,11 @@ def test_a_dialogue_in_both_files_is_refused(config: TrainConfig) -> None:
         train(config, encode=encode)
 
 
-def test_the_order_of_the_dialogues_does_not_matter(config: TrainConfig, task: TaskSpec) -> None:
+def test_the_order_and_names_of_dialogues_do_not_matter(config: TrainConfig, task: TaskSpec) -> None:
     """An annotation writes whichever was finished first."""
     one = scores_of(train(config, encode=encode), config, task)
-    write_annotated(config.train, toy_dialogues(6)[::-1])
+    renamed = [d.model_copy(update={"id": f"talk {d.id}"}) for d in toy_dialogues(6)[::-1]]
+    write_annotated(config.train, renamed)
     other = changed(config, output=config.output.with_name("reversed"))
     for a, b in zip(one, scores_of(train(other, encode=encode), config, task), strict=True):
         np.testing.assert_array_equal(a, b)
