@@ -54,7 +54,8 @@ def find_targets(
 
     Args:
         aspect: Whose summaries they are.
-        finals: Final summary of each training conversation; empty ones count for nothing.
+        finals: Final summary of each training conversation, in any order; empty ones count for
+            nothing.
         encode: State encoder.
         ks: Numbers of clusters to try; default `cluster_range(N)`. Those above the number of
             distinct summaries less one are left out (a silhouette needs two in one cluster).
@@ -63,7 +64,7 @@ def find_targets(
     Raises:
         DataError: Fewer conversations than clusters.
     """
-    texts = [text for text in finals if text.strip()]
+    texts = sorted(text for text in finals if text.strip())  # k-means depends on the order
     embedded = _embed(texts, encode)  # [N, n_d]
     wanted = ks if ks is not None else cluster_range(len(texts))
     distinct = len(np.unique(embedded, axis=0))

@@ -32,6 +32,12 @@ def test_same_seed_same_result() -> None:
     assert one.texts == other.texts
 
 
+def test_the_order_does_not_matter() -> None:
+    one, other = (find_targets("a", finals, encode) for finals in (FINALS, FINALS[::-1]))
+    np.testing.assert_array_equal(one.centroids, other.centroids)
+    assert one.texts == other.texts
+
+
 def test_larger_clusters_come_first() -> None:
     found = find_targets("a", FINALS[:-4], encode, ks=range(3, 4))
     assert found.sizes == (8, 8, 4)

@@ -236,7 +236,7 @@ def test_a_dialogue_in_both_files_is_refused(config: TrainConfig) -> None:
         train(config, encode=encode)
 
 
-def test_the_order_and_names_of_dialogues_do_not_matter(config: TrainConfig, task: TaskSpec) -> None:
+def test_order_and_names_of_dialogues_do_not_matter(config: TrainConfig, task: TaskSpec) -> None:
     """An annotation writes whichever was finished first."""
     one = scores_of(train(config, encode=encode), config, task)
     renamed = [d.model_copy(update={"id": f"talk {d.id}"}) for d in toy_dialogues(6)[::-1]]
