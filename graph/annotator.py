@@ -8,7 +8,7 @@ stands in for a step that failed; in an annotation nothing may, and so a fault e
 from __future__ import annotations
 
 import asyncio
-import json
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +20,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from pydantic import ValidationError
 
 from langgraph_cooper.graph.agent import create_agent
 from langgraph_cooper.nodes.context import CooperContext
@@ -39,6 +40,8 @@ from langgraph_cooper.ranker.annotated import (
     DataError,
     Dialogue,
     annotated_line,
+    read_records,
+    write_annotated,
 )
 from langgraph_cooper.ranker.untrained import UntrainedRanker
 
@@ -61,11 +64,14 @@ class Annotation(NamedTuple):
         made: Dialogues that were added to it.
         filled: Candidates that the task's bank gave, where a chat model gave too few; 0 offline,
             where all are the bank's.
+        relabelled: Dialogues in the file whose strategies are others in the data by now; those of
+            the data count.
     """
 
     found: int
     made: int
     filled: int
+    relabelled: int
 
 
 class Annotator(NamedTuple):
@@ -196,7 +202,8 @@ async def annotate(
         AnnotationError: An agent could not do its work; what is finished is in the file.
     """
     context = CooperContext(deadline=deadline)
-    waiting = unfinished(dialogues, task, out)
+    waiting = unfinished(dialogues, task, out, model)
+    by = made_by(task, model)
     finished = len(dialogues) - len(waiting)
     done(finished)
     made = filled = 0
@@ -214,9 +221,10 @@ async def annotate(
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             _cut_off(out)
+            relabelled = _relabel(out, dialogues)
             with out.open("a", encoding="utf-8") as file:
                 async for annotated, from_bank in _several(work, waiting, at_once):
-                    file.write(annotated_line(annotated))
+                    file.write(annotated_line(annotated.model_copy(update={"made_by": by})))
                     file.flush()
                     made += 1
                     filled += from_bank if model is not None else 0
@@ -232,7 +240,7 @@ async def annotate(
                 f"{str(error).rstrip('.')}; {finished + made} of {len(dialogues)} dialogues "
                 f"are in {out}, and the same command goes on with the others"
             ) from error
-    return Annotation(finished, made, filled)
+    return Annotation(finished, made, filled, relabelled)
 
 
 class _OneThreadRanker(UntrainedRanker):
@@ -303,20 +311,50 @@ async def _several(
         raise failure
 
 
-def unfinished(dialogues: Sequence[Dialogue], task: TaskSpec, out: Path) -> list[Dialogue]:
+def unfinished(
+    dialogues: Sequence[Dialogue],
+    task: TaskSpec,
+    out: Path,
+    model: str | BaseChatModel | None = None,
+) -> list[Dialogue]:
     """The dialogues that are still to be annotated into a file.
 
     Raises:
-        DataError: The file holds something else than annotations of these dialogues for this task.
+        DataError: The file holds something else than annotations of these dialogues, by this model
+            for this task.
     """
     known = {dialogue.id: dialogue for dialogue in dialogues}
-    whole, _ = _lines(out)
+    by = made_by(task, model)
     finished = {
-        _finished(f"{out}, line {number}", line, task, known)
-        for number, line in enumerate(whole.split(b"\n"), start=1)
+        _finished(f"{out}, line {number}", line, task, by, known).id
+        for number, line in enumerate(_lines(out)[0].split(b"\n"), start=1)
         if line.strip()
     }
     return [dialogue for dialogue in dialogues if dialogue.id not in finished]
+
+
+def made_by(task: TaskSpec, model: str | BaseChatModel | None) -> str:
+    """Who annotates: what another model, or the task with other topics, would do otherwise."""
+    name = model if isinstance(model, str) else getattr(model, "model_name", None)
+    if model is None:
+        name = "offline"
+    digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:12]
+    return f"{name or type(model).__name__}, {task.name} {digest}"
+
+
+def _relabel(out: Path, dialogues: Sequence[Dialogue]) -> int:
+    """Gives what is annotated already the data's present labels, which no agent sees.
+
+    Returns:
+        How many dialogues had others.
+    """
+    labels = {dialogue.id: dialogue.utterances for dialogue in dialogues}
+    found = read_records(out, AnnotatedDialogue) if _lines(out)[0].strip() else []
+    fresh = [d.model_copy(update={"utterances": labels.get(d.id, d.utterances)}) for d in found]
+    changed = sum(one != other for one, other in zip(found, fresh, strict=True))
+    if changed:
+        write_annotated(out, fresh)
+    return changed
 
 
 def _lines(out: Path) -> tuple[bytes, bytes]:
@@ -340,26 +378,36 @@ def _cut_off(out: Path) -> None:
 
 
 _BEGIN = b'{"id": '
-_ELSEWHERE = "choose another file"
+_ELSEWHERE = "choose another file, or remove this one"
 
 
-def _finished(place: str, line: bytes, task: TaskSpec, dialogues: dict[str, Dialogue]) -> str:
-    """The id of the dialogue in a line of the file."""
+def _finished(
+    place: str, line: bytes, task: TaskSpec, by: str, dialogues: dict[str, Dialogue]
+) -> AnnotatedDialogue:
+    """The dialogue in a line of the file, if it is one of these, annotated likewise."""
     try:
-        fields = json.loads(line)
-        name, states = str(fields["id"]), set(fields["final_states"])
-        texts = [said["text"] for said in fields["utterances"]]
-    except (ValueError, KeyError, TypeError):
+        found = AnnotatedDialogue.model_validate_json(line)
+    except ValidationError:
         raise DataError(
             f"{place}: something else than an annotated dialogue stands there: {_ELSEWHERE}"
         ) from None
+    states = set(found.final_states)
     if states != set(task.aspect_names):
         raise DataError(
             f"{place}: annotated with the aspects {', '.join(sorted(states))}, which are not the "
             f"task's: {_ELSEWHERE}"
         )
-    if name in dialogues and texts != [said.text for said in dialogues[name].utterances]:
+    if found.made_by not in ("", by):
         raise DataError(
-            f"{place}: the dialogue {name!r} is another one than in the data: {_ELSEWHERE}"
+            f"{place}: annotated by {found.made_by!r}, now it would be by {by!r}: {_ELSEWHERE}"
         )
-    return name
+    if found.id not in dialogues:
+        raise DataError(
+            f"{place}: the dialogue {found.id!r} is none of those to be annotated: {_ELSEWHERE}"
+        )
+    said = [(u.speaker, u.text) for u in found.utterances]
+    if said != [(u.speaker, u.text) for u in dialogues[found.id].utterances]:
+        raise DataError(
+            f"{place}: the dialogue {found.id!r} is another one than in the data: {_ELSEWHERE}"
+        )
+    return found

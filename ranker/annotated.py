@@ -23,9 +23,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from langgraph_cooper.prompts.errors import CooperError
 
@@ -42,18 +42,41 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def _writable(text: str) -> str:
+    """Text that UTF-8 can write; JSON may bring half of a cut emoji."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{text[error.start]!a} is half of a character (a cut emoji?): remove it"
+        ) from None
+    return text
+
+
+def _something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("there is no text: leave the utterance out and merge its neighbours")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_writable)]
+
+
 class LabelledUtterance(_Record):
     """What one speaker said in one go, with the strategies of its parts in order.
 
     Attributes:
         speaker: "user" or "system".
-        text: The merged text.
+        text: The merged text; never empty.
         strategies: The data set's strategies; empty where it is not annotated.
     """
 
+    # A misspelt field would lose the labels.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     speaker: Speaker
-    text: str
-    strategies: tuple[str, ...] = ()
+    text: Annotated[Text, AfterValidator(_something)]
+    strategies: tuple[Text, ...] = ()
 
 
 class Dialogue(_Record):
@@ -64,7 +87,7 @@ class Dialogue(_Record):
         utterances: Merged: speakers take turns.
     """
 
-    id: str
+    id: Text
     utterances: tuple[LabelledUtterance, ...]
 
     @model_validator(mode="after")
@@ -90,9 +113,9 @@ class Dialogue(_Record):
 class Candidate(_Record):
     """A topic candidate C_ij (paper, "Local Analysis") of one aspect, or of "passive"."""
 
-    aspect: str
-    strategy: str
-    topic: str
+    aspect: Text
+    strategy: Text
+    topic: Text
 
 
 class AnnotatedTurn(_Record):
@@ -105,7 +128,7 @@ class AnnotatedTurn(_Record):
     """
 
     index: int
-    states: dict[str, str]
+    states: dict[Text, Text]
     candidates: tuple[Candidate, ...]
 
 
@@ -115,13 +138,19 @@ class AnnotatedDialogue(Dialogue):
     Attributes:
         turns: In order of `index`.
         final_states: State summary of each aspect after the last utterance.
+        made_by: Whose annotation it is: the model, or "offline", and a hash of the task. Empty
+            where another program annotated.
     """
 
     turns: tuple[AnnotatedTurn, ...] = ()
-    final_states: dict[str, str] = {}
+    final_states: dict[Text, Text] = {}
+    made_by: Text = ""
 
     @model_validator(mode="after")
     def _turns_fit(self) -> Self:
+        twice = [i for i, count in Counter(t.index for t in self.turns).items() if count > 1]
+        if twice:
+            raise ValueError(f"turn {twice[0]} is annotated more than once")
         for turn in self.turns:
             if not 0 <= turn.index < len(self.utterances):
                 raise ValueError(f"turn {turn.index}: the dialogue has no such utterance")
@@ -218,15 +247,28 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, text in enumerate(read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {line}: not JSON ({error.msg})") from None
-        except RecursionError:
-            raise DataError(f"{path}, line {line}: not a dialogue, nested too deep") from None
+        fields = parse_json(text, f"{path}, line {line}")
         if not isinstance(fields, dict):
             raise DataError(f"{path}, line {line}: a JSON object is expected there")
         yield line, fields
+
+
+def parse_json(text: str, place: str) -> object:
+    """What a JSON text says.
+
+    Raises:
+        DataError: It is not JSON, or beyond what Python reads; names the place.
+    """
+    try:
+        parsed: object = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = f", line {error.lineno}" if error.lineno > 1 else ""
+        raise DataError(f"{place}{line}: not JSON ({error.msg})") from None
+    except RecursionError:
+        raise DataError(f"{place}: not a dialogue, nested too deep") from None
+    except ValueError:  # Python reads no integer of thousands of digits
+        raise DataError(f"{place}: a number there is too long to be read") from None
+    return parsed
 
 
 def read_text(path: str | Path) -> str:

@@ -68,7 +68,7 @@ def read_config(name: str | Path) -> RankerConfig:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{file} is missing: {REMEDY}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is not readable as JSON: {REMEDY}.") from error
     if not isinstance(raw, dict) or "format" not in raw:
         raise CheckpointError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from langgraph_cooper.prompts.task import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError, Dialogue
@@ -115,9 +115,15 @@ class RankingPrior(_Record):
     """
 
     rounds: dict[int, RoundCounts]
-    weight: float = WEIGHT
+    weight: float = Field(default=WEIGHT, ge=0, allow_inf_nan=False)
     tuning: Tuning | None = None
-    smoothing: float = Field(default=5.0, ge=0)
+    smoothing: float = Field(default=5.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if not any(sum(counts.promoted.values()) for counts in self.rounds.values()):
+            raise ValueError("rounds: nothing was counted")
+        return self
 
     @classmethod
     def count(cls, train: Iterable[Promoting], *, smoothing: float = 5.0) -> Self:

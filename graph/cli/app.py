@@ -271,7 +271,8 @@ def ranking(
         typer.Option(help="Tune the similarity's weight here; none: as stored."),
     ] = None,
     weight: Annotated[
-        float | None, typer.Option(help="Of the similarity beside P(aspect | round), as given.")
+        float | None,
+        typer.Option(min=0, max=1e6, help="Of the similarity beside P(aspect | round), as given."),
     ] = None,
     without_progression: Annotated[
         str | None,

@@ -76,7 +76,9 @@ def run_annotation(options: AnnotateOptions) -> None:
         typer.echo(f"only the first {options.limit:,} dialogues are annotated", err=True)
         dialogues = dialogues[: options.limit]
     if options.dry_run:
-        typer.echo(_cost(task, unfinished(dialogues, task, options.output), options.model))
+        typer.echo(
+            _cost(task, unfinished(dialogues, task, options.output, options.model), options.model)
+        )
         return
     annotate_into(
         task,
@@ -178,7 +180,7 @@ def annotate_into(
     deadline: float = DEADLINE,
 ) -> None:
     """Annotates dialogues into a file, with a word on the cost before and a bar meanwhile."""
-    waiting = unfinished(dialogues, task, out)
+    waiting = unfinished(dialogues, task, out, model)
     typer.echo(_cost(task, waiting, model), err=True)
     with _one_thread(), progress_bar(f"annotating into {out.name}") as progress:
         job = progress.add_task("dialogues", total=len(dialogues))
@@ -193,6 +195,8 @@ def annotate_into(
         )
         result = asyncio.run(work)
     said = f"{out}: {result.found + result.made:,} dialogues, {result.made:,} of them new"
+    if result.relabelled:
+        said += f"; {result.relabelled:,} that were there got the data's present labels"
     if result.filled:
         said += f"; {result.filled:,} candidates are the bank's, as {model} gave too few"
     typer.echo(said, err=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import typer
@@ -16,6 +15,7 @@ from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.annotated import (
     AnnotatedDialogue,
     DataError,
+    parse_json,
     read_json_lines,
     read_text,
 )
@@ -51,10 +51,7 @@ def draw_ranking(file: Path, output: Path, form: str) -> None:
     """Draws what an evaluation found."""
     from langgraph_cooper.ranker.plots import draw_report
 
-    try:
-        report = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{file} is not JSON ({error.msg}): name a report") from None
+    report: Any = parse_json(read_text(file), str(file))
     for drawn in draw_report(report, output, form=form):
         typer.echo(drawn)
 

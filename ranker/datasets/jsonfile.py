@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from langgraph_cooper.ranker.annotated import DataError, read_text
+from langgraph_cooper.ranker.annotated import DataError, parse_json, read_text
 
 
 def turns_of(item: object) -> list[dict[str, Any]]:
@@ -21,10 +20,7 @@ def json_list(path: Path) -> list[Any]:
     Raises:
         DataError: The file cannot be read or is no JSON.
     """
-    try:
-        items = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg})") from None
-    except RecursionError:
-        raise DataError(f"{path}: not a list of dialogues, it is nested too deep") from None
-    return list(items)
+    items = parse_json(read_text(path), str(path))
+    if not isinstance(items, list):
+        raise DataError(f"{path}: a list of dialogues is expected")
+    return items

@@ -82,7 +82,8 @@ def detect(path: Path) -> str:
 
 
 def _form_of_list(path: Path) -> str | None:
-    speakers = {turn.get("speaker") for item in json_list(path)[:5] for turn in turns_of(item)}
+    turns = [turn for item in json_list(path)[:5] for turn in turns_of(item)]
+    speakers = {str(turn.get("speaker")) for turn in turns}
     if speakers & {"Persuader", "Persuadee"}:
         return "P4G with candidates"
     return "ESConv list" if speakers & set(SPEAKERS) else None

@@ -55,7 +55,7 @@ def draw_report(report: dict[str, Any], folder: Path, *, form: str = "png") -> l
     """
     try:
         drawn = [_draw_bars(report, folder, form), _draw_rounds(report, folder, form)]
-    except (KeyError, IndexError, TypeError, AttributeError):
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise style.PlotError(
             "this is not a report of 'cooper evaluate ranking --json': run it and draw what it "
             "prints"

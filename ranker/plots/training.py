@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def draw_log(log: Sequence[dict[str, Any]], folder: Path, *, form: str = "png") 
     """
     steps = [record for record in log if record.get("kind") == "step" and "loss" in record]
     valid = [record for record in log if record.get("kind") == "valid"]
-    if not steps or any("step" not in record for record in log):
+    if not steps or not all(_is_drawable(record) for record in log):
         raise style.PlotError("the log has no training steps: name the log of a 'cooper train' run")
     figure = style.new_figure(9.6, 3.6)
     left, right = figure.subplots(1, 2)
@@ -48,6 +48,11 @@ def draw_log(log: Sequence[dict[str, Any]], folder: Path, *, form: str = "png") 
     style.tidy(left)
     _draw_valid(right, valid)
     return style.save(figure, folder, "training", form)
+
+
+def _is_drawable(record: Mapping[str, Any]) -> bool:
+    number = {"step": "loss", "valid": "epoch"}.get(str(record.get("kind")), "step")
+    return all(isinstance(record.get(name), int | float) for name in ("step", number))
 
 
 def _draw_valid(axes: Any, valid: Sequence[dict[str, Any]]) -> None:
