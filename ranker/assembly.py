@@ -127,7 +127,10 @@ def parameter_groups(ranker: CooperRanker, config: TrainConfig) -> list[dict[str
     which starts at the identity. Where the Transformer learns in full, its own ones are a fourth
     group, with its rate.
     """
-    transformer, heads, plain, inner = [], [], [], []
+    transformer: list[nn.Parameter] = []
+    heads: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    inner: list[nn.Parameter] = []
     for name, parameter in ranker.named_parameters():
         if not parameter.requires_grad:
             continue
