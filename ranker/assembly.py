@@ -121,22 +121,30 @@ def _freeze(transformer: nn.Module, layers: int) -> None:
 
 
 def parameter_groups(ranker: CooperRanker, config: TrainConfig) -> list[dict[str, Any]]:
-    """AdamW's groups: Transformer or adapters, weight matrices of the heads, the rest.
+    """AdamW's groups: weight matrices of Transformer or adapters, those of the heads, the rest.
 
-    W of the progression modules starts at the identity and is not decayed to zero.
+    Biases and the scales of normalisations are not decayed, nor is W of the progression modules,
+    which starts at the identity. Where the Transformer learns in full, its own ones are a fourth
+    group, with its rate.
     """
-    transformer, heads, plain = [], [], []
+    transformer: list[nn.Parameter] = []
+    heads: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    inner: list[nn.Parameter] = []
     for name, parameter in ranker.named_parameters():
         if not parameter.requires_grad:
             continue
         if name.startswith("transformer."):
-            transformer.append(parameter)
+            (transformer if parameter.ndim > 1 else inner).append(parameter)
         elif parameter.ndim > 1 and not name.startswith("progressions."):
             heads.append(parameter)
         else:
             plain.append(parameter)
-    return [
+    groups = [
         {"params": transformer, "lr": config.rate, "weight_decay": config.weight_decay},
         {"params": heads, "lr": config.head_rate, "weight_decay": config.weight_decay},
         {"params": plain, "lr": config.head_rate, "weight_decay": 0.0},
     ]
+    if inner:  # not with adapters, whose saved states then still fit
+        groups.append({"params": inner, "lr": config.rate, "weight_decay": 0.0})
+    return groups

@@ -8,13 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue
+from langgraph_cooper.ranker.dialogue import RECENT
 from langgraph_cooper.ranker.labels import Embeddings, Encode, LabelledTurn
 
 Scores = list[npt.NDArray[np.float64]]
 """For each turn its candidates' scores [n]."""
-
-RECENT = 3
-"""How many of the last utterances the similarity baseline looks at."""
 
 
 def random_scores(turns: Sequence[LabelledTurn], *, seed: int = 0) -> Scores:
@@ -45,5 +43,7 @@ def similarity_scores(
 
 
 def _recent(dialogue: AnnotatedDialogue, index: int) -> str:
+    # Oldest first, as the published figures were measured, though an encoder that cuts long texts
+    # loses the newest words then: at 256 tokens in 13 of ESConv's 2,257 valid turns.
     said = dialogue.utterances[max(0, index - RECENT) : index]
     return " ".join(utterance.text for utterance in said)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from langgraph_cooper.prompts.task import PASSIVE
+from langgraph_cooper.ranker.dialogue import LAST_ROUND
 
 __all__ = [
     "DEFAULT_ENCODER",
@@ -74,7 +75,7 @@ class RankerConfig(BaseModel):
     evidence: bool = False
     """Whether candidates are compared, in the encoder's own space, with what was said and with
     what is expected; see `langgraph_cooper.ranker.evidence`."""
-    rounds: int = Field(default=15, ge=1)
+    rounds: int = Field(default=LAST_ROUND, ge=1)
     """How many dialogue rounds the evidence tells apart; later ones count as the last."""
     decision: float = Field(default=0.0, ge=0, le=1)
     """How much of the decision between the aspects is P(aspect | round, last utterances); see

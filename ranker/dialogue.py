@@ -7,6 +7,12 @@ from typing import Literal, NamedTuple
 
 Speaker = Literal["user", "system"]
 
+RECENT = 3
+"""How many of the last utterances rankers compare candidates with; the evidence's shape follows."""
+
+LAST_ROUND = 15
+"""Rounds from this one on count as one, unless a ranker was trained otherwise; the tail is thin."""
+
 
 class Utterance(NamedTuple):
     """All that one side said before the other side spoke again."""

@@ -31,6 +31,7 @@ __all__ = [
     "SentenceEncoder",
     "encoder_folder",
     "encoder_sha256",
+    "first_line",
     "load_encoder",
     "quiet_transformers",
     "verify_weights",
@@ -54,7 +55,7 @@ Array = npt.NDArray[np.float32]
 
 
 class EncoderError(CooperError):
-    """A sentence encoder cannot be loaded, or is not the one that is meant."""
+    """A sentence encoder or the ranker's Transformer cannot be loaded, or is not one that fits."""
 
 
 def encoder_folder(name: str) -> str:
@@ -236,7 +237,7 @@ def _load_model(name: str) -> SentenceTransformer:
             return SentenceTransformer(folder, local_files_only=local)
         except Exception as error:  # hub, file system and model classes each raise their own
             raise EncoderError(
-                f"encoder {name!r} cannot be loaded ({_first_line(error)}): check the name or "
+                f"encoder {name!r} cannot be loaded ({first_line(error)}): check the name or "
                 f"folder and the network, or use {DEFAULT_ENCODER}, which needs neither."
             ) from error
 
@@ -252,7 +253,8 @@ def _on_hub(name: str) -> bool:
     return True
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """A library's error in one line, to be put into a sentence of our own."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".:")
 
 

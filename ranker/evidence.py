@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from langgraph_cooper.ranker.expectation import FLOOR, RECENT, Expectation, Expected
+from langgraph_cooper.ranker.dialogue import RECENT
+from langgraph_cooper.ranker.expectation import FLOOR, Expectation, Expected
 
 
 class TurnVectors(NamedTuple):

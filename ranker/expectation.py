@@ -16,10 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from langgraph_cooper.ranker.dialogue import Utterance
-
-RECENT = 3
-"""How many of the last utterances are read."""
+from langgraph_cooper.ranker.dialogue import RECENT, Utterance
 
 FOLDS = 4
 

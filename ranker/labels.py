@@ -65,9 +65,6 @@ class Embeddings:
         self._row = {text: row for row, text in enumerate(distinct)}
         self._matrix = encode(distinct) if distinct else np.zeros((0, 0), np.float32)
 
-    def __len__(self) -> int:
-        return len(self._row)
-
     def __call__(self, texts: Sequence[str]) -> Floats:
         """The embeddings [N, n_d] of texts that were given at the start."""
         return self._matrix[[self._row[text] for text in texts]]

@@ -3,7 +3,7 @@
 Shapes are the same everywhere: `scores` [B, N] float, `labels` [B, N] with n for the best of a
 turn's n candidates and 1 for the worst, `mask` [B, N] bool, False where a turn has fewer candidates
 than N. The contents of masked places have no influence on value or gradient. Each loss is the mean
-over the turns of the batch.
+over the turns of the batch. Their constants' values are `langgraph_cooper.ranker.objective`'s.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-MARGIN = 0.2
-ALPHA = 0.9
 
 
 def _pairs(mask: Tensor) -> Tensor:
@@ -28,7 +25,7 @@ def _differences(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def triplet_loss(
-    scores: Tensor, labels: Tensor, mask: Tensor, *, margin: float = MARGIN, mean: bool = False
+    scores: Tensor, labels: Tensor, mask: Tensor, *, margin: float, mean: bool = False
 ) -> Tensor:
     """Margin loss over all ordered pairs of a turn (paper, "Training", L_t).
 
@@ -53,7 +50,7 @@ def triplet_loss(
     return total.mean()
 
 
-def soft_positions(scores: Tensor, mask: Tensor, *, temperature: float = 0.1) -> Tensor:
+def soft_positions(scores: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
     """Differentiable ranking positions g, counted as the labels are: n for the highest score.
 
     g_i = 1 + sum over j != i of sigmoid((s_i - s_j) / temperature). As the temperature goes to 0
@@ -67,27 +64,10 @@ def soft_positions(scores: Tensor, mask: Tensor, *, temperature: float = 0.1) ->
     return (1.0 + ahead.sum(dim=2) - itself) * mask
 
 
-def pointwise_loss(
-    scores: Tensor, labels: Tensor, mask: Tensor, *, temperature: float = 0.1
-) -> Tensor:
+def pointwise_loss(scores: Tensor, labels: Tensor, mask: Tensor, *, temperature: float) -> Tensor:
     """Mean squared error between label and predicted position (paper, "Training", L_p)."""
     errors = (labels.to(scores.dtype) - soft_positions(scores, mask, temperature=temperature)) ** 2
     return ((errors * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
-
-
-def paper_loss(
-    scores: Tensor,
-    labels: Tensor,
-    mask: Tensor,
-    *,
-    alpha: float = ALPHA,
-    margin: float = MARGIN,
-    temperature: float = 0.1,
-) -> Tensor:
-    """L_R = alpha L_t + (1 - alpha) L_p (paper, "Training")."""
-    triplet = triplet_loss(scores, labels, mask, margin=margin)
-    pointwise = pointwise_loss(scores, labels, mask, temperature=temperature)
-    return alpha * triplet + (1.0 - alpha) * pointwise
 
 
 def listwise_loss(scores: Tensor, gains: Tensor, mask: Tensor) -> Tensor:
@@ -110,7 +90,7 @@ def listwise_loss(scores: Tensor, gains: Tensor, mask: Tensor) -> Tensor:
 
 
 def graded_gains(
-    similarity: Tensor, hits: Tensor, mask: Tensor, *, sharpness: float = 10.0, miss: float = 0.0
+    similarity: Tensor, hits: Tensor, mask: Tensor, *, sharpness: float, miss: float = 0.0
 ) -> Tensor:
     """Gains for `listwise_loss`: the softmax of similarity among the candidates that hit.
 

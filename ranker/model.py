@@ -216,7 +216,7 @@ class CooperRanker(nn.Module):
             vectors: from `evidence.vectors(...)`; only a ranker with `config.evidence` reads them.
 
         Returns:
-            `[B, C]` float32 scores; where `tokens.candidate_mask` is False they mean nothing.
+            `[B, C]` float32 scores; where a turn has fewer than C candidates they mean nothing.
         """
         return self.coordinate(self.encode(tokens).float(), aspects, signals, vectors)
 

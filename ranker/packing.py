@@ -59,11 +59,9 @@ class TokenBatch:
     attention_mask: Tensor
     """`[R, 1, L, L]` (packed) or `[R, 1, 1, L]` (pairwise) bool: True where a token is seen."""
     cls_rows: Tensor
-    """`[B, C]` int64: the row of each candidate's [CLS]."""
+    """`[B, C]` int64: the row of each candidate's [CLS]; any row where a turn has fewer than C."""
     cls_columns: Tensor
     """`[B, C]` int64: its place in that row."""
-    candidate_mask: Tensor
-    """`[B, C]` bool: False where a turn has fewer than C candidates."""
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch on another device."""
@@ -162,7 +160,6 @@ def pack(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
         attention_mask=mask[:, None],
         cls_rows=rows,
         cls_columns=cls_columns,
-        candidate_mask=_mask(columns, cls_columns),
     )
 
 
@@ -188,7 +185,6 @@ def pair(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
         attention_mask=real[:, None, None, :],
         cls_rows=cls_rows,
         cls_columns=torch.zeros_like(cls_rows),
-        candidate_mask=_mask(rows, cls_rows),
     )
 
 
@@ -214,8 +210,3 @@ def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     length = max((len(row) for row in rows), default=0)
     padded = [[*row, *[value] * (length - len(row))] for row in rows]
     return torch.tensor(padded, dtype=torch.long).reshape(len(rows), length)
-
-
-def _mask(rows: Sequence[Sequence[int]], like: Tensor) -> Tensor:
-    lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
-    return torch.arange(like.shape[1])[None, :] < lengths[:, None]

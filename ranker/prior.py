@@ -20,14 +20,12 @@ from langgraph_cooper.prompts.task import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.annotated import AnnotatedDialogue, DataError, Dialogue
 from langgraph_cooper.ranker.baselines import Scores, similarity_scores
 from langgraph_cooper.ranker.checkpoint import CheckpointError, checkpoint_folder
+from langgraph_cooper.ranker.dialogue import LAST_ROUND
 from langgraph_cooper.ranker.labels import Encode, LabelledTurn, label_turns
 from langgraph_cooper.ranker.metrics import measure
 
 FILE = "prior.json"
 """Its name in a checkpoint's folder."""
-
-LAST_ROUND = 15
-"""Rounds from this one on count as one; the tail is thin."""
 
 WEIGHT = 0.3
 """The similarity's, where none was tuned."""

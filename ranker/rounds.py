@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from langgraph_cooper.ranker.baselines import Scores
+from langgraph_cooper.ranker.dialogue import LAST_ROUND
 from langgraph_cooper.ranker.labels import LabelledTurn
 from langgraph_cooper.ranker.metrics import ranking
-from langgraph_cooper.ranker.prior import LAST_ROUND
 
 Floats = npt.NDArray[np.float64]
 

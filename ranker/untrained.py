@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from langgraph_cooper.ranker.config import PASSIVE
-from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.dialogue import RECENT, Utterance, dialogue_round
 from langgraph_cooper.ranker.encoder import DEFAULT_ENCODER, SentenceEncoder, load_encoder
 from langgraph_cooper.ranker.inference import Progression, ScoredTopic, finite
 
@@ -28,7 +28,6 @@ NEED = 0.5
 """Weight of (1 - progress) beside a similarity, whose spread within a turn is about as large."""
 EARLY, EARLY_ROUNDS = 0.1, 6
 """Bonus of a task's first aspect in the first round; it fades over the aspects and the rounds."""
-LAST_UTTERANCES = 3
 
 Array = npt.NDArray[np.float32]
 
@@ -95,7 +94,7 @@ class UntrainedRanker:
         """
         if not candidates:
             return []
-        recent = " ".join(utterance.text for utterance in history[-LAST_UTTERANCES:])
+        recent = " ".join(utterance.text for utterance in history[-RECENT:])
         # The end of the recent talk matters most, and encoders read the beginning of a text.
         context, *topics = self.embed([recent[-1000:], *(topic for _, topic in candidates)])
         bonus = {name: self._bonus(name, history, signals) for name in self.aspects}

@@ -57,7 +57,10 @@ def test_saved_and_loaded_scores_are_equal(
     (tmp_path / "a").rename(tmp_path / "b")
     loaded = CooperRanker.from_pretrained(tmp_path / "b", aspects=ASPECTS)
     assert not loaded.training
-    torch.testing.assert_close(_scores(loaded, states), _scores(model, states), atol=1e-4, rtol=0)
+    # Merging rounds anew, and these scores are about 40.
+    torch.testing.assert_close(
+        _scores(loaded, states), _scores(model, states), atol=1e-4, rtol=1e-5
+    )
     unmerged = CooperRanker.from_pretrained(tmp_path / "b", merge=False)
     assert torch.equal(_scores(unmerged, states), _scores(model, states))
     assert loaded.progression_module("action").texts == model.progression_module("action").texts

@@ -88,4 +88,4 @@ def test_one_by_one_gives_the_same_labels(task: TaskSpec) -> None:
 
 
 def test_embeddings_of_nothing() -> None:
-    assert len(Embeddings([], encode)) == 0
+    assert len(Embeddings([], encode)([])) == 0

@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from langgraph_cooper.ranker.examples import TurnBatch
 from langgraph_cooper.ranker.losses import (
     aspect_loss,
     graded_gains,
     listwise_loss,
-    paper_loss,
     pointwise_loss,
     soft_positions,
     triplet_loss,
 )
+from langgraph_cooper.ranker.objective import Objective, total_loss
 
 SCORES = torch.tensor([[0.5, 0.4, 0.0]])
 LABELS = torch.tensor([[3.0, 1.0, 2.0]])
@@ -37,17 +38,47 @@ def by_aspect(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     return aspect_loss(scores, aspects, PROMOTED.expand(len(scores), 2), mask)
 
 
-LOSSES: list[Loss] = [triplet_loss, pointwise_loss, paper_loss, by_gains, by_aspect]
+def by_triplets(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    return triplet_loss(scores, labels, mask, margin=0.2)
+
+
+def by_points(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    return pointwise_loss(scores, labels, mask, temperature=0.1)
+
+
+def batch_of(labels: Tensor, mask: Tensor) -> TurnBatch:
+    """A batch of which the labels are read and nothing else."""
+    nothing = torch.zeros(0)
+    return TurnBatch(
+        states=nothing,
+        aspects=nothing,
+        labels=labels,
+        hits=nothing,
+        similarity=nothing,
+        promoted=nothing,
+        vectors=None,
+        mask=mask,
+    )
+
+
+def by_paper(scores: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    return total_loss(Objective.paper(), scores, batch_of(labels, mask))[0]
+
+
+LOSSES: list[Loss] = [by_triplets, by_points, by_paper, by_gains, by_aspect]
 
 
 def test_triplet_by_hand() -> None:
     # Pairs (worse, better): (1, 0): .4 - .5 + .2 = .1; (2, 0): 0 - .5 + .2 < 0; (1, 2): .4 + .2.
-    assert triplet_loss(SCORES, LABELS, FULL).item() == pytest.approx(0.7)
-    assert triplet_loss(SCORES, LABELS, FULL, mean=True).item() == pytest.approx(0.7 / 3)
+    assert by_triplets(SCORES, LABELS, FULL).item() == pytest.approx(0.7)
+    mean = triplet_loss(SCORES, LABELS, FULL, margin=0.2, mean=True)
+    assert mean.item() == pytest.approx(0.7 / 3)
+    wide = triplet_loss(SCORES, LABELS, FULL, margin=0.7)  # .6 + .2 + 1.1
+    assert wide.item() == pytest.approx(1.9)
 
 
 def test_triplet_is_zero_when_the_order_has_the_margin() -> None:
-    assert triplet_loss(LABELS, LABELS, FULL).item() == 0.0
+    assert by_triplets(LABELS, LABELS, FULL).item() == 0.0
 
 
 def test_soft_positions_by_hand() -> None:
@@ -63,14 +94,29 @@ def test_soft_positions_become_the_labels_of_a_sharp_ranking() -> None:
 
 def test_pointwise_by_hand() -> None:
     ahead = 1 / (1 + exp(-1.0))
-    wrong = pointwise_loss(torch.tensor([[0.1, 0.0]]), torch.tensor([[1.0, 2.0]]), FULL[:, :2])
+    wrong = by_points(torch.tensor([[0.1, 0.0]]), torch.tensor([[1.0, 2.0]]), FULL[:, :2])
     assert wrong.item() == pytest.approx(ahead**2)  # both are off by `ahead`
     assert pointwise_loss(LABELS, LABELS, FULL, temperature=1e-3).item() == pytest.approx(0.0)
 
 
-def test_paper_mix() -> None:
-    expected = 0.9 * triplet_loss(SCORES, LABELS, FULL) + 0.1 * pointwise_loss(SCORES, LABELS, FULL)
-    assert paper_loss(SCORES, LABELS, FULL).item() == pytest.approx(expected.item())
+def test_paper_by_hand() -> None:
+    # L_t is .7 (above). The positions, from differences over .1: 1 and 5, -1 and 4, -5 and -4.
+    def ahead(difference: float) -> float:
+        return 1 / (1 + exp(-difference))
+
+    positions = (
+        1 + ahead(1) + ahead(5),  # the label is 3
+        1 + ahead(-1) + ahead(4),  # 1
+        1 + ahead(-5) + ahead(-4),  # 2
+    )
+    errors = [(label - at) ** 2 for label, at in zip((3, 1, 2), positions, strict=True)]
+    pointwise = sum(errors) / 3
+    assert pointwise == pytest.approx(0.8640, abs=1e-4)
+    total, parts = total_loss(Objective.paper(), SCORES, batch_of(LABELS, FULL))
+    assert parts == pytest.approx({"triplet": 0.7, "pointwise": pointwise})
+    assert total.item() == pytest.approx(0.9 * 0.7 + 0.1 * pointwise)
+    half, _ = total_loss(Objective.paper(alpha=0.5), SCORES, batch_of(LABELS, FULL))
+    assert half.item() == pytest.approx(0.5 * 0.7 + 0.5 * pointwise)
 
 
 def test_listwise_by_hand() -> None:
@@ -91,12 +137,15 @@ def test_listwise_passes_a_turn_without_gains() -> None:
 def test_graded_gains_stay_with_the_hits() -> None:
     similarity = torch.tensor([[0.1, 0.1, 0.9]])
     hits = torch.tensor([[True, True, False]])
-    assert graded_gains(similarity, hits, FULL)[0].tolist() == pytest.approx([0.5, 0.5, 0.0])
-    shared = graded_gains(similarity, hits, FULL, miss=0.2)
+    even = graded_gains(similarity, hits, FULL, sharpness=10.0)
+    assert even[0].tolist() == pytest.approx([0.5, 0.5, 0.0])
+    shared = graded_gains(similarity, hits, FULL, sharpness=10.0, miss=0.2)
     assert shared[0].tolist() == pytest.approx([0.4, 0.4, 0.2])
     sharp = graded_gains(similarity, torch.ones_like(hits), FULL, sharpness=100.0)
     assert sharp[0].tolist() == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
-    none = graded_gains(similarity, torch.zeros_like(hits), FULL)
+    mild = graded_gains(similarity, torch.ones_like(hits), FULL, sharpness=log(2) / 0.8)
+    assert mild[0].tolist() == pytest.approx([0.25, 0.25, 0.5])
+    none = graded_gains(similarity, torch.zeros_like(hits), FULL, sharpness=10.0)
     assert none.sum() == 0
 
 

@@ -176,7 +176,6 @@ def test_padding_changes_nothing(ranker: CooperRanker, states: torch.Tensor, for
     owners = torch.zeros(3, 10, dtype=torch.long)
     owners[0, :5], owners[1], owners[2, :2] = OWNERS[0], OWNERS[0].repeat(2), OWNERS[0, :2]
     scores = ranker(batch, owners, ranker.signals(states.expand(3, -1, -1)), vectors)
-    assert batch.candidate_mask.sum(dim=1).tolist() == [5, 10, 2]
     torch.testing.assert_close(scores[:1, :5], _scores(ranker, states, form), atol=1e-4, rtol=1e-4)
     tokens = ranker.tokens([small], form)
     alone = ranker(tokens, OWNERS[:, :2], ranker.signals(states), turn_vectors(2))

@@ -37,7 +37,6 @@ def test_packed_padding_is_never_seen_and_sees_something() -> None:
     short = TurnTokens([9], [[41]])
     batch = pack([TURN, short], SPECIALS)
     assert batch.input_ids[1].tolist() == [CLS, 9, SEP, CLS, 41, SEP, *[PAD] * 5]
-    assert batch.candidate_mask.tolist() == [[True, True], [True, False]]
     mask = batch.attention_mask[1, 0]
     assert not mask[:, 6:].any()
     assert mask.any(dim=-1).all()
@@ -59,7 +58,6 @@ def test_pairs_by_hand() -> None:
     assert batch.position_ids[2].tolist() == [0, 1, 2, 3, 0, 0, 0]
     assert batch.attention_mask[:, 0, 0].sum(dim=-1).tolist() == [6, 7, 4]
     assert batch.cls_rows.tolist() == [[0, 1], [2, 0]]
-    assert batch.candidate_mask.tolist() == [[True, True], [True, False]]
 
 
 def test_chunks_keep_order_history_and_every_candidate() -> None:

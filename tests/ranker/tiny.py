@@ -83,7 +83,9 @@ def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
     targets = [
         normalize(torch.randn(k, config.dimension, generator=generator)) for k in config.targets
     ]
-    model = CooperRanker(config, load_transformer(config.transformer), targets, generator)
+    with torch.random.fork_rng():  # layers draw their first weights from torch's own generator
+        torch.manual_seed(7)
+        model = CooperRanker(config, load_transformer(config.transformer), targets, generator)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
