@@ -34,10 +34,11 @@ RANDOM = "random"
 COMMONEST = "commonest aspect"
 SIMILARITY = "similarity"
 PRIOR = "prior + similarity"
+EVIDENCE = "evidence alone"
 WITHOUT_PROGRESSION = "without progression"
 LLM = "llm"
 COOPER = "cooper"
-NAMES = (RANDOM, COMMONEST, SIMILARITY, PRIOR, WITHOUT_PROGRESSION, LLM, COOPER)
+NAMES = (RANDOM, COMMONEST, SIMILARITY, PRIOR, EVIDENCE, WITHOUT_PROGRESSION, LLM, COOPER)
 
 GROUND_TRUTH = "ground truth"
 

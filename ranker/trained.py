@@ -100,7 +100,7 @@ class TrainedRanker:
         stacked = self._signals(signals)
         topics = [candidate.topic for candidate in candidates]
         turn = self.model.tokenizer.turn(history, topics)
-        vectors = self._vectors(history, topics)
+        vectors = self.vectors(history, topics)
         scores: list[float] = []
         with torch.inference_mode():
             for part in chunks(turn, ROW_TOKENS):
@@ -115,7 +115,7 @@ class TrainedRanker:
                 scores = self.model.decide([np.array(scores)], [aspects], due)[0].tolist()
         return finite(scores)
 
-    def _vectors(self, history: Sequence[Utterance], topics: Sequence[str]) -> TurnVectors | None:
+    def vectors(self, history: Sequence[Utterance], topics: Sequence[str]) -> TurnVectors | None:
         """The embeddings that the evidence compares; most are in the encoder's cache."""
         if self.model.evidence is None:
             return None
@@ -133,6 +133,48 @@ class TrainedRanker:
                 raise ValueError(f"the ranker needs a signal {shape} of aspect {aspect!r}")
         ordered = np.stack([signals[aspect] for aspect in self.config.aspects])
         return torch.from_numpy(ordered.astype(np.float32))[None]
+
+
+class EvidenceAlone:
+    """A trained ranker without its Transformer, progression modules and fusion, for comparisons.
+
+    Args:
+        ranker: with evidence.
+    """
+
+    trained = True
+
+    def __init__(self, ranker: TrainedRanker) -> None:
+        self._ranker = ranker
+        self.name = f"{ranker.name}-evidence"
+        self.dimension = ranker.dimension
+
+    def embed(self, texts: Sequence[str]) -> Array:
+        """As the whole ranker."""
+        return self._ranker.embed(texts)
+
+    def progression(self, aspect: str, state: str) -> Progression:
+        """As the whole ranker."""
+        return self._ranker.progression(aspect, state)
+
+    def score(
+        self,
+        history: Sequence[Utterance],
+        candidates: Sequence[ScoredTopic],
+        signals: Mapping[str, Array],
+    ) -> list[float]:
+        """Scores candidates by the texts' embeddings alone."""
+        if not candidates:
+            return []
+        model = self._ranker.model
+        aspects = [model.config.aspect_index(candidate.aspect) for candidate in candidates]
+        vectors = self._ranker.vectors(history, [candidate.topic for candidate in candidates])
+        assert model.evidence is not None
+        assert vectors is not None
+        with torch.inference_mode():
+            scores = model.evidence(vectors, torch.tensor([aspects]))[0].double().numpy()
+            decided = model.decide([scores], [aspects], vectors.expected.aspects)[0]
+        return finite(decided.tolist())
 
 
 def computes_bfloat16() -> bool:

@@ -60,8 +60,9 @@ class EvaluateOptions:
 
 def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
     """Measures a ranker on the turns of a file, beside other rankings of the same turns."""
-    from langgraph_cooper.ranker.evaluation import MeasuredTurns, evaluate_rankings
+    from langgraph_cooper.ranker.evaluation import EVIDENCE, MeasuredTurns, evaluate_rankings
     from langgraph_cooper.ranker.plots import check_plots, draw_report
+    from langgraph_cooper.ranker.trained import EvidenceAlone, TrainedRanker
 
     task = load_task(options.task)
     if options.cache and not options.model:
@@ -75,6 +76,8 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
     ranker = load()
     prior = _prior(options, task, ranker)
     others = {name: load_other() for name, load_other in load_others.items()}
+    if isinstance(ranker, TrainedRanker) and ranker.model.evidence is not None:
+        others = {EVIDENCE: EvidenceAlone(ranker), **others}
     measured = MeasuredTurns.label(_annotated(task, options.data, dialogues), task, ranker.embed)
     given = _asked(measured, options) if options.model else {}
     with progress_bar("ranking") as progress:

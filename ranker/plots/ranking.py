@@ -11,6 +11,7 @@ import numpy as np
 from langgraph_cooper.ranker.evaluation import (
     COMMONEST,
     COOPER,
+    EVIDENCE,
     GROUND_TRUTH,
     LLM,
     PRIOR,
@@ -29,12 +30,13 @@ COLOURS = {
     COMMONEST: style.GREY,
     SIMILARITY: style.SKY,
     PRIOR: style.BLUE,
+    EVIDENCE: style.YELLOW,
     WITHOUT_PROGRESSION: style.ORANGE,
     LLM: style.PURPLE,
     COOPER: style.RED,
 }
 LABELS = {COOPER: "COOPER", LLM: "LLM"}
-FURTHER = (style.GREEN, style.YELLOW, style.DARK)
+FURTHER = (style.GREEN, style.DARK)
 """For rankers that somebody named."""
 
 METRICS = {"precision": "precision@n", "hit": "hit@n"}
