@@ -334,12 +334,13 @@ def unfinished(
 
 
 def made_by(task: TaskSpec, model: str | BaseChatModel | None) -> str:
-    """Who annotates: what another model, or the task with other topics, would do otherwise."""
-    name = model if isinstance(model, str) else getattr(model, "model_name", None)
-    if model is None:
-        name = "offline"
+    """Who annotates: another model, or the task with other topics, would do it otherwise."""
+    if isinstance(model, BaseChatModel):
+        name = getattr(model, "model_name", None) or model._llm_type
+    else:
+        name = model or "offline"
     digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:12]
-    return f"{name or type(model).__name__}, {task.name} {digest}"
+    return f"{name}, {task.name} {digest}"
 
 
 def _relabel(out: Path, dialogues: Sequence[Dialogue]) -> int:

@@ -48,7 +48,7 @@ def _writable(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{text[error.start]!a} is half of a character (a cut emoji?): remove it"
+            f"{text[error.start]!a} is half of a character, perhaps of a cut emoji: remove it"
         ) from None
     return text
 

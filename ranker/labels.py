@@ -102,7 +102,7 @@ def label_turns(
         and the number of the others.
 
     Raises:
-        DataError: A candidate's aspect is not the task's.
+        DataError: A candidate's aspect is not the task's, or an aspect has no state.
     """
     _check_aspects(dialogues, task)
     found = list(_labelled(dialogues, task))
@@ -128,6 +128,12 @@ def _check_aspects(dialogues: Sequence[AnnotatedDialogue], task: TaskSpec) -> No
                         f"aspect {candidate.aspect!r}, which the task {task.name!r} does not have: "
                         "name the task that the file was annotated for"
                     )
+            if missing := [name for name in task.aspect_names if name not in turn.states]:
+                raise DataError(
+                    f"dialogue {dialogue.id!r}, turn {turn.index}, has no state of the aspect "
+                    f"{missing[0]!r} of the task {task.name!r}: give it one, an empty text where "
+                    "nothing is known, or name the task that the file was annotated for"
+                )
 
 
 def label_turns_one_by_one(

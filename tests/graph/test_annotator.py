@@ -202,6 +202,44 @@ async def test_a_file_of_other_dialogues_is_not_added_to(tmp_path: Path, role_mo
     assert out.read_bytes() == before
 
 
+def relabelled(dialogue: Dialogue, strategy: str) -> Dialogue:
+    said = [
+        utterance.model_copy(update={"strategies": (strategy,)})
+        if utterance.speaker == "system"
+        else utterance
+        for utterance in dialogue.utterances
+    ]
+    return dialogue.model_copy(update={"utterances": tuple(said)})
+
+
+async def test_corrected_labels_reach_what_is_annotated_already(tmp_path: Path, role_model) -> None:
+    out = tmp_path / "out.jsonl"
+    wrong = [relabelled(dialogue, "Qestion") for dialogue in dialogues(3)]
+    right = [relabelled(dialogue, "Question") for dialogue in dialogues(4)]
+    await annotate(wrong, ESC, out, model=role_model)
+    calls = len(role_model.calls)
+    found = await annotate(right, ESC, out, model=role_model)
+    assert (found.found, found.made, found.relabelled) == (3, 1, 3)
+    assert len(role_model.calls) == calls * 4 // 3  # only for the fourth
+    labels = {s for d in read_annotated(out) for u in d.utterances for s in u.strategies}
+    assert labels == {"Question"}
+    assert (await annotate(right, ESC, out, model=role_model)).relabelled == 0
+
+
+async def test_nothing_is_added_to_annotations_of_others(tmp_path: Path, role_model) -> None:
+    out = tmp_path / "out.jsonl"
+    await annotate(dialogues(3), ESC, out, model=role_model)
+    before = out.read_bytes()
+    with pytest.raises(DataError, match=r"line \d: the dialogue 'd2' is none of those"):
+        await annotate(dialogues(2), ESC, out, model=role_model)
+    with pytest.raises(DataError, match="now it would be by 'offline, esc"):
+        await annotate(dialogues(4), ESC, out)
+    other = ESC.model_copy(update={"goal": "To be quick."})
+    with pytest.raises(DataError, match=r"annotated by .*, now it would be by"):
+        await annotate(dialogues(4), other, out, model=role_model)
+    assert out.read_bytes() == before
+
+
 async def test_the_estimate_counts_what_an_annotation_really_sends(tmp_path: Path) -> None:
     class Metered(RoleModel):
         read: int = 0

@@ -128,7 +128,7 @@ def test_it_needs_no_training_data(cooper: Cooper, data: Path) -> None:
     assert list(report)[:3] == ["turns", "rankings", "p_values"]
     assert report["turns"] == 12
     # The shipped ranker is compared with the shipped ablation, unasked.
-    assert set(report["rankings"]) == LEARNT | {"without progression"}
+    assert set(report["rankings"]) == LEARNT | {"evidence alone", "without progression"}
     for found in report["rankings"].values():
         assert len(found["hit"]) == len(found["precision"]) == 5
         assert found["hit"] == sorted(found["hit"])
@@ -181,11 +181,13 @@ def test_other_rankers_are_compared_by_name(cooper: Cooper, data: Path, tmp_path
     command = ("evaluate", "ranking", "--data", data, "--json")
     same = ("--without-progression", shipped, "--others", f"twin={shipped}")
     report = cooper(*command, *same).json()
-    assert set(report["rankings"]) == LEARNT | {"without progression", "twin"}
+    assert set(report["rankings"]) == LEARNT | {"evidence alone", "without progression", "twin"}
     assert report["rankings"]["twin"] == report["rankings"]["cooper"]
     assert set(report["p_values"]["without progression"].values()) == {1.0}
     for wrong in ("twin", "=x", "cooper=x"):
         assert cooper(*command, "--others", wrong).code == 2
+    for weight in ("nan", "inf", "-1"):
+        assert cooper(*command, "--weight", weight).code in (1, 2)
     cooper(*command, "--others", f"twin={tmp_path / 'none'}").fails("no checkpoint folder")
     assert cooper(*command, "--cache", tmp_path / "c").code == 2
 
@@ -302,11 +304,16 @@ def test_figures_of_target_states(cooper: Cooper, data: Path, tmp_path: Path) ->
 
 
 def test_what_cannot_be_drawn_is_one_error(cooper: Cooper, data: Path, raw: Path, tmp_path) -> None:
-    cooper("plot", "ranking", data, "--output", tmp_path).fails("annotated.jsonl is not JSON")
+    cooper("plot", "ranking", data, "--output", tmp_path).fails("annotated.jsonl, line 2: not JSON")
     other = tmp_path / "other.json"
     other.write_text('{"turns": 3}', "utf-8")
     cooper("plot", "ranking", other, "--output", tmp_path).fails("not a report")
+    other.write_text("[" * 100_000, "utf-8")
+    cooper("plot", "ranking", other, "--output", tmp_path).fails("nested too deep")
     cooper("plot", "training", data, "--output", tmp_path).fails("no training steps")
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text('{"kind": "step", "step": "x", "loss": null}\n', "utf-8")
+    cooper("plot", "training", odd, "--output", tmp_path).fails("no training steps")
     cooper("plot", "training", tmp_path, "--output", tmp_path).fails("training_log.jsonl")
     cooper("plot", "targets", raw, "--output", tmp_path).fails("not annotated")
     cooper("plot", "targets", data, "--output", other / "x").fails("cannot be made")

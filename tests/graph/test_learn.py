@@ -188,6 +188,19 @@ def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
     assert "0 of them new" in capsys.readouterr().err
 
 
+def test_training_on_other_dialogues_is_not_mixed_with_an_earlier_start(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """The first start ends after its annotation; the second names other dialogues."""
+    many, few = _esconv(tmp_path / "many.txt", 12), _esconv(tmp_path / "few.txt", 2)
+    out = str(tmp_path / "out")
+    more = ["--output", out, "--clusters", "50", "60"]
+    assert _run(monkeypatch, "train", "--data", str(many), *more) == 1
+    assert "too few" in capsys.readouterr().err
+    assert _run(monkeypatch, "train", "--data", str(few), "--valid", str(many), *more) == 1
+    assert "out.training/train.jsonl, line 1: the dialogue" in capsys.readouterr().err
+
+
 def test_too_few_dialogues_to_keep_some_for_the_epoch(tmp_path: Path, monkeypatch, capsys) -> None:
     file = _esconv(tmp_path / "train.txt", 4)
     command = ["train", "--data", str(file), "--output", str(tmp_path / "out")]

@@ -66,6 +66,16 @@ def broken(change: str) -> dict[str, Any]:
             del record["turns"][0]["candidates"][0]["topic"]
         case "same id":
             record["id"] = "toy-0"
+        case "twice":
+            record["turns"].append(record["turns"][0])
+        case "half an emoji":
+            record["utterances"][0]["text"] += "\ud83d"
+        case "half an emoji in a topic":
+            record["turns"][0]["candidates"][0]["topic"] += "\ud83d"
+        case "no text":
+            record["utterances"][0]["text"] = "  "
+        case "misspelt":
+            record["utterances"][1]["stratgies"] = ["Question"]
     return record
 
 
@@ -78,6 +88,11 @@ def broken(change: str) -> dict[str, Any]:
         ("outside", "no such utterance"),
         ("no topic", "turns.0.candidates.0.topic"),
         ("same id", "already another dialogue's, on line 1"),
+        ("twice", "is annotated more than once"),
+        ("half an emoji", "half of a character"),
+        ("half an emoji in a topic", "half of a character"),
+        ("no text", "utterances.0.text: there is no text"),
+        ("misspelt", "utterances.1.stratgies"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, change: str, says: str) -> None:
@@ -95,6 +110,8 @@ def test_a_malformed_line_is_named(tmp_path: Path, change: str, says: str) -> No
         ('{"id": "a", "utter', "line 1: not JSON"),
         ("[1]", "line 1: a JSON object is expected"),
         ("", "holds no dialogues"),
+        ('{"id": ' + "9" * 5_000 + "}", "line 1: a number there is too long"),
+        ("[" * 100_000, "line 1: not a dialogue, nested too deep"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, says: str) -> None:

@@ -98,7 +98,7 @@ def test_full_checkpoint_needs_no_other_folder(
 
 
 def test_calibration_and_fingerprints_are_saved(ranker: CooperRanker, tmp_path: Path) -> None:
-    ranker.progression_module("comforting").calibrate(0.25, 0.75)
+    ranker.progression_module("comforting").calibration.copy_(torch.tensor([0.25, 0.75]))
     config = ranker.save_pretrained(tmp_path)
     assert config == read_config(tmp_path)
     assert config.calibration[1] == (0.25, 0.75)

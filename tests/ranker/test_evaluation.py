@@ -79,7 +79,11 @@ def test_a_report_has_every_ranking_and_its_p_values(
         measured,
         KnowingRanker(),
         prior,
-        others={"without progression": KnowingRanker(1), "mine": KnowingRanker(2)},
+        others={
+            "evidence alone": KnowingRanker(),
+            "without progression": KnowingRanker(1),
+            "mine": KnowingRanker(2),
+        },
         given={"llm": wrong},
     )
     report = evaluation.report(samples=500)

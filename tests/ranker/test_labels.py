@@ -9,6 +9,7 @@ import pytest
 from toys import encode, said, toy_dialogue, toy_dialogues, toy_task
 
 from langgraph_cooper.prompts import TaskSpec, load_task
+from langgraph_cooper.ranker.annotated import DataError
 from langgraph_cooper.ranker.labels import (
     Embeddings,
     Floats,
@@ -43,6 +44,16 @@ def test_labels_of_a_dialogue(task: TaskSpec) -> None:
     assert first.labels[0] == 7  # "explore work" against "explore work now"
     assert first.labels[1] == 6
     assert sorted(first.labels.tolist()) == list(range(1, 8))
+
+
+def test_an_aspect_without_a_state_is_one_error(task: TaskSpec) -> None:
+    dialogue = toy_dialogue(0)
+    states = dict(dialogue.turns[0].states)
+    del states["comfort"]
+    turn = dialogue.turns[0].model_copy(update={"states": states})
+    lacking = dialogue.model_copy(update={"turns": (turn, *dialogue.turns[1:])})
+    with pytest.raises(DataError, match="no state of the aspect 'comfort'"):
+        label_turns([lacking], task, encode)
 
 
 def test_merged_utterances_promote_all_their_aspects(task: TaskSpec) -> None:

@@ -101,9 +101,10 @@ def test_a_prior_that_is_missing_damaged_or_of_another_task_is_one_error(
     RankingPrior.count(promoted_turns(dialogues, task)).save(tmp_path)
     with pytest.raises(CheckpointError, match="'act', which the task 'esc'"):
         load_prior(tmp_path, load_task("esc"))
-    (tmp_path / "prior.json").write_text('{"rounds": ', "utf-8")
-    with pytest.raises(CheckpointError, match="damaged"):
-        load_prior(tmp_path, task)
+    for damaged in ('{"rounds": ', '{"rounds": {}}', '{"rounds": {}, "weight": NaN}'):
+        (tmp_path / "prior.json").write_text(damaged, "utf-8")
+        with pytest.raises(CheckpointError, match="damaged"):
+            load_prior(tmp_path, task)
 
 
 def test_nothing_to_count_or_to_tune_on_is_an_error(

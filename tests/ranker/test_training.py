@@ -139,6 +139,41 @@ def test_overfits_eight_turns(
     assert figures["precision@1"] == 1.0
 
 
+@pytest.mark.parametrize("form", ["packed", "pairwise"])
+@pytest.mark.parametrize("rank", [8, 0])
+def test_the_transformer_alone_overfits_eight_turns(
+    config: TrainConfig, rank: int, form: str
+) -> None:
+    """The heads stay as they were drawn, and the paper's signals add the same to every candidate
+    of a turn: what gets better, the Transformer or its adapters have learnt."""
+    small = changed(
+        config,
+        max_turns=8,
+        turns_per_batch=8,
+        epochs=40,
+        form=form,
+        fusion="paper",
+        adapter_rank=rank,
+        freeze_layers=0,
+        dropout=0.0,
+        weight_decay=0.0,
+        warmup=0.0,
+        transformer_rate=3e-3,
+        head_rate=1e-12,
+    )
+    run = _run(small)
+    turns = run.prepared.train
+    before = measure(turns.turns, run.score(turns)).means()
+    losses = []
+    for _ in range(40):
+        run._step(range(8), 0)
+        losses.append(run.progress.log[-1]["loss"])
+    after = measure(turns.turns, run.score(turns)).means()
+    assert losses[-1] < 0.5 * losses[0]
+    assert before["hit@1"] < 0.75
+    assert after["hit@1"] == 1.0
+
+
 def _run(config: TrainConfig) -> training._Run:
     return training._Run.start(config, training._accelerator(config), None, encode)
 
