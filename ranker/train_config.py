@@ -86,7 +86,7 @@ class TrainConfig(BaseModel):
     progression: bool = True
     evidence: bool = True
     rounds: int = Field(default=15, ge=1)
-    decision: float = Field(default=0.5, ge=0, le=1)
+    decision: float = Field(default=0.6, ge=0, le=1)
     adapter_rank: int = Field(default=16, ge=0)
     freeze_layers: int = Field(default=3, ge=0)
     history_tokens: int = Field(default=128, ge=8)
