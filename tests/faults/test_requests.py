@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from support.openai_server import OpenAIServer, Reply
 from support.rankers import FakeRanker
 from support.scripted import ScriptedModel
@@ -20,7 +20,7 @@ from support.talk import user
 from support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, done, only, turn
 
 from langgraph_cooper.graph import CooperContext, create_cooper
-from langgraph_cooper.nodes import ModelError
+from langgraph_cooper.nodes import InputError, ModelError
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.llm import budget, chat_model, llm_tracker
 from langgraph_cooper.nodes.llm.retry import retry_after
@@ -335,7 +335,7 @@ async def test_any_model_is_given_up_on(way: str) -> None:
     "wrong", [{"deadline": 0}, {"deadline": float("nan")}, {"max_calls": 0}, {"deadline": 10_000}]
 )
 def test_a_context_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError):
         cooper().invoke({"messages": [HumanMessage(SAID)]}, THREAD, context=wrong)
-    with pytest.raises(ValidationError):
+    with pytest.raises(InputError):
         CooperContext(**wrong)
