@@ -152,4 +152,4 @@ def _machine() -> str:
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     name = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
-    return f"{torch.get_num_threads()} cores of {name}, torch {torch.__version__}"
+    return f"{torch.get_num_threads()} threads on {name}, torch {torch.__version__}"

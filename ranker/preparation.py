@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.annotated import AnnotatedDialogue, read_annotated
+from langgraph_cooper.ranker.annotated import AnnotatedDialogue, Dialogue, read_annotated
 from langgraph_cooper.ranker.assembly import new_ranker, target_states
 from langgraph_cooper.ranker.encoder import load_encoder
 from langgraph_cooper.ranker.examples import DiskCache, Examples, Memo, make_examples
@@ -88,7 +89,7 @@ def prepare(
     dialogues, others = (
         sorted(read_annotated(file), key=fingerprint) for file in (config.train, config.valid)
     )
-    _check_apart(dialogues, others, config)
+    check_apart(dialogues, others, config.train, config.valid)
     tokenizer = TurnTokenizer(
         transformer.tokenizer,
         history_tokens=config.history_tokens,
@@ -119,14 +120,19 @@ def prepare(
     )
 
 
-def _check_apart(
-    train: Sequence[AnnotatedDialogue], valid: Sequence[AnnotatedDialogue], config: TrainConfig
+def check_apart(
+    train: Sequence[Dialogue], valid: Sequence[Dialogue], train_file: Path, valid_file: Path
 ) -> None:
+    """Checks that no dialogue is both trained on and measured on.
+
+    Raises:
+        TrainingError: Some are; says how many.
+    """
     both = {fingerprint(dialogue) for dialogue in train} & {fingerprint(d) for d in valid}
     if both:
         raise TrainingError(
-            f"{len(both)} dialogues stand both in {config.train.name} and in {config.valid.name}: "
-            "what is trained on cannot choose the epoch; take them out of one of the files"
+            f"{len(both)} dialogues stand both in {train_file} and in {valid_file}: what is "
+            "trained on cannot choose the epoch; take them out of one of the files"
         )
 
 

@@ -142,9 +142,12 @@ def _config(options: TrainOptions) -> TrainConfig:
 
 def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:
     """The annotated JSONL of both splits; made, where a file is none yet."""
+    from langgraph_cooper.ranker.preparation import check_apart
+
     sets = {"train": read_file(task, data)}
     if valid:
         sets["valid"] = read_file(task, valid)
+        check_apart(sets["train"], sets["valid"], data, valid)  # before the long work
     else:
         shares = (1 - VALID_SHARE, VALID_SHARE)
         sets["train"], sets["valid"] = split_dialogues(sets["train"], shares, seed=0)

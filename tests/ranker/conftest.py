@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import HIDDEN, random_ranker, ranker_config, vocabulary
+from tiny import HIDDEN, random_ranker, ranker_config, save_tiny
 from torch.nn.functional import normalize
 
 from langgraph_cooper.ranker.model import CooperRanker
@@ -16,25 +16,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def tiny_transformer(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of a random two-layer Bert with dropout off and weights large enough to matter."""
-    from transformers import BertConfig, BertModel, BertTokenizer
-
-    folder = tmp_path_factory.mktemp("tiny-transformer")
-    words = {token: index for index, token in enumerate(vocabulary())}
-    BertTokenizer(vocab=words, do_lower_case=True).save_pretrained(folder)
-    torch.manual_seed(7)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=HIDDEN,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.3,
-    )
-    BertModel(config).save_pretrained(folder)
-    return str(folder)
+    return save_tiny("bert", tmp_path_factory.mktemp("tiny-transformer"))
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import HIDDEN, HISTORY, TOPICS, random_ranker, ranker_config, vocabulary
+from tiny import HIDDEN, HISTORY, TOPICS, random_ranker, ranker_config, save_tiny, tiny_config
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, BertTokenizer
+from transformers import AutoConfig, AutoModel
 
 from langgraph_cooper.ranker.encoder import EncoderError
 from langgraph_cooper.ranker.model import CooperRanker
@@ -23,29 +23,6 @@ from langgraph_cooper.ranker.transformer import (
 )
 
 REFUSED = ("roberta", "xlm-roberta", "mpnet", "distilbert", "albert")
-
-
-def tiny_config(kind: str) -> Any:
-    return AutoConfig.for_model(
-        kind,
-        vocab_size=len(vocabulary()),
-        hidden_size=HIDDEN,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=128,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        initializer_range=0.3,
-    )
-
-
-def save_tiny(kind: str, folder: Path) -> str:
-    words = {token: index for index, token in enumerate(vocabulary())}
-    BertTokenizer(vocab=words, do_lower_case=True).save_pretrained(folder)
-    torch.manual_seed(7)
-    AutoModel.from_config(tiny_config(kind)).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(params=SUPPORTED)
