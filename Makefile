@@ -31,7 +31,7 @@ test: install ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: install ## Measure speed and size (about two minutes)
-	@$(BIN)/python -m benchmarks.turn $(ARGS)
+	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)
 
 lint: install ## Check style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,11 +1,11 @@
 """What a program uses: `from langgraph_cooper.graph import ...` finds all of it."""
 
 from langgraph_cooper.graph.cooper import create_cooper
-from langgraph_cooper.graph.locks import LockError, PostgresLock
-from langgraph_cooper.graph.retention import aprune_thread, prune_thread
-from langgraph_cooper.graph.serde import cooper_serde
-from langgraph_cooper.graph.threads import check_thread_id
-from langgraph_cooper.graph.turns import Reply, ThreadBusyError, Turns
+from langgraph_cooper.graph.threads.ids import check_thread_id
+from langgraph_cooper.graph.threads.locks import LockError, PostgresLock
+from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
+from langgraph_cooper.graph.threads.serde import cooper_serde
+from langgraph_cooper.graph.threads.turns import Reply, ThreadBusyError, Turns
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.state import AspectReport

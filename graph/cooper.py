@@ -30,7 +30,7 @@ from langgraph_cooper.nodes.state import CooperInput, conversation_schema, input
 from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task
 
 if TYPE_CHECKING:
-    from langgraph_cooper.ranker.inference import Ranker
+    from langgraph_cooper.ranker.api import Ranker
 
 
 RANKER_PARTS = ("embed", "progression", "score")
@@ -148,8 +148,8 @@ def _ranker_loader(
     task: TaskSpec, ranker: str | Path | Ranker | None, encoder: str | None
 ) -> Callable[[], Ranker]:
     """Checks now what can be checked without torch; loads later, in the first run."""
-    from langgraph_cooper.ranker.checkpoint import CheckpointError
-    from langgraph_cooper.ranker.select import ranker_loader
+    from langgraph_cooper.ranker.load import ranker_loader
+    from langgraph_cooper.ranker.model.checkpoint import CheckpointError
 
     if ranker is not None and not isinstance(ranker, str | Path):
         missing = [part for part in RANKER_PARTS if not hasattr(ranker, part)]

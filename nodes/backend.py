@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate
 from langgraph_cooper.prompts import AspectSpec
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 
 class TrackerInput(TypedDict):

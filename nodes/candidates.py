@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.backend import PromoterInput
-from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.node import fault_of
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate

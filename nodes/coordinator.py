@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.candidates import bounded
-from langgraph_cooper.nodes.history import utterances
+from langgraph_cooper.nodes.language.history import utterances
+from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
-from langgraph_cooper.nodes.offline.subjects import subjects_in_play
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import decode_signal
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate, with_fault
@@ -78,7 +78,7 @@ def _scores(resources: Resources, state: Mapping[str, Any], gathered: Gathered) 
         ValueError: The ranker gave another number of scores, or none that is a number.
     """
     # Imported here: a graph can be built and drawn without numpy and the ranker's types.
-    from langgraph_cooper.ranker.inference import ScoredTopic, finite
+    from langgraph_cooper.ranker.api import ScoredTopic, finite
 
     if not gathered:
         return []

@@ -11,11 +11,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
 from langgraph_cooper.nodes.candidates import bank_candidates, distinct_topics
 from langgraph_cooper.nodes.context import current_context
-from langgraph_cooper.nodes.history import utterances
+from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node, fault_of
-from langgraph_cooper.nodes.offline.voice import OfflineVoice
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import Fault, RankedCandidate, with_fault
+from langgraph_cooper.nodes.voice import OfflineVoice
 from langgraph_cooper.prompts import PASSIVE
 
 STANDS_IN = "cooper_stands_in"

@@ -9,7 +9,7 @@ from langchain_core.messages import AnyMessage, BaseMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.errors import InputError
-from langgraph_cooper.nodes.history import (
+from langgraph_cooper.nodes.language.history import (
     MAX_CHARACTERS,
     clean,
     speaker_of,
@@ -19,7 +19,7 @@ from langgraph_cooper.nodes.history import (
 from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.state import TurnInfo
 from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.dialogue import dialogue_round
+from langgraph_cooper.ranker.data.dialogue import dialogue_round
 
 
 def check_text(text: str) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 
 from langchain_core.runnables import RunnableLambda
 
-from langgraph_cooper.nodes.history import last_user_text, utterances
+from langgraph_cooper.nodes.language.history import last_user_text, utterances
+from langgraph_cooper.nodes.language.repetition import was_said
+from langgraph_cooper.nodes.language.text import contains_phrase, words
 from langgraph_cooper.nodes.node import Node, Update
-from langgraph_cooper.nodes.said import was_said
 from langgraph_cooper.nodes.state import Candidate
-from langgraph_cooper.nodes.text import contains_phrase, words
 from langgraph_cooper.prompts import PassiveKind, TaskSpec
-from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 # Words that add nothing to a greeting, a thank-you or a goodbye.
 FILLERS = frozenset(

@@ -15,7 +15,7 @@ from langgraph_cooper.nodes.state import AspectReport, Target
 from langgraph_cooper.prompts import AspectSpec
 
 if TYPE_CHECKING:
-    from langgraph_cooper.ranker.inference import Ranker
+    from langgraph_cooper.ranker.api import Ranker
 
 NEAREST = 3  # target states that a report tells; the attention itself is over all of them
 FLOAT16_MAX = 65_504.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from langgraph_cooper.ranker.inference import Ranker
+    from langgraph_cooper.ranker.api import Ranker
 
 OFFLINE = "offline"
 Model = str | BaseChatModel | None

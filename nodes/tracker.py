@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.context import current_context
-from langgraph_cooper.nodes.history import utterances
+from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import AspectReport, Covered, Fault

@@ -1,4 +1,4 @@
-"""The guard's data: phrases, spellings, help lines and fixed texts (the folder `safety`)."""
+"""The guard's data: phrases, spellings, help lines and fixed texts (the folder `crisis`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SAFETY = Path(__file__).parent / "safety"
+SAFETY = Path(__file__).parent / "crisis"
 
 CrisisKind = Literal["suicide", "self_harm", "danger", "other", "violence"]
 """What a message speaks of: wanting to die; hurting oneself; being in danger from somebody;

@@ -7,20 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from langgraph_cooper.ranker.config import Form
-from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
-from langgraph_cooper.ranker.encoder import SentenceEncoder
-from langgraph_cooper.ranker.evidence import TurnVectors
-from langgraph_cooper.ranker.expectation import recent_texts
-from langgraph_cooper.ranker.inference import (
-    Array,
-    Precision,
-    Progression,
-    ScoredTopic,
-    finite,
-)
-from langgraph_cooper.ranker.model import CooperRanker
-from langgraph_cooper.ranker.packing import chunks
+from langgraph_cooper.ranker.api import Array, Precision, Progression, ScoredTopic, finite
+from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.model.config import Form
+from langgraph_cooper.ranker.model.encoder import SentenceEncoder
+from langgraph_cooper.ranker.model.evidence import TurnVectors
+from langgraph_cooper.ranker.model.next_utterance import recent_texts
+from langgraph_cooper.ranker.model.ranker import CooperRanker
+from langgraph_cooper.ranker.model.tokens import chunks
 
 ROW_TOKENS = 768
 """Tokens of candidates in one packed row: a row's attention mask grows with its square."""

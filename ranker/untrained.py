@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from langgraph_cooper.ranker.config import PASSIVE
-from langgraph_cooper.ranker.dialogue import RECENT, Utterance, dialogue_round
-from langgraph_cooper.ranker.encoder import DEFAULT_ENCODER, SentenceEncoder, load_encoder
-from langgraph_cooper.ranker.inference import Progression, ScoredTopic, finite
+from langgraph_cooper.prompts.task import PASSIVE
+from langgraph_cooper.ranker.api import Progression, ScoredTopic, finite
+from langgraph_cooper.ranker.data.dialogue import RECENT, Utterance, dialogue_round
+from langgraph_cooper.ranker.model.encoder import DEFAULT_ENCODER, SentenceEncoder, load_encoder
 
 if TYPE_CHECKING:
     from langgraph_cooper.prompts.task import TaskSpec

@@ -21,13 +21,13 @@ from langgraph_cooper.graph.cli.store import StoreError, conversation_store, own
 from langgraph_cooper.graph.cli.turn import Graph, TurnRun
 from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
 from langgraph_cooper.graph.cooper import create_cooper
-from langgraph_cooper.graph.threads import check_thread_id
-from langgraph_cooper.graph.turns import is_unfinished
+from langgraph_cooper.graph.threads.ids import check_thread_id
+from langgraph_cooper.graph.threads.turns import is_unfinished
 from langgraph_cooper.nodes.errors import InputError, ModelError
-from langgraph_cooper.nodes.history import speaker_of
 from langgraph_cooper.nodes.intake import check_text
+from langgraph_cooper.nodes.language.history import speaker_of
 from langgraph_cooper.prompts import CooperError, TaskSpec
-from langgraph_cooper.ranker.select import ranker_loader
+from langgraph_cooper.ranker.load import ranker_loader
 
 Faults = tuple[type[CooperError], ...]
 TOLD: Faults = (InputError, ModelError)

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from langgraph_cooper.graph.cli.learn import read_file
 from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.annotated import distinct
-from langgraph_cooper.ranker.datasets import fetch, statistics
+from langgraph_cooper.ranker.data.dialogue import distinct
+from langgraph_cooper.ranker.data.download import fetch
+from langgraph_cooper.ranker.data.report import statistics
 
 
 def show_statistics(task: TaskSpec, files: Sequence[Path], *, as_json: bool) -> None:

@@ -19,20 +19,16 @@ from rich.table import Table
 
 from langgraph_cooper.graph.cli.learn import annotate_into, progress_bar, read_file
 from langgraph_cooper.prompts import TaskSpec, load_task
-from langgraph_cooper.ranker.annotated import (
-    AnnotatedDialogue,
-    DataError,
-    Dialogue,
-    read_annotated,
-)
-from langgraph_cooper.ranker.select import ranker_loader, shipped_ablation, shipped_checkpoint
+from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Dialogue
+from langgraph_cooper.ranker.data.jsonl import read_annotated
+from langgraph_cooper.ranker.load import ranker_loader, shipped_ablation, shipped_checkpoint
 
 if TYPE_CHECKING:
-    from langgraph_cooper.graph.llm_ranking import LlmRanking
-    from langgraph_cooper.ranker.baselines import Scores
-    from langgraph_cooper.ranker.evaluation import MeasuredTurns
-    from langgraph_cooper.ranker.inference import Ranker
-    from langgraph_cooper.ranker.prior import RankingPrior
+    from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
+    from langgraph_cooper.ranker.api import Ranker
+    from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior
+    from langgraph_cooper.ranker.evaluation.baselines import Scores
+    from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 
 SHOWN = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 """The p-values in the table; the JSON has all."""
@@ -60,7 +56,7 @@ class EvaluateOptions:
 
 def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
     """Measures a ranker on the turns of a file, beside other rankings of the same turns."""
-    from langgraph_cooper.ranker.evaluation import EVIDENCE, MeasuredTurns, evaluate_rankings
+    from langgraph_cooper.ranker.evaluation.report import EVIDENCE, MeasuredTurns, evaluate_rankings
     from langgraph_cooper.ranker.plots import check_plots, draw_report
     from langgraph_cooper.ranker.trained import EvidenceAlone, TrainedRanker
 
@@ -102,8 +98,8 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
 
 def run_prior(task: TaskSpec, train: Path, valid: Path, ranker: str | None) -> None:
     """Counts and tunes P(aspect | round) + similarity, and keeps it beside a checkpoint."""
-    from langgraph_cooper.ranker.checkpoint import checkpoint_folder, read_config
-    from langgraph_cooper.ranker.prior import FILE, ranking_prior
+    from langgraph_cooper.ranker.evaluation.aspect_prior import FILE, ranking_prior
+    from langgraph_cooper.ranker.model.checkpoint import checkpoint_folder, read_config
 
     folder = checkpoint_folder(ranker or shipped_checkpoint(task) or "")
     read_config(folder)  # says so where it is no checkpoint
@@ -120,7 +116,7 @@ def run_prior(task: TaskSpec, train: Path, valid: Path, ranker: str | None) -> N
 
 def _others(task: TaskSpec, options: EvaluateOptions) -> dict[str, Any]:
     """The loaders of the further rankers, by name."""
-    from langgraph_cooper.ranker.evaluation import NAMES, WITHOUT_PROGRESSION
+    from langgraph_cooper.ranker.evaluation.report import NAMES, WITHOUT_PROGRESSION
 
     named: dict[str, str] = {}
     ablation = options.without_progression
@@ -161,8 +157,12 @@ def _annotated(
 
 def _prior(options: EvaluateOptions, task: TaskSpec, ranker: Ranker) -> RankingPrior:
     """P(aspect | round): of --train, else the checkpoint's; its weight: given, tuned, or stored."""
-    from langgraph_cooper.ranker.checkpoint import CheckpointError
-    from langgraph_cooper.ranker.prior import RankingPrior, load_prior, promoted_turns
+    from langgraph_cooper.ranker.evaluation.aspect_prior import (
+        RankingPrior,
+        load_prior,
+        promoted_turns,
+    )
+    from langgraph_cooper.ranker.model.checkpoint import CheckpointError
 
     checkpoint = options.ranker or shipped_checkpoint(task)
     if options.train:
@@ -190,8 +190,8 @@ def _prior(options: EvaluateOptions, task: TaskSpec, ranker: Ranker) -> RankingP
 
 def _asked(measured: MeasuredTurns, options: EvaluateOptions) -> dict[str, Scores]:
     """The language model's ranking."""
-    from langgraph_cooper.graph.llm_ranking import LlmRanking
-    from langgraph_cooper.ranker.evaluation import LLM
+    from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
+    from langgraph_cooper.ranker.evaluation.report import LLM
 
     assert options.model
     ranking = LlmRanking(measured, options.model, options.cache)

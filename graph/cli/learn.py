@@ -23,21 +23,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from langgraph_cooper.graph.annotator import DEADLINE, annotate, unfinished
+from langgraph_cooper.graph.annotation.annotate import DEADLINE, annotate, unfinished
 from langgraph_cooper.prompts import TaskSpec, load_task
-from langgraph_cooper.ranker.annotated import (
-    AnnotatedDialogue,
-    DataError,
-    Dialogue,
-    write_annotated,
-)
-from langgraph_cooper.ranker.datasets import (
-    read_dialogues,
-    split_dialogues,
-)
+from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Dialogue
+from langgraph_cooper.ranker.data.jsonl import write_annotated
+from langgraph_cooper.ranker.data.reading import read_dialogues
+from langgraph_cooper.ranker.data.splits import split_dialogues
 
 if TYPE_CHECKING:
-    from langgraph_cooper.ranker.train_config import TrainConfig
+    from langgraph_cooper.ranker.training.config import TrainConfig
 
 VALID_SHARE = 0.1  # of the dialogues, where no file for choosing the epoch is given
 
@@ -96,8 +90,8 @@ def run_training(options: TrainOptions) -> Path:
     Raw dialogues are annotated first, by the offline agents, into `<output>.training/`.
     """
     # Imported here: it brings torch.
-    from langgraph_cooper.ranker.train_config import TrainingError
-    from langgraph_cooper.ranker.training import train
+    from langgraph_cooper.ranker.training.config import TrainingError
+    from langgraph_cooper.ranker.training.trainer import train
 
     task = load_task(options.task)
     config = _config(options)
@@ -119,8 +113,8 @@ def _config(options: TrainOptions) -> TrainConfig:
     Raises:
         TrainingError: A value is out of range.
     """
-    from langgraph_cooper.ranker.objective import Objective
-    from langgraph_cooper.ranker.train_config import TrainConfig, TrainingError
+    from langgraph_cooper.ranker.training.config import TrainConfig, TrainingError
+    from langgraph_cooper.ranker.training.losses import Objective
 
     settings = {name: value for name, value in options.settings.items() if value is not None}
     if settings.get("objective") == "paper":
@@ -142,7 +136,7 @@ def _config(options: TrainOptions) -> TrainConfig:
 
 def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:
     """The annotated JSONL of both splits; made, where a file is none yet."""
-    from langgraph_cooper.ranker.preparation import check_apart
+    from langgraph_cooper.ranker.training.preparation import check_apart
 
     sets = {"train": read_file(task, data)}
     if valid:
@@ -211,7 +205,7 @@ def _cost(task: TaskSpec, dialogues: Sequence[Dialogue], model: str | None) -> s
     work = f"{len(dialogues):,} dialogues with {turns:,} system turns are to be annotated"
     if model is None:
         return f"{work}, offline: no calls"
-    from langgraph_cooper.graph.estimate import estimate_annotation
+    from langgraph_cooper.graph.annotation.cost import estimate_annotation
 
     return f"{work}: {estimate_annotation(dialogues, task).sentence(model)}"
 

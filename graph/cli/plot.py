@@ -12,19 +12,14 @@ import typer
 
 from langgraph_cooper.graph.cli.learn import read_file
 from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.annotated import (
-    AnnotatedDialogue,
-    DataError,
-    parse_json,
-    read_json_lines,
-    read_text,
-)
-from langgraph_cooper.ranker.config import DEFAULT_ENCODER
+from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError
+from langgraph_cooper.ranker.data.jsonl import parse_json, read_json_lines, read_text
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
-    from langgraph_cooper.ranker.labels import Encode
+    from langgraph_cooper.ranker.data.labels import Encode
     from langgraph_cooper.ranker.plots.targets import StateMap
-    from langgraph_cooper.ranker.targets import TargetStates
+    from langgraph_cooper.ranker.training.targets import TargetStates
 
 LOGS = ("training_log.jsonl", "log.jsonl")
 """In a checkpoint's folder, and in that of a run under way."""
@@ -71,9 +66,9 @@ def draw_targets(options: TargetPlot) -> None:
 
     The same dialogues, encoder, range and seed give the target states of the checkpoint.
     """
-    from langgraph_cooper.ranker.encoder import load_encoder
+    from langgraph_cooper.ranker.model.encoder import load_encoder
     from langgraph_cooper.ranker.plots import check_plots, draw_silhouettes, draw_states
-    from langgraph_cooper.ranker.targets import find_targets
+    from langgraph_cooper.ranker.training.targets import find_targets
 
     check_plots(options.output)
     task = options.task

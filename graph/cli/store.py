@@ -12,8 +12,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from langgraph_cooper.graph.locks import lock_beside
-from langgraph_cooper.graph.serde import cooper_serde
+from langgraph_cooper.graph.threads.locks import lock_beside
+from langgraph_cooper.graph.threads.serde import cooper_serde
 from langgraph_cooper.prompts import CooperError
 
 

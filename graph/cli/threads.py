@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.store import StoreError, conversation_store, own_thread, storing
-from langgraph_cooper.graph.retention import prune_thread
+from langgraph_cooper.graph.threads.pruning import prune_thread
 from langgraph_cooper.nodes.errors import InputError
 
 SIZES = """

@@ -10,6 +10,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
 from langgraph_cooper.nodes.llm.faults import refuses_request
 from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
@@ -21,10 +22,9 @@ from langgraph_cooper.nodes.llm.parsing import (
     read_summary,
     without_thoughts,
 )
-from langgraph_cooper.nodes.offline.subjects import subjects_in_play
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate
 from langgraph_cooper.prompts import TaskSpec, fill
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # LangGraph leaves the tokens of a model with this tag out of the stream: the agents' work is no
 # part of what the person reads.

@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
 from langgraph_cooper.nodes.errors import FaultKind, ModelError
-from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.llm.models import describe, speaks_openai
 from langgraph_cooper.nodes.llm.retry import retry_after
 

@@ -6,9 +6,9 @@ import re
 import secrets
 from collections.abc import Iterable
 
-from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # The marks with which chat templates tell one role's words from another's: some servers take them
 # for the real ones wherever they stand.

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from langgraph_cooper.nodes.history import clean
+from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.state import Candidate
 
 MAX_TOPIC = 200  # characters; fewer than 20 words were asked for

@@ -19,8 +19,8 @@ from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
 from langgraph_cooper.nodes.llm.parsing import without_thoughts
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
-from langgraph_cooper.ranker.dialogue import Utterance
-from langgraph_cooper.ranker.inference import ScoredTopic
+from langgraph_cooper.ranker.api import ScoredTopic
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 LIST = re.compile(r"\[[\d\s,\"']+\]")
 BRACKETED = re.compile(r"\[(\d+)\]")

@@ -9,8 +9,8 @@ from langgraph_cooper.nodes.backend import Backend, GeneratorInput, PromoterInpu
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
 from langgraph_cooper.nodes.offline.promoter import OfflinePromoter
 from langgraph_cooper.nodes.offline.tracker import Embed, OfflineTracker
-from langgraph_cooper.nodes.offline.voice import OfflineVoice
 from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.voice import OfflineVoice
 from langgraph_cooper.prompts import TaskSpec
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from langchain_core.messages import AIMessage
 
 from langgraph_cooper.nodes.backend import GeneratorInput
-from langgraph_cooper.nodes.history import last_user_text
-from langgraph_cooper.nodes.offline.subjects import subjects_in_play
-from langgraph_cooper.nodes.phrases import crisis_kind, unsayable
-from langgraph_cooper.nodes.said import form_was_said
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, unsayable
+from langgraph_cooper.nodes.language.history import last_user_text
+from langgraph_cooper.nodes.language.repetition import form_was_said
+from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.language.text import echo
 from langgraph_cooper.nodes.state import RankedCandidate
-from langgraph_cooper.nodes.text import echo
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
-from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 # For when a bank is used up, which takes the shipped ones hundreds of turns.
 LAST_RESORTS = (

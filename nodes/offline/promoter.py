@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.backend import PromoterInput
-from langgraph_cooper.nodes.history import last_user_text
-from langgraph_cooper.nodes.offline.subjects import subjects_in_play
+from langgraph_cooper.nodes.language.history import last_user_text
+from langgraph_cooper.nodes.language.repetition import used_up, was_said
+from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.offline.tracker import Embed
-from langgraph_cooper.nodes.said import used_up, was_said
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import TaskSpec, Topic
-from langgraph_cooper.ranker.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
 LAST_WORD = 0.6  # weight of what the user said last; the rest is the state summary's

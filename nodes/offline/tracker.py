@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.backend import TrackerInput
-from langgraph_cooper.nodes.text import sentences, words
+from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.prompts import AspectSpec
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Sentences to unit-norm embeddings, [N] -> [N, n_d]."""

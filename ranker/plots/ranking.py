@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langgraph_cooper.ranker.evaluation import (
+from langgraph_cooper.ranker.evaluation.metrics import DEPTH
+from langgraph_cooper.ranker.evaluation.report import (
     COMMONEST,
     COOPER,
     EVIDENCE,
@@ -19,7 +20,6 @@ from langgraph_cooper.ranker.evaluation import (
     SIMILARITY,
     WITHOUT_PROGRESSION,
 )
-from langgraph_cooper.ranker.metrics import DEPTH
 from langgraph_cooper.ranker.plots import style
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langgraph_cooper.ranker.labels import Floats
+from langgraph_cooper.ranker.data.labels import Floats
 from langgraph_cooper.ranker.plots import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from langgraph_cooper.ranker.targets import TargetStates
+    from langgraph_cooper.ranker.training.targets import TargetStates
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
-from support.openai_server import OpenAIServer, Reply, Request, obey
-from support.talk import ranking, rounds
-from support.turns import SAID, SPOKEN, cooper, done, only, turn
 
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
 from langgraph_cooper.prompts import load_task
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.talk import ranking, rounds
+from tests.support.turns import SAID, SPOKEN, cooper, done, only, turn
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 ESC = load_task("esc")
@@ -205,9 +205,8 @@ async def test_a_refusal_is_not_asked_for_again(role: str, server: OpenAIServer)
     ids=str,
 )
 def test_other_words_for_it(about: dict[str, Any], kind: str) -> None:
-    from support.scripted import ScriptedModel
-
     from langgraph_cooper.nodes.llm.faults import checked
+    from tests.support.scripted import ScriptedModel
 
     with pytest.raises(ModelError) as caught:
         checked(AIMessage("One two", response_metadata=about), ScriptedModel())

@@ -11,12 +11,12 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
 
 from langgraph_cooper.graph import CooperContext, create_cooper
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.guard import MARK, released
-from langgraph_cooper.nodes.phrases import crisis_kind
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 CONFIG: Any = {"configurable": {"thread_id": "a"}}
 DOWN = ScriptedModel(script=dict.fromkeys(("tracker", "promoter", "generator"), ValueError("down")))

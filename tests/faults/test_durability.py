@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
-from support.openai_server import OpenAIServer, Reply, Request, obey
-from support.processes import FIRST, SECOND, THREAD, run, texts
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
 
 from langgraph_cooper.graph import Turns, create_cooper
 from langgraph_cooper.prompts import load_task
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.processes import FIRST, SECOND, THREAD, run, texts
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 ESC = load_task("esc")
 SEVEN = Counter([f"{r}:{a}" for r in ("tracker", "promoter") for a in ESC.aspect_names])

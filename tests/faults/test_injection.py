@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.openai_server import OpenAIServer, Reply, Request, obey
-from support.talk import ranking, system, user
-from support.turns import SAID, cooper, turn
 
 from langgraph_cooper.nodes import InputError
-from langgraph_cooper.nodes.history import MAX_CHARACTERS, clean
+from langgraph_cooper.nodes.language.history import MAX_CHARACTERS, clean
 from langgraph_cooper.nodes.llm.material import plain, transcript
 from langgraph_cooper.nodes.llm.parsing import MAX_SUMMARY, MAX_TOPIC
 from langgraph_cooper.prompts import load_task
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.talk import ranking, system, user
+from tests.support.turns import SAID, cooper, turn
 
 ESC = load_task("esc")
 TOKEN = re.compile(r"(?<= )[0-9a-f]{16}(?=>)")
@@ -118,10 +118,9 @@ async def test_hostile_words_leave_every_prompt_as_it_was(server: OpenAIServer) 
 
 
 async def test_a_report_from_a_host_graph_is_bounded_too() -> None:
-    from support.scripted import ScriptedModel
-
     from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
     from langgraph_cooper.nodes.llm import llm_generator, llm_promoter
+    from tests.support.scripted import ScriptedModel
 
     model = ScriptedModel()
     said = [user("Hi."), system("Hello."), user("I am here.")]

@@ -18,22 +18,21 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, interrupt
 from pydantic import PrivateAttr
-from support.rankers import FakeRanker
-from support.roles import recognise
-from support.scripted import ScriptedModel
-from support.talk import everything
 
 from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.graph.agent import create_agent
-from langgraph_cooper.graph.annotator import annotate_dialogue, create_annotator
+from langgraph_cooper.graph.annotation.annotate import annotate_dialogue, create_annotator
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.prompts import TaskError, TaskSpec, load_task
-from langgraph_cooper.ranker.annotated import Dialogue
-from langgraph_cooper.ranker.dialogue import Utterance
-from langgraph_cooper.ranker.inference import Progression, ScoredTopic
+from langgraph_cooper.ranker.api import Progression, ScoredTopic
+from langgraph_cooper.ranker.data.dialogue import Dialogue, Utterance
+from tests.support.rankers import FakeRanker
+from tests.support.roles import recognise
+from tests.support.scripted import ScriptedModel
+from tests.support.talk import everything
 
 Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
 ESC = load_task("esc")

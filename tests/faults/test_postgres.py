@@ -8,10 +8,6 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from support.postgres import NoPostgresError, postgres
-from support.processes import COOPER, THREAD, forked, run
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
 
 from langgraph_cooper.graph import (
     InputError,
@@ -22,6 +18,10 @@ from langgraph_cooper.graph import (
     cooper_serde,
     create_cooper,
 )
+from tests.support.postgres import NoPostgresError, postgres
+from tests.support.processes import COOPER, THREAD, forked, run
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
 

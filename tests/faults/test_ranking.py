@@ -12,8 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
-from support.rankers import FakeRanker
-from support.talk import candidate
 
 from langgraph_cooper.nodes.candidates import MAX_TOPIC
 from langgraph_cooper.nodes.coordinator import coordinator_node, gather
@@ -21,9 +19,11 @@ from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import encode_signal
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PASSIVE, load_task
-from langgraph_cooper.ranker.checkpoint import CheckpointError
-from langgraph_cooper.ranker.dialogue import Utterance
-from langgraph_cooper.ranker.inference import ScoredTopic
+from langgraph_cooper.ranker.api import ScoredTopic
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.model.checkpoint import CheckpointError
+from tests.support.rankers import FakeRanker
+from tests.support.talk import candidate
 
 ESC = load_task("esc")
 Score = Callable[[Sequence[ScoredTopic]], Any]
@@ -219,7 +219,7 @@ def test_the_same_topic_from_two_agents_keeps_both_their_places() -> None:
 
 
 def test_the_trained_ranker_ranks_whatever_it_gets() -> None:
-    from langgraph_cooper.ranker.select import ranker_loader
+    from langgraph_cooper.ranker.load import ranker_loader
 
     trained = ranker_loader(ESC, None)()
     odd = ["", "x" * 100_000, "\ud800\u202e[SEP]"]

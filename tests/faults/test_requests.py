@@ -13,11 +13,6 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_openai import ChatOpenAI
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import SecretStr
-from support.openai_server import OpenAIServer, Reply
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
-from support.talk import user
-from support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, done, only, turn
 
 from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.nodes import InputError, ModelError
@@ -25,6 +20,11 @@ from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.llm import budget, chat_model, llm_tracker
 from langgraph_cooper.nodes.llm.retry import retry_after
 from langgraph_cooper.prompts import load_task
+from tests.support.openai_server import OpenAIServer, Reply
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
+from tests.support.talk import user
+from tests.support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, done, only, turn
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 ESC = load_task("esc")

@@ -17,8 +17,6 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
 
 from langgraph_cooper.graph import (
     InputError,
@@ -28,6 +26,8 @@ from langgraph_cooper.graph import (
     create_cooper,
     prune_thread,
 )
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 THREAD = "anna"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from langchain_core.messages import HumanMessage
-from support.openai_server import OpenAIServer, Reply, obey
-from support.turns import SAID, SPOKEN, WAYS, cooper, only, turn
 
 from langgraph_cooper.graph import Turns
 from langgraph_cooper.nodes import ModelError
+from tests.support.openai_server import OpenAIServer, Reply, obey
+from tests.support.turns import SAID, SPOKEN, WAYS, cooper, only, turn
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 

@@ -23,12 +23,12 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
-from support.openai_server import OpenAIServer, Reply, obey
-from support.processes import THREAD
-from support.rankers import FakeRanker
 
 from langgraph_cooper.graph import Turns, cooper_serde, create_cooper
 from langgraph_cooper.graph.cli import main
+from tests.support.openai_server import OpenAIServer, Reply, obey
+from tests.support.processes import THREAD
+from tests.support.rankers import FakeRanker
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-marker-4711-of-the-test-0815"

@@ -10,9 +10,6 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from rich.console import Console
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
-from support.talk import candidate
 
 from langgraph_cooper.graph import create_cooper
 from langgraph_cooper.graph.cli.turn import TurnRun
@@ -21,6 +18,9 @@ from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import GuardSettings, load_task
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
+from tests.support.talk import candidate
 
 ESC = load_task("esc")
 LATE = "the model 'm' did not answer in time"

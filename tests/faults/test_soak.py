@@ -1,18 +1,14 @@
-"""A small soak, and that it would notice a turn that is lost. The whole: `benchmarks.soak`."""
+"""A small soak; a turn that is lost would be noticed. The whole is `tests.benchmarks.soak`."""
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from benchmarks import soak
+from tests.benchmarks import soak
 
 SAID = soak.said_in(7, 3)
 SMALL = ["--conversations", "6", "--turns", "3", "--timeout", "1", "--faults", "0.2", "--json"]

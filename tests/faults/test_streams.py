@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from langchain_core.messages import HumanMessage
-from support.openai_server import OpenAIServer, Reply
-from support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, only, turn
 
 from langgraph_cooper.graph import CooperContext
+from tests.support.openai_server import OpenAIServer, Reply
+from tests.support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, only, turn
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 ZEBRAS = "Zebras hear you and are glad of it."

@@ -18,12 +18,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph.state import CompiledStateGraph
-from support.processes import THREAD, run, texts
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
 
 from langgraph_cooper.graph import InputError, Reply, ThreadBusyError, Turns, create_cooper
-from langgraph_cooper.graph.locks import FileLock, ProcessLock
+from langgraph_cooper.graph.threads.locks import FileLock, ProcessLock
+from tests.support.processes import THREAD, run, texts
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 SAID = "I lost my job."

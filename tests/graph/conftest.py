@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.role_model import RoleModel
+
+from tests.support.role_model import RoleModel
 
 
 @pytest.fixture

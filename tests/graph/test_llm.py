@@ -14,13 +14,13 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
-from support.openai_server import OpenAIServer, Reply, Request, obey
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
 
 from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, load_task
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 Graph = CompiledStateGraph[Any, CooperContext, Any, Any]

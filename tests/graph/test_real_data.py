@@ -11,9 +11,9 @@ import pytest
 
 from langgraph_cooper.graph.cli import main
 from langgraph_cooper.prompts import load_task
-from langgraph_cooper.ranker.datasets import load_dialogues
-from langgraph_cooper.ranker.prior import RankingPrior, load_prior, promoted_turns
-from langgraph_cooper.ranker.select import shipped_checkpoint
+from langgraph_cooper.ranker.data.reading import load_dialogues
+from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior, load_prior, promoted_turns
+from langgraph_cooper.ranker.load import shipped_checkpoint
 
 DATA = Path(os.environ.get("COOPER_DATA", "data"))
 ESC, PERSUASION = load_task("esc"), load_task("persuasion")

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from support.rankers import FakeRanker
-from support.scripted import ScriptedModel
 
 from langgraph_cooper.graph import create_cooper
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 NO = "No thank you, I won't donate."
 CONFIG: Any = {"configurable": {"thread_id": "a"}}

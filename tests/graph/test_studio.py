@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.openai_server import OpenAIServer, Reply, Request, obey
+
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90

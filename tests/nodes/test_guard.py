@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from langgraph_cooper.nodes import InputError
-from langgraph_cooper.nodes.folding import plain
+from langgraph_cooper.nodes.crisis.normalisation import plain
+from langgraph_cooper.nodes.crisis.phrases import PhraseBook, crisis_kind, phrase_book, unsayable
 from langgraph_cooper.nodes.guard import MARK, guard_node, help_text, released
-from langgraph_cooper.nodes.phrases import PhraseBook, crisis_kind, phrase_book, unsayable
 from langgraph_cooper.prompts import (
     GuardSettings,
     TaskError,

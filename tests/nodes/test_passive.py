@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support.talk import rounds, system, user
 
 from langgraph_cooper.nodes.coordinator import lift_due
 from langgraph_cooper.nodes.passive import passive_candidates, passive_node
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PassiveKind, TaskSpec, load_task
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from tests.support.talk import rounds, system, user
 
 ESC, PERSUASION = load_task("esc"), load_task("persuasion")
 

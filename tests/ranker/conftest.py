@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import HIDDEN, random_ranker, ranker_config, save_tiny
 from torch.nn.functional import normalize
 
-from langgraph_cooper.ranker.model import CooperRanker
+from langgraph_cooper.ranker.model.ranker import CooperRanker
+from tests.ranker.tiny import HIDDEN, random_ranker, ranker_config, save_tiny
 
 # Tiny matrices gain nothing from threads, which on a busy machine wait for one another.
 torch.set_num_threads(1)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langgraph_cooper.ranker.dialogue import Utterance
-from langgraph_cooper.ranker.encoder import load_encoder
-from langgraph_cooper.ranker.inference import Ranker, ScoredTopic
+from langgraph_cooper.ranker.api import Ranker, ScoredTopic
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.model.encoder import load_encoder
 from langgraph_cooper.ranker.untrained import EARLY, END, NEED, START, UntrainedRanker
 
 TARGETS = {

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch.nn.functional import normalize
 
-from langgraph_cooper.ranker.config import RankerConfig
-from langgraph_cooper.ranker.dialogue import Utterance
-from langgraph_cooper.ranker.evidence import TurnVectors
-from langgraph_cooper.ranker.expectation import Expected
-from langgraph_cooper.ranker.model import CooperRanker, load_transformer
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.model.config import RankerConfig
+from langgraph_cooper.ranker.model.evidence import TurnVectors
+from langgraph_cooper.ranker.model.next_utterance import Expected
+from langgraph_cooper.ranker.model.ranker import CooperRanker
+from langgraph_cooper.ranker.model.transformer import load_transformer
 
 HIDDEN = 32
 ASPECTS = ("exploration", "comforting", "action")

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from langgraph_cooper.prompts.task import AspectSpec, Prompts, TaskSpec
-from langgraph_cooper.ranker.annotated import (
+from langgraph_cooper.ranker.data.dialogue import (
     AnnotatedDialogue,
     AnnotatedTurn,
     Candidate,
     LabelledUtterance,
 )
-from langgraph_cooper.ranker.labels import Floats
+from langgraph_cooper.ranker.data.labels import Floats
 
 DIMENSION = 32
 WORDS = ("work", "sleep", "friend", "exam", "money", "home", "music", "walk")

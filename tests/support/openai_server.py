@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
 from typing import Any, Self
 
-from support.roles import Asked, recognise, sensible
+from tests.support.roles import Asked, recognise, sensible
 
 PIECE = 20  # bytes of a dripping body
 

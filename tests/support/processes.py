@@ -39,7 +39,7 @@ from langgraph_cooper.graph import (
 )
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.prompts import PASSIVE, load_task
-from support.rankers import FakeRanker
+from tests.support.rankers import FakeRanker
 
 ESC = load_task("esc")
 THREAD = "anna"
@@ -48,10 +48,10 @@ FIRST, SECOND = "I lost my job last week.", "I can't tell my wife."
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> Any:
     """Runs this module as a program and gives what it found."""
-    here = Path(__file__).parents[1]
+    here = Path(__file__).parents[2]
     paths = [str(here), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-m", "support.processes", *arguments],
+        [sys.executable, "-m", "tests.support.processes", *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})},
         capture_output=True, text=True, check=False, timeout=500,
     )  # fmt: skip

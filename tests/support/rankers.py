@@ -9,8 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from langgraph_cooper.ranker.dialogue import Utterance
-from langgraph_cooper.ranker.inference import Progression, ScoredTopic
+from langgraph_cooper.ranker.api import Progression, ScoredTopic
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 DIMENSION = 64
 Array = NDArray[np.float32]

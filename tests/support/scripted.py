@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from support.roles import Asked, recognise, sensible
+from tests.support.roles import Asked, recognise, sensible
 
 Answer = str | Exception | Callable[[list[BaseMessage]], str]
 

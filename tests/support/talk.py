@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
-from langgraph_cooper.ranker.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 
 def user(text: str) -> Utterance:

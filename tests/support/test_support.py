@@ -9,8 +9,8 @@ import httpx
 import pytest
 from langchain_core.messages import SystemMessage
 
-from support.openai_server import OpenAIServer, Reply
-from support.scripted import ScriptedModel
+from tests.support.openai_server import OpenAIServer, Reply
+from tests.support.scripted import ScriptedModel
 
 GENERATOR = "Write your next utterance."
 

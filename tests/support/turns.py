@@ -15,8 +15,8 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.nodes import ModelError
-from support.openai_server import Reply, Request, obey
-from support.rankers import FakeRanker
+from tests.support.openai_server import Reply, Request, obey
+from tests.support.rankers import FakeRanker
 
 Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
 WAYS = ("invoke", "ainvoke", "stream", "astream")

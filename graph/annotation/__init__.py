@@ -1,0 +1,1 @@
+"""Annotating dialogues with what the agents track and propose."""

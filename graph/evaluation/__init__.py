@@ -1,0 +1,1 @@
+"""Evaluations that need a language model."""

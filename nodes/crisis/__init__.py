@@ -1,0 +1,1 @@
+"""How the safety guard reads: normalised text and crisis phrases."""

@@ -1,0 +1,1 @@
+"""Plain text work on a dialogue, shared by the coordinator and both backends."""

@@ -1,0 +1,41 @@
+"""What the system has said already, so that it never says it twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from langgraph_cooper.nodes.language.text import words
+from langgraph_cooper.prompts import Topic
+from langgraph_cooper.ranker.data.dialogue import Utterance
+
+
+def was_said(topic: Topic, history: Sequence[Utterance]) -> bool:
+    """Whether one of the topic's forms stands in an earlier utterance of the system."""
+    return any(form_was_said(form, history) for form in topic.say)
+
+
+def used_up(topic: Topic, history: Sequence[Utterance]) -> bool:
+    """Whether every form of the topic that needs no subject has been said."""
+    return all(form_was_said(form, history) for form in topic.say if "{subject}" not in form)
+
+
+def form_was_said(form: str, history: Sequence[Utterance]) -> bool:
+    """Whether this form was said before, with whatever subject or echo in its place."""
+    parts = _parts(form)
+    return any(
+        utterance.speaker == "system" and all(part in _plain(utterance.text) for part in parts)
+        for utterance in history
+    )
+
+
+@lru_cache(maxsize=4096)
+def _parts(form: str) -> tuple[str, ...]:
+    """What stands before and after the placeholder, if the form has one."""
+    before, _, after = form.partition("{")
+    return tuple(part for part in (_plain(before), _plain(after.partition("}")[2])) if part)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> str:
+    return f" {' '.join(words(text))} " if words(text) else ""

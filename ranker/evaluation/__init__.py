@@ -1,0 +1,1 @@
+"""Measuring rankers: metrics, baselines and the report that compares them."""

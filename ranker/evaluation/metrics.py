@@ -1,0 +1,199 @@
+"""Ranking metrics of one turn, and the paired bootstrap between two rankings of the same turns.
+
+A turn is a pair (`scores` [n], `labels` [n] with n for the best candidate) or (`scores`, `hits`).
+Equal scores are broken by position, the earlier candidate first. A turn with fewer candidates than
+`at` is measured on what it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from langgraph_cooper.ranker.data.dialogue import LAST_ROUND
+from langgraph_cooper.ranker.data.labels import LabelledTurn
+from langgraph_cooper.ranker.evaluation.baselines import Scores
+
+Array = npt.NDArray[np.generic]
+DEPTH = 5
+"""hit@n and precision@n are reported for n = 1..DEPTH, nDCG at DEPTH."""
+
+
+def ranking(scores: Sequence[float] | Array) -> npt.NDArray[np.int64]:
+    """Positions of the candidates, best score first; NaN counts as the lowest score."""
+    values = np.asarray(scores, np.float64)
+    return np.argsort(-np.where(np.isnan(values), -np.inf, values), kind="stable")
+
+
+def hit(scores: Sequence[float] | Array, labels: Sequence[int] | Array, at: int) -> float:
+    """1.0 if the best-labelled candidate is among the first `at`, else 0.0."""
+    return float(int(np.argmax(np.asarray(labels))) in ranking(scores)[:at])
+
+
+def precision(scores: Sequence[float] | Array, hits: Sequence[bool] | Array, at: int) -> float:
+    """Share of the first `at` that promote a ground-truth aspect; 0.0 where none of all does."""
+    first = np.asarray(hits, np.float64)[ranking(scores)[:at]]
+    return float(first.mean())
+
+
+def ndcg(scores: Sequence[float] | Array, gains: Sequence[float] | Array, at: int = DEPTH) -> float:
+    """Discounted gain of the first `at`, as a share of the best possible; gains not negative.
+
+    A turn in which nothing has a gain counts 0.0, in a batch as alone.
+    """
+    values = np.asarray(gains, np.float64)
+    discounts = 1.0 / np.log2(np.arange(2, min(at, len(values)) + 2))
+    best = float(np.sort(values)[::-1][:at] @ discounts)
+    return float(values[ranking(scores)[:at]] @ discounts) / best if best > 0 else 0.0
+
+
+def turn_gains(turn: LabelledTurn) -> npt.NDArray[np.float64]:
+    """Gains [n] for nDCG, in [0, 2]: 1 for a ground-truth aspect plus the similarity, if it hits.
+
+    The label's two criteria, graded: what hits is worth at least 1, and more the nearer it comes
+    to the real utterance; what does not hit is worth its similarity halved, at most 1/2.
+    """
+    similarity = np.clip(turn.similarity.astype(np.float64), 0.0, 1.0)
+    return np.where(turn.hits, 1.0 + similarity, similarity / 2)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures per turn, from which means and p-values are made.
+
+    Attributes:
+        hit: [T, DEPTH], column n - 1 for hit@n.
+        precision: [T, DEPTH].
+        ndcg: [T], at DEPTH.
+    """
+
+    hit: npt.NDArray[np.float64]
+    precision: npt.NDArray[np.float64]
+    ndcg: npt.NDArray[np.float64]
+
+    def columns(self) -> dict[str, npt.NDArray[np.float64]]:
+        """[T] of each metric, by name: hit@1.., precision@1.., ndcg@5."""
+        named = {f"hit@{n + 1}": self.hit[:, n] for n in range(DEPTH)}
+        named |= {f"precision@{n + 1}": self.precision[:, n] for n in range(DEPTH)}
+        return named | {f"ndcg@{DEPTH}": self.ndcg}
+
+    def means(self) -> dict[str, float]:
+        """Means over the turns, by name."""
+        return {name: float(values.mean()) for name, values in self.columns().items()}
+
+
+def measure(turns: Sequence[LabelledTurn], scores: Sequence[Sequence[float] | Array]) -> Figures:
+    """Measures one ranking of all turns.
+
+    Args:
+        turns: At least one.
+        scores: For each turn its candidates' scores [n].
+    """
+    pairs = list(zip(turns, scores, strict=True))
+    depths = range(1, DEPTH + 1)
+    return Figures(
+        hit=np.array([[hit(s, turn.labels, at) for at in depths] for turn, s in pairs]),
+        precision=np.array([[precision(s, turn.hits, at) for at in depths] for turn, s in pairs]),
+        ndcg=np.array([ndcg(s, turn_gains(turn)) for turn, s in pairs]),
+    )
+
+
+class Bootstrap:
+    """Two-sided p-values of a paired bootstrap: could the means of two rankings be equal?
+
+    The paired differences are resampled with replacement and centred on zero; p is the share of
+    resampled means at least as far from zero as the observed one. Whole dialogues are resampled,
+    since turns of one dialogue are not independent. All p-values come from the same resamples.
+
+    Args:
+        groups: [T], the dialogue of each turn.
+        samples: Resamples.
+        seed: Of the resampling.
+    """
+
+    def __init__(
+        self, groups: Sequence[int] | Array, *, samples: int = 10_000, seed: int = 0
+    ) -> None:
+        _, self._group = np.unique(np.asarray(groups), return_inverse=True)  # [T]
+        sizes = np.bincount(self._group).astype(np.float64)  # [G]
+        shares = np.full(len(sizes), 1 / len(sizes))
+        random = np.random.default_rng(seed)
+        self._drawn = random.multinomial(len(sizes), shares, size=samples).astype(np.float64)
+        self._turns = self._drawn @ sizes  # [samples]
+        self.samples = samples
+        self.groups = len(sizes)
+
+    def p(self, first: Sequence[float] | Array, second: Sequence[float] | Array) -> float:
+        """The p-value of the difference between two rankings.
+
+        Args:
+            first: [T] figures of one ranking.
+            second: [T] figures of the other, turn by turn the same.
+
+        Returns:
+            In (0, 1]; never 0, as `samples` cannot show it (add-one). 1.0 where there is but one
+            dialogue, which tells nothing about others.
+        """
+        differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+        if self.groups < 2:
+            return 1.0
+        sums = np.bincount(self._group, weights=differences)
+        means = (self._drawn @ sums) / self._turns
+        observed = differences.mean()
+        # A hair's breadth of tolerance: sums of the same numbers in another order are equal.
+        extreme = np.abs(means - observed) >= abs(observed) - 1e-12
+        return float((extreme.sum() + 1) / (self.samples + 1))
+
+
+Floats = npt.NDArray[np.float64]
+
+
+def turns_per_round(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
+    """[R] how many turns fall in each round 1..R; the last one stands for all that follow."""
+    return np.bincount(_rows(turns), minlength=LAST_ROUND)
+
+
+def promoted_by_round(turns: Sequence[LabelledTurn], aspects: Sequence[str]) -> Floats:
+    """[R, A] shares of the aspects that the real utterances promote; rows of rounds add up to 1.
+
+    An utterance that promotes several aspects counts for each in equal parts.
+    """
+    shares = [[(a in turn.promoted) / len(turn.promoted) for a in aspects] for turn in turns]
+    return _means(turns, np.array(shares, np.float64))
+
+
+def chosen_by_round(
+    turns: Sequence[LabelledTurn], scores: Scores, aspects: Sequence[str]
+) -> Floats:
+    """[R, A] shares of the aspects of the candidates that a ranking puts first."""
+    chosen = np.zeros((len(turns), len(aspects)))
+    for row, (turn, values) in enumerate(zip(turns, scores, strict=True)):
+        first = turn.turn.candidates[int(ranking(values)[0])]
+        chosen[row, aspects.index(first.aspect)] = 1.0
+    return _means(turns, chosen)
+
+
+def distance(first: Floats, second: Floats, weights: npt.NDArray[np.int64]) -> float:
+    """Mean total variation distance, in [0, 1].
+
+    Args:
+        first: [R, A] shares.
+        second: [R, A].
+        weights: [R] turns of each round.
+    """
+    each = np.abs(first - second).sum(axis=1) / 2  # [R]
+    return float(np.average(each, weights=weights))
+
+
+def _rows(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
+    return np.array([min(turn.round, LAST_ROUND) - 1 for turn in turns], np.int64)
+
+
+def _means(turns: Sequence[LabelledTurn], each: Floats) -> Floats:
+    """[R, A] means of [T, A] over the turns of each round; zeros where a round has none."""
+    sums = np.zeros((LAST_ROUND, each.shape[1]))
+    np.add.at(sums, _rows(turns), each)
+    return sums / np.maximum(turns_per_round(turns), 1)[:, None]

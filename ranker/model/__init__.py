@@ -1,0 +1,1 @@
+"""The ranker itself: encoder, progression modules, Transformer, evidence, score and checkpoints."""

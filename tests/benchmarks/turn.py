@@ -1,0 +1,279 @@
+"""What a turn costs: `make bench`, or `python -m tests.benchmarks.turn [--json]`.
+
+Every time is a median over repeated turns on the machine that runs it; what can be is given as a
+ratio to something measured in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.checkpoint.sqlite import SqliteSaver
+from rich.console import Console
+from rich.table import Table
+
+from langgraph_cooper.graph import create_cooper
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.api import ScoredTopic
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.load import ranker_loader
+
+SAYINGS = (
+    "Hi, I could use somebody to talk to.",
+    "I got laid off last week and I feel really anxious about it.",
+    "I worked there for six years and I don't know what to tell my wife.",
+    "I keep thinking that it was my fault.",
+    "I tried to apply for a few jobs but nobody answers.",
+    "I don't sleep well at the moment.",
+    "Maybe I could talk to an old colleague of mine.",
+    "My brother thinks I should take a break first.",
+    "I am afraid that we can't pay the rent.",
+    "Thank you, it helps to say it out loud.",
+)
+CALL_SECONDS = 0.5
+CRITICAL_PATH = 3  # tracker -> promoter -> generator
+
+
+class SlowModel(BaseChatModel):
+    """A chat model that takes a fixed time per call, streamed or not."""
+
+    @property
+    def _llm_type(self) -> str:
+        return "slow"
+
+    def _text(self, messages: list[BaseMessage]) -> str:
+        if "JSON alone" in messages[0].text:
+            topics = [{"topic": f"Ask about thing {i}", "strategy": ""} for i in range(4)]
+            return json.dumps({"candidates": topics})
+        return "The seeker lost a job and worries about the rent. They feel anxious."
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        time.sleep(CALL_SECONDS)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(self._text(messages)))])
+
+    def _stream(
+        self, messages: list[BaseMessage], *_: Any, run_manager: Any = None, **__: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        words = self._text(messages).split(" ")
+        for word in words:
+            time.sleep(CALL_SECONDS / len(words))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=word + " "))
+            if run_manager:
+                run_manager.on_llm_new_token(word, chunk=chunk)
+            yield chunk
+
+
+def import_seconds() -> dict[str, Any]:
+    """Importing the package and building a graph, in a process of its own."""
+    code = (
+        "import sys, time; began = time.perf_counter()\n"
+        "from langgraph_cooper.graph import create_cooper\n"
+        "imported = time.perf_counter(); create_cooper('esc').compile()\n"
+        "print(imported - began, time.perf_counter() - imported, 'torch' in sys.modules)"
+    )
+    runs = [_python("-c", code).split() for _ in range(3)]
+    return {
+        "import_s": statistics.median(float(run[0]) for run in runs),
+        "build_s": statistics.median(float(run[1]) for run in runs),
+        "torch_loaded_by_import": runs[0][2] == "True",
+    }
+
+
+def cold_start() -> dict[str, float]:
+    """`cooper chat` from the shell to its first reply, the process's start included."""
+    command = "from langgraph_cooper.graph.cli import main; main()"
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        _python("-c", command, "chat", "--json", stdin=SAYINGS[1] + "\n")
+        seconds.append(time.perf_counter() - began)
+    return {"first_reply_s": statistics.median(seconds)}
+
+
+def warm_turns(folder: Path) -> dict[str, Any]:
+    """Turns of one conversation after the first, saved to SQLite, split by node."""
+    nodes: dict[str, list[float]] = defaultdict(list)
+    turns: list[float] = []
+    with SqliteSaver.from_conn_string(str(folder / "warm.sqlite")) as saver:
+        graph = create_cooper("esc").compile(checkpointer=saver)
+        for number, text in enumerate(SAYINGS * 2):
+            began, started = time.perf_counter(), {}
+            for event in _tasks(graph, text, "warm"):
+                if "result" not in event and "error" not in event:
+                    started[event["id"]] = time.perf_counter()
+                elif number and event["id"] in started:
+                    nodes[event["name"]].append(time.perf_counter() - started[event["id"]])
+            if number:
+                turns.append(time.perf_counter() - began)
+    split = {name: 1000 * statistics.median(values) for name, values in nodes.items()}
+    return {"warm_turn_ms": 1000 * statistics.median(turns), "split_ms": split}
+
+
+def sqlite_growth(folder: Path) -> dict[str, float]:
+    """Bytes that a turn adds to the database, in a conversation of 5 and of 50 turns."""
+    path = folder / "growth.sqlite"
+    sizes = [0]
+    with SqliteSaver.from_conn_string(str(path)) as saver:
+        graph = create_cooper("esc").compile(checkpointer=saver)
+        for number in range(50):
+            text = f"{SAYINGS[number % len(SAYINGS)]} ({number})"
+            for _ in _tasks(graph, text, "growth"):
+                pass
+            sizes.append(_payload(path))
+    return {
+        "bytes_per_turn_after_5": (sizes[5] - sizes[0]) / 5,
+        "bytes_per_turn_after_50": (sizes[50] - sizes[0]) / 50,
+        "bytes_of_turn_50": sizes[50] - sizes[49],
+    }
+
+
+def ranking() -> dict[str, float]:
+    """Ranking one turn's candidates as shipped, against one padded pairwise fp32 batch."""
+    task = load_task("esc")
+    history = [
+        Utterance("user" if i % 2 == 0 else "system", text) for i, text in enumerate(SAYINGS)
+    ]
+    topics = [ScoredTopic(a.name, t.topic) for a in task.aspects for t in a.topics[: task.m]]
+    shipped = ranker_loader(task)()
+    signals = {name: shipped.progression(name, SAYINGS[1]).signal for name in task.aspect_names}
+    numbers = itertools.count()
+
+    def heard() -> list[Utterance]:
+        """The last utterance is new in every turn: its embedding is in no cache."""
+        last = history[-1]
+        return [*history[:-1], last._replace(text=f"{last.text} ({next(numbers)})")]
+
+    result = {"ranking_ms": _median_ms(lambda: shipped.score(heard(), topics, signals))}
+    if not shipped.trained:
+        return result
+    from langgraph_cooper.ranker.load import SHIPPED, load_ranker
+
+    padded = load_ranker(SHIPPED / "esc", precision="float32", form="pairwise")
+    result["pairwise_fp32_ms"] = _median_ms(lambda: padded.score(heard(), topics, signals))
+    result["pairwise_over_shipped"] = result["pairwise_fp32_ms"] / result["ranking_ms"]
+    return result
+
+
+def slow_model(folder: Path) -> dict[str, float]:
+    """Turns with a chat model of 0.5 s per call, over the critical path of three calls."""
+    ratios = []
+    with SqliteSaver.from_conn_string(str(folder / "slow.sqlite")) as saver:
+        graph = create_cooper("esc", model=SlowModel()).compile(checkpointer=saver)
+        for number, text in enumerate(SAYINGS[:6]):
+            began = time.perf_counter()
+            for _ in graph.stream(
+                {"messages": [HumanMessage(text)]},
+                {"configurable": {"thread_id": "slow"}},
+                stream_mode=["messages", "values"],
+                durability="sync",
+            ):
+                pass
+            if number:  # the first turn loads the ranker
+                ratios.append((time.perf_counter() - began) / (CRITICAL_PATH * CALL_SECONDS))
+    return {"turn_over_critical_path": statistics.median(ratios)}
+
+
+def _tasks(graph: Any, text: str, thread: str) -> Iterator[dict[str, Any]]:
+    stream = graph.stream(
+        {"messages": [HumanMessage(text)]},
+        {"configurable": {"thread_id": thread}},
+        stream_mode="tasks",
+        subgraphs=True,
+        durability="sync",
+    )
+    for namespace, event in stream:
+        where = namespace[0].partition(":")[0] + ":" if namespace else ""
+        yield {**event, "name": where + event["name"]}
+
+
+def _payload(path: Path) -> int:
+    """Bytes that the saver has written, without SQLite's own slack."""
+    with sqlite3.connect(path) as connection:
+        columns = {"checkpoints": ("checkpoint", "metadata"), "writes": ("value",)}
+        return sum(
+            connection.execute(
+                f"SELECT COALESCE(SUM(LENGTH({column})), 0) FROM {table}"
+            ).fetchone()[0]
+            for table, names in columns.items()
+            for column in names
+        )
+
+
+def _median_ms(call: Any, times: int = 15) -> float:
+    call()
+    seconds = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds)
+
+
+def _python(*arguments: str, stdin: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], input=stdin, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def main() -> None:
+    """Runs all measurements and prints them as a table or as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    as_json = parser.parse_args().json
+    errors = Console(stderr=True)
+    results: dict[str, Any] = {
+        "machine": {
+            "cores": os.cpu_count(),
+            "processor": platform.machine(),
+            "python": platform.python_version(),
+        }
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for label, step in (
+            ("import", import_seconds),
+            ("cold start", cold_start),
+            ("warm turns", lambda: warm_turns(folder)),
+            ("ranking", ranking),
+            ("slow model", lambda: slow_model(folder)),
+            ("database", lambda: sqlite_growth(folder)),
+        ):
+            with errors.status(f"measuring: {label}"):
+                results |= step()
+    if as_json:
+        print(json.dumps(results, indent=2))
+    else:
+        Console().print(_table(results))
+
+
+def _table(results: dict[str, Any]) -> Table:
+    table = Table("measured", "value", title=f"offline default, {results['machine']}")
+    for name, value in results.items():
+        if name == "split_ms":
+            for node, ms in sorted(value.items(), key=lambda item: -item[1]):
+                table.add_row(f"  of a warm turn: {node}", f"{ms:.1f} ms")
+        elif name != "machine":
+            table.add_row(name, f"{value:,.3f}" if isinstance(value, float) else str(value))
+    return table
+
+
+if __name__ == "__main__":
+    main()

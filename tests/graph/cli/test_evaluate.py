@@ -1,0 +1,321 @@
+"""`cooper evaluate` and `cooper plot`, with the shipped ranker on a few dialogues."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from langgraph_cooper.graph.cli import evaluate, main
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.data.dialogue import (
+    AnnotatedDialogue,
+    AnnotatedTurn,
+    Candidate,
+    LabelledUtterance,
+)
+from langgraph_cooper.ranker.data.jsonl import write_annotated
+from langgraph_cooper.ranker.load import shipped_checkpoint
+from tests.support.openai_server import OpenAIServer, Reply, Request
+from tests.support.rankers import FakeRanker
+
+ESC = load_task("esc")
+LEARNT = {"random", "commonest aspect", "similarity", "prior + similarity", "cooper"}
+SUBJECTS = ("job", "exam", "cat", "rent")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> dict[str, Any]:
+        assert self.code == 0, self.err
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    def fails(self, *words: str) -> None:
+        """One error line; the file's own report may stand before it."""
+        assert self.code == 1, self.err
+        assert "Traceback" not in self.err
+        errors = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert self.err.splitlines()[-1] == errors[0]
+        assert all(word in errors[0] for word in words), errors[0]
+
+
+Cooper = Callable[..., Done]
+
+
+@pytest.fixture
+def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["cooper", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        output = capsys.readouterr()
+        return Done(int(end.value.code or 0), output.out, output.err)
+
+    return run
+
+
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ranker that costs nothing, where it does not matter which one."""
+    monkeypatch.setattr(evaluate, "ranker_loader", lambda *_: FakeRanker)
+
+
+def dialogue(number: int) -> AnnotatedDialogue:
+    """Three rounds about one subject: a question, a comfort, a suggestion."""
+    about = SUBJECTS[number]
+    kinds = {"exploration": "Question", "comforting": "Reflection of feelings"}
+    kinds["action"] = "Providing Suggestions"
+    utterances, turns = [LabelledUtterance(speaker="user", text=f"My {about} worries me.")], []
+    candidates = tuple(
+        Candidate(aspect=aspect, strategy=strategy, topic=f"{aspect} about the {thing}")
+        for aspect, strategy in kinds.items()
+        for thing in (about, "weather")
+    )
+    for index, (aspect, strategy) in enumerate(kinds.items()):
+        states = {name: f"{name} of {about} {index}" if index else "" for name in kinds}
+        turns.append(AnnotatedTurn(index=2 * index + 1, states=states, candidates=candidates))
+        utterances += [
+            LabelledUtterance(speaker="system", text=f"{aspect}: {about}", strategies=(strategy,)),
+            LabelledUtterance(speaker="user", text=f"Yes, the {about}, {index} of them."),
+        ]
+    return AnnotatedDialogue(
+        id=f"d{number}",
+        utterances=tuple(utterances),
+        turns=tuple(turns),
+        final_states={name: f"{name} of {about}, number {number}, is better" for name in kinds},
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("data") / "annotated.jsonl"
+    write_annotated(file, [dialogue(number) for number in range(len(SUBJECTS))])
+    return file
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    lines = [
+        json.dumps(
+            {
+                "dialog": [
+                    {"speaker": "usr", "text": f"I lost my {lost}."},
+                    {"speaker": "sys", "text": "What happened?", "strategy": "Question"},
+                    {"speaker": "usr", "text": "It is gone."},
+                ]
+            }
+        )
+        for lost in ("job", "dog")
+    ]
+    file = tmp_path / "raw.txt"
+    file.write_text("\n".join(lines), "utf-8")
+    return file
+
+
+def test_it_needs_no_training_data(cooper: Cooper, data: Path) -> None:
+    report = cooper("evaluate", "ranking", "--data", data, "--annotated", "--json").json()
+    assert list(report)[:3] == ["turns", "rankings", "p_values"]
+    assert report["turns"] == 12
+    # The shipped ranker is compared with the shipped ablation, unasked.
+    assert set(report["rankings"]) == LEARNT | {"evidence alone", "without progression"}
+    for found in report["rankings"].values():
+        assert len(found["hit"]) == len(found["precision"]) == 5
+        assert found["hit"] == sorted(found["hit"])
+        assert 0 <= found["ndcg@5"] <= 1
+    assert set(report["p_values"]) == set(report["rankings"]) - {"cooper"}
+    assert report["commonest_aspect"] == "comforting"
+    assert report["similarity_weight"]["tuned"]
+    assert set(report["distances"]) == set(report["rankings"])
+
+
+@pytest.mark.usefixtures("cheap")
+def test_the_table_says_what_was_left_out_and_where_the_weight_is_from(
+    cooper: Cooper, data: Path
+) -> None:
+    done = cooper("evaluate", "ranking", "--data", data, "--weight", "0.7")
+    assert done.code == 0
+    assert "12 turns of 4 dialogues; left out: none" in done.out
+    assert "0.7 (not tuned)" in " ".join(done.out.split())
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_raw_data_is_annotated_first_unless_it_should_be_already(cooper: Cooper, raw: Path) -> None:
+    assert cooper("evaluate", "ranking", "--data", raw, "--json").json()["turns"] == 2
+    done = cooper("evaluate", "ranking", "--data", raw, "--annotated")
+    done.fails("raw.txt is not annotated", "cooper annotate")
+
+
+def test_a_checkpoint_without_prior_wants_training_data_or_gets_one(
+    cooper: Cooper, data: Path, raw: Path, tmp_path: Path
+) -> None:
+    shipped = shipped_checkpoint(ESC)
+    assert shipped is not None
+    folder = shutil.copytree(shipped, tmp_path / "old")
+    (folder / "prior.json").unlink()
+    command = ("evaluate", "ranking", "--data", data, "--ranker", folder, "--json")
+    cooper(*command).fails("no prior.json", "--train", "cooper evaluate prior")
+    report = cooper(*command, "--train", raw).json()
+    assert report["commonest_aspect"] == "exploration"
+    assert report["similarity_weight"] == {"value": 0.3, "tuned": False}
+    weight = cooper(*command, "--train", raw, "--valid", data).json()["similarity_weight"]
+    assert (weight["tuned"], weight["measured_among_them"]) == (True, 4)
+    assert (
+        cooper("evaluate", "prior", "--train", raw, "--valid", data, "--ranker", folder).code == 0
+    )
+    assert cooper(*command).json()["commonest_aspect"] == "exploration"
+
+
+def test_other_rankers_are_compared_by_name(cooper: Cooper, data: Path, tmp_path: Path) -> None:
+    shipped = shipped_checkpoint(ESC)
+    command = ("evaluate", "ranking", "--data", data, "--json")
+    same = ("--without-progression", shipped, "--others", f"twin={shipped}")
+    report = cooper(*command, *same).json()
+    assert set(report["rankings"]) == LEARNT | {"evidence alone", "without progression", "twin"}
+    assert report["rankings"]["twin"] == report["rankings"]["cooper"]
+    assert set(report["p_values"]["without progression"].values()) == {1.0}
+    for wrong in ("twin", "=x", "cooper=x"):
+        assert cooper(*command, "--others", wrong).code == 2
+    for weight in ("nan", "inf", "-1"):
+        assert cooper(*command, "--weight", weight).code in (1, 2)
+    cooper(*command, "--others", f"twin={tmp_path / 'none'}").fails("no checkpoint folder")
+    assert cooper(*command, "--cache", tmp_path / "c").code == 2
+
+
+# -- a language model's ranking ----------------------------------------------------------------
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    with OpenAIServer(lambda _: Reply("[2, 1, 3]")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-test")
+        yield server
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_model_ranks_and_is_not_asked_twice(
+    cooper: Cooper, data: Path, server: OpenAIServer, tmp_path: Path
+) -> None:
+    command = ("evaluate", "ranking", "--data", data, "--json", "--model", "tiny-model")
+    command = (*command, "--cache", tmp_path / "answers.jsonl")
+    first = cooper(*command)
+    assert "12 calls of tiny-model: about " in first.err
+    report = first.json()
+    assert len(server.requests) == 12
+    assert "My job worries me." in server.requests[0].given
+    assert "2. exploration about the weather (exploration)" in server.requests[0].given
+    # Candidate 2 comes first, then 1, 3 and the rest as they stood: exploration, comforting, ...
+    assert report["rankings"]["llm"]["precision"][0] == pytest.approx(1 / 3)
+    assert "llm" in report["p_values"]
+    again = cooper(*command)
+    assert "0 calls of tiny-model" in again.err
+    assert len(server.requests) == 12
+    assert again.json()["rankings"] == report["rankings"]
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_run_that_broke_off_goes_on(
+    cooper: Cooper, data: Path, server: OpenAIServer, tmp_path: Path
+) -> None:
+    cache = tmp_path / "answers.jsonl"
+    command = ("evaluate", "ranking", "--data", data, "--json", "--model", "m", "--cache", cache)
+
+    def reluctant() -> bool:
+        return len(server.requests) % 2 == 0
+
+    def tire(_: Request) -> Reply:
+        return Reply("[1]") if len(server.requests) <= 5 else Reply(status=401)
+
+    server.reply = tire
+    cooper(*command, "--at-once", "1").fails("'m'", "OPENAI_API_KEY")
+    assert len(cache.read_text("utf-8").splitlines()) == 5
+    with cache.open("a") as file:
+        file.write('{"turn": "half')  # as a kill leaves it
+    server.reply = lambda _: Reply("no idea", finish="content_filter" if reluctant() else "stop")
+    before = len(server.requests)
+    done = cooper(*command)
+    assert done.json()["turns"] == 12
+    assert len(server.requests) - before == 7
+    assert "named no order in 7 of 12" in done.err
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_dead_endpoint_and_a_foreign_cache_are_one_error(
+    cooper: Cooper, data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    command = ("evaluate", "ranking", "--data", data, "--json", "--model", "m")
+    cooper(*command).fails("'m'", "cannot be reached")
+    diary = tmp_path / "diary.txt"
+    diary.write_text("dear diary", "utf-8")
+    cooper(*command, "--cache", diary).fails("diary.txt holds something else")
+    assert diary.read_text("utf-8") == "dear diary"
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    cooper(*command).fails("OPENAI_API_KEY")
+
+
+# -- figures -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("cheap")
+def test_figures_of_an_evaluation(cooper: Cooper, data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "figures"
+    done = cooper("evaluate", "ranking", "--data", data, "--json", "--figures", folder)
+    assert done.json() == json.loads((folder / "report.json").read_text("utf-8"))
+    for name in ("ranking", "rounds"):
+        image = (folder / f"{name}.png").read_bytes()
+        assert image.startswith(b"\x89PNG")
+        assert len(image) < 100_000
+    again = tmp_path / "again"
+    drawn = cooper("plot", "ranking", folder / "report.json", "--output", again)
+    assert drawn.code == 0
+    assert (again / "ranking.png").read_bytes() == (folder / "ranking.png").read_bytes()
+
+
+def test_figures_of_a_run(cooper: Cooper, tmp_path: Path) -> None:
+    shipped = shipped_checkpoint(ESC)
+    assert shipped is not None
+    for form, begin in (("png", b"\x89PNG"), ("svg", b"<?xml")):
+        assert cooper("plot", "training", shipped, "--output", tmp_path, "--form", form).code == 0
+        assert (tmp_path / f"training.{form}").read_bytes().startswith(begin)
+    text = (tmp_path / "training.svg").read_text("utf-8")
+    assert "<!-- hit@3 -->" in text
+
+
+def test_figures_of_target_states(cooper: Cooper, data: Path, tmp_path: Path) -> None:
+    targets = ("plot", "targets", data, "--output", tmp_path, "--form", "svg")
+    assert cooper(*targets, "--clusters", "2", "4", "--paths", "2").code == 0
+    silhouettes = (tmp_path / "silhouettes.svg").read_text("utf-8")
+    states = (tmp_path / "states.svg").read_text("utf-8")
+    for name in ESC.aspect_names:
+        assert f"<!-- {name} (k = " in silhouettes
+        assert f"<!-- {name} -->" in states
+
+
+def test_what_cannot_be_drawn_is_one_error(cooper: Cooper, data: Path, raw: Path, tmp_path) -> None:
+    cooper("plot", "ranking", data, "--output", tmp_path).fails("annotated.jsonl, line 2: not JSON")
+    other = tmp_path / "other.json"
+    other.write_text('{"turns": 3}', "utf-8")
+    cooper("plot", "ranking", other, "--output", tmp_path).fails("not a report")
+    other.write_text("[" * 100_000, "utf-8")
+    cooper("plot", "ranking", other, "--output", tmp_path).fails("nested too deep")
+    cooper("plot", "training", data, "--output", tmp_path).fails("no training steps")
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text('{"kind": "step", "step": "x", "loss": null}\n', "utf-8")
+    cooper("plot", "training", odd, "--output", tmp_path).fails("no training steps")
+    cooper("plot", "training", tmp_path, "--output", tmp_path).fails("training_log.jsonl")
+    cooper("plot", "targets", raw, "--output", tmp_path).fails("not annotated")
+    cooper("plot", "targets", data, "--output", other / "x").fails("cannot be made")
+    command = ("evaluate", "ranking", "--data", data, "--figures", other / "x")
+    cooper(*command).fails("cannot be made")

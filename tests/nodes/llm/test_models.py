@@ -1,0 +1,51 @@
+"""Chat models by name, from the environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from langgraph_cooper.nodes import ModelError
+from langgraph_cooper.nodes.llm.models import TIMEOUT_SECONDS, chat_model, describe
+from tests.support.scripted import ScriptedModel
+
+
+def test_a_model_object_is_given_back() -> None:
+    model = ScriptedModel()
+    assert chat_model(model, 0.5) is model
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_a_name_without_key_or_endpoint(empty: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if empty is not None:
+        monkeypatch.setenv("OPENAI_API_KEY", empty)
+        monkeypatch.setenv("OPENAI_BASE_URL", empty)
+    with pytest.raises(ModelError, match="'some-model' needs a key: set OPENAI_API_KEY"):
+        chat_model("some-model")
+
+
+def test_an_endpoint_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    model: Any = chat_model("some-model", 0.25)
+    assert model.model_name == "some-model"
+    assert model.temperature == 0.25
+    assert model.openai_api_base == "http://127.0.0.1:9/v1"
+    assert model.request_timeout == TIMEOUT_SECONDS
+
+
+def test_a_changed_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-one")
+    first: Any = chat_model("some-model")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-two")
+    second: Any = chat_model("some-model")
+    assert first.openai_api_key.get_secret_value() == "sk-one"
+    assert second.openai_api_key.get_secret_value() == "sk-two"
+    assert "sk-two" not in repr(second)
+
+
+def test_description_tells_name_and_place_but_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://someone:sesame@127.0.0.1:9/v1")
+    assert describe(chat_model("some-model")) == "the model 'some-model' at http://127.0.0.1:9/v1"
+    assert describe(ScriptedModel()) == "the model 'scripted'"

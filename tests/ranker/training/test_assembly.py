@@ -1,0 +1,79 @@
+"""What the optimiser does with which parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.model.ranker import CooperRanker
+from langgraph_cooper.ranker.model.transformer import load_transformer
+from langgraph_cooper.ranker.training.assembly import new_ranker, parameter_groups, target_states
+from langgraph_cooper.ranker.training.config import TrainConfig
+from tests.ranker.toys import encode, toy_dialogues, toy_task
+
+DECAY, RATE, HEAD_RATE = 0.25, 0.5, 0.125
+
+
+def configured(transformer: str, rank: int, freeze: int) -> TrainConfig:
+    return TrainConfig(
+        task="toy",
+        train=Path("unread"),
+        valid=Path("unread"),
+        output=Path("unwritten"),
+        encoder="toy",
+        transformer=transformer,
+        clusters=(2, 3),
+        history_tokens=48,
+        topic_tokens=16,
+        adapter_rank=rank,
+        freeze_layers=freeze,
+        weight_decay=DECAY,
+        transformer_rate=RATE,
+        head_rate=HEAD_RATE,
+    )
+
+
+def assembled(config: TrainConfig) -> CooperRanker:
+    task = toy_task(load_task("esc").prompts)
+    targets = target_states(toy_dialogues(6), task, encode, config)
+    return new_ranker(config, task, targets, load_transformer(config.transformer), None)
+
+
+@pytest.mark.parametrize(("rank", "freeze"), [(4, 1), (0, 1), (0, 0)])
+def test_only_weight_matrices_are_decayed(tiny_transformer: str, rank: int, freeze: int) -> None:
+    config = configured(tiny_transformer, rank, freeze)
+    ranker = assembled(config)
+    treated = [
+        (id(parameter), (group["lr"], group["weight_decay"]))
+        for group in parameter_groups(ranker, config)
+        for parameter in group["params"]
+    ]
+    found = dict(treated)
+    trained = {name: p for name, p in ranker.named_parameters() if p.requires_grad}
+    assert found.keys() == {id(parameter) for parameter in trained.values()}
+    assert len(treated) == len(found)  # each once
+    matrices = {name for name, parameter in trained.items() if parameter.ndim == 2}
+    if not rank:
+        assert "transformer.encoder.layer.1.output.LayerNorm.weight" in trained.keys() - matrices
+        assert "transformer.encoder.layer.1.output.dense.bias" in trained.keys() - matrices
+    for name, parameter in trained.items():
+        rate, decay = found[id(parameter)]
+        assert rate == (RATE if name.startswith("transformer.") else HEAD_RATE), name
+        decayed = name in matrices and not name.startswith("progressions.")
+        assert decay == (DECAY if decayed else 0.0), name
+
+
+def test_a_step_without_gradients_shrinks_nothing_but_matrices(tiny_transformer: str) -> None:
+    config = configured(tiny_transformer, 0, 0)
+    ranker = assembled(config)
+    optimizer = torch.optim.AdamW(parameter_groups(ranker, config))
+    before = {name: p.detach().clone() for name, p in ranker.transformer.named_parameters()}
+    for parameter in ranker.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in ranker.transformer.named_parameters():
+        share = 1 - RATE * DECAY if parameter.ndim > 1 else 1.0
+        torch.testing.assert_close(parameter.detach(), share * before[name])
