@@ -13,9 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
-
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, phrase_book
+from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
 
 def corpus() -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from benchmarks.study import FOLDS, ROUNDS, Conversation, Floats, Study
 
 from langgraph_cooper.ranker.model.next_utterance import RECENT, RIDGE
+from tests.benchmarks.study import FOLDS, ROUNDS, Conversation, Floats, Study
 
 NEVER = 30
 DECAY = 0.8  # what an utterance counts, of what the one after it counts

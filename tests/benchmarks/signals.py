@@ -18,8 +18,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from benchmarks.signal_forms import BOUNDS, FORMS, without_signals
-from benchmarks.study import FOLDS, Floats, Study, study
 
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
@@ -30,6 +28,8 @@ from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 from langgraph_cooper.ranker.model.encoder import load_encoder
 from langgraph_cooper.ranker.trained import computes_bfloat16
 from langgraph_cooper.ranker.training.embedding_cache import DiskCache, Memo
+from tests.benchmarks.signal_forms import BOUNDS, FORMS, without_signals
+from tests.benchmarks.study import FOLDS, Floats, Study, study
 
 METRICS = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 

@@ -29,7 +29,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 
 if TYPE_CHECKING:  # the server's process starts from this module, and needs none of these
     from langchain_core.messages import BaseMessage, HumanMessage
@@ -229,7 +229,7 @@ async def _converse(options: Options, url: str, file: Path, result: Result) -> N
     )
     ranker = None
     if options.ranker == "light":
-        from support.rankers import FakeRanker
+        from tests.support.rankers import FakeRanker
 
         ranker = FakeRanker()
     cooper = create_cooper("esc", model=model, ranker=ranker)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -15,6 +14,7 @@ from langgraph.types import Command
 from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.guard import MARK, released
+from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_task import written
 
 from langgraph_cooper.prompts import (
     TaskError,
@@ -21,6 +20,7 @@ from langgraph_cooper.prompts import (
     load_task,
 )
 from langgraph_cooper.prompts.loader import HOME
+from tests.prompts.test_task import written
 
 Fields = dict[str, Any]
 

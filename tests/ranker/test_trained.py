@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from langgraph_cooper.ranker import inference, trained
+from langgraph_cooper.ranker import load, trained
 from langgraph_cooper.ranker.api import Ranker, ScoredTopic, finite
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.load import load_ranker
@@ -168,7 +168,7 @@ def test_precision_follows_the_processor(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     model = random_ranker(ranker_config(tiny_transformer))
-    made = TrainedRanker(model, inference.load_encoder(tiny_encoder))
+    made = TrainedRanker(model, load.load_encoder(tiny_encoder))
     assert made.precision == precision
 
 
@@ -176,7 +176,7 @@ def test_without_progression_no_signals_are_needed(
     tiny_transformer: str, tiny_encoder: str
 ) -> None:
     model = random_ranker(ranker_config(tiny_transformer, progression=False))
-    made = TrainedRanker(model, inference.load_encoder(tiny_encoder))
+    made = TrainedRanker(model, load.load_encoder(tiny_encoder))
     assert len(made.score(HISTORY, CANDIDATES, {})) == 5
     assert made.progression("action", "a walk").signal.shape == (2, 32)
 
@@ -184,7 +184,7 @@ def test_without_progression_no_signals_are_needed(
 def test_many_threads_load_one_ranker_and_agree(
     folder: Path, signals: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "_rankers", {})  # so that the threads race to load it
+    monkeypatch.setattr(load, "_rankers", {})  # so that the threads race to load it
 
     def job(index: int) -> tuple[int, list[float], float]:
         ranker = load_ranker(folder, aspects=ASPECTS, precision="float32")

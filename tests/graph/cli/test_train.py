@@ -151,9 +151,9 @@ def test_a_value_out_of_range_is_named_by_its_option(
 def test_what_training_is_told_reaches_it_and_the_rest_is_its_own(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
+    from langgraph_cooper.ranker.training import trainer as training
     from langgraph_cooper.ranker.training.config import TrainConfig
     from langgraph_cooper.ranker.training.losses import Objective
-    from langgraph_cooper.ranker.training.trainer import training
 
     seen: list[TrainConfig] = []
     monkeypatch.setattr(training, "train", lambda config: seen.append(config) or config.output)

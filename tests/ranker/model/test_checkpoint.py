@@ -14,9 +14,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from langgraph_cooper.ranker.model import weights
 from langgraph_cooper.ranker.model.checkpoint import CheckpointError, read_config
 from langgraph_cooper.ranker.model.config import AdapterConfig, RankerConfig
-from langgraph_cooper.ranker.model.ranker import CooperRanker, weights
+from langgraph_cooper.ranker.model.ranker import CooperRanker
 from tests.ranker.tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config, turn_vectors
 
 OWNERS = torch.tensor([[0, 1, 2, 3, 0]])

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from langgraph_cooper.ranker.model import encoder as module
 from langgraph_cooper.ranker.model.encoder import (
     DEFAULT_ENCODER,
     PINNED_SHA256,
@@ -23,7 +24,6 @@ from langgraph_cooper.ranker.model.encoder import (
     load_encoder,
     verify_weights,
 )
-from langgraph_cooper.ranker.model.ranker import encoder as module
 
 
 def test_default_encoder_knows_what_is_near() -> None:

@@ -19,6 +19,7 @@ from langgraph_cooper.ranker.model.next_utterance import Expectation
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import TurnTokenizer
 from langgraph_cooper.ranker.model.transformer import load_transformer
+from langgraph_cooper.ranker.training import trainer
 from langgraph_cooper.ranker.training.assembly import parameter_groups
 from langgraph_cooper.ranker.training.config import TrainConfig, TrainingError
 from langgraph_cooper.ranker.training.embedding_cache import DiskCache, Memo
@@ -27,14 +28,14 @@ from langgraph_cooper.ranker.training.fitting import evidence_scores
 from langgraph_cooper.ranker.training.losses import Objective, total_loss
 from langgraph_cooper.ranker.training.run_folder import RunFolder
 from langgraph_cooper.ranker.training.scorer import TurnScorer, score_examples
-from langgraph_cooper.ranker.training.trainer import train, training
+from langgraph_cooper.ranker.training.trainer import train
 from tests.ranker.toys import encode, toy_dialogues, toy_task
 
 
 @pytest.fixture(autouse=True)
 def task(monkeypatch: pytest.MonkeyPatch) -> TaskSpec:
     toy = toy_task(load_task("esc").prompts)
-    monkeypatch.setattr(training, "load_task", lambda name: toy)
+    monkeypatch.setattr(trainer, "load_task", lambda name: toy)
     return toy
 
 
@@ -176,8 +177,8 @@ def test_the_transformer_alone_overfits_eight_turns(
     assert after["hit@1"] == 1.0
 
 
-def _run(config: TrainConfig) -> training._Run:
-    return training._Run.start(config, training._accelerator(config), None, encode)
+def _run(config: TrainConfig) -> trainer._Run:
+    return trainer._Run.start(config, trainer._accelerator(config), None, encode)
 
 
 class KilledError(RuntimeError):
@@ -294,10 +295,10 @@ def test_the_evidence_is_that_of_all_turns(config: TrainConfig, task: TaskSpec) 
 def test_where_no_epoch_is_better_the_evidence_alone_is_kept(
     config: TrainConfig, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoilt(self: training._Run, examples: Any) -> list[np.ndarray]:
+    def spoilt(self: trainer._Run, examples: Any) -> list[np.ndarray]:
         return [-turn.labels.astype(float) for turn in examples.turns]
 
-    monkeypatch.setattr(training._Run, "score", spoilt)
+    monkeypatch.setattr(trainer._Run, "score", spoilt)
     folder = train(config, encode=encode)
     assert [r["best"] for r in log_of(folder) if r["kind"] == "valid"] == [True, False, False]
     ranker = CooperRanker.from_pretrained(folder, aspects=task.aspect_names)
@@ -361,7 +362,7 @@ def test_the_environment_does_not_change_the_precision(
 ) -> None:
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    accelerator = training._accelerator(config)
+    accelerator = trainer._accelerator(config)
     assert accelerator.mixed_precision == "no"
     assert accelerator.gradient_accumulation_steps == 1
 
