@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -14,6 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.generator import STANDS_IN
+from langgraph_cooper.nodes.language.thoughts import without_thoughts
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import TaskSpec
 
@@ -21,31 +22,6 @@ SPEAKERS = ("guard", "generator", "reply_guard")
 """The nodes whose words are for the person."""
 
 Graph = CompiledStateGraph[Any, CooperContext, Any, Any]
-
-
-def without_thoughts(pieces: Iterable[str]) -> Iterator[str]:
-    """Leaves out what a reasoning model thinks aloud, between <think> and </think>, as it streams.
-
-    Args:
-        pieces: The text in pieces, cut anywhere.
-    """
-    waiting, thought = "", False
-    for piece in pieces:
-        waiting = (waiting + piece).lstrip() if thought else waiting + piece
-        begun = waiting.lstrip().lower()
-        if begun.startswith("<think"):
-            _, end, rest = waiting.partition("</think>")
-            if not end:
-                continue
-            waiting, thought = rest.lstrip(), True
-        elif "<think".startswith(begun):
-            continue
-        if waiting:
-            yield waiting
-            thought = False  # what follows is the answer, its spaces too
-        waiting = ""
-    if waiting and not waiting.lstrip().lower().startswith("<think"):
-        yield waiting
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langgraph_cooper.graph import CooperContext, create_cooper
-from langgraph_cooper.graph.cli.turn import without_thoughts
+from langgraph_cooper.nodes.language.thoughts import without_thoughts
 
 SAID = {"messages": [HumanMessage("I got laid off last week and I feel anxious.")]}
 
