@@ -33,8 +33,8 @@ test: install ## Run the tests
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)
 
-lint: install ## Check style
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: install ## Check style and the direction of imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache
 
 format: install ## Lay the code out
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
