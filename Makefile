@@ -49,7 +49,7 @@ typecheck: install links ## Check types, strictly
 
 # The variable silences the theme's notice about a future mkdocs.
 docs: install links ## Build the documentation into site/ (ARGS=serve: serve it)
-	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs $(or $(ARGS),build --strict --quiet)
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs $(or $(ARGS),build --strict)
 
 graph: install ## Print the graph as Mermaid text
 	@$(BIN)/cooper graph --task $(TASK)
