@@ -9,7 +9,7 @@ BIN := .venv/bin
 TASK ?= esc
 ARGS ?=
 
-.PHONY: help install chat test bench lint typecheck format graph studio build clean
+.PHONY: help install chat test bench lint links typecheck format docs graph studio build clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,10 +39,17 @@ lint: install ## Check style and the direction of imports
 format: install ## Lay the code out
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-# Type checkers do not see an editable install's mapping: a folder of links shows it to them.
-typecheck: install ## Check types, strictly
+# Tools that read code without running it do not see an editable install's mapping: a folder of
+# links shows it to them.
+links:
 	@mkdir -p .types/langgraph_cooper && for folder in graph nodes ranker prompts; do ln -sfn ../../$$folder .types/langgraph_cooper/$$folder; done
+
+typecheck: install links ## Check types, strictly
 	@MYPYPATH=.types $(BIN)/mypy -p langgraph_cooper.graph -p langgraph_cooper.nodes -p langgraph_cooper.ranker -p langgraph_cooper.prompts
+
+# The variable silences the theme's notice about a future mkdocs.
+docs: install links ## Build the documentation into site/ (ARGS=serve: serve it)
+	@NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs $(or $(ARGS),build --strict)
 
 graph: install ## Print the graph as Mermaid text
 	@$(BIN)/cooper graph --task $(TASK)
@@ -54,4 +61,4 @@ build: install ## Build the wheel
 	@$(BIN)/python -m build --wheel $(ARGS)
 
 clean: ## Remove what was made, .venv too
-	@rm -rf .venv .types build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf .venv .types build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

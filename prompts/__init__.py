@@ -2,11 +2,9 @@
 
 from langgraph_cooper.prompts.errors import CooperError, TaskError, UnknownTaskError
 from langgraph_cooper.prompts.guard import (
-    Country,
     CrisisKind,
     GuardSettings,
     Harmless,
-    HelpTexts,
     Phrases,
     Spelling,
     help_texts,
@@ -28,11 +26,9 @@ __all__ = [
     "PASSIVE",
     "AspectSpec",
     "CooperError",
-    "Country",
     "CrisisKind",
     "GuardSettings",
     "Harmless",
-    "HelpTexts",
     "PassiveKind",
     "Phrases",
     "Spelling",

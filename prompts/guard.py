@@ -1,4 +1,4 @@
-"""The guard's data: phrases, spellings, help lines and fixed texts (the folder `crisis`)."""
+"""The guard's data, read from the folder `crisis`: phrases, spellings, help lines, fixed texts."""
 
 from __future__ import annotations
 
@@ -7,49 +7,51 @@ import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SAFETY = Path(__file__).parent / "crisis"
+CRISIS = Path(__file__).parent / "crisis"
 
 CrisisKind = Literal["suicide", "self_harm", "danger", "other", "violence"]
 """What a message speaks of: wanting to die; hurting oneself; being in danger from somebody;
 somebody else who wants to die or hurts themselves; wanting to hurt somebody."""
 
 
-class _Data(BaseModel):
+class Part(BaseModel):
+    """A frozen part of a data file, in which a misspelt field is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class GuardSettings(_Data):
-    """How a task is guarded (`guard` in its file; `guard = true` takes these defaults).
+class GuardSettings(Part):
+    """The guard of a task (`guard` in its file; `guard = true` uses these defaults).
 
     Attributes:
-        country: ISO 3166 code of the country whose help lines are named unless a run says which.
-        hold: Words of a language model reach the person only once the whole reply was checked.
+        country: ISO 3166 code of the country whose help lines are named, unless a run chooses one.
+        hold: Whether a language model's words wait until the whole reply is checked.
     """
 
     country: str | None = Field(default=None, pattern=r"^[A-Za-z]{2}$")
     hold: bool = True
 
 
-class Kind(_Data):
+class Kind(Part):
     """The patterns of one kind of crisis."""
 
     name: CrisisKind
     patterns: tuple[str, ...]
 
 
-class Harmless(_Data):
-    """Patterns of what is harmless, unless one of some words follows."""
+class Harmless(Part):
+    """Patterns of harmless phrases, which do not count if one of the `unless` words follows."""
 
     patterns: tuple[str, ...]
     unless: tuple[str, ...] = ()
 
 
-class Phrases(_Data):
-    """What the guard reads for, in the order in which kinds go before one another."""
+class Phrases(Part):
+    """The guard's patterns; `kinds` are in order of precedence."""
 
     written: datetime.date
     version: int
@@ -59,8 +61,8 @@ class Phrases(_Data):
     reply: tuple[str, ...]
 
 
-class Spelling(_Data):
-    """How words are spelt, misspelt and hidden."""
+class Spelling(Part):
+    """Spellings, misspellings and disguises of words."""
 
     keys: tuple[str, ...]
     distinct: frozenset[str]
@@ -70,15 +72,15 @@ class Spelling(_Data):
     pairs: Mapping[str, str]
 
 
-class Country(_Data):
-    """Where to find help in one country.
+class Country(Part):
+    """The help lines of one country.
 
     Attributes:
         name: The country.
         emergency: Its emergency number.
         line: The crisis line; completes "Please ...".
-        abuse: The line for people who are hurt by others, where there is one; completes the same.
-        source: By name, who publishes the numbers.
+        abuse: The line for people who are hurt by others, if there is one; completes the same.
+        source: The publishers of the numbers.
     """
 
     name: str
@@ -88,15 +90,16 @@ class Country(_Data):
     source: str | None = None
 
 
-class HelpTexts(_Data):
+class HelpTexts(Part):
     """The fixed texts, and the table of help lines.
 
     Attributes:
-        checked: When the numbers were last looked at.
-        anywhere: What stands for `{line}` and `{emergency}` where the country is not known.
-        first: By kind, the text that a hit is answered with.
-        later: Texts for the turns after it, said in turn.
-        unsaid: What is said in place of a reply that none may give.
+        written: The day on which the numbers were written down.
+        anywhere: Values of `{line}` and `{emergency}` for an unknown country.
+        countries: The help lines, by ISO 3166 code.
+        first: The answer to a hit, by kind.
+        later: Answers to the turns after it, used in rotation.
+        unsaid: The replacement of a reply that must not be given.
     """
 
     written: datetime.date
@@ -107,30 +110,28 @@ class HelpTexts(_Data):
     unsaid: str
 
     def place(self, country: str | None) -> Country:
-        """Where help is found in a country; several lines where it is not known."""
+        """Return the help lines of a country; those of several if it is not known."""
         return self.countries.get((country or "").upper(), self.anywhere)
 
 
-def _read(name: str) -> dict[str, object]:
-    return tomllib.loads((SAFETY / name).read_text(encoding="utf-8"))
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads((CRISIS / name).read_text(encoding="utf-8"))
 
 
 @lru_cache(maxsize=1)
 def phrases() -> Phrases:
-    """The shipped phrases."""
+    """Read the shipped phrases."""
     fields = _read("phrases.toml")
-    reply = fields.pop("reply")
-    assert isinstance(reply, dict)
-    return Phrases.model_validate({**fields, "reply": reply["patterns"]})
+    return Phrases.model_validate({**fields, "reply": fields["reply"]["patterns"]})
 
 
 @lru_cache(maxsize=1)
 def spelling() -> Spelling:
-    """The shipped spellings."""
+    """Read the shipped spellings."""
     return Spelling.model_validate(_read("spelling.toml"))
 
 
 @lru_cache(maxsize=1)
 def help_texts() -> HelpTexts:
-    """The shipped texts and numbers."""
+    """Read the shipped texts and numbers."""
     return HelpTexts.model_validate(_read("help.toml"))

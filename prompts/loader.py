@@ -1,4 +1,4 @@
-"""Finding tasks and reading them: those that come with the package, and a user's own files."""
+"""Find and read tasks: the shipped ones, and a user's own files."""
 
 from __future__ import annotations
 
@@ -15,49 +15,29 @@ from langgraph_cooper.prompts.task import HOME, TaskSpec
 PROMPT_KINDS = ("tracker", "promoter", "generator")
 
 Place = tuple[str | int, ...]
-"""Where something stands in a task's fields, as pydantic tells it."""
+"""A position in a task's fields, in pydantic's form (`loc`)."""
 
 
 def list_tasks() -> list[str]:
-    """Names of the tasks that come with the package, in alphabetical order."""
+    """List the names of the shipped tasks, in alphabetical order."""
     return sorted(path.parent.name for path in HOME.glob("*/task.toml"))
 
 
 def load_task(task: str | Path | TaskSpec) -> TaskSpec:
-    """Reads a task.
+    """Read and check a task.
 
     Args:
         task: The name of a shipped task ("esc"), the path of a TOML file, the path of a folder
-            that holds `task.toml` (with `bank/*.toml` and `tracker.md`, `promoter.md`,
-            `generator.md` beside it where the task has its own), or a `TaskSpec`, given back as is.
-
-    Returns:
-        The task, checked.
+            with a `task.toml` (and, optionally, `bank/*.toml`, `tracker.md`, `promoter.md` and
+            `generator.md`), or a `TaskSpec`, which is returned as it is.
 
     Raises:
-        TaskError: No such task, or its file is malformed; names the file and the field.
+        TaskError: There is no such task, or its file is malformed; the text names the file and
+            the field.
     """
     if isinstance(task, TaskSpec):
         return task
-    return _read(_find(task))
-
-
-def _find(task: str | Path) -> Path:
-    shipped = HOME / str(task) / "task.toml"
-    if str(task) in list_tasks():
-        return shipped
-    with suppress(OSError, RuntimeError):  # a name too long for a path, a home that is nobody's
-        path = Path(task).expanduser()
-        for file in (path / "task.toml", path):
-            if file.is_file():
-                return file.resolve()
-    raise UnknownTaskError(
-        f"unknown task {str(task)!r}: the shipped ones are {', '.join(list_tasks())}; "
-        "for your own give the path of its TOML file or of its folder with a task.toml"
-    )
-
-
-def _read(file: Path) -> TaskSpec:
+    file = _find(task)
     fields = _parse(file)
     banks = _add_banks(fields, file.parent / "bank") if file.name == "task.toml" else {}
     fields["prompts"] = _prompts(file, fields.get("prompts", {}))
@@ -67,10 +47,24 @@ def _read(file: Path) -> TaskSpec:
         raise TaskError(_explain(file, banks, fields, error)) from None
 
 
+def _find(task: str | Path) -> Path:
+    if str(task) in list_tasks():
+        return HOME / str(task) / "task.toml"
+    with suppress(OSError, RuntimeError):  # a name too long for a path, an unknown user's home
+        path = Path(task).expanduser()
+        for file in (path / "task.toml", path):
+            if file.is_file():
+                return file.resolve()
+    raise UnknownTaskError(
+        f"unknown task {str(task)!r}: the shipped ones are {', '.join(list_tasks())}; "
+        "for your own, give the path of its TOML file or of its folder with a task.toml"
+    )
+
+
 def _parse(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_text(file))
-    except (ValueError, RecursionError) as error:  # tomllib lets Python's own errors through too
+    except (ValueError, RecursionError) as error:  # tomllib also raises Python's own errors
         raise TaskError(f"{file} is not a TOML file: {error}") from None
 
 
@@ -84,10 +78,10 @@ def _text(file: Path) -> str:
 
 
 def _add_banks(fields: dict[str, Any], bank: Path) -> dict[Place, Path]:
-    """Lays the topic banks that stand in files of their own into the task's fields.
+    """Add the topic banks that have files of their own to the task's fields.
 
     Returns:
-        Which file each place in the fields came from.
+        The file of each place in the fields that was added.
     """
     sources: dict[Place, Path] = {}
     aspects = fields.get("aspects")
@@ -105,17 +99,17 @@ def _add_banks(fields: dict[str, Any], bank: Path) -> dict[Place, Path]:
 
 
 def _bank(file: Path, key: str) -> object:
-    """The one list of a bank's file; a misspelt heading would leave the bank empty, unnoticed."""
+    """Read the one list of a bank's file. A misspelt heading must not leave the bank empty."""
     fields = _parse(file)
     if unknown := sorted(fields.keys() - {key}):
-        raise TaskError(f"{file}: {unknown[0]}: there is no such field; write [[{key}]]")
+        raise TaskError(f"{file}: {unknown[0]}: unknown field; write [[{key}]]")
     return fields.get(key, [])
 
 
 def _prompts(file: Path, own: object) -> object:
-    """The task's own prompts: in its file, or beside it in its folder."""
+    """Collect the task's own prompts, from its file or from its folder."""
     if not isinstance(own, dict):
-        return own  # pydantic says what is wrong with it
+        return own  # pydantic reports it
     texts = dict(own)
     for kind in PROMPT_KINDS if file.name == "task.toml" else ():
         beside = file.parent / f"{kind}.md"
@@ -127,7 +121,7 @@ def _prompts(file: Path, own: object) -> object:
 def _explain(
     file: Path, banks: dict[Place, Path], fields: dict[str, Any], error: ValidationError
 ) -> str:
-    """One line that names the file and the first wrong field, an aspect by its own name."""
+    """Name the file and the first wrong field in one line, an aspect by its own name."""
     first = error.errors(include_url=False)[0]
     file = next((bank for at, bank in banks.items() if first["loc"][: len(at)] == at), file)
     place, value = [], fields

@@ -1,7 +1,7 @@
 """What a task is: its roles, its goal, and the aspects that the goal is divided into.
 
-A task is data. Everything that the graph, the agents and the offline backend need to know about a
-kind of conversation stands in one `TaskSpec`, read from one TOML file or one folder (`load_task`).
+A task is data. One `TaskSpec`, read from a file or a folder (`load_task`), holds everything that
+the graph, the agents and the offline backend need to know about a kind of conversation.
 """
 
 from __future__ import annotations
@@ -13,29 +13,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
-from langgraph_cooper.prompts.guard import GuardSettings
+from langgraph_cooper.prompts.guard import GuardSettings, Part
 from langgraph_cooper.prompts.template import check_template
 
 HOME = Path(__file__).parent
 """The folder of the shipped tasks and the shared prompts."""
 
 PASSIVE = "passive"
-"""The name that candidates outside every aspect carry (greeting, thanks, closing, small talk)."""
+"""The aspect of candidates outside every aspect (greeting, thanks, closing, small talk)."""
 
-# Each aspect becomes a node and a state key of the graph, beside these.
+# An aspect becomes a node and a state key of the graph, beside these.
 RESERVED = frozenset(
-    {PASSIVE, "messages", "cooper", "ranking", "intake", "coordinator", "generator", "guard"}
-    | {"reply_guard", "review", "draft"}
-    | {"tracker", "promoter", "progression"}
+    f"{PASSIVE} messages cooper ranking draft guard intake coordinator generator review "
+    "reply_guard tracker promoter progression".split()
 )
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -44,21 +36,15 @@ Role = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-
 Side = Literal["user", "system"]
 
 
-class _Part(BaseModel):
-    """A frozen part of a task file, in which a misspelt field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Topic(_Part):
+class Topic(Part):
     """One entry of an aspect's topic bank: what to talk about, and ways to say it.
 
     Attributes:
         topic: The topic candidate, a brief content outline (paper, "aspect promoter").
         strategy: The dialogue strategy it uses, in the data set's words.
-        say: Sentences that say it; `{subject}` stands for what the user is talking about.
-        about: Ids of subjects: the topic is offered only when one of them is in play.
-        rounds: First and, if there is one, last dialogue round (from 1) in which it is offered;
+        say: Sentences that say it; `{subject}` is replaced by what the user is talking about.
+        about: Ids of subjects: the topic is offered only while one of them is in play.
+        rounds: The first and, optionally, last dialogue round (from 1) in which it is offered;
             None: always.
     """
 
@@ -73,38 +59,38 @@ class Topic(_Part):
     def _placeholders(cls, say: tuple[str, ...]) -> tuple[str, ...]:
         for form in say:
             if re.search(r"[{}]", form.replace("{subject}", "")):
-                raise ValueError(f"the only placeholder of a form is {{subject}}: {form!r}")
+                raise ValueError(f"a form may have no other placeholder than {{subject}}: {form!r}")
         if all("{subject}" in form for form in say):
-            raise ValueError("one form at least must do without {subject}")
+            raise ValueError("at least one form must work without {subject}")
         return say
 
     @field_validator("rounds")
     @classmethod
     def _ordered(cls, rounds: tuple[int, ...] | None) -> tuple[int, ...] | None:
         if rounds and not 1 <= rounds[0] <= rounds[-1]:
-            raise ValueError(f"the first and the last round, counted from 1, not {list(rounds)}")
+            raise ValueError(f"give the first and last round, counted from 1, not {list(rounds)}")
         return rounds
 
     def offered_in(self, number: int) -> bool:
-        """Whether the topic is offered in this dialogue round."""
+        """Return whether the topic is offered in this dialogue round."""
         if not self.rounds:
             return True
         return self.rounds[0] <= number and (len(self.rounds) == 1 or number <= self.rounds[-1])
 
 
-class Subject(_Part):
+class Subject(Part):
     """Something that users talk about.
 
     Attributes:
-        id: What topics name in their `about`.
-        phrase: A noun phrase for it, as it stands for `{subject}`.
-        cues: Words of the user's that give it away, matched as whole words in any capitals.
-        unless: Ids of subjects: an utterance that bears one of these is not about this one ("I
-            don't think I will donate" refuses, though "I will donate" agrees).
-        alone: While this subject is in play no topic about another is offered.
-        ends: Ids of subjects that are out of play once this one comes up later: who agrees after
-            all has refused no more.
-        notice: What a language model that speaks is told while the subject is in play.
+        id: Its name in the `about`, `unless` and `ends` of others.
+        phrase: The noun phrase that replaces `{subject}`.
+        cues: Words of the user that show it, matched as whole words in upper or lower case.
+        unless: Ids of subjects whose cues in the same utterance rule this one out ("I don't think
+            I will donate" refuses, although "I will donate" agrees).
+        alone: While this subject is in play, no topic about another one is offered.
+        ends: Ids of earlier subjects that are over once this one comes up: a later agreement
+            ends a refusal.
+        notice: What the generator's language model is told while the subject is in play.
     """
 
     id: Name
@@ -116,19 +102,19 @@ class Subject(_Part):
     notice: Line | None = None
 
 
-class PassiveKind(_Part):
+class PassiveKind(Part):
     """A kind of turn that serves no aspect, such as a greeting.
 
     Attributes:
-        name: What it is called.
+        name: The kind.
         cues: Words in the user's last message that call for it; without any it is always possible.
-        max_words: The message is taken as meant so only if it has at most this many words.
+        max_words: Maximum number of words in a message that calls for it.
         opening: Offered on an empty conversation, and only there.
-        due: What the user said wants this and nothing else first: a goodbye is answered with a
-            goodbye, whatever else would help (Schegloff and Sacks 1973, "adjacency pairs"). Only
-            where the message says little else.
-        besides: That little: so many words besides the cue and such as "so much" may stand there.
-        topics: What can be said then.
+        due: Answered before all else if the message says little more than a cue: a goodbye calls
+            for a goodbye (Schegloff and Sacks 1973, "adjacency pairs").
+        besides: For `due`: maximum number of extra words, fillers such as "so much" excluded,
+            besides the cue.
+        topics: What can be said in reply.
     """
 
     name: Name
@@ -140,21 +126,21 @@ class PassiveKind(_Part):
     topics: tuple[Topic, ...] = Field(min_length=1)
 
 
-class AspectSpec(_Part):
+class AspectSpec(Part):
     """One aspect of the dialogue goal: what its specialised agent tracks, promotes and aims at.
 
     Attributes:
-        name: The aspect; also the name of its agent's node and of its key in the state.
+        name: The aspect; also its agent's node and its key in the state.
         summarise: What its tracker summarises; completes "Summarise ...".
         propose: What its promoter lists; completes "List m ...".
         strategies: The data set's strategies that promote it.
         listens_to: Whose sentences the offline tracker reads.
-        cues: Sentences of the kind that the offline tracker should pick up.
-        topics: The offline promoter's bank, and what a short list of an LLM's is padded from.
-        unless: Ids of subjects: while one is in play, only topics about it are offered. Nobody who
-            has said no is asked again.
+        cues: Sentences of the kind that the offline tracker should notice.
+        topics: The offline promoter's bank, which also fills a language model's short list.
+        unless: Ids of subjects: while one is in play, only topics about it are offered, so that
+            a person who has said no is not asked again.
         targets: Typical states at the end of good conversations, for a task without a trained
-            ranker. A trained one carries target states of its own.
+            ranker. A trained one has target states of its own.
     """
 
     name: Name
@@ -169,12 +155,12 @@ class AspectSpec(_Part):
 
 
 def shared_prompt(kind: str) -> str:
-    """The text of the prompt that tasks share unless they have their own."""
+    """Read the prompt of tasks without one of their own."""
     return (HOME / f"{kind}.md").read_text(encoding="utf-8")
 
 
-class Prompts(_Part):
-    """The system prompts of the LLM backend, one for each module that asks an LLM."""
+class Prompts(Part):
+    """The system prompts of the LLM backend, one for each step that asks a language model."""
 
     tracker: str = Field(default_factory=lambda: shared_prompt("tracker"))
     promoter: str = Field(default_factory=lambda: shared_prompt("promoter"))
@@ -182,30 +168,31 @@ class Prompts(_Part):
 
     @field_validator("tracker", "promoter", "generator")
     @classmethod
-    def _check(cls, text: str, info: object) -> str:
-        return check_template(info.field_name, text)  # type: ignore[attr-defined]
+    def _check(cls, text: str, info: ValidationInfo) -> str:
+        return check_template(info.field_name or "", text)
 
 
-class TaskSpec(_Part):
+class TaskSpec(Part):
     """A dialogue task, complete and consistent (paper, "Problem Formulation").
 
     Attributes:
         name: Short name, as in `cooper chat --task NAME`.
-        title: What the conversation is, for people.
+        title: A description of the conversation for people.
         goal: The complex goal that the system pursues, addressed to the system.
         user_role: What the person is called in prompts and transcripts.
         system_role: What the system is called there.
         opens: Who speaks first.
         m: Topic candidates per aspect.
         k: Top-ranked candidates that guide the next utterance (K in the paper).
-        reply_words: A reply stays under this many words.
+        reply_words: A reply has fewer words than this.
         aspects: The aspects, in the order in which a conversation tends to need them.
         passive: The kinds of turn that serve no aspect.
         passive_strategies: The data set's strategies that a passive candidate promotes.
         subjects: What users of this task talk about.
-        echo: Ways for the offline generator to give back what it heard, with `{echo}` for the
-            user's words turned round ("you lost your job").
+        echo: Ways for the offline generator to give back what it heard; `{echo}` is replaced by
+            the user's words in the second person ("you lost your job").
         prompts: The LLM backend's system prompts.
+        guard: The safety guard; None: the task has none.
     """
 
     name: Name
@@ -228,7 +215,6 @@ class TaskSpec(_Part):
     @field_validator("guard", mode="before")
     @classmethod
     def _switch(cls, guard: object) -> object:
-        """`guard = true` is a guard with its defaults."""
         return ({} if guard else None) if isinstance(guard, bool) else guard
 
     @property
@@ -237,7 +223,7 @@ class TaskSpec(_Part):
         return tuple(aspect.name for aspect in self.aspects)
 
     def aspect(self, name: str) -> AspectSpec:
-        """The aspect of this name.
+        """Return the aspect of this name.
 
         Raises:
             KeyError: The task has no such aspect.
@@ -245,52 +231,44 @@ class TaskSpec(_Part):
         return {aspect.name: aspect for aspect in self.aspects}[name]
 
     def promoted_by(self, strategies: Iterable[str]) -> frozenset[str]:
-        """The aspects, and "passive", that an utterance with these strategies promotes."""
+        """Return the aspects, and "passive", that an utterance with these strategies promotes."""
         return frozenset().union(*(self._promotes.get(name.lower(), ()) for name in strategies))
 
     def knows(self, strategy: str) -> bool:
-        """Whether the task maps this strategy of a data set, in any capitals, to an aspect."""
+        """Return whether the task maps this strategy, in upper or lower case, to an aspect."""
         return strategy.lower() in self._promotes
 
     @cached_property
-    def _promotes(self) -> dict[str, frozenset[str]]:
+    def _promotes(self) -> dict[str, set[str]]:
         table: dict[str, set[str]] = {}
         owners = [(aspect.name, aspect.strategies) for aspect in self.aspects]
         for owner, strategies in [*owners, (PASSIVE, self.passive_strategies)]:
             for strategy in strategies:
                 table.setdefault(strategy.lower(), set()).add(owner)
-        return {strategy: frozenset(names) for strategy, names in table.items()}
+        return table
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _distinct("aspects", self.aspect_names)
-        _distinct("subjects", [subject.id for subject in self.subjects])
-        _distinct("passive", [kind.name for kind in self.passive])
         if taken := RESERVED.intersection(self.aspect_names):
             raise ValueError(f"aspects: {sorted(taken)[0]!r} is a name the graph uses; rename it")
-        known = {subject.id for subject in self.subjects}
-        named = [(f"subjects.{s.id}.unless", s.unless) for s in self.subjects]
-        named += [(f"subjects.{s.id}.ends", s.ends) for s in self.subjects]
-        named += [(f"aspects.{a.name}.unless", a.unless) for a in self.aspects]
-        for place, ids in named:
-            if unknown := set(ids) - known:
-                raise ValueError(f"{place}: {sorted(unknown)[0]!r} is no subject's id")
-        banks = [(f"aspects.{a.name}", a.topics) for a in self.aspects]
-        banks += [(f"passive.{kind.name}", kind.topics) for kind in self.passive]
-        for place, topics in banks:
-            _distinct(f"{place}.topics", [topic.topic.lower() for topic in topics])
-            for topic in topics:
-                if unknown := set(topic.about) - known:
-                    raise ValueError(
-                        f"{place}.topics: {topic.topic!r} is about {sorted(unknown)[0]!r}, "
-                        "which is no subject's id"
-                    )
+        ids = [subject.id for subject in self.subjects]
+        banks = [(f"aspects.{aspect.name}.topics", aspect.topics) for aspect in self.aspects]
+        banks += [(f"passive.{kind.name}.topics", kind.topics) for kind in self.passive]
+        named = [(place, [topic.topic.lower() for topic in topics]) for place, topics in banks]
+        named += [("aspects", list(self.aspect_names)), ("subjects", ids)]
+        named += [("passive", [kind.name for kind in self.passive])]
+        for place, names in named:
+            for name, count in Counter(names).items():
+                if count > 1:
+                    raise ValueError(f"{place}: {name!r} is there {count} times; name it once")
+        referring = [(f"aspects.{aspect.name}.unless", aspect.unless) for aspect in self.aspects]
+        for subject in self.subjects:
+            referring.append((f"subjects.{subject.id}.unless", subject.unless))
+            referring.append((f"subjects.{subject.id}.ends", subject.ends))
+        referring += [(f"{place}: {t.topic!r}: about", t.about) for place, ts in banks for t in ts]
+        for place, subjects in referring:
+            if unknown := set(subjects).difference(ids):
+                raise ValueError(f"{place}: {sorted(unknown)[0]!r} is not the id of a subject")
         if any("{echo}" not in form for form in self.echo):
             raise ValueError("echo: every form needs the placeholder {echo}")
         return self
-
-
-def _distinct(field: str, names: Iterable[str]) -> None:
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise ValueError(f"{field}: {name!r} stands there {count} times")

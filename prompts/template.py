@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from string import Formatter
 
-# What each prompt may ask for. `topics` stands for the top-K candidates (paper, "Utterance
+# The placeholders of each prompt; `topics` are the top-K candidates (paper, "Utterance
 # Generation"). The dialogue itself never goes into a template: it is sent as messages, or
 # between delimiters that are drawn anew for every request.
 COMMON = frozenset({"title", "goal", "user_role", "system_role"})
@@ -22,14 +22,14 @@ REQUIRED: Mapping[str, frozenset[str]] = {
 
 
 def check_template(kind: str, text: str) -> str:
-    """Returns the template unchanged if it asks for known placeholders and for all it must.
+    """Return the template if its placeholders are known and the required ones are there.
 
     Args:
         kind: "tracker", "promoter" or "generator".
         text: The template.
 
     Raises:
-        ValueError: A placeholder is unknown, missing or malformed; the message names it.
+        ValueError: A placeholder is unknown, missing or malformed; the text names it.
     """
     try:
         fields = [(name, spec, conv) for _, name, spec, conv in Formatter().parse(text)]
@@ -47,5 +47,5 @@ def check_template(kind: str, text: str) -> str:
 
 
 def fill(template: str, values: Mapping[str, object]) -> str:
-    """Fills a checked template in a single pass, so that braces inside values stay as they are."""
+    """Fill a checked template in one pass: braces inside the values stay as they are."""
     return template.format_map(values)
