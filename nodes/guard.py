@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
@@ -73,24 +74,21 @@ def guard_node(task: TaskSpec) -> Node:
         recent = _since_release(messages, known)
         answered = [m.additional_kwargs[MARK] for m in recent if _marked(m)]
         found = _found(recent)
-        if not (known.get("fired") or answered or found):
+        fired = known.get("fired", False)
+        if not (fired or answered or found):
             if spoken := [message for message in messages if speaker_of(message)]:
                 check_text(spoken[-1].text)
             return {}
-        kinds = [kind.name for kind in phrases().kinds]
-        spoken_of = {*answered, *found, *([known["kind"]] if known.get("kind") else ())}
-        kind: CrisisKind = next((k for k in kinds if k in spoken_of), "suicide")
+        kind = _gravest({*answered, *found, known.get("kind")})
         context = current_context()
-        text = help_text(
-            kind, None if kind not in answered else len(answered), context.country, settings
-        )
-        reviewed = known.get("fired", False) and known.get("reviewed", False)
+        given = len(answered) if kind in answered else None
+        text = help_text(kind, given, context.country, settings)
+        reviewed = fired and known.get("reviewed", False)
         nested = NESTED in str(config.get("configurable", {}).get("checkpoint_ns", ""))
-        first = known.get("round") if known.get("fired") else None
         now = GuardState(
             fired=True,
             kind=kind,
-            round=first or dialogue_round(utterances(messages)),
+            round=(fired and known.get("round")) or dialogue_round(utterances(messages)),
             reviewed=reviewed,
             # Inside another graph an interrupt would keep the reply out of that graph's state.
             awaits_review=context.review and not reviewed and not nested,
@@ -126,6 +124,11 @@ def help_text(
     form = texts.first[kind] if given is None else texts.later[(given - 1) % len(texts.later)]
     line = place.abuse if kind == "danger" and place.abuse else place.line
     return form.format(line=line, emergency=place.emergency)
+
+
+def _gravest(kinds: AbstractSet[str | None]) -> CrisisKind:
+    """Return the first of these kinds in the order of the phrase file, which is that of gravity."""
+    return next((kind.name for kind in phrases().kinds if kind.name in kinds), "suicide")
 
 
 def _found(messages: Sequence[BaseMessage]) -> set[str]:
