@@ -46,7 +46,7 @@ def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> 
         aspect: The aspect that proposes it.
         in_play: Ids of the subjects in play.
     """
-    refused = in_play & set(aspect.unless)
+    refused = {*aspect.unless} & in_play
     return not refused or any(
         own.topic == topic and refused.intersection(own.about) for own in aspect.topics
     )

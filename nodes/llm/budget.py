@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from langgraph.runtime import RunControl, Runtime, get_runtime
 
@@ -109,7 +109,7 @@ def release(aspects: Sequence[str]) -> None:
             _budgets.pop(turn, None)
 
 
-def _turn(runtime: Runtime[object] | None, aspects: Sequence[str]) -> Turn | None:
+def _turn(runtime: Runtime[Any] | None, aspects: Sequence[str]) -> Turn | None:
     if runtime is None or runtime.control is None or runtime.execution_info is None:
         return None
     # "host:id|action:id|tracker:id": the conversation's graph is the part before its own node.
@@ -119,9 +119,9 @@ def _turn(runtime: Runtime[object] | None, aspects: Sequence[str]) -> Turn | Non
     return runtime.control, "|".join(path[: own[-1]] if own else ())
 
 
-def _runtime() -> Runtime[object] | None:
+def _runtime() -> Runtime[Any] | None:
     try:
-        runtime: Runtime[object] | None = get_runtime()
+        runtime: Runtime[Any] | None = get_runtime()
     except (RuntimeError, KeyError):  # not in a graph
         return None
     return runtime
