@@ -49,7 +49,12 @@ def coordinator_node(resources: Resources) -> Node:
         order = sorted(
             range(len(gathered)), key=lambda i: (not gathered[i][1].get("due"), -scores[i])
         )
-        ranking = [_ranked(place, scores[i], *gathered[i]) for place, i in enumerate(order, 1)]
+        ranking = [
+            RankedCandidate(
+                rank=place, score=round(scores[i], 4), aspect=gathered[i][0], **gathered[i][1]
+            )
+            for place, i in enumerate(order, start=1)
+        ]
         return {**update, "ranking": ranking}
 
     return RunnableLambda(coordinate, name="coordinator")
@@ -125,11 +130,6 @@ def taking_turns(gathered: Gathered) -> list[float]:
 
 def lift_due(candidates: Sequence[Candidate], scores: Sequence[float]) -> list[float]:
     """Return scores in which due candidates stand at least 1 above all others."""
-    others = [s for c, s in zip(candidates, scores, strict=True) if not c.get("due")]
-    above = max(others, default=0.0) + 1.0
-    pairs = zip(candidates, scores, strict=True)
+    pairs = list(zip(candidates, scores, strict=True))
+    above = 1.0 + max((score for c, score in pairs if not c.get("due")), default=0.0)
     return [max(score, above) if c.get("due") else score for c, score in pairs]
-
-
-def _ranked(place: int, score: float, aspect: str, candidate: Candidate) -> RankedCandidate:
-    return RankedCandidate(rank=place, score=round(score, 4), aspect=aspect, **candidate)

@@ -14,7 +14,7 @@ from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
 from langgraph_cooper.nodes.llm.faults import refuses_request
-from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.nodes.llm.models import speaks_openai
 from langgraph_cooper.nodes.llm.parsing import (
     MAX_WRITTEN_SUMMARY,
@@ -186,7 +186,9 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         history, topics = given["history"], given["topics"]
         if len(history) <= WARMING_UP:
             topics = ()
-        listed = "\n".join(f"- {plain(t['topic'], MAX_TOPIC)} ({t['aspect']})" for t in topics)
+        listed = "\n".join(
+            f"- {prompt_line(t['topic'], MAX_TOPIC)} ({t['aspect']})" for t in topics
+        )
         outlines = delimited("outlines", listed or "- (begin as the moment asks)")
         values = {"topics": outlines, "words": task.reply_words}
         system = fill(task.prompts.generator, _common(task) | values)
@@ -205,7 +207,7 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
 
 def _summary(text: str) -> str:
     """Return a summary for a prompt, bounded again: it may come from a host graph's state."""
-    return plain(text, MAX_WRITTEN_SUMMARY) or "(nothing yet)"
+    return prompt_line(text, MAX_WRITTEN_SUMMARY) or "(nothing yet)"
 
 
 def _common(task: TaskSpec) -> dict[str, object]:
@@ -223,7 +225,7 @@ def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
     if len(recent) < len(history) and recent[0].speaker == "system":
         recent = recent[1:]
     messages: list[BaseMessage] = [
-        (HumanMessage if said.speaker == "user" else AIMessage)(plain(said.text) or "…")
+        (HumanMessage if said.speaker == "user" else AIMessage)(prompt_line(said.text) or "…")
         for said in recent
     ]
     if not messages or isinstance(messages[0], AIMessage):

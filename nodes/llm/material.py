@@ -23,7 +23,7 @@ def delimited(label: str, text: str) -> str:
     return f"<{label} {token}>\n{text}\n</{label} {token}>"
 
 
-def plain(text: str, limit: int | None = None) -> str:
+def prompt_line(text: str, limit: int | None = None) -> str:
     """Return the text on one line without role marks, cut to the limit."""
     text = clean(text)
     while (bare := ROLE_MARKS.sub(" ", text)) != text:  # removing one mark may form another
@@ -34,4 +34,4 @@ def plain(text: str, limit: int | None = None) -> str:
 def transcript(task: TaskSpec, said: Iterable[Utterance]) -> str:
     """Write one line for each utterance, so that none can forge a line of the other side."""
     roles = {"user": task.user_role.capitalize(), "system": task.system_role.capitalize()}
-    return "\n".join(f"{roles[u.speaker]}: {plain(u.text)}" for u in said)
+    return "\n".join(f"{roles[u.speaker]}: {prompt_line(u.text)}" for u in said)

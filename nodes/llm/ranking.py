@@ -16,7 +16,7 @@ from langchain_core.runnables import Runnable
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES
 from langgraph_cooper.nodes.llm.call import Question, ask
-from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.api import ScoredTopic
@@ -67,7 +67,7 @@ def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple
         "count": len(given["candidates"]),
     }
     topics = "\n".join(
-        f"{number}. {plain(candidate.topic)} ({candidate.aspect})"
+        f"{number}. {prompt_line(candidate.topic)} ({candidate.aspect})"
         for number, candidate in enumerate(given["candidates"], start=1)
     )
     said = transcript(task, given["history"][-PROMPT_UTTERANCES:]) or "(nothing yet)"

@@ -1,4 +1,4 @@
-"""What people and models write is material: hostile text leaves every prompt as it was."""
+"""Text of people and models is material: hostile text leaves every prompt's form unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from langgraph_cooper.nodes import InputError
 from langgraph_cooper.nodes.language.history import MAX_CHARACTERS, clean
-from langgraph_cooper.nodes.llm.material import plain, transcript
+from langgraph_cooper.nodes.llm.material import prompt_line, transcript
 from langgraph_cooper.nodes.llm.parsing import MAX_WRITTEN_SUMMARY, MAX_WRITTEN_TOPIC
 from langgraph_cooper.prompts import load_task
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
@@ -157,11 +157,11 @@ TEXT = st.text(st.characters(exclude_categories=()), max_size=60) | st.text(
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(TEXT)
 def test_plain_text_is_plain(text: str) -> None:
-    for made in (clean(text), plain(text)):
+    for made in (clean(text), prompt_line(text)):
         assert made == clean(made)
         assert made.splitlines() in ([made], [])
         made.encode("utf-8")
         assert all(c.isprintable() or c in "\u200c\u200d" for c in made)
-    assert plain(plain(text)) == plain(text)
-    assert "<|im_start|>" not in plain(text)
+    assert prompt_line(prompt_line(text)) == prompt_line(text)
+    assert "<|im_start|>" not in prompt_line(text)
     assert len(transcript(ESC, [user(text), system(text)]).splitlines()) == 2

@@ -29,7 +29,7 @@ Score = Callable[[Sequence[ScoredTopic]], Any]
 
 
 class Scores(FakeRanker):
-    """Scores as a test says, right or wrong."""
+    """A test decides the scores, right or wrong."""
 
     def __init__(self, score: Score) -> None:
         super().__init__()

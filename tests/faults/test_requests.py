@@ -1,4 +1,4 @@
-"""How often an endpoint is asked and for how long, counted and timed at the endpoint."""
+"""The number and duration of requests, measured at the endpoint."""
 
 from __future__ import annotations
 
