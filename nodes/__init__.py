@@ -1,4 +1,4 @@
-"""The nodes of the graph, and the two backends that do their language work."""
+"""The nodes of the graph, and the two backends that understand and produce language."""
 
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError

@@ -1,7 +1,6 @@
-"""The interface between the graph and whatever tracks, promotes and speaks for it.
+"""The interface of a backend: three Runnables that track, promote and generate.
 
-The graph does not know whether an LLM or the built-in offline backend stands behind these three
-Runnables, and neither do the nodes.
+The graph and its nodes do not know whether an LLM or the offline backend implements them.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 
 
 class TrackerInput(TypedDict):
-    """What a state tracker gets: its last summary and what was said since.
+    """Input of a state tracker: its last summary and the utterances since.
 
-    So a turn's cost does not grow with the conversation.
+    The cost of a turn does not grow with the conversation.
     """
 
     aspect: AspectSpec
@@ -30,7 +29,7 @@ class TrackerInput(TypedDict):
 
 
 class PromoterInput(TypedDict):
-    """What an aspect promoter gets: the dialogue history H_t and the state summary S_i."""
+    """Input of an aspect promoter: the dialogue history H_t and the state summary S_i."""
 
     aspect: AspectSpec
     history: Sequence[Utterance]
@@ -39,7 +38,7 @@ class PromoterInput(TypedDict):
 
 
 class GeneratorInput(TypedDict):
-    """What the generator gets: the dialogue history H_t and the top-K candidates, best first."""
+    """Input of the generator: the dialogue history H_t and the top-K candidates, best first."""
 
     history: Sequence[Utterance]
     topics: Sequence[RankedCandidate]
@@ -47,12 +46,12 @@ class GeneratorInput(TypedDict):
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to do the work of the three modules that understand and produce language.
+    """The three modules that understand and produce language.
 
     Attributes:
-        tracker: Gives the state summary S_i.
-        promoter: Gives up to m topic candidates; may give fewer, never a duplicate.
-        generator: Gives the next utterance; streams when it is asked to.
+        tracker: Returns the state summary S_i.
+        promoter: Returns up to m distinct topic candidates.
+        generator: Returns the next utterance; streams if asked to.
     """
 
     tracker: Runnable[TrackerInput, str]

@@ -1,4 +1,4 @@
-"""What a caller may choose for a run, through LangGraph's `context`."""
+"""The choices of one run, passed through LangGraph's `context`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from langgraph_cooper.nodes.errors import InputError
 
 
 class CooperContext(BaseModel):
-    """Choices for one run. Whatever is left out stays as the graph was built.
+    """Choices for one run; each defaults to what the graph was built with.
 
     Raises:
         InputError: A choice is unknown or out of its range; names each.
@@ -72,8 +72,7 @@ class CooperContext(BaseModel):
         "what a turn without faults takes.",
     )
 
-    # LangGraph makes the context from what the caller passed: pydantic's own error would reach
-    # the caller out of the middle of LangGraph.
+    # LangGraph builds the context: a pydantic error would come out of the middle of LangGraph.
     @model_validator(mode="wrap")
     @classmethod
     def _refuse(cls, choices: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
@@ -90,9 +89,9 @@ class CooperContext(BaseModel):
 
 
 def current_context() -> CooperContext:
-    """The context of the run under way; the defaults where the caller gave none.
+    """Return the context of the current run, or the defaults if the caller gave none.
 
-    As a node of another graph this one is handed the other's context, which means nothing here.
+    A graph that is a node of another gets the other's context, which is ignored.
     """
     context: object = getattr(get_runtime(CooperContext), "context", None)
     return context if isinstance(context, CooperContext) else CooperContext()

@@ -1,4 +1,4 @@
-"""Global coordination: the ranker orders all agents' candidates (paper, "Global Coordination")."""
+"""The coordinator node: ranks all agents' candidates (paper, "Global Coordination")."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.candidates import bounded
 from langgraph_cooper.nodes.language.history import utterances
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import decode_signal
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate, with_fault
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,64 +27,79 @@ Gathered = Sequence[tuple[str, Candidate]]
 
 
 def coordinator_node(resources: Resources) -> Node:
-    """Builds the node that ranks all candidates with the trained ranker.
+    """Build the node that ranks all candidates with the ranker.
 
     It is sync for the same reason as the progression node. All candidates stay in the state with
-    their scores, so that "why did it say that" is answered from the state alone. Where the ranker
-    fails, the agents take turns in the task's order.
+    their scores, so that the state alone explains a reply. If the ranker fails, the agents take
+    turns in the task's order.
     """
 
     def coordinate(state: Mapping[str, Any]) -> Update:
-        gathered = gather(resources.task, state)
+        history = utterances(state.get("messages", []))
+        gathered = gather(resources.task, state, history)
         update: Update = {}
         try:
-            scores = _scores(resources, state, gathered)
+            scores = _scores(resources, state, gathered, history)
         except Exception as error:
             update["cooper"] = with_fault(state["cooper"], fault_of("coordinator", error))
             scores = taking_turns(gathered)
         scores = lift_due([candidate for _, candidate in gathered], scores)
-        # sorted() keeps the agents' order where scores are equal: the result is deterministic.
-        # Those that are due come first whatever the scores: 1e300 is no less than 1e300 + 1.
+        # The order is deterministic: sorted() keeps the agents' order of equal scores. "due" is a
+        # key of its own because a score of 1e300 swallows the 1 that lifts it.
         order = sorted(
             range(len(gathered)), key=lambda i: (not gathered[i][1].get("due"), -scores[i])
         )
-        ranking = [_ranked(place, scores[i], *gathered[i]) for place, i in enumerate(order, 1)]
+        ranking = [
+            RankedCandidate(
+                rank=place, score=round(scores[i], 4), aspect=gathered[i][0], **gathered[i][1]
+            )
+            for place, i in enumerate(order, start=1)
+        ]
         return {**update, "ranking": ranking}
 
     return RunnableLambda(coordinate, name="coordinator")
 
 
-def gather(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str, Candidate]]:
-    """All candidates of a turn with their aspects: in the task's order, then the passive one.
+def gather(
+    task: TaskSpec, state: Mapping[str, Any], history: Sequence[Utterance] | None = None
+) -> list[tuple[str, Candidate]]:
+    """Return a turn's candidates with their aspects, without those that the user has refused.
 
-    Nobody who has said no is asked again, whoever proposes it: of an aspect that stands back
-    (`AspectSpec.unless`) only the bank's own topics about that are left.
+    Args:
+        task: The task; its order of aspects is kept, and the passive candidate comes last.
+        state: The conversation's state.
+        history: The state's messages as utterances, if the caller has them.
     """
-    said = {s.id for s in subjects_in_play(task.subjects, utterances(state.get("messages", [])))}
-    lanes = {}
-    for aspect in task.aspects:
-        found = (state.get(aspect.name) or {}).get("candidates", [])
-        if closed := said.intersection(aspect.unless):
-            about = {topic.topic for topic in aspect.topics if closed.intersection(topic.about)}
-            found = [candidate for candidate in found if candidate["topic"] in about]
-        lanes[aspect.name] = found
-    lanes[PASSIVE] = state.get(PASSIVE) or []
-    return [(name, candidate) for name, found in lanes.items() for candidate in bounded(found)]
+    if history is None:
+        history = utterances(state.get("messages", []))
+    in_play = {subject.id for subject in subjects_in_play(task.subjects, history)}
+    gathered = [
+        (aspect.name, candidate)
+        for aspect in task.aspects
+        for candidate in bounded((state.get(aspect.name) or {}).get("candidates", []))
+        if may_be_raised(candidate["topic"], aspect, in_play)
+    ]
+    return [*gathered, *((PASSIVE, candidate) for candidate in bounded(state.get(PASSIVE) or []))]
 
 
-def _scores(resources: Resources, state: Mapping[str, Any], gathered: Gathered) -> list[float]:
-    """A finite score for each candidate, from the ranker.
+def _scores(
+    resources: Resources,
+    state: Mapping[str, Any],
+    gathered: Gathered,
+    history: Sequence[Utterance],
+) -> list[float]:
+    """Return the ranker's score of each candidate, made finite.
 
     Raises:
-        ValueError: The ranker gave another number of scores, or none that is a number.
+        ValueError: The ranker returned another number of scores, or no finite one.
     """
-    # Imported here: a graph can be built and drawn without numpy and the ranker's types.
+    # Imported here: a graph can be built and drawn without numpy.
     from langgraph_cooper.ranker.api import ScoredTopic, finite
 
     if not gathered:
         return []
     given = resources.ranker().score(
-        utterances(state.get("messages", [])),
+        history,
         [ScoredTopic(aspect, candidate["topic"]) for aspect, candidate in gathered],
         _signals(resources.task, state),
     )
@@ -94,7 +110,7 @@ def _scores(resources: Resources, state: Mapping[str, Any], gathered: Gathered) 
 
 
 def _signals(task: TaskSpec, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
-    """The progression signal of every aspect; zeros, which say nothing, where it is missing."""
+    """Return the progression signal of every aspect, zeros for a missing one."""
     reports = {name: state.get(name) or {} for name in task.aspect_names}
     known = {name: decode_signal(r["signal"]) for name, r in reports.items() if "signal" in r}
     for signal in list(known.values())[:1]:
@@ -103,7 +119,7 @@ def _signals(task: TaskSpec, state: Mapping[str, Any]) -> dict[str, NDArray[np.f
 
 
 def taking_turns(gathered: Gathered) -> list[float]:
-    """Scores by which the agents take turns: all their first candidates, then all their second."""
+    """Return scores that rank all agents' first candidates, then all their second, and so on."""
     seen: Counter[str] = Counter()
     scores = []
     for aspect, _ in gathered:
@@ -113,12 +129,7 @@ def taking_turns(gathered: Gathered) -> list[float]:
 
 
 def lift_due(candidates: Sequence[Candidate], scores: Sequence[float]) -> list[float]:
-    """Scores in which a candidate that is due stands above all others, by 1."""
-    others = [s for c, s in zip(candidates, scores, strict=True) if not c.get("due")]
-    above = max(others, default=0.0) + 1.0
-    pairs = zip(candidates, scores, strict=True)
+    """Return scores in which due candidates stand at least 1 above all others."""
+    pairs = list(zip(candidates, scores, strict=True))
+    above = 1.0 + max((score for c, score in pairs if not c.get("due")), default=0.0)
     return [max(score, above) if c.get("due") else score for c, score in pairs]
-
-
-def _ranked(place: int, score: float, aspect: str, candidate: Candidate) -> RankedCandidate:
-    return RankedCandidate(rank=place, score=round(score, 4), aspect=aspect, **candidate)

@@ -1,4 +1,4 @@
-"""What can go wrong in a turn, each with one sentence for the person who can mend it."""
+"""The errors of a turn; each message is one sentence that names the fault and a remedy."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ FaultKind = Literal[
     "budget",
     "internal",
 ]
-"""What went wrong. "configuration" is for a person to mend (a refused key, an unknown model, a
-malformed request); every other kind may have passed by the next turn."""
+"""The kind of a fault. A person must mend "configuration" (a refused key, an unknown model, a
+malformed request); every other kind may pass by itself before the next turn."""
 
 
 class InputError(CooperError):
-    """The caller's input cannot be answered: it is empty, too long, or of another task."""
+    """The caller's input cannot be answered: it is empty, too long, or belongs to another task."""
 
 
 class ModelError(CooperError):
     """The chat model cannot be set up, cannot be reached, or does not answer as one.
 
     Attributes:
-        kind: What went wrong.
-        again: Whether the same request, sent once more, may well succeed.
-        wait: Seconds that the server asked to be left alone for, if it did.
+        kind: The kind of fault.
+        again: Whether a retry of the same request is likely to succeed.
+        wait: Seconds that the server asked to wait before a retry, if any.
         shown: Whether a person may have seen the beginning of the answer.
     """
 
@@ -53,5 +53,5 @@ class ModelError(CooperError):
 
     @property
     def passing(self) -> bool:
-        """Whether a turn may go on without what failed: nobody has to mend anything first."""
+        """Whether the turn may go on: nobody has to mend anything first."""
         return self.kind != "configuration"

@@ -1,8 +1,8 @@
-"""Utterance generation from the top-K candidates (paper, "Utterance Generation")."""
+"""The generator node: says the top-K candidates (paper, "Utterance Generation")."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -17,20 +17,21 @@ from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import Fault, RankedCandidate, with_fault
 from langgraph_cooper.nodes.voice import OfflineVoice
 from langgraph_cooper.prompts import PASSIVE
+from langgraph_cooper.ranker.data.dialogue import Utterance
 
 STANDS_IN = "cooper_stands_in"
-"""A reply that stands in for a model's has the kind of the fault under this name: the message in
-its `response_metadata`, its tokens in the metadata of the "messages" stream."""
+"""Key of the fault's kind on a reply that stands in for a model's: in the message's
+`response_metadata`, and in the metadata of its tokens in the "messages" stream."""
 
 NEUTRAL = "I am still here. Please go on, in your own time."
-"""For when not even the task's own sentences can be had."""
+"""The reply if even the task's own sentences fail."""
 
 
 def generator_node(resources: Resources) -> Node:
-    """Builds the node that says the next utterance U and adds it to the messages.
+    """Build the node that adds the next utterance U to the messages.
 
-    Where the model fails the task's own sentences stand in, by the offline generator. What was
-    heard of a reply that broke off is not saved.
+    If the model fails, the offline generator replies with the task's own sentences. A reply that
+    broke off is not saved.
     """
 
     def prepare(state: Mapping[str, Any]) -> Call:
@@ -44,7 +45,7 @@ def generator_node(resources: Resources) -> Node:
     def finish(_: Mapping[str, Any], answer: AIMessage) -> Update:
         return {"messages": [answer]}
 
-    def instead(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
+    def on_fault(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
         answer = _prepared_reply(resources, state, fault, config)
         marks = {**answer.response_metadata, STANDS_IN: fault["kind"]}
         return {
@@ -52,17 +53,16 @@ def generator_node(resources: Resources) -> Node:
             "cooper": with_fault(state["cooper"], fault),
         }
 
-    return calling_node("generator", prepare, finish, instead)
+    return calling_node("generator", prepare, finish, on_fault)
 
 
 def _prepared_reply(
     resources: Resources, state: Mapping[str, Any], fault: Fault, config: RunnableConfig
 ) -> AIMessage:
     marked: RunnableConfig = {"metadata": {STANDS_IN: fault["kind"]}}
-    given = GeneratorInput(
-        history=utterances(state.get("messages", [])),
-        topics=_bank_topics(resources, state, config),
-    )
+    history = utterances(state.get("messages", []))
+    topics = _bank_topics(resources, state, history, config)
+    given = GeneratorInput(history=history, topics=topics)
     try:
         return resources.offline.generator.with_config(marked).invoke(given, config)
     except Exception as error:
@@ -71,11 +71,14 @@ def _prepared_reply(
 
 
 def _bank_topics(
-    resources: Resources, state: Mapping[str, Any], config: RunnableConfig
+    resources: Resources,
+    state: Mapping[str, Any],
+    history: Sequence[Utterance],
+    config: RunnableConfig,
 ) -> list[RankedCandidate]:
-    """The bank's candidates for the ranking's aspects, the aspects in the ranking's order.
+    """Return the bank's candidates for the ranking's aspects, in the ranking's order.
 
-    A model's candidates are outlines for a speaker ("Ask about her sleep"): they are not said.
+    A model's candidates are outlines for a speaker ("Ask about her sleep") and cannot be said.
     """
     ranking: list[RankedCandidate] = state.get("ranking", [])
     topics = []
@@ -84,7 +87,7 @@ def _bank_topics(
         if not own and aspect != PASSIVE:
             given = PromoterInput(
                 aspect=resources.task.aspect(aspect),
-                history=utterances(state.get("messages", [])),
+                history=history,
                 state=(state.get(aspect) or {}).get("state", ""),
                 m=resources.task.m,
             )

@@ -1,7 +1,7 @@
-"""The safety guard: what a person in danger is told, without any agent or language model.
+"""The safety guard: answers a person in danger with a fixed text, without agents or models.
 
-It is a floor. It knows phrases and nothing else: it misses what is said in other words, and it is
-no clinical judgement (docs/safety.md).
+It is a minimum, not a clinical judgement: it knows fixed phrases and misses everything that is said
+in other words (docs/safety.md).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
@@ -22,7 +23,7 @@ from langgraph_cooper.nodes.crisis.phrases import asked_about, crisis_kind, unsa
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, utterances
-from langgraph_cooper.nodes.node import Node, Update
+from langgraph_cooper.nodes.node import Node, Update, quick_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import GuardState
 from langgraph_cooper.nodes.voice import OfflineVoice
@@ -30,39 +31,40 @@ from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_t
 from langgraph_cooper.ranker.data.dialogue import dialogue_round
 
 MARK = "cooper_guard"
-"""In the `additional_kwargs` of what the guard says: the kind of crisis, or "reply"."""
+"""Key in the `additional_kwargs` of the guard's messages; its value is the kind of crisis, or
+"reply" for the text that replaced a reply."""
 
-TOGETHER = 3  # messages of the user's that are also read as one: "I want to" / "kill myself"
-NESTED = "|"  # stands in the checkpoint namespace of a graph that is a node of another
+MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
+NESTED = "|"  # separates the levels in the checkpoint namespace of a nested graph
 
-# How an answer to "Do you think of hurting yourself?" begins that is plainly none of a yes.
-NO = re.compile(
+# The beginning of a clear no to a question such as "Do you think of hurting yourself?".
+PLAIN_NO = re.compile(
     r"\W*(no|nope|nah|never|not|i don.?t|i do not|i.?m not|i would never)\b", re.IGNORECASE
 )
 
 
 class Draft(TypedDict):
-    """A reply that was not checked yet; `held` if nobody has seen a word of it."""
+    """A reply before its check; `held` if none of it was streamed."""
 
     message: AIMessage
     held: bool
 
 
 class Drafted(TypedDict, total=False):
-    """What the node that checks a reply reads. A draft is never saved with the conversation."""
+    """Input of the node that checks a reply. A draft is never saved with the conversation."""
 
     messages: list[AnyMessage]
     draft: Annotated[Draft, UntrackedValue]
 
 
-# Before the lanes ------------------------------------------------------------------------------
+# Before the agents -----------------------------------------------------------------------------
 
 
 def guard_node(task: TaskSpec) -> Node:
-    """Builds the node that reads what the user wrote before any agent does.
+    """Build the node that reads the user's messages before any agent does.
 
-    On a hit it answers itself, and marks the conversation; from then on it answers every turn,
-    until a person lifts that (`released`, or the review).
+    On a hit it answers, and from then on it answers every turn, until a person lifts it
+    (`released`, or the review).
     """
     settings = task.guard or GuardSettings()
 
@@ -72,40 +74,34 @@ def guard_node(task: TaskSpec) -> Node:
         recent = _since_release(messages, known)
         answered = [m.additional_kwargs[MARK] for m in recent if _marked(m)]
         found = _found(recent)
-        if not (known.get("fired") or answered or found):
+        fired = known.get("fired", False)
+        if not (fired or answered or found):
             if spoken := [message for message in messages if speaker_of(message)]:
                 check_text(spoken[-1].text)
             return {}
-        kinds = [kind.name for kind in phrases().kinds]
-        spoken_of = {*answered, *found, *([known["kind"]] if known.get("kind") else ())}
-        kind: CrisisKind = next((k for k in kinds if k in spoken_of), "suicide")
+        kind = _gravest({*answered, *found, known.get("kind")})
         context = current_context()
-        text = help_text(
-            kind, None if kind not in answered else len(answered), context.country, settings
-        )
-        reviewed = known.get("fired", False) and known.get("reviewed", False)
+        given = len(answered) if kind in answered else None
+        text = help_text(kind, given, context.country, settings)
+        reviewed = fired and known.get("reviewed", False)
         nested = NESTED in str(config.get("configurable", {}).get("checkpoint_ns", ""))
-        first = known.get("round") if known.get("fired") else None
         now = GuardState(
             fired=True,
             kind=kind,
-            round=first or dialogue_round(utterances(messages)),
+            round=(fired and known.get("round")) or dialogue_round(utterances(messages)),
             reviewed=reviewed,
-            # Inside another graph an interrupt would keep the text from that graph's state.
+            # Inside another graph an interrupt would keep the reply out of that graph's state.
             awaits_review=context.review and not reviewed and not nested,
         )
         said = AIMessage(text, additional_kwargs={MARK: kind})
-        # Nobody ranked anything for this reply.
+        # No candidates were ranked for this reply.
         return {"messages": [said], "guard": now, "ranking": [], "passive": []}
 
-    async def aguard(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        return guard(state, config)
-
-    return RunnableLambda(guard, afunc=aguard, name="guard")
+    return quick_node("guard", guard)
 
 
 def after_guard(state: Mapping[str, Any]) -> str:
-    """Where the turn goes on: "on" to the agents, "review" to a person, or to its "end"."""
+    """Return the next step: "on" (to the agents), "review" (by a person), or "end"."""
     known: GuardState = state.get("guard") or GuardState()
     if not known.get("fired"):
         return "on"
@@ -115,13 +111,13 @@ def after_guard(state: Mapping[str, Any]) -> str:
 def help_text(
     kind: CrisisKind, given: int | None, country: str | None, settings: GuardSettings
 ) -> str:
-    """The fixed text for a kind of crisis.
+    """Return the fixed text for a kind of crisis.
 
     Args:
-        kind: The kind.
-        given: How many texts have been given before; None for the first about this kind.
-        country: ISO 3166 code that the run names.
-        settings: The task's, with its own country.
+        kind: The kind of crisis.
+        given: The number of texts given before; None for the first text about this kind.
+        country: ISO 3166 code of the run, if it has one.
+        settings: The task's settings, with its default country.
     """
     texts = help_texts()
     place = texts.place(country or settings.country)
@@ -130,20 +126,25 @@ def help_text(
     return form.format(line=line, emergency=place.emergency)
 
 
-def _found(messages: Sequence[BaseMessage]) -> set[str]:
-    """The kinds of crisis that the user's messages speak of, alone or the last of them together.
+def _gravest(kinds: AbstractSet[str | None]) -> CrisisKind:
+    """Return the first of these kinds in the order of the phrase file, which is that of gravity."""
+    return next((kind.name for kind in phrases().kinds if kind.name in kinds), "suicide")
 
-    All are read, not the last alone: one may have stayed unanswered, and a graph inside another
-    remembers nothing else. Each is folded once; what came of it is remembered.
+
+def _found(messages: Sequence[BaseMessage]) -> set[str]:
+    """Return the kinds of crisis in the user's messages, singly and with the last ones joined.
+
+    All messages are read: an earlier one may not have been answered, and a nested graph has no
+    other memory. The result of each text is cached.
     """
     said = [text_of(message) for message in messages if isinstance(message, HumanMessage)]
-    together = [" ".join(said[-count:]) for count in range(2, TOGETHER + 1) if len(said) >= count]
-    kinds = {crisis_kind(text) for text in (*said, *together)} | _granted(messages)
+    joined = [" ".join(said[-count:]) for count in range(2, MAX_JOINED + 1) if len(said) >= count]
+    kinds = {crisis_kind(text) for text in (*said, *joined)} | _confirmed(messages)
     return {kind for kind in kinds if kind}
 
 
-def _granted(messages: Sequence[BaseMessage]) -> set[str | None]:
-    """The kinds that the system asked about and the user did not say no to."""
+def _confirmed(messages: Sequence[BaseMessage]) -> set[str | None]:
+    """Return the kinds of crisis that the system asked about and the user did not deny."""
     spoken = [message for message in messages if speaker_of(message)]
     return {
         asked_about(question.text)
@@ -152,12 +153,12 @@ def _granted(messages: Sequence[BaseMessage]) -> set[str | None]:
         and isinstance(answer, HumanMessage)
         and MARK not in question.additional_kwargs
         and "?" in question.text
-        and not NO.match(text_of(answer))
+        and not PLAIN_NO.match(text_of(answer))
     }
 
 
 def text_of(message: BaseMessage) -> str:
-    """All text of a message, whatever form its content has."""
+    """Return all text of a message, from a string or from content blocks."""
     if isinstance(message.content, str):
         return message.content
     blocks = (b if isinstance(b, str) else b.get("text") for b in message.content)
@@ -170,7 +171,7 @@ def _marked(message: BaseMessage) -> bool:
 
 
 def _since_release(messages: Sequence[AnyMessage], known: GuardState) -> Sequence[AnyMessage]:
-    """The messages after the one at which a person lifted the guard; all, where none did."""
+    """Return the messages since a person lifted the guard, or all messages."""
     if released := known.get("released"):
         for place, message in enumerate(messages):
             if message.id == released:
@@ -182,10 +183,10 @@ def _since_release(messages: Sequence[AnyMessage], known: GuardState) -> Sequenc
 
 
 def review_node() -> Node:
-    """Builds the node that waits for a person's decision, after the help text was said and saved.
+    """Build the node that waits for a person's decision, after the help text is saved.
 
-    Resumed with `Command(resume={"release": True})` it lifts the guard; with anything else the
-    guard stays, and does not ask again.
+    `Command(resume={"release": True})` lifts the guard. Any other answer keeps it, and the guard
+    does not ask again.
     """
 
     def review(state: Mapping[str, Any]) -> Update:
@@ -199,17 +200,13 @@ def review_node() -> Node:
             return released(state)
         return {"guard": {**known, "reviewed": True, "awaits_review": False}}
 
-    async def areview(state: Mapping[str, Any]) -> Update:
-        return review(state)
-
-    return RunnableLambda(review, afunc=areview, name="review")
+    return quick_node("review", review)
 
 
 def released(state: Mapping[str, Any]) -> Update:
-    """The update of a conversation's state with which a person lifts the guard.
+    """Return the state update that lifts the guard; it reads only messages that come later.
 
-    What was said up to now is not read again, what comes is:
-    `graph.update_state(config, released(graph.get_state(config).values), as_node="review")`.
+    `graph.update_state(config, released(graph.get_state(config).values), as_node="review")`
 
     Args:
         state: The conversation's state.
@@ -223,20 +220,20 @@ def released(state: Mapping[str, Any]) -> Update:
 
 
 def drafting(generator: Node, task: TaskSpec, resources: Resources) -> Node:
-    """The generator of a guarded task: what it says is a draft until it was checked.
+    """Wrap the generator of a guarded task: its reply is a draft until `reply_guard` checks it.
 
     Args:
         generator: The generator's node.
         task: The task.
-        resources: They know whether a language model speaks.
+        resources: The graph's resources, which know whether a language model generates.
     """
     settings = task.guard or GuardSettings()
 
     def steps(context: CooperContext) -> tuple[Node, bool]:
         wanted = settings.hold if context.hold_reply is None else context.hold_reply
-        # Offline nothing is said but the bank's sentences, and echoes that are checked themselves.
+        # The offline generator says only the bank's sentences, and echoes that it checks itself.
         held = wanted and not resources.speaks_offline(context)
-        # Under the node's own name LangGraph would stream what comes out of it.
+        # Under the node's own name LangGraph would stream the draft as a message.
         quiet = {"run_name": "draft", "tags": ["nostream"] if held else []}
         return generator.with_config(RunnableConfig(**quiet)), held  # type: ignore[typeddict-item]
 
@@ -256,15 +253,15 @@ def drafting(generator: Node, task: TaskSpec, resources: Resources) -> Node:
 
 
 def reply_guard_node(task: TaskSpec) -> Node:
-    """Builds the node that reads a reply before it becomes part of the conversation.
+    """Build the node that checks a reply before it becomes part of the conversation.
 
-    A held reply is said here, word by word; one that streamed already is only added, or replaced.
+    A held reply is streamed here, word by word. One that has streamed is added, or replaced.
     """
     settings = task.guard or GuardSettings()
     voice = OfflineVoice()
 
     def checked(draft: Draft) -> tuple[AIMessage, bool]:
-        """What is said in the end, and whether that still has to be streamed."""
+        """Return the final reply, and whether it still has to be streamed."""
         message = draft["message"]
         if not unsayable(message.text):
             return message, draft["held"]
@@ -273,7 +270,7 @@ def reply_guard_node(task: TaskSpec) -> Node:
         return AIMessage(text, additional_kwargs={MARK: "reply"}), True
 
     def undrafted(state: Mapping[str, Any]) -> Any:
-        """Drafts again where the process died in between; a draft is not saved."""
+        """Draft again if the process died before the check: a draft is not saved."""
         spoken = [message for message in state.get("messages", []) if speaker_of(message)]
         answered = bool(spoken) and speaker_of(spoken[-1]) == "system"
         return {} if answered else Command(goto="generator")

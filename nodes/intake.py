@@ -1,4 +1,4 @@
-"""The first node: it looks at what came in before three agents work on it."""
+"""The intake node: checks a turn's input before any agent works on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AnyMessage, BaseMessage
-from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import (
@@ -16,17 +15,17 @@ from langgraph_cooper.nodes.language.history import (
     too_long,
     utterances,
 )
-from langgraph_cooper.nodes.node import Node, Update
+from langgraph_cooper.nodes.node import Node, Update, quick_node
 from langgraph_cooper.nodes.state import TurnInfo
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import dialogue_round
 
 
 def check_text(text: str) -> str:
-    """Gives the text of one message back, cleaned, if it can be answered.
+    """Return the cleaned text of a message that can be answered.
 
     Raises:
-        InputError: It is empty or too long.
+        InputError: The message is empty or too long.
     """
     if too_long(text):
         raise InputError(
@@ -39,10 +38,10 @@ def check_text(text: str) -> str:
 
 
 def intake_node(task: TaskSpec) -> Node:
-    """Builds the node that checks a turn's input and notes its round.
+    """Build the node that checks a turn's input and notes its round.
 
-    It raises `InputError` where there is nothing to answer, where the message is too long, and on
-    a thread that belongs to another task.
+    It raises `InputError` if there is nothing to answer, if the message is too long, and on a
+    thread that belongs to another task.
     """
 
     def intake(state: Mapping[str, Any]) -> Update:
@@ -57,14 +56,11 @@ def intake_node(task: TaskSpec) -> Node:
         info = TurnInfo(task=task.name, round=dialogue_round(utterances(messages)))
         return {"cooper": info, **_without_faults(task, state)}
 
-    async def aintake(state: Mapping[str, Any]) -> Update:
-        return intake(state)
-
-    return RunnableLambda(intake, afunc=aintake, name="intake")
+    return quick_node("intake", intake)
 
 
 def _without_faults(task: TaskSpec, state: Mapping[str, Any]) -> Update:
-    """The reports that still tell of the last turn's faults, without them."""
+    """Return the reports that list faults of the last turn, with the faults removed."""
     reports = {name: state.get(name) or {} for name in task.aspect_names}
     return {name: {**r, "faults": []} for name, r in reports.items() if r.get("faults")}
 
@@ -81,6 +77,6 @@ def _check_turn(task: TaskSpec, messages: Sequence[BaseMessage]) -> None:
         raise InputError(
             f"the last message is the {task.system_role}'s own: send a user message to answer"
         )
-    # A guarded task's message is refused for its length by the guard, which reads it first.
+    # In a guarded task the guard refuses a long message, after reading it.
     text = spoken[-1].text
     check_text(text[:MAX_CHARACTERS] if task.guard else text)

@@ -1,11 +1,13 @@
-"""Making a graph node out of a backend's Runnable: one definition, sync and async.
+"""Builds graph nodes that work sync and async, and handles the faults of their Runnables.
 
-What a node does when its Runnable fails is defined here too, once for all nodes: a fault that a
-person must mend ends the turn, for every other one something stands in.
+A fault that a person must mend ends the turn; after any other one the node falls back on something
+else and reports it. LangGraph's `error_handler` is not used for this: its handlers are nodes of
+their own, which dangle without edges in every drawing of the graph.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,27 +23,37 @@ from langgraph_cooper.prompts import CooperError
 Update = dict[str, Any]
 Node = Runnable[Any, Update]
 Call = tuple[Runnable[Any, Any], Any]
-Instead = Callable[[Mapping[str, Any], Fault, RunnableConfig], Update]
+OnFault = Callable[[Mapping[str, Any], Fault, RunnableConfig], Update]
 
 LOG = logging.getLogger(__name__)
+
+
+def quick_node(name: str, compute: Callable[..., Update]) -> Node:
+    """Build a node that only computes: async callers run it at once, without a thread."""
+
+    @functools.wraps(compute)
+    async def acompute(*args: Any, **kwargs: Any) -> Update:
+        return compute(*args, **kwargs)
+
+    return RunnableLambda(compute, afunc=acompute, name=name)
 
 
 def calling_node(
     name: str,
     prepare: Callable[[Mapping[str, Any]], Call],
     finish: Callable[[Mapping[str, Any], Any], Update],
-    instead: Instead,
+    on_fault: OnFault,
 ) -> Node:
-    """Builds a node that asks a Runnable something.
+    """Build a node that calls a Runnable.
 
-    A node that is only sync holds a thread while an LLM thinks, one that is only async cannot be
-    invoked from sync code: this one is both.
+    It is sync and async: a sync node would hold a thread while an LLM answers, and an async one
+    cannot be invoked from sync code.
 
     Args:
         name: The node's name.
-        prepare: From the state, which Runnable to call and with what.
-        finish: From the state and what the Runnable gave, the update of the state.
-        instead: From the state and the fault, the update where there was one.
+        prepare: Gives, for the state, the Runnable and its input.
+        finish: Gives, for the state and the Runnable's output, the update of the state.
+        on_fault: Gives, for the state and the fault, the update after a fault.
     """
 
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
@@ -49,7 +61,7 @@ def calling_node(
             runnable, given = prepare(state)
             return finish(state, runnable.invoke(given, config))
         except Exception as error:
-            return instead(state, fault_of(name, error), config)
+            return on_fault(state, fault_of(name, error), config)
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
         try:
@@ -57,30 +69,29 @@ def calling_node(
             return finish(state, await runnable.ainvoke(given, config))
         except Exception as error:
             fault = fault_of(name, error)
-        # In a thread: what stands in may compute embeddings.
-        return await run_in_executor(config, instead, state, fault, config)
+        # In a thread: the fallback may compute embeddings.
+        return await run_in_executor(config, on_fault, state, fault, config)
 
     return RunnableLambda(run, afunc=arun, name=name)
 
 
 def fault_of(step: str, error: Exception) -> Fault:
-    """Tells what went wrong in a step that something can stand in for.
+    """Describe the error of a step after which the turn goes on.
 
     Raises:
         Exception: The error itself, if the turn must end with it: a person has to mend it
-            first (a `CooperError` other than a `ModelError` that may pass), or it is LangGraph's
-            way to interrupt.
+            first (any `CooperError` but a passing `ModelError`), or LangGraph interrupts with it.
     """
     passing = isinstance(error, ModelError) and error.passing
     if isinstance(error, GraphBubbleUp) or (isinstance(error, CooperError) and not passing):
         raise error
     kind: FaultKind = "internal"
-    # The words of an error from elsewhere may hold anything, a key too: they are only logged.
+    # The message of a foreign error may hold a key: it is only logged.
     message = f"it failed with {type(error).__name__}"
     if isinstance(error, ModelError):
         kind, message = error.kind, str(error)
     elif isinstance(error, TimeoutError):
         kind, message = "timeout", "it did not answer in time"
     else:
-        LOG.debug("the %s failed; something stands in", step, exc_info=error)
+        LOG.debug("the %s failed; the turn goes on without it", step, exc_info=error)
     return Fault(step=step, kind=kind, message=message)

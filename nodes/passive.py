@@ -1,88 +1,43 @@
-"""Candidates outside every aspect: greeting, thanks, closing, small talk."""
+"""The passive node: proposes a greeting, thanks, a closing or small talk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.runnables import RunnableLambda
-
 from langgraph_cooper.nodes.language.history import last_user_text, utterances
 from langgraph_cooper.nodes.language.repetition import was_said
 from langgraph_cooper.nodes.language.text import contains_phrase, words
-from langgraph_cooper.nodes.node import Node, Update
+from langgraph_cooper.nodes.node import Node, Update, quick_node
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PassiveKind, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
-# Words that add nothing to a greeting, a thank-you or a goodbye.
+# Words that change nothing about a greeting, thanks or a goodbye.
 FILLERS = frozenset(
     [
-        "a",
-        "all",
-        "and",
-        "are",
-        "bye",
-        "day",
-        "everyone",
-        "for",
-        "friend",
-        "good",
-        "goodbye",
-        "great",
-        "have",
-        "hello",
-        "hey",
-        "hi",
-        "i",
-        "it",
-        "its",
-        "nice",
-        "now",
-        "oh",
-        "ok",
-        "okay",
-        "really",
-        "so",
-        "soon",
-        "sure",
-        "take",
-        "thank",
-        "thanks",
-        "the",
-        "then",
-        "there",
-        "this",
-        "to",
-        "today",
-        "too",
-        "u",
-        "very",
-        "well",
-        "yes",
-        "you",
-        "your",
+        "a", "all", "and", "are", "bye", "day", "everyone", "for", "friend", "good", "goodbye",
+        "great", "have", "hello", "hey", "hi", "i", "it", "its", "nice", "now", "oh", "ok",
+        "okay", "really", "so", "soon", "sure", "take", "thank", "thanks", "the", "then", "there",
+        "this", "to", "today", "too", "u", "very", "well", "yes", "you", "your",
     ]
-)
+)  # fmt: skip
 
 
 def passive_node(task: TaskSpec) -> Node:
-    """Builds the node that proposes the passive candidate, from the task's own topics.
+    """Build the node that proposes the passive candidate, from the task's own topics.
 
-    It asks no LLM: whether a person says hello, thanks or goodbye shows in the words.
+    It asks no LLM: cue words are enough to recognise a greeting, thanks or a goodbye.
     """
 
     def passive(state: Mapping[str, Any]) -> Update:
         return {"passive": passive_candidates(task, utterances(state.get("messages", [])))}
 
-    async def apassive(state: Mapping[str, Any]) -> Update:
-        return passive(state)
-
-    return RunnableLambda(passive, afunc=apassive, name="passive")
+    return quick_node("passive", passive)
 
 
 def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
-    """One candidate of the first kind that the user's last words call for; none where none fits."""
+    """Return a candidate of the first kind that the user's last words call for, if any does."""
     now = dialogue_round(history)
     kinds = [kind for kind in task.passive if _called_for(kind, history)]
     for kind in sorted(kinds, key=lambda kind: not kind.cues):  # those with cues first
@@ -94,7 +49,7 @@ def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Can
 
 
 def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
-    """Whether the message is this and little else: not "thanks, but I still feel awful"."""
+    """Return whether the message is little but the cue: not "thanks, but I still feel awful"."""
     if not kind.due or kind.opening:
         return kind.due
     left = f" {' '.join(words(last_user_text(history)))} "

@@ -1,4 +1,4 @@
-"""The progression analysis of a specialised agent (paper, "Local Analysis")."""
+"""The progression node of a specialised agent (paper, "Local Analysis")."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from langgraph_cooper.prompts import AspectSpec
 if TYPE_CHECKING:
     from langgraph_cooper.ranker.api import Ranker
 
-NEAREST = 3  # target states that a report tells; the attention itself is over all of them
+NEAREST = 3  # target states in a report; the attention itself is over all of them
 FLOAT16_MAX = 65_504.0
 
 
 def progression_node(aspect: AspectSpec, resources: Resources) -> Node:
-    """Builds the node that estimates where the aspect is heading: p_i = [v_i; s_i].
+    """Build the node that computes the aspect's progression signal p_i = [v_i; s_i].
 
-    It is sync on purpose: torch works in it, and LangGraph runs a sync node in a thread, where it
-    does not hold up an event loop. Where it fails the report goes on without a signal.
+    It is sync because it runs torch: LangGraph runs a sync node in a thread, where it cannot block
+    an event loop. After a fault the report has no signal.
     """
 
     def progression(state: Mapping[str, Any]) -> Update:
@@ -34,7 +34,7 @@ def progression_node(aspect: AspectSpec, resources: Resources) -> Node:
             return {aspect.name: {**report, **_analysis(resources.ranker(), aspect.name, report)}}
         except Exception as error:
             faults = [*report.get("faults", []), fault_of("progression", error)]
-        # The progress of the last turn stands in; a signal of the last turn's state would not do.
+        # The last progress stays; a signal of the last state would mislead the ranker.
         known = {key: value for key, value in report.items() if key != "signal"}
         return {aspect.name: {**known, "faults": faults}}
 
@@ -43,7 +43,7 @@ def progression_node(aspect: AspectSpec, resources: Resources) -> Node:
 
 def _analysis(ranker: Ranker, aspect: str, report: AspectReport) -> AspectReport:
     found = ranker.progression(aspect, report["state"])
-    # Without a state the attention is the same to all targets: none is the nearest.
+    # Without a state all targets have the same attention: none is the nearest.
     nearest = found.targets[:NEAREST] if report["state"] else ()
     numbers = [found.progress, *(weight for _, weight in nearest)]
     largest = float(abs(found.signal).max())  # NaN if one is

@@ -1,4 +1,4 @@
-"""The aspect promoter of a specialised agent (paper, "Local Analysis")."""
+"""The promoter node of a specialised agent (paper, "Local Analysis")."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from langgraph_cooper.nodes.state import AspectReport, Candidate, Fault
 from langgraph_cooper.prompts import AspectSpec
 
 UNREACHABLE = ("connection", "timeout", "budget")
-"""Faults of the tracker's after which the promoter need not ask the same model."""
+"""Kinds of tracker faults after which the promoter does not ask the same model."""
 
 
 def promoter_node(aspect: AspectSpec, resources: Resources) -> Node:
-    """Builds the node that suggests m topic candidates C_i1 ... C_im for the aspect.
+    """Build the node that proposes m topic candidates C_i1 ... C_im for the aspect.
 
-    Where it fails the bank's stand in, and where the task has none, those of the last turn.
+    After a fault the candidates are the bank's or, if the task has no bank, those of the last turn.
     """
 
     def given(state: Mapping[str, Any]) -> PromoterInput:
@@ -44,10 +44,10 @@ def promoter_node(aspect: AspectSpec, resources: Resources) -> Node:
     def finish(state: Mapping[str, Any], candidates: list[Candidate]) -> Update:
         return {aspect.name: {**state[aspect.name], "candidates": bounded(candidates)}}
 
-    def instead(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
+    def on_fault(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
         report: AspectReport = state[aspect.name]
         found = bank_candidates(resources, given(state), config) or report.get("candidates", [])
         faults = [*report.get("faults", []), fault]
         return {aspect.name: {**report, "candidates": found, "faults": faults}}
 
-    return calling_node("promoter", prepare, finish, instead)
+    return calling_node("promoter", prepare, finish, on_fault)

@@ -1,9 +1,10 @@
-"""What the nodes of one graph share: the task, the ranker, and the backend that a run chooses."""
+"""The resources that a graph's nodes share: task, ranker and backends."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,18 @@ Model = str | BaseChatModel | None
 
 
 class Resources:
-    """Built with the graph, before any run; loads the ranker when a run first needs it.
+    """The resources of one graph, made when it is built; the ranker is loaded on first use.
 
     Args:
         task: The task.
-        model: The agents' and the generator's chat model; None or "offline": the offline backend.
-        generator_model: Another one for the generator; None: the same.
-        load_ranker: Gives the ranker. Called once, in whichever thread comes first.
+        model: The chat model of the agents and the generator; None or "offline": the offline
+            backend.
+        generator_model: Another chat model for the generator; None: the same.
+        load_ranker: Loads the ranker. Called once, from any thread.
+
+    Attributes:
+        task: The task.
+        offline: The offline backend, which also replaces a model that failed.
     """
 
     def __init__(
@@ -48,14 +54,13 @@ class Resources:
         self._load_ranker = load_ranker
         self._lock = threading.Lock()
         self.offline = offline_backend(task, self._embed)
-        """What needs no model: it also stands in for one that failed."""
         self._backend = lru_cache(maxsize=32)(self._build)
 
     def ranker(self) -> Ranker:
-        """The ranker, loaded on first use; the agents ask for it from several threads at once.
+        """Return the ranker, loaded on first use; several threads may ask for it at once.
 
-        A method, not a property: LangGraph looks through the attributes that a node's function
-        names when it searches for subgraphs, and would load the ranker while the graph is built.
+        It is a method and not a property: LangGraph searches for subgraphs in the attributes that
+        a node's function names, and would load the ranker while the graph is built.
         """
         with self._lock:
             return self._loaded
@@ -65,7 +70,7 @@ class Resources:
         return self._load_ranker()
 
     def backend(self, context: CooperContext) -> Backend:
-        """The backend for a run's choices.
+        """Return the backend for a run's choices.
 
         Raises:
             ModelError: The chosen model cannot be set up.
@@ -83,30 +88,27 @@ class Resources:
     ) -> Backend:
         agents, generator = self._chosen(model, generator_model)
         task = self.task.model_copy(update={"goal": goal}) if goal else self.task
-        tracker, promoter, speaker = (
-            self.offline.tracker,
-            self.offline.promoter,
-            self.offline.generator,
-        )
+        backend = self.offline
         if agents != OFFLINE:
             chat = chat_model(agents, temperature)
-            tracker = llm_tracker(task, chat)
             promoter = llm_promoter(task, chat, self.offline.promoter)
+            backend = replace(backend, tracker=llm_tracker(task, chat), promoter=promoter)
         if generator != OFFLINE:
-            speaker = llm_generator(task, chat_model(generator, temperature))
-        return Backend(tracker=tracker, promoter=promoter, generator=speaker)
+            chat = chat_model(generator, temperature)
+            backend = replace(backend, generator=llm_generator(task, chat))
+        return backend
 
     def speaks_offline(self, context: CooperContext) -> bool:
-        """Whether a run's generator is the offline one."""
+        """Return whether a run's generator is the offline one."""
         return self._chosen(context.model, context.generator_model)[1] == OFFLINE
 
     def _chosen(
         self, model: str | None, generator_model: str | None
     ) -> tuple[str | BaseChatModel, str | BaseChatModel]:
-        """The agents' model and the generator's.
+        """Return the agents' model and the generator's.
 
-        The graph's own generator model goes with its own agents' model: a run that names another
-        model for the agents means the generator too.
+        A run that names a model for the agents means the generator too: the graph's own generator
+        model is used only with the graph's own model for the agents.
         """
         agents = model or self._model or OFFLINE
         return agents, generator_model or (None if model else self._generator_model) or agents

@@ -1,6 +1,6 @@
-"""The conversation's state, as a person reads it in Studio and as a checkpointer keeps it.
+"""The conversation's state, as Studio shows it and as a checkpointer saves it.
 
-Only plain values stand in it: strings, numbers, lists and dictionaries survive every saver.
+It holds only plain values: every saver can save strings, numbers, lists and dictionaries.
 """
 
 from __future__ import annotations
@@ -16,74 +16,86 @@ from typing_extensions import TypedDict
 from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.prompts import CrisisKind, TaskSpec
 
+MAX_TOPIC = 600
+"""Characters of a topic that the state holds; as many as a task file allows."""
+
+MAX_SUMMARY = 4_000
+"""Characters of a state summary that the state holds: every later prompt has room for them."""
+
 
 class Candidate(TypedDict):
     """A topic candidate C_ij: a brief outline of what the next utterance could say."""
 
     topic: str
+    """The outline, on one line."""
     strategy: str
+    """The dialogue strategy that it uses, one of the aspect's."""
     source: str
-    """Who proposed it: "model" (an LLM), "bank" (the task's own topics)."""
+    """Who proposed it: "model" (an LLM) or "bank" (the task's own topics)."""
     due: NotRequired[bool]
-    """It answers what the user just did (a goodbye, say) and so comes before all others."""
+    """True if it answers what the user just did (a goodbye, say): it is ranked first."""
 
 
 class Target(TypedDict):
-    """A typical target state of an aspect, and how much this conversation heads for it."""
+    """A typical target state of an aspect, and how strongly this conversation heads for it."""
 
     text: str
+    """The target state, as text."""
     weight: float
-    """The attention weight alpha_ij; the weights of all an aspect's target states sum to 1."""
+    """The attention weight alpha_ij; over all target states of an aspect they sum to 1."""
 
 
 class Covered(TypedDict):
-    """The beginning of the messages that a state summary was made from."""
+    """The messages that a state summary was made from."""
 
     messages: int
-    """How many they are."""
+    """Their number, counted from the first message."""
     digest: str
-    """Of their ids and texts: after an edit or a fork the summary no longer holds."""
+    """Hash of their ids and texts; it shows an edit or a fork, after which the summary is void."""
 
 
 class Fault(TypedDict):
-    """What went wrong in a step of a turn that went on without it."""
+    """A fault of one step in a turn that went on."""
 
     step: str
-    """Which step: "tracker", "promoter", "progression", "coordinator" or "generator"."""
+    """The step: "tracker", "promoter", "progression", "coordinator" or "generator"."""
     kind: FaultKind
+    """The kind of fault."""
     message: str
-    """One sentence for the person who can mend it; never a key."""
+    """One sentence that names the fault and a remedy; never a key."""
 
 
 class AspectReport(TypedDict, total=False):
-    """What a specialised agent knows after its turn (paper, "Local Analysis")."""
+    """The result of a specialised agent's turn (paper, "Local Analysis")."""
 
     state: str
-    """The state summary S_i: how things stand with this aspect."""
+    """The state summary S_i."""
     candidates: list[Candidate]
-    """The m topic candidates that would promote the aspect."""
+    """The m topic candidates."""
     progress: float
-    """How far the aspect has come, in [0, 1]: how near its state is to the target state that it
-    heads for, as the share of training conversations that ended farther from theirs."""
+    """How far the aspect has come, in [0, 1]: the share of training conversations that ended
+    farther from their target state than this one is from its own."""
     targets: list[Target]
     """The nearest typical target states, heaviest first."""
     signal: str
     """The progression signal p = [v; s], float16 in base64 (`decode_signal` gives the array)."""
     covers: Covered
-    """Which messages the state summary holds for."""
+    """The messages that the state summary was made from."""
     stale: bool
-    """True where the summary is that of an earlier turn, because the tracker failed in this one."""
+    """True if the tracker failed and the summary is that of an earlier turn."""
     faults: list[Fault]
-    """What failed in this turn, for which something stands in; empty in a turn without faults."""
+    """The faults of this turn."""
 
 
 class RankedCandidate(TypedDict):
-    """A topic candidate after global coordination: its place, and why it has that place."""
+    """A topic candidate after global coordination; see `Candidate` for the other fields."""
 
     rank: int
+    """Its place, from 1."""
     score: float
-    """The ranker's; a candidate that is due is lifted above the best of the others."""
+    """The ranker's score; that of a due candidate is lifted above all others."""
     aspect: str
+    """The aspect whose agent proposed it, or "passive"."""
     strategy: str
     topic: str
     source: str
@@ -91,53 +103,57 @@ class RankedCandidate(TypedDict):
 
 
 class TurnInfo(TypedDict):
-    """Which task a conversation belongs to, and its dialogue round, from 1."""
+    """The task and the round of a turn."""
 
     task: str
+    """The name of the task that the conversation belongs to."""
     round: int
+    """The dialogue round, from 1."""
     faults: NotRequired[list[Fault]]
-    """What failed in this turn outside the agents: in the coordinator or the generator."""
+    """The faults of this turn in the coordinator and the generator."""
 
 
 def with_fault(turn: TurnInfo, fault: Fault) -> TurnInfo:
-    """The turn with one more fault noted."""
+    """Return the turn with one more fault."""
     return {**turn, "faults": [*turn.get("faults", []), fault]}
 
 
 class GuardState(TypedDict, total=False):
-    """Whether the safety guard has taken a conversation over, and what a person decided."""
+    """Whether the safety guard has taken over a conversation, and what a person decided."""
 
     fired: bool
-    """The guard answers; no agent and no language model is asked until a person lifts it."""
+    """True if the guard answers every turn, without agents or models, until a person lifts it."""
     kind: CrisisKind
-    """What the user spoke of: the gravest, where there were several."""
+    """The kind of crisis; the gravest if there were several."""
     round: int
-    """The dialogue round in which it fired."""
+    """The dialogue round in which the guard fired."""
     reviewed: bool
-    """A person has looked at it."""
+    """True after a person's review."""
     awaits_review: bool
-    """The turn ends in an interrupt, for a person's decision."""
+    """True if the turn ends in an interrupt for a person's decision."""
     released: str
-    """The id of the last message before a person lifted the guard; what stands before it is not
-    read again."""
+    """The id of the last message before a person lifted the guard; the guard reads only those
+    after it."""
 
 
 class CooperInput(TypedDict):
-    """What a turn takes: messages, as in LangGraph's MessagesState."""
+    """Input of a turn: messages, as in LangGraph's MessagesState."""
 
     messages: Annotated[list[AnyMessage], add_messages]
 
 
 def conversation_schema(task: TaskSpec) -> type[Any]:
-    """The state of a conversation of this task: one key per agent, so that no reducer is needed.
+    """Return the state schema of a task's conversations.
+
+    Each agent writes a key of its own, so that no reducer is needed.
 
     Args:
         task: The task; each of its aspects becomes a key that holds an `AspectReport`.
 
     Returns:
-        A TypedDict with `messages` (only what the two people said), one report per aspect,
-        `passive` (candidates outside the aspects), `ranking` (all candidates, best first),
-        `cooper` (whose conversation this is, and its round) and, in a guarded task, `guard`.
+        A TypedDict with `messages` (the dialogue alone), one report per aspect, `passive`
+        (candidates outside the aspects), `ranking` (all candidates, best first), `cooper` (task
+        and round) and, in a guarded task, `guard`.
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
     fields |= {"cooper": TurnInfo}
@@ -151,10 +167,10 @@ def conversation_schema(task: TaskSpec) -> type[Any]:
 
 
 def input_schema(task: TaskSpec) -> type[Any]:
-    """What a run takes: messages; and the agents' reports, if a parent graph keeps them.
+    """Return the input schema of a run: the messages, and the reports if a parent graph has them.
 
-    A parent graph that declares the aspects' names as keys of its own state so keeps the agents'
-    memory, and rolls it back with a fork.
+    A parent graph that declares the aspects' names as keys of its own state keeps the agents'
+    memory there, and rolls it back with a fork.
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
     fields |= dict.fromkeys(task.aspect_names, AspectReport)
@@ -166,9 +182,9 @@ def input_schema(task: TaskSpec) -> type[Any]:
 
 
 def agent_schema(aspect: str) -> tuple[type[Any], type[Any]]:
-    """An agent's own state and what it hands back: it reads the messages, it writes its report.
+    """Return an agent's state schema (messages and report) and its output schema (the report).
 
-    Without an output schema of its own, parallel agents would all write `messages` at once.
+    Without an output schema parallel agents would all write `messages` at once.
     """
     messages = CooperInput.__annotations__["messages"]
     working = _typed_dict("Agent", {"messages": messages, aspect: AspectReport})
@@ -176,7 +192,7 @@ def agent_schema(aspect: str) -> tuple[type[Any], type[Any]]:
 
 
 def _typed_dict(name: str, fields: dict[str, Any]) -> type[Any]:
-    """A TypedDict whose keys are known only when the task is; checkers want them literal."""
+    """Make a TypedDict with keys from a task; type checkers accept only literal keys."""
     functional: Any = TypedDict
     schema: type[Any] = functional(name, fields, total=False)
     return schema

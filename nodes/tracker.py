@@ -1,4 +1,4 @@
-"""The state tracker of a specialised agent (paper, "Local Analysis")."""
+"""The tracker node of a specialised agent (paper, "Local Analysis")."""
 
 from __future__ import annotations
 
@@ -14,22 +14,19 @@ from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import AspectReport, Covered, Fault
+from langgraph_cooper.nodes.state import MAX_SUMMARY, AspectReport, Covered, Fault
 from langgraph_cooper.prompts import AspectSpec
-
-MAX_SUMMARY = 4_000
-"""Characters: several times what is asked for, and what every later prompt can bear."""
 
 
 def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
-    """Builds the node that brings the aspect's state summary S_i up to date.
+    """Build the node that updates the aspect's state summary S_i.
 
-    Where it fails the last summary stands in, marked as stale. It still covers only the messages
-    that it was made from: the next turn summarises what this one missed.
+    After a fault the last summary stays, marked as stale. It still covers only the messages that
+    it was made from: the next turn summarises the messages that this one missed.
     """
 
     def prepare(state: Mapping[str, Any]) -> Call:
-        report = _still_true(state.get(aspect.name), state.get("messages", []))
+        report = _valid_report(state.get(aspect.name), state.get("messages", []))
         given = TrackerInput(
             aspect=aspect,
             previous=report["state"],
@@ -46,15 +43,15 @@ def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
         )
         return {aspect.name: {**(state.get(aspect.name) or {}), **known}}
 
-    def instead(state: Mapping[str, Any], fault: Fault, _: RunnableConfig) -> Update:
-        report = _still_true(state.get(aspect.name), state.get("messages", []))
+    def on_fault(state: Mapping[str, Any], fault: Fault, _: RunnableConfig) -> Update:
+        report = _valid_report(state.get(aspect.name), state.get("messages", []))
         return {aspect.name: {**report, "stale": True, "faults": [fault]}}
 
-    return calling_node("tracker", prepare, finish, instead)
+    return calling_node("tracker", prepare, finish, on_fault)
 
 
-def _still_true(report: AspectReport | None, messages: Sequence[BaseMessage]) -> AspectReport:
-    """The last report, or an empty one if the messages it was made from were edited since."""
+def _valid_report(report: AspectReport | None, messages: Sequence[BaseMessage]) -> AspectReport:
+    """Return the last report, or an empty one if the messages it covers were edited since."""
     covered = (report or {}).get("covers")
     if report and covered and covered == _covered(messages[: covered["messages"]]):
         return report

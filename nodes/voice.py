@@ -1,7 +1,7 @@
-"""A chat model that says a given text word by word.
+"""A chat model that streams a given text word by word.
 
-The offline generator speaks through it so that its words reach callers exactly as an LLM's tokens
-do: LangGraph's "messages" stream listens to chat models.
+LangGraph's "messages" stream listens to chat models: through this one, fixed texts reach callers
+exactly as an LLM's tokens do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 
 class OfflineVoice(BaseChatModel):
-    """Says the last message that it is given."""
+    """Answers with the last message of its input."""
 
     @property
     def _llm_type(self) -> str:

@@ -1,1 +1,1 @@
-"""How the safety guard reads: normalised text and crisis phrases."""
+"""How the safety guard reads: it normalises text, then matches crisis phrases."""

@@ -1,6 +1,6 @@
-"""Text as the guard reads it: whatever a word is dressed up as, it is the same word.
+"""Normalises text for the guard: undoes misspellings and disguises such as "k1ll" or "s u i c".
 
-Everything here takes time that grows with the text's length and no faster.
+Every step takes time linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from string import ascii_lowercase
 
 from langgraph_cooper.prompts import Spelling, spelling
 
-# Letters of other scripts that look like Latin ones, and small capitals, which NFKC leaves alone.
+# Letters of other scripts that look like Latin ones, and small capitals: NFKD keeps both.
 LOOK_ALIKES = dict(
     zip(
         "авеёкмнорстухіјѕһԁԛԝɡαβεικνορτυχωᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢıłøđ",
@@ -24,18 +25,18 @@ LOOK_ALIKES = dict(
 APOSTROPHES = "'’‘‛`´ʼʻ′＇"  # noqa: RUF001
 LEET = {"0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g",
         "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "€": "e", "£": "l"}  # fmt: skip
-SPELLINGS = 16  # readings of one word written with digits that are tried
-LONGEST = 400  # letters without a space that are taken apart
+MAX_READINGS = 16  # of one word with digits
+MAX_JOINED = 400  # letters without a space; longer runs are not split into words
 
 TOKEN = re.compile(r"[\w@$!|+*#€£]+")
-# Letters set apart: "s u i c i d e", "s.u.i.c.i.d.e", "k-i-l-l  m-y-s-e-l-f".
-APART = re.compile(r"(?<![^\W_])(?:[^\W_](?:[\W_]{1,3})){2,}[^\W_](?![^\W_])")
+# Spaced letters: "s u i c i d e", "s.u.i.c.i.d.e", "k-i-l-l  m-y-s-e-l-f".
+SPACED = re.compile(r"(?<![^\W_])(?:[^\W_](?:[\W_]{1,3})){2,}[^\W_](?![^\W_])")
 RUN = re.compile(r"(.)\1+")
 EDGES = "!|+*#@$€£"
 
 
 class _Characters(dict[int, str]):
-    """What becomes of a character, worked out when it is first met."""
+    """Translation table for `str.translate`; an entry is made when a character first occurs."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -43,7 +44,7 @@ class _Characters(dict[int, str]):
             become = ""
         elif 0x1F1E6 <= code <= 0x1F1FF:  # regional indicators, which spell flags
             become = chr(code - 0x1F1E6 + ord("a"))
-        elif 0x1F150 <= code <= 0x1F189:  # white letters on black discs and squares
+        elif 0x1F150 <= code <= 0x1F189:  # white on black discs and squares
             become = chr((code - 0x1F150) % 32 % 26 + ord("a"))
         else:
             category = unicodedata.category(character)
@@ -59,26 +60,26 @@ _CHARACTERS = _Characters()
 
 
 def plain(text: str) -> str:
-    """The text in small letters without accents, apostrophes and format characters."""
+    """Return the text in lower case without accents, apostrophes and format characters."""
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
     return text.casefold().translate(_CHARACTERS)
 
 
 def collapsed(word: str) -> str:
-    """A word with each run of a letter as one letter: "killll" and "kill" are both "kil".
+    """Collapse each run of a letter to one letter: "killll" and "kill" both become "kil".
 
-    A few stay as they are: "off" is not "of", "noose" not "nose".
+    A few words are kept: "off" is not "of", "noose" is not "nose".
     """
     return word if word in spelling().distinct else RUN.sub(r"\1", word)
 
 
-class Folder:
-    """Brings text to the words that the patterns are written in.
+class Normaliser:
+    """Maps the words of a text to the words of the patterns.
 
     Args:
-        spelling: Misspellings and what they stand for.
-        vocabulary: The patterns' words: what a dressed-up word can turn out to be.
+        spelling: Misspellings and the words that they stand for.
+        vocabulary: The patterns' words, which a disguised word is compared with.
     """
 
     def __init__(self, spelling: Spelling, vocabulary: Iterable[str]) -> None:
@@ -97,20 +98,20 @@ class Folder:
         self._word = lru_cache(maxsize=16_384)(self._read_word)
 
     def words(self, text: str) -> list[str]:
-        """The words of a text, each with its runs of letters collapsed."""
-        text = APART.sub(lambda found: self._together(found.group()), plain(text))
+        """Return the normalised words of a text, each with its runs of letters collapsed."""
+        text = SPACED.sub(lambda found: self._join(found.group()), plain(text))
         tokens = [word for token in TOKEN.findall(text) for word in self._word(token)]
-        return list(self._paired(tokens))
+        return list(self._merge_pairs(tokens))
 
-    def _together(self, apart: str) -> str:
-        """Letters that were set apart, as the words they spell; as they were if they spell none."""
-        letters = re.sub(r"[\W_]", "", apart)
+    def _join(self, spaced: str) -> str:
+        """Join spaced letters to the words that they spell; return them as they are if none."""
+        letters = re.sub(r"[\W_]", "", spaced)
         if collapsed(letters) in self._words or letters in self._joined | {"kms", "kys", "ctb"}:
             return letters
         if self._near.get(collapsed(letters)):
             return letters
-        found = self._taken_apart(letters, least=3)
-        return " ".join(found) if found else apart
+        found = self._split(letters, least=3)
+        return " ".join(found) if found else spaced
 
     def _read_word(self, token: str) -> tuple[str, ...]:
         parts = [part for part in token.split("_") if part]
@@ -131,35 +132,28 @@ class Folder:
             if reading in self._near:
                 return (collapsed(self._near[reading]),)
         if not bare.isalnum():
-            split = re.split(r"[^\w]+", bare)
-            return tuple(word for part in split if part for word in self._word(part))
-        return tuple(self._taken_apart(bare)) or (short,)
+            parts = re.split(r"[^\w]+", bare)
+            return tuple(word for part in parts if part for word in self._word(part))
+        return tuple(self._split(bare)) or (short,)
 
     def _readings(self, token: str) -> Iterator[str]:
-        """What a word that is no word may stand for: "k1ll", "su*cide", "suicde"."""
+        """Yield the possible readings of a disguised word: "k1ll", "su*cide", "suicde"."""
         if "*" in token or "#" in token:
             starred = token.strip("!|+@$").replace("#", "*")
             if (word := self._starred.get(starred)) is not None:
                 yield collapsed(word)
         if not token.isalpha():
-            choices = [LEET.get(character, character) for character in token[:24]]
-            for reading in itertools.islice(itertools.product(*choices), SPELLINGS):
-                yield collapsed("".join(reading))
-            yield from (collapsed("".join(c)) for c in self._stripped(token))
+            yield from _without_leet(token)
+            bare = token.strip("!|+*#")
+            if bare and bare != token:  # "su1c1de!!"
+                yield from _without_leet(bare)
         yield collapsed(token)
 
-    def _stripped(self, token: str) -> Iterator[Sequence[str]]:
-        """The same without what stands at its end: "su1c1de!!"."""
-        bare = token.strip("!|+*#")
-        if bare and bare != token:
-            choices = [LEET.get(character, character) for character in bare[:24]]
-            yield from itertools.islice(itertools.product(*choices), SPELLINGS)
-
-    def _taken_apart(self, letters: str, least: int = 7) -> list[str]:
-        """The words of a text written without spaces; none unless it is a telling one."""
-        if not least <= len(letters) <= LONGEST:
+    def _split(self, letters: str, least: int = 7) -> list[str]:
+        """Split letters without spaces into words; empty unless one of them marks a crisis."""
+        if not least <= len(letters) <= MAX_JOINED:
             return []
-        # best[end]: the fewest words that spell letters[:end], and where the last of them begins.
+        # best[end]: the fewest words that spell letters[:end], and the begin of the last of them.
         best: dict[int, tuple[int, int]] = {0: (0, 0)}
         for end in range(1, len(letters) + 1):
             for begin in range(max(0, end - self._longest), end):
@@ -179,7 +173,8 @@ class Folder:
             return []
         return [collapsed(word) for word in reversed(found)]
 
-    def _paired(self, tokens: Sequence[str]) -> Iterator[str]:
+    def _merge_pairs(self, tokens: Sequence[str]) -> Iterator[str]:
+        """Replace the pairs of words that stand for another, and join a key word split in two."""
         place = 0
         while place < len(tokens):
             here, after = tokens[place], tokens[place + 1] if place + 1 < len(tokens) else ""
@@ -194,23 +189,27 @@ class Folder:
                 place += 1
 
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+def _without_leet(token: str) -> Iterator[str]:
+    """Yield the words that a token with digits or signs for letters may spell."""
+    choices = [LEET.get(character, character) for character in token[:24]]
+    readings = itertools.islice(itertools.product(*choices), MAX_READINGS)
+    return (collapsed("".join(reading)) for reading in readings)
 
 
 def _one_off(word: str) -> Iterator[str]:
-    """All that one slip makes of a word: a letter lost, added, changed, or two swapped."""
+    """Yield all words one edit away: a letter lost, added or changed, or two swapped."""
     for i in range(len(word) + 1):
         before, after = word[:i], word[i:]
-        yield from (before + letter + after for letter in LETTERS)
+        yield from (before + letter + after for letter in ascii_lowercase)
         if after:
             yield before + after[1:]
-            yield from (before + letter + after[1:] for letter in LETTERS)
+            yield from (before + letter + after[1:] for letter in ascii_lowercase)
         if len(after) > 1:
             yield before + after[1] + after[0] + after[2:]
 
 
 def _starred(word: str) -> Iterator[str]:
-    """A word with one or two of its inner letters as stars, and with all of them as one."""
+    """Yield a word with one, two or all of its inner letters as stars."""
     inner = range(1, len(word) - 1) if len(word) > 3 else range(1, len(word))
     for count in (1, 2):
         for places in itertools.combinations(inner, count):

@@ -1,9 +1,9 @@
-"""Finding the guard's phrases in folded text.
+"""Finds the guard's phrases in normalised text.
 
-A pattern is words with alternatives and small gaps; `prompts/crisis/phrases.toml` tells how it is
-written. Each becomes a regular expression over words, in which nothing is repeated but a gap of
-bounded length. Patterns are kept by their first word, so that a text is gone through once and at
-each word only the patterns are tried that could begin there: the time grows with the text's length.
+A pattern consists of words with alternatives and small gaps; `prompts/crisis/phrases.toml` explains
+its syntax. Each becomes a regular expression over words, in which only gaps of bounded length
+repeat. Patterns are indexed by their first word: at each word of a text only the patterns that can
+begin with it are tried, so that the time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -14,29 +14,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from langgraph_cooper.nodes.crisis.normalisation import Folder, collapsed
+from langgraph_cooper.nodes.crisis.normalisation import Normaliser, collapsed
 from langgraph_cooper.nodes.language.text import sentences
-from langgraph_cooper.prompts import CrisisKind, Harmless, Phrases, phrases, spelling
+from langgraph_cooper.prompts import CrisisKind, Phrases, phrases, spelling
 
-SHORT_GAP = 3  # words that "~" stands for at the most
-TAKEN_OUT = "_"  # stands where something harmless stood; no pattern has it
-AHEAD = 12  # words after a plain no that are looked at for a "but"
-# Second person to first: a reply that gives a crisis phrase back is found by the same phrases.
-BACK = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm"}
+SHORT_GAP = 3  # largest number of words that "~" stands for
+REMOVED = "_"  # replaces a harmless phrase; no pattern contains it
+LOOK_AHEAD = 12  # words after a harmless phrase that are searched for a "but"
+# Second person to first: a reply that echoes a crisis phrase is found by the same phrases.
+FIRST_PERSON = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm"}
 SECOND_PERSON = re.compile(r"\byou(?:rself|rs|r|'re|’re)?\b", re.IGNORECASE)
 PART = re.compile(r"[()|?$]|~\d*|<\w+>|[^\s()|?~<>$]+")
 
 
 class _Piece(NamedTuple):
-    """A piece of a pattern: its expression, the words that it can begin with, may it be empty."""
+    """A parsed piece of a pattern."""
 
     expression: str
+    """The regular expression."""
     first: frozenset[str]
+    """The words that it can begin with."""
     empty: bool
+    """Whether it matches no words at all."""
 
 
-class _Reader:
-    """Reads one pattern."""
+class _Parser:
+    """A recursive descent parser of one pattern."""
 
     def __init__(self, pattern: str, words: Mapping[str, Sequence[str]]) -> None:
         self._parts: list[str] = PART.findall(pattern)
@@ -44,7 +47,7 @@ class _Reader:
         self._pattern = pattern
         self._at = 0
 
-    def read(self) -> _Piece:
+    def parse(self) -> _Piece:
         piece = self._sequence()
         if self._at != len(self._parts) or piece.empty:
             raise ValueError(f"the phrase {self._pattern!r} cannot be read")
@@ -65,7 +68,7 @@ class _Reader:
                 self._next()
                 piece = _Piece(f"(?:{piece.expression})?", piece.first, True)
             pieces.append(piece)
-        return _in_turn(pieces)
+        return _sequence(pieces)
 
     def _single(self) -> _Piece:
         part = self._next()
@@ -76,18 +79,20 @@ class _Reader:
                 choices.append(self._sequence())
             if self._next() != ")":
                 raise ValueError(f"the phrase {self._pattern!r} lacks a bracket")
-            return _either(choices)
+            return _alternatives(choices)
         if part == "$":
             return _Piece(r"\Z", frozenset(), True)
         if part.startswith("~"):
             return _Piece(rf"(?:\S+ ){{0,{part[1:] or SHORT_GAP}}}?", frozenset(), True)
         if part.startswith("<"):
-            return _either([_Reader(text, self._words).read() for text in self._words[part[1:-1]]])
+            return _alternatives(
+                [_Parser(text, self._words).parse() for text in self._words[part[1:-1]]]
+            )
         word = collapsed(part)
         return _Piece(f"{re.escape(word)} ", frozenset({word}), False)
 
 
-def _in_turn(pieces: Sequence[_Piece]) -> _Piece:
+def _sequence(pieces: Sequence[_Piece]) -> _Piece:
     first: set[str] = set()
     for piece in pieces:
         first |= piece.first
@@ -97,119 +102,119 @@ def _in_turn(pieces: Sequence[_Piece]) -> _Piece:
     return _Piece(expression, frozenset(first), all(piece.empty for piece in pieces))
 
 
-def _either(choices: Sequence[_Piece]) -> _Piece:
+def _alternatives(choices: Sequence[_Piece]) -> _Piece:
     first = frozenset().union(*(choice.first for choice in choices))
     expression = "|".join(dict.fromkeys(choice.expression for choice in choices))
     return _Piece(f"(?:{expression})", first, any(choice.empty for choice in choices))
 
 
 class Matcher:
-    """Patterns, by the words that they can begin with."""
+    """Patterns, indexed by the words that they can begin with."""
 
     def __init__(self, patterns: Iterable[str], words: Mapping[str, Sequence[str]]) -> None:
         expressions: dict[str, list[str]] = defaultdict(list)
         for pattern in patterns:
-            piece = _Reader(pattern, words).read()
+            piece = _Parser(pattern, words).parse()
             for word in piece.first:
                 expressions[word].append(piece.expression)
         self._expressions = dict(expressions)
-        # Compiled when a text first has the word: all at once would take a good part of a second.
+        # Compiled when a text first contains the word: all at once would delay the first message.
         self._compiled: dict[str, re.Pattern[str]] = {}
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where patterns stand in a folded text whose words each end in a space."""
+        """Yield the spans of patterns in a normalised text whose words each end in a space."""
         start = 0
         for word in text.split():
-            if word in self._expressions and (found := self._starting(word).match(text, start)):
+            if word in self._expressions and (found := self._pattern(word).match(text, start)):
                 yield found.span()
             start += len(word) + 1
 
-    def _starting(self, word: str) -> re.Pattern[str]:
+    def _pattern(self, word: str) -> re.Pattern[str]:
         if word not in self._compiled:
             self._compiled[word] = re.compile("|".join(self._expressions[word]))
         return self._compiled[word]
 
 
 class PhraseBook:
-    """The phrases of one data file, ready to be looked for.
+    """The phrases of one data file, ready to be matched.
 
     Args:
-        found: The phrases, those that are harmless, and what a reply may never say.
+        data: The phrases of crises, harmless phrases, and phrases that no reply may contain.
     """
 
-    def __init__(self, found: Phrases) -> None:
-        self._kinds = [(kind.name, Matcher(kind.patterns, found.words)) for kind in found.kinds]
+    def __init__(self, data: Phrases) -> None:
+        self._kinds = [(kind.name, Matcher(kind.patterns, data.words)) for kind in data.kinds]
         self._harmless = [
-            (Matcher(harmless.patterns, found.words), _unless(harmless))
-            for harmless in found.harmless
+            (
+                Matcher(harmless.patterns, data.words),
+                frozenset(collapsed(word) for word in harmless.unless),
+            )
+            for harmless in data.harmless
         ]
-        self._reply = Matcher(found.reply, found.words)
-        self._folder = Folder(spelling(), _vocabulary(found))
+        self._reply = Matcher(data.reply, data.words)
+        self._normaliser = Normaliser(spelling(), _vocabulary(data))
 
-    def folded(self, text: str) -> str:
-        """The words of a text, each with a space after it."""
-        return "".join(f"{word} " for word in self._folder.words(text))
+    def normalised(self, text: str) -> str:
+        """Return the normalised words of a text, each followed by a space."""
+        return "".join(f"{word} " for word in self._normaliser.words(text))
 
     def kind_of(self, text: str) -> CrisisKind | None:
-        """The first kind of crisis, in the file's order, whose phrases stand in the text."""
-        folded = self._without_harmless(self.folded(text))
-        return next(
-            (name for name, matcher in self._kinds if any(True for _ in matcher.spans(folded))),
-            None,
-        )
+        """Return the first kind of crisis, in the file's order, with a phrase in the text."""
+        text = self._without_harmless(self.normalised(text))
+        return next((name for name, matcher in self._kinds if any(matcher.spans(text))), None)
 
     def unsayable(self, reply: str) -> bool:
-        """Whether a reply says what none may say."""
-        return any(True for _ in self._reply.spans(self.folded(reply)))
+        """Return whether a reply contains a phrase that none may contain."""
+        return any(self._reply.spans(self.normalised(reply)))
 
-    def _without_harmless(self, folded: str) -> str:
+    def _without_harmless(self, text: str) -> str:
         for matcher, unless in self._harmless:
             kept, end = [], 0
-            for start, stop in matcher.spans(folded):
-                if start < end or unless.intersection(folded[stop:].split(" ", AHEAD)[:AHEAD]):
+            for start, stop in matcher.spans(text):
+                if start < end or unless.intersection(
+                    text[stop:].split(" ", LOOK_AHEAD)[:LOOK_AHEAD]
+                ):
                     continue
-                kept += [folded[end:start], TAKEN_OUT, " "]
+                kept += [text[end:start], REMOVED, " "]
                 end = stop
-            folded = "".join(kept) + folded[end:]
-        return folded
+            text = "".join(kept) + text[end:]
+        return text
 
 
-def _unless(harmless: Harmless) -> frozenset[str]:
-    return frozenset(collapsed(word) for word in harmless.unless)
-
-
-def _vocabulary(found: Phrases) -> set[str]:
-    patterns = [p for kind in found.kinds for p in kind.patterns]
-    patterns += [word for words in found.words.values() for word in words] + list(found.reply)
+def _vocabulary(data: Phrases) -> set[str]:
+    patterns = [p for kind in data.kinds for p in kind.patterns]
+    patterns += [word for words in data.words.values() for word in words] + list(data.reply)
     return {part for p in patterns for part in PART.findall(p) if part[0].isalnum()}
 
 
 @lru_cache(maxsize=1)
 def phrase_book() -> PhraseBook:
-    """The shipped phrases."""
+    """Return the shipped phrases."""
     return PhraseBook(phrases())
 
 
 @lru_cache(maxsize=1024)
 def crisis_kind(text: str) -> CrisisKind | None:
-    """What kind of crisis a message speaks of, by the shipped phrases; None where it does not."""
+    """Return the kind of crisis that a message speaks of, if any, by the shipped phrases."""
     return phrase_book().kind_of(text)
 
 
 def unsayable(reply: str) -> bool:
-    """Whether no reply may say this: it urges or explains harm, or gives a crisis phrase back.
+    """Return whether a reply urges or explains harm, or echoes a crisis phrase.
 
-    To ask somebody whether they think of suicide is no harm; it is what helpers are taught to do.
+    A question is allowed: helpers are taught to ask directly about suicide.
     """
-    told = " ".join(part for part in sentences(reply) if not part.endswith("?"))
-    return phrase_book().unsayable(reply) or crisis_kind(_turned(told)) is not None
+    stated = " ".join(part for part in sentences(reply) if not part.endswith("?"))
+    return phrase_book().unsayable(reply) or crisis_kind(_to_first_person(stated)) is not None
 
 
 def asked_about(reply: str) -> CrisisKind | None:
-    """The kind of crisis that a reply asks about, if it does."""
+    """Return the kind of crisis that a reply asks about, if any."""
     asked = " ".join(part for part in sentences(reply) if part.endswith("?"))
-    return crisis_kind(_turned(asked)) if asked else None
+    return crisis_kind(_to_first_person(asked)) if asked else None
 
 
-def _turned(reply: str) -> str:
-    return SECOND_PERSON.sub(lambda found: BACK[found.group().lower().replace("’", "'")], reply)
+def _to_first_person(reply: str) -> str:
+    return SECOND_PERSON.sub(
+        lambda found: FIRST_PERSON[found.group().lower().replace("’", "'")], reply
+    )

@@ -1,4 +1,4 @@
-"""The dialogue history H_t, as the agents and the ranker read it."""
+"""Turns messages into the dialogue history H_t that the agents and the ranker read."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph_cooper.ranker.data.dialogue import Speaker, Utterance
 
 MAX_CHARACTERS = 8_000
-"""The longest message that is answered: some 1,500 words."""
+"""Length of the longest message that is answered, in characters: some 1,500 words."""
 
-LONGEST = 4 * MAX_CHARACTERS  # of blanks and all; to clean a megabyte takes a second
+MAX_RAW_CHARACTERS = 4 * MAX_CHARACTERS  # before cleaning, which takes a second per megabyte
 
-# Zero-width joiners spell words in several scripts, and emoji.
+# Zero-width joiners, which several scripts and emoji need.
 JOINERS = "\u200c\u200d"
-# What is dropped: lone surrogates, bidirectional controls, tag characters, and the variation
-# selectors that no font uses, in which a text can hide behind another.
+# Lone surrogates, bidirectional controls, tag characters, and the variation selectors that no font
+# uses: one text can hide in them behind another.
 DROPPED = re.compile(r"[\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufe00-\ufe0d\U000e0000-\U000e0fff]")
 JOINED = re.compile(rf"([{JOINERS}])[{JOINERS}]+")
-# Letters and signs that show as nothing.
+# Letters and signs without a visible form.
 BLANKS = re.compile(r"[\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
 
 
 def utterances(messages: Iterable[BaseMessage]) -> list[Utterance]:
-    """What the two sides said, in turns: consecutive messages of one side are one utterance.
+    """Return the dialogue in turns: consecutive messages of one side become one utterance.
 
-    A user's message that is too long to be answered stands in the thread, but it was refused and
-    is not read; of the other side's the beginning is. Other messages (system, tool) and empty ones
-    are no part of the dialogue.
+    A user's message that is too long to be answered was refused when it came and is skipped; a
+    long message of the system's side is cut. Other messages (system, tool) and empty ones are no
+    part of the dialogue.
     """
     merged: list[Utterance] = []
     for message in messages:
         side = speaker_of(message)
         if side is None or (side == "user" and too_long(message.text)):
             continue
-        text = clean(message.text[:LONGEST])[:MAX_CHARACTERS]
+        text = clean(message.text[:MAX_RAW_CHARACTERS])[:MAX_CHARACTERS]
         if not text:
             continue
         if merged and merged[-1].speaker == side:
@@ -46,22 +46,21 @@ def utterances(messages: Iterable[BaseMessage]) -> list[Utterance]:
 
 
 def too_long(text: str) -> bool:
-    """Whether a message has more than can be answered."""
-    return len(text) > LONGEST or len(text) > MAX_CHARACTERS < len(clean(text))
+    """Return whether a message is too long to be answered."""
+    return len(text) > MAX_RAW_CHARACTERS or len(text) > MAX_CHARACTERS < len(clean(text))
 
 
 def speaker_of(message: BaseMessage) -> Speaker | None:
-    """Whose message it is: "user", "system" (the side that COOPER plays), or neither."""
+    """Return a message's side: "user", "system" (the side that COOPER plays), or None."""
     if isinstance(message, HumanMessage):
         return "user"
     return "system" if isinstance(message, AIMessage) else None
 
 
 def clean(text: str) -> str:
-    """The text on one line, without the characters that only break or forge things.
+    """Return the text on one line, without control, format and invisible characters.
 
-    Lone surrogates fail in every encoder and saver; control, format and invisible characters have
-    no place in what a person says.
+    Lone surrogates fail in every encoder and saver; the others can break or forge a prompt.
     """
     if not (text.isascii() and text.isprintable()):
         text = BLANKS.sub(" ", JOINED.sub(r"\1", DROPPED.sub("", text)))
@@ -70,5 +69,5 @@ def clean(text: str) -> str:
 
 
 def last_user_text(history: Sequence[Utterance]) -> str:
-    """What the user said last; empty where the system spoke last or nobody has yet."""
+    """Return the user's last words; empty if the system spoke last or nobody has spoken."""
     return history[-1].text if history and history[-1].speaker == "user" else ""

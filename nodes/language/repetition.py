@@ -1,4 +1,4 @@
-"""What the system has said already, so that it never says it twice."""
+"""Checks what the system has already said, so that it never repeats itself."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 
 
 def was_said(topic: Topic, history: Sequence[Utterance]) -> bool:
-    """Whether one of the topic's forms stands in an earlier utterance of the system."""
+    """Return whether the system has used any of the topic's forms."""
     return any(form_was_said(form, history) for form in topic.say)
 
 
 def used_up(topic: Topic, history: Sequence[Utterance]) -> bool:
-    """Whether every form of the topic that needs no subject has been said."""
+    """Return whether the system has used every form of the topic that needs no subject."""
     return all(form_was_said(form, history) for form in topic.say if "{subject}" not in form)
 
 
 def form_was_said(form: str, history: Sequence[Utterance]) -> bool:
-    """Whether this form was said before, with whatever subject or echo in its place."""
+    """Return whether the system has used this form, with any text in its placeholder."""
     parts = _parts(form)
     return any(
         utterance.speaker == "system" and all(part in _plain(utterance.text) for part in parts)
@@ -31,7 +31,7 @@ def form_was_said(form: str, history: Sequence[Utterance]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _parts(form: str) -> tuple[str, ...]:
-    """What stands before and after the placeholder, if the form has one."""
+    """Return the words before and after the form's placeholder, without empty parts."""
     before, _, after = form.partition("{")
     return tuple(part for part in (_plain(before), _plain(after.partition("}")[2])) if part)
 

@@ -1,27 +1,28 @@
-"""What the user is talking about, told from the words that give it away."""
+"""Finds the subjects of a dialogue by their cue words, and applies a refusal to an aspect."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from langgraph_cooper.nodes.language.text import words
-from langgraph_cooper.prompts import Subject
+from langgraph_cooper.prompts import AspectSpec, Subject
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
 
 def subjects_in_play(
     subjects: tuple[Subject, ...], history: Sequence[Utterance]
 ) -> tuple[Subject, ...]:
-    """The task's subjects that the user has mentioned.
+    """Return the task's subjects that the user has mentioned.
 
     Args:
-        subjects: All the task knows, the more specific first.
+        subjects: All subjects of the task, the more specific first.
         history: The dialogue so far.
 
     Returns:
-        Those mentioned, the latest mention first; within one utterance in the task's order.
+        The subjects mentioned, the latest mention first; within one utterance in the task's order.
     """
     found: dict[str, Subject] = {}
     ended: set[str] = set()
@@ -32,6 +33,23 @@ def subjects_in_play(
                 found.setdefault(subject.id, subject)
             ended.update(*(subject.ends for subject in here))
     return tuple(found.values())
+
+
+def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> bool:
+    """Return whether a topic respects what the user has refused (`AspectSpec.unless`).
+
+    Nobody who has said no is asked again. After a refusal only the aspect's own topics about that
+    refusal are left, whoever proposes them.
+
+    Args:
+        topic: The topic's text.
+        aspect: The aspect that proposes it.
+        in_play: Ids of the subjects in play.
+    """
+    refused = {*aspect.unless} & in_play
+    return not refused or any(
+        own.topic == topic and refused.intersection(own.about) for own in aspect.topics
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -45,11 +63,11 @@ def _mentioned(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
 
 @lru_cache(maxsize=32)
 def _patterns(subjects: tuple[Subject, ...]) -> tuple[re.Pattern[str], ...]:
-    """One pattern per subject, of all its cues as whole words: a task has about a thousand."""
+    """Compile one pattern per subject from its cues; a task has about a thousand cues."""
     return tuple(_pattern(subject) for subject in subjects)
 
 
 def _pattern(subject: Subject) -> re.Pattern[str]:
     cues = [re.escape(" ".join(words(cue))) for cue in subject.cues if words(cue)]
-    # A cue without words (":-)") would stand in every text without words.
+    # A cue without words (":-)") would match every text without words.
     return re.compile(rf"(?<![\w'])(?:{'|'.join(cues) or '(?!)'})(?![\w'])")

@@ -1,4 +1,4 @@
-"""Plain text work of the offline backend: sentences, words, and giving back what was heard."""
+"""Splits text into sentences and words, and turns a user's sentence round to the second person."""
 
 from __future__ import annotations
 
@@ -8,90 +8,57 @@ import re
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
 WORD = re.compile(r"[\w']+")
 
-# First person to second person. "am" and "was" follow the "you" that "I" has become.
+# First person to second person; "am" follows the "you" that "I" became.
 TURNED = {
     "i": "you", "i'm": "you're", "im": "you're", "i've": "you've", "ive": "you've",
     "i'll": "you'll", "i'd": "you'd", "me": "you", "my": "your", "mine": "yours",
     "myself": "yourself", "am": "are",
 }  # fmt: skip
-# "I was" becomes "you were"; wherever else the speaker may be the subject, it goes wrong.
+# Turned after "I" alone: "I was" becomes "you were", but "my dog was" stays.
 PAST = {"was": "were", "wasn't": "weren't", "wasnt": "weren't"}
-# With these a sentence is no plain statement about the speaker, and turning it round goes wrong.
+# A sentence with one of these is not a plain statement about the speaker: it is not turned.
 UNTURNABLE = frozenset(
     [
-        "you",
-        "your",
-        "yours",
-        "you're",
-        "youre",
-        "we",
-        "us",
-        "our",
-        "ours",
-        "we're",
-        "we've",
-        "let's",
-        "please",
-        "thanks",
-        "thank",
-        "hello",
-        "hi",
-        "hey",
-        "ok",
-        "okay",
-        "bye",
-        "yes",
-        "no",
-        "yeah",
-        "god",
-        "gosh",
-        "goodness",
-        "lord",
+        "you", "your", "yours", "you're", "youre", "we", "us", "our", "ours", "we're", "we've",
+        "let's", "please", "thanks", "thank", "hello", "hi", "hey", "ok", "okay", "bye", "yes",
+        "no", "yeah", "god", "gosh", "goodness", "lord",
     ]
-)
-BESIDES = frozenset(
+)  # fmt: skip
+# Words between "I" and its verb: "I never was".
+ADVERBS = frozenset(
     [
-        "and",
-        "but",
-        "or",
-        "never",
-        "always",
-        "also",
-        "just",
-        "really",
-        "still",
-        "already",
+        "and", "but", "or", "never", "always", "also", "just", "really", "still", "already",
         "actually",
     ]
-)
+)  # fmt: skip
 QUOTED = re.compile(r"[\"“”()\[\]{}]")
 STARTS = frozenset({"i", "i'm", "im", "i've", "ive", "my"})
-# A sentence that begins with the bare statement of a mind ("I think so") tells nothing worth it.
+# Number of words of a sentence worth giving back: "I think so" is too short.
 ECHO_WORDS = range(4, 15)
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, in order, without empty ones."""
+    """Return the sentences of a text, in order, without empty ones."""
     return [part.strip() for part in SENTENCE_END.split(text) if part.strip()]
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, with straight apostrophes."""
+    """Return the words of a text in lower case, with straight apostrophes."""
     return WORD.findall(text.lower().replace("’", "'"))
 
 
 def contains_phrase(text: str, phrase: str) -> bool:
-    """Whether the phrase stands in the text as whole words, in any capitals."""
+    """Return whether the text contains the phrase as whole words, in any case."""
     return f" {' '.join(words(phrase))} " in f" {' '.join(words(text))} "
 
 
 def echo(text: str) -> str | None:
-    """Turns round what the user said last about themselves.
+    """Turn the user's last statement about themselves to the second person.
 
     "I lost my job." gives "you lost your job".
 
     Returns:
-        The turned clause, without a full stop; None where no sentence can be turned round safely.
+        The turned clause, without a full stop; None if no sentence can be turned safely.
     """
     for sentence in reversed(sentences(text)):
         tokens = sentence.rstrip(".!?,; ").replace("’", "'").split()
@@ -105,8 +72,8 @@ def echo(text: str) -> str | None:
 
 
 def _ambiguous(plain: list[str]) -> bool:
-    """Whether a "was" may be the speaker's without standing beside "I" ("I never was")."""
-    return any(a in BESIDES and b in PAST for a, b in itertools.pairwise(plain))
+    """Return whether "was" may belong to "I" without following it ("I never was")."""
+    return any(a in ADVERBS and b in PAST for a, b in itertools.pairwise(plain))
 
 
 def _turn(tokens: list[str], plain: list[str]) -> str:

@@ -11,29 +11,27 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
 from langgraph_cooper.nodes.llm.faults import refuses_request
-from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.nodes.llm.models import speaks_openai
 from langgraph_cooper.nodes.llm.parsing import (
-    MAX_SUMMARY,
+    MAX_WRITTEN_SUMMARY,
     distinct,
     read_candidates,
     read_summary,
-    without_thoughts,
 )
-from langgraph_cooper.nodes.state import Candidate, RankedCandidate
+from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
-# LangGraph leaves the tokens of a model with this tag out of the stream: the agents' work is no
-# part of what the person reads.
-UNHEARD = ["nostream"]
+# LangGraph leaves the tokens of a model with this tag out of the "messages" stream.
+NOT_STREAMED = ["nostream"]
 Promote = Runnable[PromoterInput, list[Candidate]]
-# Utterances that a promoter and the generator read; the state summaries hold what went before.
-RECENT = 24
-LONGEST_OUTLINE = 600  # characters, as many as a task file allows its topics
-# With no more than two utterances the generator gets no topics (the paper's released settings).
+# Number of last utterances in a prompt; the state summaries cover the earlier ones.
+PROMPT_UTTERANCES = 24
+# Up to this many utterances the generator gets no topics (the paper's released settings).
 WARMING_UP = 2
 
 RESPONSE_FORMAT = {
@@ -65,7 +63,7 @@ RESPONSE_FORMAT = {
 
 
 def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, str]:
-    """A state tracker that asks a model to bring its summary up to date."""
+    """Build a state tracker that asks a model to update its summary."""
 
     def prompt(given: TrackerInput) -> list[BaseMessage]:
         aspect = given["aspect"]
@@ -82,19 +80,19 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
             return summary
         raise UnreadableError("There is no summary in that. Answer with the summary alone.")
 
-    quiet = model.with_config(tags=UNHEARD)
-    return ask(Question("tracker", len(task.aspects), quiet, model, prompt, read))
+    quiet = model.with_config(tags=NOT_STREAMED)
+    return ask(Question("tracker", task.aspect_names, quiet, model, prompt, read))
 
 
 def llm_promoter(
     task: TaskSpec, model: BaseChatModel, bank: Runnable[PromoterInput, list[Candidate]]
 ) -> Runnable[PromoterInput, list[Candidate]]:
-    """An aspect promoter that asks a model for candidates, as JSON where the endpoint can.
+    """Build an aspect promoter that asks a model for candidates, as JSON if the endpoint can.
 
     Args:
         task: The task.
         model: The chat model.
-        bank: Gives candidates of the task's own, marked as such, for a list that is too short.
+        bank: Returns the task's own candidates, which fill up a list that is too short.
     """
     steps = _PromoterSteps(task, model)
 
@@ -122,38 +120,38 @@ def llm_promoter(
 
 
 class _PromoterSteps:
-    """Asking for candidates: as structured output, or plainly where the endpoint refuses that."""
+    """The steps that ask for candidates: as structured output, or plainly.
+
+    LangChain's `with_structured_output(..., include_raw=True)` would not replace the tolerant
+    parser, which plain answers need, and its chain takes no timeout or retry of ours.
+    """
 
     def __init__(self, task: TaskSpec, model: BaseChatModel) -> None:
         def prompt(given: PromoterInput) -> list[BaseMessage]:
             return _promoter_prompt(task, given)
 
         def step(asked: Runnable[LanguageModelInput, AIMessage]) -> Promote:
-            quiet = asked.with_config(tags=UNHEARD)
-            return ask(Question("promoter", len(task.aspects), quiet, model, prompt, _read))
+            quiet = asked.with_config(tags=NOT_STREAMED)
+            return ask(Question("promoter", task.aspect_names, quiet, model, prompt, _read))
 
         self._plain = step(model)
         structured = speaks_openai(model)
         self.best = step(model.bind(response_format=RESPONSE_FORMAT)) if structured else self._plain
 
     def plainer(self, failed: Promote, error: ModelError) -> Promote:
-        """The step to take after one that failed; raises the error where there is no other.
-
-        The parser needs no schema: an endpoint that does not know `response_format` is asked
-        without.
-        """
+        """Return the plain step if the endpoint refused the schema; else raise the error."""
         if failed is self._plain or not refuses_request(error):
             raise error
         return self._plain
 
     def give_up(self, failed: Promote) -> None:
-        """Never takes a step again that failed where the plain one did not."""
+        """Drop a step that failed where the plain one did not."""
         if failed is self.best:
             self.best = self._plain
 
 
 def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
-    aspect, history = given["aspect"], given["history"][-RECENT:]
+    aspect, history = given["aspect"], given["history"][-PROMPT_UTTERANCES:]
     values = {
         "aspect": aspect.name,
         "propose": aspect.propose,
@@ -182,13 +180,15 @@ def _filled(
 
 
 def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInput, AIMessage]:
-    """A generator that asks a model to say the top-K candidates (COOPER(PT-G) in the paper)."""
+    """Build a generator that asks a model to say the top-K candidates (paper: COOPER(PT-G))."""
 
     def prompt(given: GeneratorInput) -> list[BaseMessage]:
         history, topics = given["history"], given["topics"]
         if len(history) <= WARMING_UP:
             topics = ()
-        listed = "\n".join(f"- {_outline(topic)} ({topic['aspect']})" for topic in topics)
+        listed = "\n".join(
+            f"- {prompt_line(t['topic'], MAX_TOPIC)} ({t['aspect']})" for t in topics
+        )
         outlines = delimited("outlines", listed or "- (begin as the moment asks)")
         values = {"topics": outlines, "words": task.reply_words}
         system = fill(task.prompts.generator, _common(task) | values)
@@ -196,22 +196,18 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         return [SystemMessage(" ".join([system, *notices])), *_as_messages(history)]
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
-        text = without_thoughts(answer.text).strip()
+        text = strip_thoughts(answer.text).strip()
         if not text:
             raise UnreadableError("That says nothing. Answer with the utterance alone.")
-        # Only what is said to the person becomes a message.
+        # Thoughts do not become part of the message.
         return answer if text == answer.content else answer.model_copy(update={"content": text})
 
-    return ask(Question("generator", len(task.aspects), model, model, prompt, spoken))
-
-
-def _outline(topic: RankedCandidate) -> str:
-    return plain(topic["topic"], LONGEST_OUTLINE)
+    return ask(Question("generator", task.aspect_names, model, model, prompt, spoken))
 
 
 def _summary(text: str) -> str:
-    """A summary as it was read; bounded again, for it may come from a host graph's state."""
-    return plain(text, MAX_SUMMARY) or "(nothing yet)"
+    """Return a summary for a prompt, bounded again: it may come from a host graph's state."""
+    return prompt_line(text, MAX_WRITTEN_SUMMARY) or "(nothing yet)"
 
 
 def _common(task: TaskSpec) -> dict[str, object]:
@@ -224,12 +220,12 @@ def _common(task: TaskSpec) -> dict[str, object]:
 
 
 def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
-    """The end of the dialogue as messages, the user's side first as many endpoints want it."""
-    recent = list(history[-RECENT:])
+    """Return the end of the dialogue as messages; many endpoints want the user's first."""
+    recent = list(history[-PROMPT_UTTERANCES:])
     if len(recent) < len(history) and recent[0].speaker == "system":
         recent = recent[1:]
     messages: list[BaseMessage] = [
-        (HumanMessage if said.speaker == "user" else AIMessage)(plain(said.text) or "…")
+        (HumanMessage if said.speaker == "user" else AIMessage)(prompt_line(said.text) or "…")
         for said in recent
     ]
     if not messages or isinstance(messages[0], AIMessage):

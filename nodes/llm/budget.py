@@ -1,31 +1,40 @@
-"""What the model calls of one turn may take together: so many calls, so many seconds."""
+"""The budget of one turn's model calls: a number of calls and a number of seconds.
+
+All model calls of a turn share it, from several threads or tasks and from subgraphs of any depth.
+LangGraph has no place for such an object: a channel would show it in `get_state` or save it with a
+subgraph's input, and a context variable does not pass between parallel nodes. What the nodes of a
+run do share is its `RunControl`, which LangGraph makes for each run, resumed ones too, and hands to
+every subgraph. Budgets are kept under it until their generator is done.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from langgraph.runtime import Runtime, get_runtime
+from langgraph.runtime import RunControl, Runtime, get_runtime
 
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 
 Role = Literal["tracker", "promoter", "generator"]
-# By which part of the deadline each must be done: slow agents never take the reply's time, nor a
-# slow tracker its promoter's.
+# The share of the deadline by which each role must be done: a slow agent never takes the reply's
+# time, nor a slow tracker its promoter's.
 BY = {"tracker": 0.4, "promoter": 0.7, "generator": 1.0}
-# How many subgraphs deep each works, from the graph of the whole conversation.
-DEPTH = {"tracker": 2, "promoter": 2, "generator": 1}
-# Faults and repairs may make a turn this many times as many calls as a turn without them.
+# Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
+
+Turn = tuple[RunControl, str]
+"""A run and the namespace in it of the conversation's graph, which a host graph may run twice."""
 
 
 class Budget:
-    """Calls and seconds, shared by whoever works on a turn, from whatever thread.
+    """Calls and seconds of one turn; safe to use from several threads.
 
     Args:
-        calls: How many model calls. The last one is kept for the generator.
+        calls: The number of model calls. The last one is kept for the generator.
         seconds: From now on.
     """
 
@@ -37,10 +46,10 @@ class Budget:
         self._lock = threading.Lock()
 
     def spend(self, role: Role) -> None:
-        """Takes one call.
+        """Take one call.
 
         Raises:
-            ModelError: None is left for this role.
+            ModelError: No call is left for this role.
         """
         with self._lock:
             if self._spent >= self._limit(role):
@@ -52,65 +61,62 @@ class Budget:
             self._spent += 1
 
     def spent(self, role: Role) -> bool:
-        """Whether no call is left for this role."""
+        """Return whether no call is left for this role."""
         with self._lock:
             return self._spent >= self._limit(role)
 
     def left(self, role: Role) -> float:
-        """Seconds until this role must be done; negative when they are over."""
+        """Return the seconds until this role's time is over; negative after that."""
         return self._began + BY[role] * self.seconds - time.monotonic()
 
     @property
     def over(self) -> bool:
-        """Whether nobody can be at work on this turn any more."""
+        """Whether the turn must have ended long ago."""
         return time.monotonic() > self._began + 2 * self.seconds
 
     def _limit(self, role: Role) -> int:
         return self.calls if role == "generator" else self.calls - 1
 
 
-# LangGraph makes one control object for each run, and hands it on to every subgraph of it; a run
-# that is resumed gets another. With the place of this graph in the run (a host graph may come
-# here several times) it names the turn. Kept with it, so that no other object gets its id.
-_turns: dict[tuple[int, str], tuple[object, Budget]] = {}
+_budgets: dict[Turn, Budget] = {}
 _lock = threading.Lock()
 
 
-def budget_of_turn(role: Role, agents: int) -> Budget:
-    """The budget of the turn under way, made by whoever asks first; outside a run, a new one.
+def budget_of_turn(aspects: Sequence[str]) -> Budget:
+    """Return the budget of the current turn, or a new one outside a run.
 
     Args:
-        role: Who asks.
-        agents: How many agents the graph has.
+        aspects: Names of the task's aspects, which are the names of its agents' nodes.
     """
     runtime = _runtime()
     context = runtime.context if runtime else None
-    if not isinstance(context, CooperContext):  # that of a host graph means nothing here
+    if not isinstance(context, CooperContext):  # a host graph's own context is ignored
         context = CooperContext()
-    calls = context.max_calls or SPARE * (2 * agents + 1)
-    if (turn := _turn(runtime, role)) is None:
-        return Budget(calls, context.deadline)
-    key, control = turn
+    new = Budget(context.max_calls or SPARE * (2 * len(aspects) + 1), context.deadline)
+    if (turn := _turn(runtime, aspects)) is None:
+        return new
     with _lock:
-        if key not in _turns:
-            for old in [old for old, (_, budget) in _turns.items() if budget.over]:
-                del _turns[old]  # of turns that failed before their generator was asked
-            _turns[key] = (control, Budget(calls, context.deadline))
-        return _turns[key][1]
+        if turn not in _budgets:
+            for old in [old for old, budget in _budgets.items() if budget.over]:
+                del _budgets[old]  # turns that failed before their generator
+        return _budgets.setdefault(turn, new)
 
 
-def release(role: Role) -> None:
-    """Forgets the budget of the turn under way: its generator is done."""
-    if turn := _turn(_runtime(), role):
+def release(aspects: Sequence[str]) -> None:
+    """Forget the budget of the current turn, after its generator."""
+    if turn := _turn(_runtime(), aspects):
         with _lock:
-            _turns.pop(turn[0], None)
+            _budgets.pop(turn, None)
 
 
-def _turn(runtime: Runtime[Any] | None, role: Role) -> tuple[tuple[int, str], object] | None:
+def _turn(runtime: Runtime[Any] | None, aspects: Sequence[str]) -> Turn | None:
     if runtime is None or runtime.control is None or runtime.execution_info is None:
         return None
-    place = runtime.execution_info.checkpoint_ns.split("|")[: -DEPTH[role]]
-    return (id(runtime.control), "|".join(place)), runtime.control
+    # "host:id|action:id|tracker:id": the conversation's graph is the part before its own node.
+    path = runtime.execution_info.checkpoint_ns.split("|")
+    nodes = {*aspects, "generator"}
+    own = [depth for depth, node in enumerate(path) if node.partition(":")[0] in nodes]
+    return runtime.control, "|".join(path[: own[-1]] if own else ())
 
 
 def _runtime() -> Runtime[Any] | None:

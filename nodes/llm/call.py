@@ -1,9 +1,9 @@
-"""Asking a chat model: within the turn's budget, again where that helps, repaired once."""
+"""Calls a chat model: within the turn's budget, with retries and one repair of its answer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -19,31 +19,31 @@ from langgraph_cooper.nodes.llm.models import describe, speaks_openai
 from langgraph_cooper.nodes.llm.retry import policy
 from langgraph_cooper.nodes.llm.watch import Watch, within
 
-SHOWN_BACK = 2_000  # characters of an answer that the model sees again when it is to mend it
+MAX_SHOWN_BACK = 2_000  # characters of its unreadable answer that the model is shown
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 
 class UnreadableError(Exception):
-    """An answer came, and nothing in it can be used; says why, to the model."""
+    """The answer is of no use; the message tells the model why."""
 
 
 @dataclass(frozen=True)
 class Question(Generic[Given, Result]):
-    """What is put to a model, and what becomes of its answer.
+    """A question to a model: how to make its prompt and how to read its answer.
 
     Attributes:
-        role: Who asks.
-        agents: How many agents the graph has.
-        model: The model, perhaps with settings bound to it. A fault of it becomes `ModelError`.
+        role: The module that asks.
+        aspects: Names of the task's aspects.
+        model: The model, perhaps with settings bound to it. Its faults become `ModelError`.
         named: The bare model, for its name.
-        prompt: From what is given to the messages.
-        read: From what is given and the answer to the result. Where it raises `UnreadableError`,
-            the model is shown its answer and the reason, and asked once more.
+        prompt: Makes the messages from the input.
+        read: Reads the result from the input and the answer. If it raises `UnreadableError`, the
+            model is shown its answer and the reason, and asked once more.
     """
 
     role: Role
-    agents: int
+    aspects: Sequence[str]
     model: Runnable[LanguageModelInput, AIMessage]
     named: BaseChatModel
     prompt: Callable[[Given], list[BaseMessage]]
@@ -51,10 +51,10 @@ class Question(Generic[Given, Result]):
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
-    """Builds the step that puts a question to a model, sync and async.
+    """Build the Runnable that asks a model a question, sync and async.
 
-    It is one Runnable rather than a chain of three: three agents run at once, and what a chain
-    spends on its links they spend one after another.
+    It is one Runnable and not a chain of three: several agents run at once, and under one
+    interpreter lock the overhead of their chains would add up.
     """
 
     def call(given: Given, config: RunnableConfig) -> Result:
@@ -65,7 +65,7 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
             try:
                 return question.read(given, answer)
             except UnreadableError as why:
-                answer = asking.answer(asking.mended(messages, answer, why))
+                answer = asking.answer(asking.repair(messages, answer, why))
                 return asking.last(given, answer)
         finally:
             asking.end()
@@ -78,7 +78,7 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
             try:
                 return question.read(given, answer)
             except UnreadableError as why:
-                answer = await asking.aanswer(asking.mended(messages, answer, why))
+                answer = await asking.aanswer(asking.repair(messages, answer, why))
                 return asking.last(given, answer)
         finally:
             asking.end()
@@ -87,12 +87,12 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
 
 
 class _Asking(Generic[Given, Result]):
-    """One question on its way: what sync and async have in common."""
+    """One question being asked: the parts that sync and async share."""
 
     def __init__(self, question: Question[Given, Result], config: RunnableConfig) -> None:
         self._question = question
         self._config = config
-        self._budget = budget_of_turn(question.role, question.agents)
+        self._budget = budget_of_turn(question.aspects)
         self._watch = Watch(0)
 
     def answer(self, messages: list[BaseMessage]) -> AIMessage:
@@ -124,39 +124,39 @@ class _Asking(Generic[Given, Result]):
 
         return await AsyncRetrying(**policy(self._time_left))(once)
 
-    def mended(
+    def repair(
         self, messages: list[BaseMessage], answer: AIMessage, why: UnreadableError
     ) -> list[BaseMessage]:
-        """The prompt that shows a model what was wrong with its answer."""
+        """Return the prompt that shows the model what was wrong with its answer."""
         if self._heard:
             raise self._nonsense() from None
-        shown = AIMessage(answer.text[:SHOWN_BACK].strip() or "(nothing)")
+        shown = AIMessage(answer.text[:MAX_SHOWN_BACK].strip() or "(nothing)")
         return [*messages, shown, HumanMessage(str(why))]
 
     def last(self, given: Given, answer: AIMessage) -> Result:
-        """What is read from the mended answer."""
+        """Return the result of the repaired answer."""
         try:
             return self._question.read(given, answer)
         except UnreadableError:
             raise self._nonsense() from None
 
     def end(self) -> None:
-        """The turn's last question has been answered, or never will be."""
+        """Release the turn's budget after its last question."""
         if self._question.role == "generator":
-            release("generator")
+            release(self._question.aspects)
 
     @property
     def _heard(self) -> bool:
-        """Whether a person may have seen some of the answer: it must not be said anew."""
+        """Whether a person may have seen some of the answer, which then cannot be retried."""
         return self._question.role == "generator" and self._watch.shown
 
     def _time_left(self) -> float:
-        """Seconds for another attempt; 0 where there must be none."""
+        """Return the seconds left for another attempt; 0 if there must be none."""
         role = self._question.role
         return 0 if self._heard or self._budget.spent(role) else self._budget.left(role)
 
     def _begin(self) -> float:
-        """Takes a call from the budget and gives the seconds that it may last."""
+        """Take a call from the budget and return the seconds that it may last."""
         seconds = self._budget.left(self._question.role)
         if seconds <= 0:
             raise late(self._question.named, seconds)
@@ -184,7 +184,7 @@ class _Asking(Generic[Given, Result]):
 
 
 def _limits(model: BaseChatModel, seconds: float) -> dict[str, Any]:
-    """The client's own timeout, so that what was given up on here also ends there."""
+    """Return the client's own timeout: a call that was given up here ends there too."""
     own = getattr(model, "request_timeout", None)
     if not speaks_openai(model) or not isinstance(own, int | float | None):
         return {}

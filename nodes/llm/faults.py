@@ -1,4 +1,4 @@
-"""Every fault of a chat model as one sentence that names the model and a remedy, and its kind."""
+"""Turns every fault of a chat model into a `ModelError`: the model, the fault and a remedy."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.llm.models import describe, speaks_openai
 from langgraph_cooper.nodes.llm.retry import retry_after
 
-# langchain-openai meets an answer that is no chat completion (a web page with status 200, an
-# empty list of choices) with one of these.
+# langchain-openai raises one of these for an answer that is not a chat completion (a web page with
+# status 200, an empty list of choices).
 NOT_A_COMPLETION = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
 # Long runs of letters and digits: a server may quote the key in its complaint.
 SECRET = re.compile(r"\S{20,}")
-# What models and their servers call an answer that stops short, or that was withheld.
+# Finish reasons of an answer that stops short, and of one that was withheld.
 LENGTH = {"length", "max_tokens", "max_output_tokens"}
 WITHHELD = {"content_filter", "refusal", "safety"}
 
@@ -42,16 +42,15 @@ NOT_IN_TIME = "did not answer in time; try again, or choose a faster model"
 
 
 def fault(error: Exception, model: BaseChatModel, *, begun: bool = False) -> ModelError | None:
-    """The fault behind an exception of a chat model's client.
+    """Translate an exception of a chat model's client.
 
     Args:
         error: The exception.
         model: The model, for its name.
-        begun: Whether some of the answer had come: whatever happened then, it is cut.
+        begun: Whether some of the answer had come, which makes any fault but a refusal a "cut".
 
     Returns:
-        None for an exception that is none of a client's: what a caller's own model says of itself
-        tells more than we could.
+        None for an exception that no client raises: a caller's own model explains it best.
     """
     if isinstance(error, ModelError):
         return error
@@ -66,12 +65,12 @@ def fault(error: Exception, model: BaseChatModel, *, begun: bool = False) -> Mod
 
 
 def timed_out(error: Exception) -> bool:
-    """Whether an exception says that something took too long."""
+    """Return whether an exception is a timeout."""
     return isinstance(error, TimeoutError | core.ModelTimeoutError)
 
 
 def late(model: BaseChatModel, seconds: float, *, begun: bool = False) -> ModelError:
-    """The fault of an answer that did not come within the turn's time."""
+    """Return the fault of an answer that did not come within the turn's time."""
     if begun:
         return ModelError(f"{describe(model)} {BROKEN_OFF}", "cut")
     return ModelError(
@@ -82,11 +81,11 @@ def late(model: BaseChatModel, seconds: float, *, begun: bool = False) -> ModelE
 
 
 def checked(answer: AIMessage, model: BaseChatModel) -> AIMessage:
-    """The answer, if it is a whole one.
+    """Return the answer if it is complete.
 
     Raises:
-        ModelError: It was withheld, or it breaks off. langchain-openai accepts a stream that ends
-            without a finish reason; other packages give none.
+        ModelError: The answer was withheld, or breaks off. A stream of langchain-openai's without
+            a finish reason broke off; other packages need not give one.
     """
     about = answer.response_metadata
     incomplete = about.get("incomplete_details")  # the Responses API's word for it
@@ -103,13 +102,13 @@ def checked(answer: AIMessage, model: BaseChatModel) -> AIMessage:
 
 
 def _declined(answer: AIMessage) -> bool:
-    """Whether a block of the content is a refusal, as the Responses API gives it."""
+    """Return whether a content block is a refusal, as in the Responses API."""
     blocks = answer.content if isinstance(answer.content, list) else []
     return any(isinstance(block, dict) and block.get("type") == "refusal" for block in blocks)
 
 
 def refuses_request(error: ModelError) -> bool:
-    """Whether the endpoint called the request itself wrong (status 400 or 422)."""
+    """Return whether the endpoint rejected the request itself (status 400 or 422)."""
     import openai
 
     wrong = openai.BadRequestError | openai.UnprocessableEntityError
@@ -117,7 +116,7 @@ def refuses_request(error: ModelError) -> bool:
 
 
 def _own_words(error: Exception) -> str:
-    """What the server says of it, in brief; nothing that could be a key."""
+    """Return the beginning of the server's own message, without anything that may be a key."""
     body = getattr(error, "body", None)
     said = body.get("message") if isinstance(body, dict) else None
     if not isinstance(said, str) or not clean(said):
@@ -138,7 +137,7 @@ def _reason(error: Exception, model: BaseChatModel) -> _Reason | None:
 
 
 def _status(error: Exception) -> _Reason | None:
-    """The faults that a server answers with."""
+    """Describe an HTTP status."""
     import openai
 
     if not isinstance(error, openai.APIStatusError):
@@ -169,7 +168,7 @@ def _status(error: Exception) -> _Reason | None:
 
 
 def _openai(error: Exception) -> _Reason | None:
-    """The faults that langchain-openai's client finds by itself."""
+    """Describe a fault that langchain-openai's client finds by itself."""
     import openai
 
     match error:
@@ -184,7 +183,7 @@ def _openai(error: Exception) -> _Reason | None:
             return _Reason("connection", told, again=True)
         case openai.APIResponseValidationError():
             return _Reason("nonsense", NO_COMPLETION.format("another form"))
-        case openai.APIError():  # an event in a stream that tells of an error
+        case openai.APIError():  # an error event in a stream
             return _Reason("cut", f"broke off its answer{_own_words(error)}", again=True)
         case openai.OpenAIError():
             return _Reason("server", f"failed ({type(error).__name__}); see the server's log")
@@ -192,7 +191,7 @@ def _openai(error: Exception) -> _Reason | None:
 
 
 def _any_client(error: Exception) -> _Reason | None:
-    """The faults that LangChain has names for, whoever provides the model."""
+    """Describe a fault that LangChain or httpx has a class for, of any provider."""
     import httpx
 
     kinds: list[tuple[type[Exception], _Reason]] = [

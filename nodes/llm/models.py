@@ -1,4 +1,4 @@
-"""Chat models: from a name and the environment, or the caller's own."""
+"""Sets up chat models from a name and the environment, or from the caller's model."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from langchain_core.language_models import BaseChatModel
 
 from langgraph_cooper.nodes.errors import ModelError
 
-# A person waits. The client's own default is ten minutes; a turn's deadline is often nearer.
+# The client's default is ten minutes: too long for a person who waits.
 TIMEOUT_SECONDS = 60.0
 
 
 def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> BaseChatModel:
-    """Gives the chat model for a name, through langchain-openai; a model object is given back.
+    """Return the langchain-openai model of a name, or the given model without its retries.
 
-    None of langchain-openai's models retries by itself: one layer of retries is enough, and two
-    multiply.
+    No langchain-openai model retries by itself: two layers of retries would multiply.
 
     Args:
         model: A name that the endpoint knows (OPENAI_BASE_URL, by default OpenAI's own), or a
-            chat model, whose other settings stay the caller's.
+            chat model, which keeps its other settings.
         temperature: Sampling temperature; None leaves it to the endpoint.
 
     Raises:
@@ -34,14 +33,14 @@ def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> 
     key = os.environ.get("OPENAI_API_KEY") or None
     if base_url and not base_url.startswith(("http://", "https://")):
         raise ModelError(
-            f"OPENAI_BASE_URL is {base_url!r}, which is no web address: write http://{base_url}"
+            f"OPENAI_BASE_URL is {base_url!r}, which is not a web address: write http://{base_url}"
         )
     if key is None and base_url is None:
         raise ModelError(
             f"the model {model!r} needs a key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another "
             "OpenAI-compatible endpoint), or leave the model out to talk offline"
         )
-    # A server of one's own often wants no key, but the client insists on sending one.
+    # A private server often needs no key, but the client insists on sending one.
     return _openai_model(model, temperature, base_url, key or "none")
 
 
@@ -49,7 +48,7 @@ def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> 
 def _openai_model(
     name: str, temperature: float | None, base_url: str | None, key: str
 ) -> BaseChatModel:
-    # Imported here: it takes about a second, which the offline backend need not wait for.
+    # Imported here: it takes about a second, and the offline backend does not need it.
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
@@ -64,10 +63,9 @@ def _openai_model(
 
 
 def _without_retries(model: BaseChatModel) -> BaseChatModel:
-    """A copy of a model of langchain-openai's whose clients do not retry; any other as it is.
+    """Return a copy of a langchain-openai model whose clients do not retry; others as they are.
 
-    The copy shares the caller's connections. A client that the caller put in place of these is
-    left alone.
+    The copy shares the caller's connections. A client that the caller replaced is left alone.
     """
     clients = (("root_client", "client"), ("root_async_client", "async_client"))
     ours = {
@@ -83,12 +81,12 @@ def _without_retries(model: BaseChatModel) -> BaseChatModel:
 
 
 def speaks_openai(model: BaseChatModel) -> bool:
-    """Whether it is one of langchain-openai's models, which know `response_format`."""
+    """Return whether it is a langchain-openai model, which knows `response_format`."""
     return hasattr(model, "root_client")
 
 
 def describe(model: BaseChatModel) -> str:
-    """The model and where it lives, for an error message; never a key."""
+    """Return the model's name and address for an error message; never a key."""
     name = getattr(model, "model_name", None) or model._llm_type
     where = re.sub(r"//[^/@]*@", "//", getattr(model, "openai_api_base", None) or "")
     return f"the model {name!r}" + (f" at {where}" if where else "")

@@ -1,4 +1,4 @@
-"""Reading topic candidates from whatever a model wrote."""
+"""Reads topic candidates and summaries from a model's answer, in whatever form it comes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from langgraph_cooper.nodes.language.history import clean
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.state import Candidate
 
-MAX_TOPIC = 200  # characters; fewer than 20 words were asked for
-MAX_SUMMARY = 1_200  # characters; four sentences were asked for, and each turn adds to the last's
-MAX_CANDIDATES = 40  # more were never asked for
+# What a model may write; what the state may hold (`nodes.state`) is longer.
+MAX_WRITTEN_TOPIC = 200  # characters; the prompt asks for fewer than 20 words
+MAX_WRITTEN_SUMMARY = 1_200  # characters; the prompt asks for four sentences
+MAX_CANDIDATES = 40  # twice as many as a prompt may ask for
 MAX_ANSWER = 200_000  # characters that are read
-MAX_FALSE_STARTS = 100  # brackets that begin no JSON; trying thousands of nested ones takes minutes
-THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+MAX_FALSE_STARTS = 100  # brackets that begin no JSON; thousands of nested ones would take minutes
 FENCE = re.compile(r"^\s*```.*$", re.MULTILINE)
 SENTENCE_END = re.compile(r"[.!?](?= )|[\u3002\uff01\uff1f]")  # the wide marks need no space
 OPENING = re.compile(r"[\[{]")
@@ -22,20 +23,20 @@ LISTED = re.compile(r"(?:\d{1,2}[.):]|[-*•])\s(.+)")
 
 
 def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
-    """Reads the candidates in a model's answer, tolerantly.
+    """Read the candidates in a model's answer, tolerantly.
 
-    JSON is taken wherever it stands (bare, in a fence, after prose or thoughts), as the object
-    that was asked for or as a list; failing that, the lines of a numbered or bulleted list.
+    JSON is taken wherever it stands (bare, in a fence, after prose or thoughts), as an object or a
+    list; else the lines of a numbered or bulleted list.
 
     Args:
-        text: The answer as it came.
-        strategies: The aspect's strategies. A candidate that names none of them gets the first.
+        text: The answer.
+        strategies: The aspect's strategies. A candidate with another strategy gets the first.
 
     Returns:
-        The candidates in order, each topic on one line, bounded, duplicates dropped; an empty list
-        if there are none to be read.
+        The distinct candidates in order, each topic on one line and bounded; empty if none can be
+        read.
     """
-    text = without_thoughts(text)[:MAX_ANSWER]
+    text = strip_thoughts(text)[:MAX_ANSWER]
     for value in _json_values(text):
         if found := list(_from_json(value, strategies)):
             return distinct(found)[:MAX_CANDIDATES]
@@ -43,26 +44,21 @@ def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
 
 
 def read_summary(text: str) -> str:
-    """Reads a state summary: one line, bounded, without thoughts and fences.
+    """Read a state summary: one line, bounded, without thoughts and fences.
 
-    What is too long ends with its last whole sentence: a summary that grew with every turn would
-    take the place of the dialogue.
+    A long one is cut after its last whole sentence: a summary that grew with every turn would
+    crowd out the dialogue.
     """
-    text = clean(FENCE.sub("", without_thoughts(text)[:MAX_ANSWER]))
-    if len(text) <= MAX_SUMMARY:
+    text = clean(FENCE.sub("", strip_thoughts(text)[:MAX_ANSWER]))
+    if len(text) <= MAX_WRITTEN_SUMMARY:
         return text
-    text = text[:MAX_SUMMARY]
+    text = text[:MAX_WRITTEN_SUMMARY]
     ends = [end.start() for end in SENTENCE_END.finditer(text)]
     return text[: ends[-1] + 1] if ends else text.rsplit(" ", 1)[0]
 
 
-def without_thoughts(text: str) -> str:
-    """The answer without what a reasoning model thought aloud before it."""
-    return THOUGHT.sub("", text)
-
-
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Drops candidates whose topic stands there already, in any capitals."""
+    """Drop candidates whose topic came before, in any case."""
     first: dict[str, Candidate] = {}
     for candidate in candidates:
         first.setdefault(candidate["topic"].casefold().rstrip(".?! "), candidate)
@@ -70,12 +66,12 @@ def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:
 
 
 def _json_values(text: str) -> Iterator[object]:
-    """Every JSON object or list in the text that is not inside another."""
+    """Yield every JSON object or list in the text that is not inside another."""
     decoder, position, false_starts = json.JSONDecoder(), 0, 0
     while false_starts < MAX_FALSE_STARTS and (match := OPENING.search(text, position)):
         try:
             value, position = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):  # no JSON, a number of 5,000 digits, or too deep
+        except (ValueError, RecursionError):  # not JSON, too many digits, or nested too deep
             position, false_starts = match.start() + 1, false_starts + 1
             continue
         yield value
@@ -85,7 +81,7 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
     topic: str
     strategy: object
     if isinstance(value, dict):
-        inner = value.get("properties")  # the schema given back, perhaps filled in
+        inner = value.get("properties")  # the schema repeated, perhaps filled in
         fields = inner if isinstance(inner, dict) else value
         lists = [entry for entry in fields.values() if isinstance(entry, list)]
         value = fields.get("candidates") or (lists[0] if lists else [fields])
@@ -105,7 +101,7 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
 
 
 def _from_lines(text: str, strategies: Sequence[str]) -> Iterator[Candidate]:
-    """The lines of a numbered or bulleted list."""
+    """Yield a candidate for each line of a numbered or bulleted list."""
     for line in text.splitlines():
         listed = LISTED.fullmatch(line.strip())
         if listed and (candidate := _candidate(listed.group(1), "", strategies)):
@@ -113,7 +109,7 @@ def _from_lines(text: str, strategies: Sequence[str]) -> Iterator[Candidate]:
 
 
 def _candidate(topic: str, strategy: object, strategies: Sequence[str]) -> Candidate | None:
-    line = clean(topic[: 4 * MAX_TOPIC])[:MAX_TOPIC].strip(" \"'")
+    line = clean(topic[: 4 * MAX_WRITTEN_TOPIC])[:MAX_WRITTEN_TOPIC].strip(" \"'")
     if not line:
         return None
     known = {name.casefold(): name for name in strategies}

@@ -1,4 +1,4 @@
-"""Letting a chat model rank topic candidates, all of a turn in one list (the paper's baseline).
+"""Ranks a turn's candidates with a chat model, in one list (the paper's baseline).
 
 It is measured against the trained ranker and takes no part in a conversation.
 """
@@ -13,10 +13,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
 
-from langgraph_cooper.nodes.llm.backend import RECENT
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts
+from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES
 from langgraph_cooper.nodes.llm.call import Question, ask
-from langgraph_cooper.nodes.llm.material import delimited, plain, transcript
-from langgraph_cooper.nodes.llm.parsing import without_thoughts
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.api import ScoredTopic
@@ -28,21 +28,21 @@ NUMBER = re.compile(r"\d+")
 
 
 class RankingInput(TypedDict):
-    """One turn's candidates and what was said before."""
+    """One turn's candidates and the dialogue before it."""
 
     history: list[Utterance]
     candidates: list[ScoredTopic]
 
 
 def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, list[int]]:
-    """The step that asks a model for an order.
+    """Build the Runnable that asks a model for an order.
 
     Its result holds the positions [<= n] of the candidates that the model named, the best first;
-    `complete` adds those that it forgot.
+    `complete` adds the others.
 
     Args:
         task: The task.
-        model: The chat model. A fault of it is a `ModelError`.
+        model: The chat model. Its faults become `ModelError`.
     """
 
     def prompt(given: RankingInput) -> list[BaseMessage]:
@@ -53,12 +53,12 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
     def read(given: RankingInput, answer: AIMessage) -> list[int]:
         return read_order(answer.text, len(given["candidates"]))
 
-    # In no turn of a conversation, a question has a budget of its own; the generator's is whole.
-    return ask(Question("generator", len(task.aspects), model, model, prompt, read))
+    # Outside a run each question has its own budget, all of it for the generator's role.
+    return ask(Question("generator", task.aspect_names, model, model, prompt, read))
 
 
 def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple[str, str]]]:
-    """What a turn is put to a model with: the system prompt, and the labelled material."""
+    """Return the system prompt and the labelled material of a turn."""
     values = {
         "title": task.title,
         "goal": task.goal,
@@ -67,23 +67,23 @@ def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple
         "count": len(given["candidates"]),
     }
     topics = "\n".join(
-        f"{number}. {plain(candidate.topic)} ({candidate.aspect})"
+        f"{number}. {prompt_line(candidate.topic)} ({candidate.aspect})"
         for number, candidate in enumerate(given["candidates"], start=1)
     )
-    said = transcript(task, given["history"][-RECENT:]) or "(nothing yet)"
+    said = transcript(task, given["history"][-PROMPT_UTTERANCES:]) or "(nothing yet)"
     return fill(shared_prompt("ranker"), values), [("dialogue", said), ("topics", topics)]
 
 
 def read_order(text: str, count: int) -> list[int]:
-    """Reads an order of `count` candidates, tolerantly.
+    """Read an order of `count` candidates, tolerantly.
 
-    A list of numbers is taken wherever it stands, the longest of several; failing that, numbers in
-    brackets ("[3] > [1]"), failing that, all numbers as they come.
+    The longest list of numbers is taken, wherever it stands; else numbers in brackets
+    ("[3] > [1]"); else all numbers as they come.
 
     Returns:
         Positions from 0, each once, the best first; those outside the range are dropped.
     """
-    text = without_thoughts(text)
+    text = strip_thoughts(text)
     lists = [_positions(NUMBER.findall(found), count) for found in LIST.findall(text)]
     longest = max(lists, key=len, default=[])
     if len(longest) > 1 or (longest and count == 1):
@@ -92,12 +92,12 @@ def read_order(text: str, count: int) -> list[int]:
 
 
 def complete(order: Iterable[int], count: int) -> list[int]:
-    """The order with the positions of 0..count - 1 that it lacks behind it, as they stood."""
+    """Return the order followed by the positions of 0..count - 1 that it lacks."""
     named = [position for position in dict.fromkeys(order) if 0 <= position < count]
     return [*named, *(position for position in range(count) if position not in named)]
 
 
 def _positions(numbers: Iterable[str], count: int) -> list[int]:
-    # A number of thousands of digits is none of ours, and int() would refuse it.
+    # int() refuses a number of thousands of digits.
     known = (int(number) - 1 for number in numbers if len(number) <= len(str(count)) + 2)
     return list(dict.fromkeys(number for number in known if 0 <= number < count))

@@ -1,4 +1,4 @@
-"""The one layer of retries: which faults, how often, and how long to wait before."""
+"""The only layer of retries: which faults, how many attempts, and the waits between them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tenacity import RetryCallState, retry_if_exception
 from langgraph_cooper.nodes.errors import ModelError
 
 ATTEMPTS = 3
-FIRST_WAIT = 0.5  # seconds; doubled after each attempt, and up to half of it drawn by chance
-# What an attempt needs at least: one that can only time out would hide the fault before it.
-WORTH_TRYING = 0.2
+FIRST_WAIT = 0.5  # seconds; doubled after each attempt, half of it drawn at random
+# Seconds that an attempt needs: a mere timeout would hide the fault before it.
+MIN_ATTEMPT = 0.2
 
 
 def policy(time_left: Callable[[], float]) -> dict[str, Any]:
-    """What tenacity's `Retrying` and `AsyncRetrying` take.
+    """Return the arguments of tenacity's `Retrying` and `AsyncRetrying`.
 
     Args:
-        time_left: Seconds in which another attempt may be made; 0 where none may be. A wait that
-            does not fit is not begun: the last fault is raised at once.
+        time_left: Returns the seconds left for another attempt; 0 if there must be none. A wait
+            that does not fit is not begun: the last fault is raised at once.
     """
     return {
         "retry": retry_if_exception(lambda error: isinstance(error, ModelError) and error.again),
         "wait": _wait,
         "stop": lambda state: (
-            state.attempt_number >= ATTEMPTS or state.upcoming_sleep + WORTH_TRYING > time_left()
+            state.attempt_number >= ATTEMPTS or state.upcoming_sleep + MIN_ATTEMPT > time_left()
         ),
         "reraise": True,
     }
@@ -40,22 +40,22 @@ def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = (error.wait if isinstance(error, ModelError) else None) or 0.0
     backoff: float = FIRST_WAIT * 2 ** (state.attempt_number - 1)
-    # Agents that were turned away together must not come back together.
+    # Jitter: agents that were refused together must not come back together.
     return max(asked, backoff / 2) + random.uniform(0, backoff / 2)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: from `retry-after-ms`, or `Retry-After` in either form.
+    """Read the wait that a server asks for: `retry-after-ms`, or `Retry-After` in either form.
 
     Returns:
-        None where it does not ask, or not in a way that can be read.
+        Seconds; None if the server does not ask, or not readably.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
             continue
-        return seconds if seconds >= 0 else None  # not-a-number is none either
+        return seconds if seconds >= 0 else None  # NaN gives None too
     try:
         date = parsedate_to_datetime(headers["retry-after"])
         return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time(), 0.0)

@@ -1,4 +1,4 @@
-"""Watching an answer come in: whether it has begun, whether anybody saw it, whether it is late."""
+"""Watches an answer stream in: whether it began, whether anybody saw it, whether it is late."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Result = TypeVar("Result")
 
 
 class Watch(BaseCallbackHandler):
-    """Sees every chunk of a stream before any other handler does.
+    """Handles every chunk of a stream before any other handler.
 
     Args:
-        seconds: From now on; a chunk that comes later ends the stream.
+        seconds: From now on; a later chunk ends the stream.
 
     Attributes:
         begun: Whether a chunk came.
-        shown: Whether a chunk with text came, which others may have seen too.
+        shown: Whether a chunk with text came, which a person may have seen.
     """
 
     run_inline = True  # in the order of the chunks
@@ -36,15 +36,15 @@ class Watch(BaseCallbackHandler):
 
     @property
     def ignore_chat_model(self) -> bool:
-        """Spares the work of writing all messages out as text when a call begins."""
+        """Skip the event of a call's beginning, for which LangChain writes out all messages."""
         return True
 
     def on_llm_new_token(self, token: Any, **_: Any) -> None:
-        """A chunk of a stream."""
+        """Note a chunk of a stream."""
         self._came(bool(token))
 
     def on_stream_event(self, event: Any, **_: Any) -> None:
-        """The same, in LangChain's newer protocol of events."""
+        """Note a chunk in LangChain's newer protocol of events."""
         self._came(event.get("event") == "content-block-delta")
 
     def _came(self, text: bool) -> None:
@@ -54,7 +54,7 @@ class Watch(BaseCallbackHandler):
         self.shown = self.shown or text
 
     def beside(self, config: RunnableConfig) -> RunnableConfig:
-        """The config with this handler before all others."""
+        """Return the config with this handler before all others."""
         callbacks = config.get("callbacks")
         if isinstance(callbacks, BaseCallbackManager):
             callbacks = callbacks.copy()
@@ -65,14 +65,13 @@ class Watch(BaseCallbackHandler):
 
 
 def within(seconds: float, call: Callable[[], Result]) -> Result:
-    """Calls something and gives up on it after a time.
+    """Run a call in a thread and give up on it after a time.
 
-    A client's own timeout is one for each read: an answer that drips never meets it. A thread
-    cannot be ended from outside; one that was given up on ends with its connection, and nothing
-    waits for it.
+    A client's own timeout applies to each read: an answer that drips never reaches it. Python
+    cannot end a thread from outside; an abandoned one ends with its connection, unawaited.
 
     Raises:
-        TimeoutError: It took longer.
+        TimeoutError: The call took longer.
     """
     outcome: Future[Result] = Future()
     context = contextvars.copy_context()

@@ -1,4 +1,4 @@
-"""The embedded default: a tracker that extracts, a promoter that retrieves, a modest speaker."""
+"""The built-in default: tracks by extraction, promotes by retrieval, speaks from the bank."""
 
 from langgraph_cooper.nodes.offline.backend import offline_backend
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableLambda
 
 from langgraph_cooper.nodes.backend import Backend, GeneratorInput, PromoterInput, TrackerInput
@@ -15,14 +15,11 @@ from langgraph_cooper.prompts import TaskSpec
 
 
 def offline_backend(task: TaskSpec, embed: Embed) -> Backend:
-    """Builds the backend that works without any language model.
+    """Build the backend that works without any language model.
 
     Args:
-        task: The task, whose topic banks are all that the backend can say.
-        embed: The sentence encoder that tracker and promoter compare sentences with.
-
-    Returns:
-        A tracker that extracts, a promoter that retrieves, a generator that recites with care.
+        task: The task; the backend says only sentences of its topic banks.
+        embed: The sentence encoder of the tracker and the promoter.
     """
     tracker: Runnable[TrackerInput, str] = RunnableLambda(OfflineTracker(embed).__call__)
     promoter: Runnable[PromoterInput, list[Candidate]] = RunnableLambda(
@@ -33,5 +30,4 @@ def offline_backend(task: TaskSpec, embed: Embed) -> Backend:
     def script(given: GeneratorInput) -> list[BaseMessage]:
         return [compose(given)]
 
-    generator: Runnable[GeneratorInput, AIMessage] = RunnableLambda(script) | OfflineVoice()
-    return Backend(tracker=tracker, promoter=promoter, generator=generator)
+    return Backend(tracker, promoter, generator=RunnableLambda(script) | OfflineVoice())

@@ -1,4 +1,4 @@
-"""The offline generator: it says the top-K topics in the words of the task's bank."""
+"""The offline generator: says the top-K topics in the words of the task's bank."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
-# For when a bank is used up, which takes the shipped ones hundreds of turns.
+# Used when a bank is used up; the shipped ones last hundreds of turns.
 LAST_RESORTS = (
     "I'm listening. You said: {heard}",
     "Let me stay with that: {heard}",
     "I hear this: {heard}",
     "Tell me more, if you like, about this: {heard}",
 )
-MOST_TOPICS = 2  # more than two thoughts in one utterance read like a list
+MOST_TOPICS = 2  # three in one utterance read like a list
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class _Line:
 class OfflineGenerator:
     """Composes the next utterance U from the top-K candidates, within the task's word limit.
 
-    The best candidate is always said; another of the K joins it if it fits, comes from another
-    aspect, and does not make it two questions. What the user said is given back first where it
-    can be turned round safely. No form is used twice in a conversation.
+    It says the best candidate, and another of the K if that fits, comes from another aspect and
+    does not add a second question. The user's last statement comes first if it can be turned to
+    the second person safely. No form is used twice in a conversation.
     """
 
     def __init__(self, task: TaskSpec) -> None:
@@ -51,7 +51,7 @@ class OfflineGenerator:
         self._bank = {topic.topic: topic for topics in banks for topic in topics}
 
     def __call__(self, given: GeneratorInput) -> AIMessage:
-        """Gives the whole utterance; `OfflineVoice` says it word by word."""
+        """Return the whole utterance; `OfflineVoice` streams it."""
         history = given["history"]
         lines = self._lines(given["topics"], history) or [self._rescue(history)]
         chosen = self._choose(lines)
@@ -62,7 +62,7 @@ class OfflineGenerator:
     def _lines(
         self, topics: Iterable[RankedCandidate], history: Sequence[Utterance]
     ) -> list[_Line]:
-        """A sentence for each candidate that still has one unsaid, best candidate first."""
+        """Return an unsaid sentence for each candidate that still has one, best candidate first."""
         subjects = subjects_in_play(self._task.subjects, history)
         lines = []
         for ranked in topics:
@@ -94,7 +94,7 @@ class OfflineGenerator:
         return chosen
 
     def _lead(self, chosen: list[_Line], history: Sequence[Utterance]) -> list[_Line]:
-        """Puts what was heard before the rest, every other round, where it can be turned round."""
+        """Put an echo of the user's words before the rest, in every other round, if it is safe."""
         heard = echo(last_user_text(history))
         if not heard or unsayable(heard) or not self._task.echo or dialogue_round(history) % 2 == 0:
             return chosen
@@ -107,7 +107,7 @@ class OfflineGenerator:
         return len(" ".join(line.text for line in lines).split()) < self._task.reply_words
 
     def _rescue(self, history: Sequence[Utterance]) -> _Line:
-        """Something unsaid from the bank, for when every form of the top K has been used."""
+        """Return an unsaid line of the bank, or a last resort, if the top K are used up."""
         plain = [form for topic in self._passives() for form in topic.say if "{" not in form]
         lines = [_Line(form, PASSIVE) for form in plain if not form_was_said(form, history)]
         unsaid = [line for line in lines if self._fits([line])]
@@ -120,6 +120,6 @@ class OfflineGenerator:
         return _Line(" ".join(form.format(heard=heard).split()[:room]), PASSIVE)
 
     def _passives(self) -> Iterable[Topic]:
-        """What may be said at any time: the kinds that wait for no cue."""
+        """Return the topics that fit at any time: those of the kinds without cues."""
         kinds = [kind for kind in self._task.passive if not kind.cues and not kind.opening]
         return [topic for kind in kinds for topic in kind.topics]

@@ -1,4 +1,4 @@
-"""The offline aspect promoter: it retrieves diverse topics from the task's bank."""
+"""The offline aspect promoter: retrieves diverse topics from the task's bank."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import used_up, was_said
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.offline.tracker import Embed
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
-LAST_WORD = 0.6  # weight of what the user said last; the rest is the state summary's
-IN_PLAY = 0.10  # what a topic about the subject in play gains over a general one
+LAST_WORD = 0.6  # weight of the user's last words in the query; the rest is the state summary's
+IN_PLAY = 0.10  # added to the relevance of a topic about a subject in play
 
 
 class OfflinePromoter:
-    """Picks topics near the conversation and far from one another.
+    """Picks topics that are relevant to the conversation and unlike one another.
 
-    Maximal marginal relevance (Carbonell and Goldstein 1998) over those of the aspect's topics
-    that fit the round and the subjects in play and have not been said yet.
+    Maximal marginal relevance (Carbonell and Goldstein 1998) over the aspect's topics that fit the
+    round and the subjects in play and have not been used up.
     """
 
     def __init__(self, task: TaskSpec, embed: Embed) -> None:
@@ -34,17 +34,16 @@ class OfflinePromoter:
         self._embed = embed
 
     def __call__(self, given: PromoterInput) -> list[Candidate]:
-        """Gives up to m topic candidates C_i1 ... C_im, the most relevant first."""
-        history = given["history"]
+        """Return up to m topic candidates C_i1 ... C_im, the most relevant first."""
+        history, aspect = given["history"], given["aspect"]
         mentioned = subjects_in_play(self._task.subjects, history)
         offered = {s.id for s in mentioned if s.alone} or {s.id for s in mentioned}
-        only = offered.intersection(given["aspect"].unless)
         fitting = [
             topic
-            for topic in given["aspect"].topics
-            if _fits(topic, offered, history) and (not only or only.intersection(topic.about))
+            for topic in aspect.topics
+            if _fits(topic, offered, history) and may_be_raised(topic.topic, aspect, offered)
         ]
-        # What has not been said at all comes before other words for what has.
+        # Topics not said at all come before other words for topics that were.
         fresh = [topic for topic in fitting if not was_said(topic, history)]
         topics = fresh if len(fresh) >= given["m"] else fitting
         if not topics:
@@ -59,7 +58,7 @@ class OfflinePromoter:
         ]
 
     def _query(self, given: PromoterInput) -> NDArray[np.float32]:
-        """[n_d] what the conversation is at: the user's last words and the state summary."""
+        """Return [n_d] the weighted embeddings of the user's last words and the state summary."""
         last, state = self._embed([last_user_text(given["history"]), given["state"]])
         query: NDArray[np.float32] = LAST_WORD * last + (1 - LAST_WORD) * state
         return query
@@ -71,7 +70,7 @@ def _fits(topic: Topic, subjects: AbstractSet[str], history: Sequence[Utterance]
 
 
 def _diverse(vectors: NDArray[np.float32], relevance: NDArray[np.float32], m: int) -> list[int]:
-    """Indices of up to m rows, each the best of lambda * relevance - (1 - lambda) * likeness."""
+    """Return up to m row indices, each of greatest lambda * relevance - (1 - lambda) * likeness."""
     likeness = vectors @ vectors.T
     chosen: list[int] = []
     while len(chosen) < min(m, len(vectors)):

@@ -1,4 +1,4 @@
-"""The offline state tracker: it extracts the sentences that bear on its aspect."""
+"""The offline state tracker: extracts the sentences that are relevant to its aspect."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from langgraph_cooper.prompts import AspectSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Sentences to unit-norm embeddings, [N] -> [N, n_d]."""
+"""Maps sentences to unit-norm embeddings, [N] -> [N, n_d]."""
 
 KEEP = 4  # sentences: about as long as an LLM's summary
-BEARS = 0.30  # cosine to the nearest cue above which a sentence bears on the aspect
-MAX_WORDS = 40  # a longer "sentence" is text without full stops; its beginning is kept
+MIN_RELEVANCE = 0.30  # cosine to the nearest cue from which a sentence is relevant
+MAX_WORDS = 40  # of a sentence; text without full stops is cut
 
 
 class OfflineTracker:
-    """Keeps, of what was said, the few sentences that are nearest to the aspect's cues.
+    """Keeps the few sentences of the dialogue that are nearest to the aspect's cues.
 
-    The summary is its own memory: each turn weighs its sentences against the new ones, so that the
-    work of a turn does not grow with the conversation, and nothing in it was not really said.
+    The last summary is its only memory: each turn compares its sentences with the new ones, so
+    that the work of a turn does not grow with the conversation.
     """
 
     def __init__(self, embed: Embed) -> None:
         self._embed = embed
 
     def __call__(self, given: TrackerInput) -> str:
-        """Gives the state summary S_i, one extracted sentence a line; empty if none bears on it."""
+        """Return the state summary S_i: an extracted sentence per line; may be empty."""
         aspect = given["aspect"]
         kept = given["previous"].splitlines()
         known = set(kept)
@@ -40,15 +40,14 @@ class OfflineTracker:
         if not lines:
             return ""
         scores = self._relevance(aspect, lines)
-        bearing = [i for i in range(len(lines)) if scores[i] >= BEARS or i < len(kept)]
-        best = sorted(bearing, key=lambda i: (-scores[i], i))[:KEEP]
+        relevant = [i for i in range(len(lines)) if scores[i] >= MIN_RELEVANCE or i < len(kept)]
+        best = sorted(relevant, key=lambda i: (-scores[i], i))[:KEEP]
         return "\n".join(lines[i] for i in sorted(best))
 
     def _lines(self, aspect: AspectSpec, said: Iterable[Utterance]) -> list[str]:
-        """Each sentence of the sides that the aspect listens to; the system's in parentheses.
+        """Return the sentences of the sides that the aspect listens to, the system's in brackets.
 
-        A role before each sentence ("Seeker: ...") would weigh more in its embedding than what
-        the sentence says.
+        A role before each sentence ("Seeker: ...") would dominate its embedding.
         """
         lines = []
         for utterance in said:
@@ -59,7 +58,7 @@ class OfflineTracker:
         return lines
 
     def _relevance(self, aspect: AspectSpec, lines: Sequence[str]) -> NDArray[np.float32]:
-        """[N] cosine of each line's sentence to the nearest of the aspect's cues."""
+        """Return [N] the cosine of each line's sentence to the nearest of the aspect's cues."""
         cues = self._embed(aspect.cues or (aspect.summarise,))
         said = self._embed([_bare(line) for line in lines])
         nearest: NDArray[np.float32] = (said @ cues.T).max(axis=1)
@@ -67,16 +66,16 @@ class OfflineTracker:
 
 
 def quotable(text: str) -> list[str]:
-    """The sentences of what one side said, as the tracker embeds them: to embed them beforehand."""
+    """Return an utterance's sentences exactly as the tracker embeds them, to fill a cache."""
     return [_bare(sentence) for sentence in _worth_quoting(text)]
 
 
 def _worth_quoting(text: str) -> list[str]:
-    """The sentences that say something, each no longer than is kept."""
+    """Return the sentences of more than two words, each cut to `MAX_WORDS`."""
     cut = (" ".join(sentence.split()[:MAX_WORDS]) for sentence in sentences(text))
     return [sentence for sentence in cut if len(words(sentence)) > 2]
 
 
 def _bare(line: str) -> str:
-    """A line of the summary without the parentheses that mark the system's sentences."""
+    """Return a line of the summary without the brackets that mark the system's sentences."""
     return line.strip("()")

@@ -1,7 +1,7 @@
-"""What the safety guard finds and where it is wrong: `python -m tests.benchmarks.crisis`.
+"""Measures what the safety guard finds and misses: `python -m tests.benchmarks.crisis`.
 
-Measured on tests/faults/crisis.toml and, with `--esconv FILE`, on what real seekers wrote: there
-it counts what fires and prints it with `--show`, for a person to judge.
+The corpus is tests/faults/crisis.toml. With `--esconv FILE` it also counts the messages of real
+seekers that fire; `--show` prints them, for a person to judge.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffle
 
 
 def corpus() -> None:
-    """The corpus: misses, dressed-up words, false alarms."""
+    """Count misses, disguised words and false alarms on the corpus."""
     missed = [said for said, _ in CRISIS if not crisis_kind(said)]
     print(f"phrases             {len(CRISIS):5d}   missed {len(missed)}")
     print(f"split over turns    {len(SPLIT):5d}   missed {_missed(' '.join(p) for p, _ in SPLIT)}")
@@ -32,7 +32,7 @@ def corpus() -> None:
 
 
 def speed() -> None:
-    """Milliseconds for one message, folded and looked through."""
+    """Measure the milliseconds for one message, normalisation included."""
     book, times = phrase_book(), []
     for said, _ in BENIGN:
         began = time.perf_counter()
@@ -42,7 +42,7 @@ def speed() -> None:
 
 
 def conversations(file: Path, show: bool) -> None:
-    """What fires on the seekers' messages of ESConv."""
+    """Count the seekers' messages of ESConv that fire."""
     lines = file.read_text(encoding="utf-8").splitlines()
     dialogues = [
         [turn["text"] for turn in json.loads(line)["dialog"] if turn["speaker"] == "usr"]
@@ -68,7 +68,7 @@ def _missed(texts: object) -> int:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--esconv", type=Path, action="append", default=[])
     parser.add_argument("--show", action="store_true")

@@ -1,4 +1,4 @@
-"""Answers that are none, that nothing can be read in, or that were withheld."""
+"""Empty, unreadable and withheld answers of a model."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def streaming(server: OpenAIServer) -> ChatOpenAI:
 
 
 async def fails(role: str, server: OpenAIServer, requests: int) -> set[str]:
-    """The kinds of the errors: sync and async, whole and streamed, after so many requests each."""
+    """Return the kinds of the errors, sync and async, whole and streamed, and count requests."""
     kinds = set()
     for asking in (step(role), step(role, streaming(server))):
         for call in (asking.invoke, asking.ainvoke):

@@ -1,4 +1,4 @@
-"""The guard on the corpus, and in the graph: with every model down it still says where help is."""
+"""The guard on the corpus and in the graph: with every model down it still names help."""
 
 from __future__ import annotations
 

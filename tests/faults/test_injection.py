@@ -1,4 +1,4 @@
-"""What people and models write is material: hostile text leaves every prompt as it was."""
+"""Text of people and models is material: hostile text leaves every prompt's form unchanged."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from langgraph_cooper.nodes import InputError
 from langgraph_cooper.nodes.language.history import MAX_CHARACTERS, clean
-from langgraph_cooper.nodes.llm.material import plain, transcript
-from langgraph_cooper.nodes.llm.parsing import MAX_SUMMARY, MAX_TOPIC
+from langgraph_cooper.nodes.llm.material import prompt_line, transcript
+from langgraph_cooper.nodes.llm.parsing import MAX_WRITTEN_SUMMARY, MAX_WRITTEN_TOPIC
 from langgraph_cooper.prompts import load_task
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.talk import ranking, system, user
@@ -100,9 +100,9 @@ def sound(request: Request) -> None:
     assert not re.search(r"<\||\|>|INST|SYS|</s>|of_turn|\uff5c", text)
     for label, _, data in re.findall(BLOCK, text):
         if label in ("summary-so-far", "state-summary"):
-            assert len(data) <= MAX_SUMMARY
+            assert len(data) <= MAX_WRITTEN_SUMMARY
         if label == "outlines":
-            assert all(len(line) < MAX_TOPIC + 30 for line in data.splitlines())
+            assert all(len(line) < MAX_WRITTEN_TOPIC + 30 for line in data.splitlines())
 
 
 async def test_hostile_words_leave_every_prompt_as_it_was(server: OpenAIServer) -> None:
@@ -131,7 +131,7 @@ async def test_a_report_from_a_host_graph_is_bounded_too() -> None:
     promoter.invoke(PromoterInput(aspect=ESC.aspects[0], history=said, state=long, m=2))
     generated, promoted = model.calls
     assert len(generated.messages[0].text) < 2_500
-    assert len(promoted.messages[1].text) < MAX_SUMMARY + 300
+    assert len(promoted.messages[1].text) < MAX_WRITTEN_SUMMARY + 300
 
 
 async def test_a_megabyte_is_refused_and_asks_nobody(server: OpenAIServer) -> None:
@@ -157,11 +157,11 @@ TEXT = st.text(st.characters(exclude_categories=()), max_size=60) | st.text(
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(TEXT)
 def test_plain_text_is_plain(text: str) -> None:
-    for made in (clean(text), plain(text)):
+    for made in (clean(text), prompt_line(text)):
         assert made == clean(made)
         assert made.splitlines() in ([made], [])
         made.encode("utf-8")
         assert all(c.isprintable() or c in "\u200c\u200d" for c in made)
-    assert plain(plain(text)) == plain(text)
-    assert "<|im_start|>" not in plain(text)
+    assert prompt_line(prompt_line(text)) == prompt_line(text)
+    assert "<|im_start|>" not in prompt_line(text)
     assert len(transcript(ESC, [user(text), system(text)]).splitlines()) == 2

@@ -1,4 +1,4 @@
-"""An agent, or the generator, that fails alone: something visible stands in, the turn goes on."""
+"""One agent or the generator fails: a visible fallback takes its place, and the turn goes on."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ PASSING: list[FaultKind] = [
 
 
 class BrokenRanker(FakeRanker):
-    """Breaks where it is told to."""
+    """Breaks in the parts that a test names."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class BrokenRanker(FakeRanker):
 
 
 class Talk:
-    """A conversation, each turn of it through one of LangGraph's ways to run a graph."""
+    """A conversation whose turns run through one of LangGraph's ways to run a graph."""
 
     def __init__(self, way: str = "invoke", task: str | TaskSpec = "esc", **script: Any) -> None:
         self.way = way
@@ -145,7 +145,7 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 def faults(state: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """(step, kind) of the faults by where they are told; only where there are any."""
+    """Return (step, kind) of the faults, by the state key that reports them."""
     found = {
         name: [(fault["step"], fault["kind"]) for fault in state.get(name, {}).get("faults", [])]
         for name in (*ESC.aspect_names, "cooper")
@@ -171,7 +171,7 @@ def sayings(task: TaskSpec) -> list[str]:
 
 
 def prepared(reply: BaseMessage, kind: str, task: TaskSpec = ESC) -> bool:
-    """Whether it is marked, and made of the task's own sentences."""
+    """Return whether the reply is marked and made of the task's own sentences."""
     assert isinstance(reply, AIMessage)
     assert reply.response_metadata[STANDS_IN] == kind
     return any(form.partition("{")[0][:20] in reply.text for form in sayings(task))
@@ -492,7 +492,7 @@ def test_a_cut_reply_is_never_saved_and_the_whole_one_is_another_message(
 
 
 class Hanging(ScriptedModel):
-    """Never answers those that it is told to leave waiting, whatever timeout it is given."""
+    """Never answers the modules in `hung`, whatever its timeout."""
 
     hung: frozenset[str] = frozenset()
     _released: threading.Event = PrivateAttr(default_factory=threading.Event)

@@ -13,11 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
-from langgraph_cooper.nodes.candidates import MAX_TOPIC
 from langgraph_cooper.nodes.coordinator import coordinator_node, gather
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.signal import encode_signal
-from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.prompts import PASSIVE, load_task
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -30,7 +29,7 @@ Score = Callable[[Sequence[ScoredTopic]], Any]
 
 
 class Scores(FakeRanker):
-    """Scores as a test says, right or wrong."""
+    """A test decides the scores, right or wrong."""
 
     def __init__(self, score: Score) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How often an endpoint is asked and for how long, counted and timed at the endpoint."""
+"""The number and duration of requests, measured at the endpoint."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import SecretStr
 
 from langgraph_cooper.graph import CooperContext, create_cooper
+from langgraph_cooper.graph.agent import create_agent
 from langgraph_cooper.nodes import InputError, ModelError
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.llm import budget, chat_model, llm_tracker
 from langgraph_cooper.nodes.llm.retry import retry_after
-from langgraph_cooper.prompts import load_task
+from langgraph_cooper.nodes.resources import Resources
+from langgraph_cooper.prompts import AspectSpec, load_task
 from tests.support.openai_server import OpenAIServer, Reply
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -270,18 +272,41 @@ def test_every_place_in_a_host_graph_has_a_budget_of_its_own(
     assert len(server.requests) == 21
 
 
+def test_a_node_may_be_moved_into_a_deeper_subgraph(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deeper(aspect: AspectSpec, resources: Resources) -> Any:
+        agent = create_agent(aspect, resources)
+        wrapped: Any = StateGraph(agent.state_schema, output_schema=agent.output_schema)
+        wrapped.add_node("within", agent.compile())
+        wrapped.add_edge(START, "within")
+        return wrapped
+
+    monkeypatch.setattr("langgraph_cooper.graph.cooper.create_agent", deeper)
+    talk = create_cooper("esc", model="some-model", ranker=FakeRanker()).compile()
+    host = StateGraph(MessagesState)
+    for name in ("one", "other"):
+        host.add_node(name, talk)
+        host.add_edge(START, name)
+    server.reply = lambda _: Reply(status=500)
+    monkeypatch.setattr(budget, "SPARE", 1)
+    host.compile().invoke({"messages": [HumanMessage(SAID)]})
+    assert len(server.asked("tracker")) + len(server.asked("promoter")) == 2 * 6
+    assert len(server.asked("generator")) == 2  # the call kept for it, in the same budget
+
+
 async def test_budgets_are_forgotten(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "_turns", {})
+    monkeypatch.setattr(budget, "_budgets", {})
     graph = cooper(model="some-model")
     for way in WAYS:
         await turn(graph, way)
-        assert budget._turns == {}
+        assert budget._budgets == {}
     server.reply = only("tracker", Reply(status=401))  # such a turn never asks its generator
     await turn(graph, deadline=0.1)
     time.sleep(0.2)
     server.reply = only("generator", Reply(status=401))
     await turn(graph)
-    assert budget._turns == {}
+    assert budget._budgets == {}
 
 
 # ------------------------------------------------------------- the deadline

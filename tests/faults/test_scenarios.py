@@ -1,4 +1,4 @@
-"""Whole turns in trouble, from the endpoint to the thread, that no other file here has."""
+"""Whole turns with several faults, from the endpoint to the thread."""
 
 from __future__ import annotations
 

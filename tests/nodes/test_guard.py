@@ -1,4 +1,4 @@
-"""The guard: text is folded, phrases are found in time, and what is harmless is left alone."""
+"""The guard: text is normalised, phrases are found in time, harmless ones are left alone."""
 
 from __future__ import annotations
 

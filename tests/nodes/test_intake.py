@@ -1,4 +1,4 @@
-"""What a turn begins with: the input is looked at before three agents work on it."""
+"""Intake: a turn's input is checked before any agent works on it."""
 
 from __future__ import annotations
 

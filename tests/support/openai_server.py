@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint on the loopback, whose every answer a test decides.
+"""An OpenAI-compatible endpoint on the loopback; a test decides every answer.
 
 with OpenAIServer(lambda request: Reply(status=500)) as server:
     ChatOpenAI(base_url=server.url, ...)
@@ -45,12 +45,12 @@ class Request:
 
     @property
     def given(self) -> str:
-        """All that stands in the prompt beside the system prompt."""
+        """The prompt without the system prompt."""
         return "\n".join(m["content"] for m in self.messages if m["role"] in ("user", "assistant"))
 
     @property
     def asked(self) -> Asked:
-        """Which module asks, and for which aspect."""
+        """The module that asks, and its aspect."""
         return recognise(self.system)
 
     @property
@@ -91,7 +91,7 @@ class Reply:
 
 
 def obey(request: Request) -> Reply:
-    """The default: what a model that does as it is told would say."""
+    """Answer as an obedient model would; the default."""
     return Reply(sensible(request.system))
 
 
@@ -112,7 +112,7 @@ class OpenAIServer:
 
     @property
     def url(self) -> str:
-        """What OPENAI_BASE_URL takes."""
+        """The value for OPENAI_BASE_URL."""
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
     def asked(self, key: str) -> list[Request]:
@@ -138,7 +138,7 @@ class _HTTPServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of the server's; anything else is a test's bug."""
+        """Ignore a client that went away; any other error is a bug of the test."""
         import sys
 
         if not isinstance(sys.exception(), ConnectionError):

@@ -1,4 +1,4 @@
-"""A ranker that costs nothing: embeddings are hashed words, scores are whatever a test says."""
+"""A ranker without a model: embeddings are hashed words, and a test decides the scores."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def embed(texts: Sequence[str]) -> Array:
 
 
 class FakeRanker:
-    """Stands where a ranker stands; scores by similarity to the last words unless told otherwise.
+    """Replaces a ranker; scores by similarity to the last words by default.
 
     Args:
-        prefer: Gives the score of a candidate.
+        prefer: Returns the score of a candidate.
     """
 
     name = "fake"

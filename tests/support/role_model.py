@@ -1,4 +1,4 @@
-"""A chat model for graph tests: it recognises whom it speaks for by the prompt, not by order."""
+"""A chat model for graph tests that recognises a module by its prompt and not by call order."""
 
 from __future__ import annotations
 

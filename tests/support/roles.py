@@ -1,4 +1,4 @@
-"""Which module of COOPER a prompt belongs to, told from the shipped prompts' own words."""
+"""Recognises the module of COOPER that a prompt belongs to, by the shipped prompts' words."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MARKS: dict[str, Role] = {
 
 
 class Asked(NamedTuple):
-    """Who asks, and for which aspect; the generator looks after none."""
+    """The module that asks, and its aspect; the generator has none."""
 
     role: Role
     aspect: str | None
 
     @property
     def key(self) -> str:
-        """As scripts name it: "tracker:exploration", "generator"."""
+        """Its key in scripts: "tracker:exploration", "generator"."""
         return f"{self.role}:{self.aspect}" if self.aspect else self.role
 
 
 def recognise(system: str) -> Asked:
-    """Tells tracker, promoter and generator apart by their system prompt."""
+    """Tell tracker, promoter and generator apart by their system prompt."""
     for pattern, role in MARKS.items():
         if found := re.search(pattern, system):
             return Asked(role, None if role == "generator" else found.group(1))
@@ -36,7 +36,7 @@ def recognise(system: str) -> Asked:
 
 
 def sensible(system: str) -> str:
-    """What a model that does as it is told would answer to this system prompt."""
+    """Return the answer of an obedient model to this system prompt."""
     role, aspect = recognise(system)
     if role == "tracker":
         return f"What is known about {aspect}."

@@ -1,4 +1,4 @@
-"""A chat model that answers from a script, keyed by who asks: parallel agents take no queue."""
+"""A chat model that answers from a script keyed by module: parallel agents have no order."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Answer = str | Exception | Callable[[list[BaseMessage]], str]
 
 @dataclass(frozen=True)
 class ModelCall:
-    """One call: who asked, with what, and from when to when on the clock, in seconds."""
+    """One call: the module, its messages, and the clock before and after, in seconds."""
 
     asked: Asked
     messages: list[BaseMessage]
@@ -31,7 +31,7 @@ class ModelCall:
 
 
 class ScriptedModel(BaseChatModel):
-    """Answers by the script where it has the key, else as a sensible model would.
+    """Answers by the script if it has the key, else as a sensible model would.
 
     Attributes:
         script: Answers by key: "tracker:exploration" for one agent, "tracker" for all,
@@ -49,11 +49,11 @@ class ScriptedModel(BaseChatModel):
         return "scripted"
 
     def asked(self, key: str) -> list[ModelCall]:
-        """The calls of one module: "tracker:exploration", all "tracker", or "generator"."""
+        """Return the calls of one module: "tracker:exploration", all "tracker", or "generator"."""
         return [call for call in self.calls if key in (call.asked.key, call.asked.role)]
 
     def unused(self) -> set[str]:
-        """Keys of the script that nobody asked for."""
+        """Return the keys of the script that no call used."""
         return {key for key in self.script if not self.asked(key)}
 
     def _answer(self, messages: list[BaseMessage], began: float) -> str:

@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.llm import llm_generator, llm_promoter, llm_tracker
-from langgraph_cooper.nodes.llm.parsing import MAX_SUMMARY
+from langgraph_cooper.nodes.llm.parsing import MAX_WRITTEN_SUMMARY
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -83,7 +83,7 @@ async def test_thoughts_are_no_part_of_the_summary() -> None:
 async def test_a_summary_is_bounded_at_the_end_of_a_sentence(sentence: str) -> None:
     model = ScriptedModel(script={"tracker": sentence * 1_000})
     summary = await asked(llm_tracker(ESC, model), tracker_input())
-    assert MAX_SUMMARY - 20 < len(summary) <= MAX_SUMMARY
+    assert MAX_WRITTEN_SUMMARY - 20 < len(summary) <= MAX_WRITTEN_SUMMARY
     assert summary[-1] == sentence.strip()[-1]
 
 

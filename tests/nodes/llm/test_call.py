@@ -16,6 +16,7 @@ from langgraph_cooper.nodes.llm.call import Question, ask
 from tests.support.scripted import ScriptedModel
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
+ASPECTS = ("exploration", "comforting", "action")
 KEY = "sk-very-secret-0123456789"
 PROMPT = [SystemMessage("Write your next utterance. Go.")]
 REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
@@ -23,7 +24,7 @@ REQUEST = httpx.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
 def asked(model: ScriptedModel) -> Runnable[list[BaseMessage], AIMessage]:
     named = ChatOpenAI(model="scripted", api_key=SecretStr(KEY), base_url="http://127.0.0.1/v1")
-    return ask(Question("generator", 3, model, named, list, lambda _, answer: answer))
+    return ask(Question("generator", ASPECTS, model, named, list, lambda _, answer: answer))
 
 
 def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusError:
@@ -81,13 +82,13 @@ async def test_other_errors_are_nobodys_fault_here() -> None:
 
 async def test_an_answer_is_given_on() -> None:
     model = ScriptedModel(script={"generator": "Hello."})
-    asking = ask(Question("generator", 3, model, model, list, lambda _, answer: answer))
+    asking = ask(Question("generator", ASPECTS, model, model, list, lambda _, answer: answer))
     assert asking.invoke(PROMPT).text == "Hello."
     assert (await asking.ainvoke(PROMPT)).text == "Hello."
 
 
 def test_a_callers_own_model_keeps_its_own_words() -> None:
     model = ScriptedModel(script={"generator": ValueError("your credit is too low")})
-    asking = ask(Question("generator", 3, model, model, list, lambda _, answer: answer))
+    asking = ask(Question("generator", ASPECTS, model, model, list, lambda _, answer: answer))
     with pytest.raises(ValueError, match="your credit is too low"):
         asking.invoke(PROMPT)

@@ -1,0 +1,38 @@
+"""Thoughts are left out of an answer, whole or streamed, however the stream is cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts, without_thoughts
+
+ANSWERS = [
+    ("That is hard.", "That is hard."),
+    ("<think>Sad.</think>\n\nThat is hard.", "That is hard."),
+    ("<THINKING>1. <b>sad</b>\n2. lost</THINKING> Yes.", "Yes."),
+    ("Well. <think>What now?</think>Tell me more.", "Well. Tell me more."),
+    ("<think>One.</think> <think>Two.</think> Yes.", "Yes."),
+    ("<think>never ends", ""),
+    ("<3 to <thinner> you <", "<3 to <thinner> you <"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 500])
+@pytest.mark.parametrize(("answer", "said"), ANSWERS)
+def test_a_stream_says_what_the_whole_answer_says(answer: str, said: str, size: int) -> None:
+    pieces = [answer[i : i + size] for i in range(0, len(answer), size)]
+    assert "".join(without_thoughts(pieces)) == strip_thoughts(answer).lstrip() == said
+
+
+def test_nothing_is_held_back_that_cannot_begin_a_thought() -> None:
+    assert list(without_thoughts(["I <", "3 ", "you", "<think>", "Hm</think>", "."])) == [
+        "I ",
+        "<3 ",
+        "you",
+        ".",
+    ]
+
+
+def test_thoughts_without_an_end_are_read_in_time() -> None:
+    assert strip_thoughts("Yes." + "<think>" * 100_000) == "Yes."
