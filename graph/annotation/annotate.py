@@ -123,8 +123,8 @@ async def annotate(
         except OSError as error:
             raise DataError(
                 f"{out} cannot be written ({error.strerror}); {finished + made} of "
-                f"{len(dialogues)} dialogues are annotated: make room or choose another file, and "
-                "the same command goes on with the others"
+                f"{len(dialogues)} dialogues are annotated: once it can be written, the same "
+                "command goes on with the others"
             ) from None
         except CooperError as error:
             raise AnnotationError(

@@ -214,8 +214,8 @@ def _tell_cost(ranking: LlmRanking, model: str, cache: Path | None) -> None:
     cost = ranking.cost()
     kept = f"kept in {cache}" if cache else "not kept; --cache FILE would keep them"
     typer.echo(
-        f"{cost.calls:,} calls of {model}: about {cost.prompt_tokens:,} tokens to read and "
-        f"{cost.answer_tokens:,} to write, at four characters a token; the answers are {kept}",
+        f"{cost.calls:,} calls of {model}: about {cost.tokens_in:,} tokens to read and "
+        f"{cost.tokens_out:,} to write, at four characters a token; the answers are {kept}",
         err=True,
     )
 
