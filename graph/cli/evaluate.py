@@ -26,7 +26,7 @@ from langgraph_cooper.ranker.load import ranker_loader, shipped_ablation, shippe
 if TYPE_CHECKING:
     from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
     from langgraph_cooper.ranker.api import Ranker
-    from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior
+    from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
     from langgraph_cooper.ranker.evaluation.baselines import Scores
     from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 
@@ -98,19 +98,19 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
 
 def run_prior(task: TaskSpec, train: Path, valid: Path, ranker: str | None) -> None:
     """Counts and tunes P(aspect | round) + similarity, and keeps it beside a checkpoint."""
-    from langgraph_cooper.ranker.evaluation.aspect_prior import FILE, ranking_prior
+    from langgraph_cooper.ranker.evaluation.aspect_prior import FILE, fit_aspect_prior
     from langgraph_cooper.ranker.model.checkpoint import checkpoint_folder, read_config
 
     folder = checkpoint_folder(ranker or shipped_checkpoint(task) or "")
     read_config(folder)  # says so where it is no checkpoint
     counted, tuned = read_file(task, train), read_file(task, valid)
     encode = ranker_loader(task, ranker)().embed
-    prior = ranking_prior(counted, _annotated(task, valid, tuned), task, encode)
+    prior = fit_aspect_prior(counted, _annotated(task, valid, tuned), task, encode)
     prior.save(folder)
     assert prior.tuning
     typer.echo(
         f"{folder / FILE}: weight {prior.weight:g}, tuned on {prior.tuning.turns:,} turns; the "
-        f"commonest aspect is {prior.commonest}"
+        f"commonest aspect is {prior.majority_aspect}"
     )
 
 
@@ -155,10 +155,10 @@ def _annotated(
         return read_annotated(made)
 
 
-def _prior(options: EvaluateOptions, task: TaskSpec, ranker: Ranker) -> RankingPrior:
+def _prior(options: EvaluateOptions, task: TaskSpec, ranker: Ranker) -> AspectPrior:
     """P(aspect | round): of --train, else the checkpoint's; its weight: given, tuned, or stored."""
     from langgraph_cooper.ranker.evaluation.aspect_prior import (
-        RankingPrior,
+        AspectPrior,
         load_prior,
         promoted_turns,
     )
@@ -166,7 +166,7 @@ def _prior(options: EvaluateOptions, task: TaskSpec, ranker: Ranker) -> RankingP
 
     checkpoint = options.ranker or shipped_checkpoint(task)
     if options.train:
-        prior = RankingPrior.count(promoted_turns(read_file(task, options.train), task))
+        prior = AspectPrior.count(promoted_turns(read_file(task, options.train), task))
     elif checkpoint is None:
         raise typer.BadParameter(
             f"there is no trained ranker for the task {task.name!r}, which would bring P(aspect | "
@@ -214,8 +214,8 @@ def _tell_cost(ranking: LlmRanking, model: str, cache: Path | None) -> None:
     cost = ranking.cost()
     kept = f"kept in {cache}" if cache else "not kept; --cache FILE would keep them"
     typer.echo(
-        f"{cost.calls:,} calls of {model}: about {cost.prompt_tokens:,} tokens to read and "
-        f"{cost.answer_tokens:,} to write, at four characters a token; the answers are {kept}",
+        f"{cost.calls:,} calls of {model}: about {cost.tokens_in:,} tokens to read and "
+        f"{cost.tokens_out:,} to write, at four characters a token; the answers are {kept}",
         err=True,
     )
 

@@ -15,7 +15,7 @@ from langgraph_cooper.prompts.task import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue, fingerprint
 from langgraph_cooper.ranker.data.jsonl import read_annotated
 from langgraph_cooper.ranker.data.labels import Encode
-from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior, ranking_prior
+from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior, fit_aspect_prior
 from langgraph_cooper.ranker.evaluation.metrics import measure
 from langgraph_cooper.ranker.model.encoder import load_encoder
 from langgraph_cooper.ranker.model.progression import ProgressionModule
@@ -53,7 +53,7 @@ class Prepared:
     ranker: CooperRanker
     targets: list[TargetStates]
     finals: list[Tensor]
-    prior: RankingPrior
+    prior: AspectPrior
     fitted: Fitted
     alone: Mapping[str, float] | None
 
@@ -117,7 +117,7 @@ def prepare(
         ranker=ranker,
         targets=targets,
         finals=_finals(dialogues, task, encode),
-        prior=ranking_prior(dialogues, others, task, encode),
+        prior=fit_aspect_prior(dialogues, others, task, encode),
         fitted=fitted or Fitted(targets, evidence, train.expected),
         alone=alone,
     )

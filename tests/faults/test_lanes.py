@@ -21,7 +21,7 @@ from pydantic import PrivateAttr
 
 from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.graph.agent import create_agent
-from langgraph_cooper.graph.annotation.annotate import annotate_dialogue, create_annotator
+from langgraph_cooper.graph.annotation.annotator import annotate_dialogue, create_annotator
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN

@@ -191,7 +191,7 @@ async def test_a_file_of_other_dialogues_is_not_added_to(tmp_path: Path, role_mo
     out = tmp_path / "out.jsonl"
     await annotate(dialogues(2), ESC, out, model=role_model)
     before = out.read_bytes()
-    with pytest.raises(DataError, match=r"line 1: the dialogue 'd.' is another one"):
+    with pytest.raises(DataError, match=r"line 1: the dialogue 'd.' has other utterances"):
         await annotate(dialogues(2, "My cat died"), ESC, out, model=role_model)
     with pytest.raises(DataError, match="not the task's"):
         await annotate(dialogues(2), load_task("persuasion"), out, model=role_model)
@@ -226,12 +226,12 @@ async def test_nothing_is_added_to_annotations_of_others(tmp_path: Path, role_mo
     out = tmp_path / "out.jsonl"
     await annotate(dialogues(3), ESC, out, model=role_model)
     before = out.read_bytes()
-    with pytest.raises(DataError, match=r"line \d: the dialogue 'd2' is none of those"):
+    with pytest.raises(DataError, match=r"line \d: the dialogue 'd2' is not among those"):
         await annotate(dialogues(2), ESC, out, model=role_model)
-    with pytest.raises(DataError, match="now it would be by 'offline, esc"):
+    with pytest.raises(DataError, match="but these annotations are by 'offline, esc"):
         await annotate(dialogues(4), ESC, out)
     other = ESC.model_copy(update={"goal": "To be quick."})
-    with pytest.raises(DataError, match=r"annotated by .*, now it would be by"):
+    with pytest.raises(DataError, match=r"annotated by .*, but these annotations are by"):
         await annotate(dialogues(4), other, out, model=role_model)
     assert out.read_bytes() == before
 
