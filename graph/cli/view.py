@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_cooper.graph.cli.turn import faults_of
+from langgraph_cooper.graph.threads.spoken import faults_of
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")

@@ -1,4 +1,4 @@
-"""Leaving out what a reasoning model thinks aloud before it answers."""
+"""Leaving out the thoughts of a reasoning model, between <think> and </think>."""
 
 from __future__ import annotations
 
@@ -6,25 +6,43 @@ from collections.abc import Iterable, Iterator
 
 
 def without_thoughts(pieces: Iterable[str]) -> Iterator[str]:
-    """Leaves out what a reasoning model thinks aloud, between <think> and </think>, as it streams.
+    """Yield a streamed text without its thoughts.
 
     Args:
         pieces: The text in pieces, cut anywhere.
     """
-    waiting, thought = "", False
-    for piece in pieces:
-        waiting = (waiting + piece).lstrip() if thought else waiting + piece
-        begun = waiting.lstrip().lower()
+    thoughts = ThoughtFilter()
+    yield from filter(None, map(thoughts.feed, pieces))
+    if rest := thoughts.end():
+        yield rest
+
+
+class ThoughtFilter:
+    """Leaves the thoughts out of one text that is fed to it piece by piece, cut anywhere."""
+
+    def __init__(self) -> None:
+        self._held, self._follows_thought = "", False
+
+    def feed(self, piece: str) -> str:
+        """Take one more piece and return the words that can be shown now."""
+        text, self._held = self._held + piece, ""
+        if self._follows_thought:
+            text = text.lstrip()
+        begun = text.lstrip().lower()
         if begun.startswith("<think"):
-            _, end, rest = waiting.partition("</think>")
+            _, end, rest = text.partition("</think>")
             if not end:
-                continue
-            waiting, thought = rest.lstrip(), True
+                self._held = text
+                return ""
+            text, self._follows_thought = rest.lstrip(), True
         elif "<think".startswith(begun):
-            continue
-        if waiting:
-            yield waiting
-            thought = False  # what follows is the answer, its spaces too
-        waiting = ""
-    if waiting and not waiting.lstrip().lower().startswith("<think"):
-        yield waiting
+            self._held = text
+            return ""
+        if text:
+            self._follows_thought = False  # the answer keeps the spaces that come later
+        return text
+
+    def end(self) -> str:
+        """Return the rest: the beginning of a tag that never came, or nothing."""
+        text, self._held = self._held, ""
+        return "" if text.lstrip().lower().startswith("<think") else text
