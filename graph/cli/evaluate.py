@@ -270,7 +270,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _short(value: float, digits: int) -> str:
-    """Without the zero before the point."""
+    """Format a number without the zero before the point."""
     return f"{value:.{digits}f}".removeprefix("0")
 
 

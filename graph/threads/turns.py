@@ -177,15 +177,12 @@ class Turns:
             The parts of `graph.stream(..., version="v2")`. The answer to a message that had been
             answered earlier comes in one piece, as a "messages" and a "values" part.
         """
-        turn, modes = _Turn(thread_id, message, context, config), _modes(stream_mode)
+        turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         with self.holding(thread_id):
             if found := self._settle(turn):
-                yield from _again(found, modes)
+                yield from _again(found, how["stream_mode"])
             else:
-                how: dict[str, Any] = {"stream_mode": modes, "subgraphs": subgraphs}
-                yield from self._graph.stream(
-                    turn.input, turn.config, version="v2", **turn.options, **how
-                )
+                yield from self._graph.stream(turn.input, turn.config, **turn.options, **how)
 
     @contextmanager
     def holding(self, thread_id: str) -> Iterator[None]:
@@ -273,17 +270,14 @@ class Turns:
         Use `contextlib.aclosing` where the iteration may end early, so that the lock is released
         at once.
         """
-        turn, modes = _Turn(thread_id, message, context, config), _modes(stream_mode)
+        turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         async with self.aholding(thread_id):
             if found := await self._asettle(turn):
-                for part in _again(found, modes):
+                for part in _again(found, how["stream_mode"]):
                     yield part
-            else:
-                how: dict[str, Any] = {"stream_mode": modes, "subgraphs": subgraphs}
-                async for part in self._graph.astream(
-                    turn.input, turn.config, version="v2", **turn.options, **how
-                ):
-                    yield part
+                return
+            async for part in self._graph.astream(turn.input, turn.config, **turn.options, **how):
+                yield part
 
     @asynccontextmanager
     async def aholding(self, thread_id: str) -> AsyncIterator[None]:
@@ -466,8 +460,9 @@ def _messages(snapshot: StateSnapshot) -> list[BaseMessage]:
     return list(snapshot.values.get("messages", []))
 
 
-def _modes(stream_mode: str | Sequence[str]) -> list[str]:
-    return [stream_mode] if isinstance(stream_mode, str) else list(stream_mode)
+def _how(stream_mode: str | Sequence[str], subgraphs: bool) -> dict[str, Any]:
+    modes = [stream_mode] if isinstance(stream_mode, str) else list(stream_mode)
+    return {"stream_mode": modes, "subgraphs": subgraphs, "version": "v2"}
 
 
 def _again(reply: Reply, modes: Sequence[str]) -> Iterator[dict[str, Any]]:
