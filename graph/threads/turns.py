@@ -170,8 +170,8 @@ class Turns:
 
         The thread stays locked until the iterator is exhausted or closed. If it is closed early,
         the next call finishes the turn. An earlier turn that was cut is finished first, without
-        being streamed. See `send` for the arguments and errors, and `SpokenTurn` for the words
-        alone.
+        being streamed. See `send` for the arguments and errors, and `SpokenTurn` (in
+        `langgraph_cooper.graph.threads.spoken`) for the words alone.
 
         Yields:
             The parts of `graph.stream(..., version="v2")`. The answer to a message that had been
