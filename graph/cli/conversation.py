@@ -101,8 +101,9 @@ class Conversation:
             for text in self._typed():
                 with self._reporting(InputError, ModelError):
                     said = check_text(text)
-                    if self._model_failed:  # show the answer that is still missing
-                        self._begin()
+                    if self._model_failed:
+                        with suppress(ModelError):  # show the answer that is still missing
+                            self._begin()
                     self._take(said)
         kept = f" It is kept as thread {self.thread!r}." if self.db else ""
         self._out.print(f"\nGoodbye.{kept}", style="dim")

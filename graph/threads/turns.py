@@ -80,7 +80,8 @@ class Turns:
       threads do not wait for each other.
     - A message is stored before it is worked on, and so is the result of every step. If a turn is
       cut (the process dies, a model fails, the client goes away), the next call on that thread
-      finishes it first. Steps that had finished do not run again.
+      finishes it first. Steps that had finished do not run again. If it fails again, the next
+      answer is to both messages.
     - A message that carries an id of the client's own may be sent again at any time, such as after
       a lost connection. It is stored once and answered once.
 
@@ -146,8 +147,7 @@ class Turns:
             InputError: The thread's id or the message is not acceptable. Nothing was stored.
             ThreadBusyError: The thread was busy for longer than `wait`. Nothing was stored.
             LockError: The lock's folder or database cannot be used. Nothing was stored.
-            CooperError: The turn failed, or one before it that had been cut. Send the message
-                again, with the same id.
+            CooperError: The turn failed. The message is stored: send it again, with the same id.
         """
         turn = _Turn(thread_id, message, context, config)
         with self.holding(thread_id):
@@ -229,7 +229,9 @@ class Turns:
     def _settle(self, turn: _Turn) -> Reply | None:
         """Finish an earlier turn that was cut; return the answer if the message has one now."""
         if turn.comes_after_another(self._graph.get_state(turn.config)):
-            with suppress(InputError):  # somebody stored a message that cannot be answered
+            # If it fails again, the new message may be answered all the same: by the safety guard,
+            # say, which needs no model.
+            with suppress(CooperError):
                 self._graph.invoke(None, turn.config, **turn.options)
             turn.found = turn.answered(self._graph.get_state(turn.config))
         return turn.found
@@ -311,7 +313,7 @@ class Turns:
 
     async def _asettle(self, turn: _Turn) -> Reply | None:
         if turn.comes_after_another(await self._graph.aget_state(turn.config)):
-            with suppress(InputError):
+            with suppress(CooperError):
                 await self._graph.ainvoke(None, turn.config, **turn.options)
             turn.found = turn.answered(await self._graph.aget_state(turn.config))
         return turn.found
