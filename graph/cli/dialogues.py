@@ -6,17 +6,21 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
-from langgraph_cooper.ranker.data.reading import read_dialogues
+
+if TYPE_CHECKING:
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
 
 
 def read_file(task: TaskSpec, file: Path) -> list[Dialogue]:
     """Read dialogues in any form, and report on standard error what the file holds."""
+    from langgraph_cooper.ranker.data.reading import read_dialogues
+
     loaded = read_dialogues(file, task)
     typer.echo(loaded.report.sentence(), err=True)
     return loaded.dialogues
@@ -24,6 +28,8 @@ def read_file(task: TaskSpec, file: Path) -> list[Dialogue]:
 
 def annotated_of(dialogues: Sequence[Dialogue]) -> list[AnnotatedDialogue]:
     """Return those dialogues that are annotated."""
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
+
     return [d for d in dialogues if isinstance(d, AnnotatedDialogue)]
 
 

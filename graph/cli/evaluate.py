@@ -20,12 +20,11 @@ from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, re
 from langgraph_cooper.graph.cli.options import AsJson, Form, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Dialogue
-from langgraph_cooper.ranker.data.jsonl import read_annotated
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
     from langgraph_cooper.ranker.api import Ranker
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
     from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior
     from langgraph_cooper.ranker.evaluation.baselines import Scores
     from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
@@ -77,6 +76,7 @@ def ranking(
     json: AsJson = False,
 ) -> None:
     """Compare the ranker with other rankings of the same turns."""
+    from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.evaluation.report import EVIDENCE, MeasuredTurns, evaluate_rankings
     from langgraph_cooper.ranker.load import ranker_loader
     from langgraph_cooper.ranker.plots import check_plots, draw_report
@@ -175,6 +175,8 @@ def _annotated(
     task: TaskSpec, file: Path, dialogues: Sequence[Dialogue]
 ) -> list[AnnotatedDialogue]:
     """Return the annotated dialogues; offline agents annotate a file that has none."""
+    from langgraph_cooper.ranker.data.jsonl import read_annotated
+
     if annotated := annotated_of(dialogues):
         return annotated
     with TemporaryDirectory() as folder:

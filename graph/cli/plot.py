@@ -11,10 +11,9 @@ import typer
 from langgraph_cooper.graph.cli.dialogues import annotated_of, read_file
 from langgraph_cooper.graph.cli.options import Encoder, Figures, Form, Task
 from langgraph_cooper.prompts import TaskSpec, load_task
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError
-from langgraph_cooper.ranker.data.jsonl import parse_json, read_json_lines, read_text
 
 if TYPE_CHECKING:
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
     from langgraph_cooper.ranker.data.labels import Encode
     from langgraph_cooper.ranker.plots.targets import StateMap
     from langgraph_cooper.ranker.training.targets import TargetStates
@@ -35,6 +34,7 @@ def ranking(
     form: Form = "png",
 ) -> None:
     """Bars of hit@n and precision@n per ranking, and the aspects promoted over the rounds."""
+    from langgraph_cooper.ranker.data.jsonl import parse_json, read_text
     from langgraph_cooper.ranker.plots import draw_report
 
     measured: Any = parse_json(read_text(report), str(report))
@@ -49,6 +49,7 @@ def training(
     form: Form = "png",
 ) -> None:
     """Loss by step, and hit@n, precision@n and nDCG@5 on valid by epoch."""
+    from langgraph_cooper.ranker.data.jsonl import read_json_lines
     from langgraph_cooper.ranker.plots import draw_log
 
     if log.is_dir():
@@ -72,6 +73,7 @@ def targets(
     paths: Annotated[int, typer.Option(min=0, help="Dialogues whose path is shown.")] = 4,
 ) -> None:
     """Silhouette over the number of clusters, and a map of the final states of each aspect."""
+    from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
     from langgraph_cooper.ranker.model.encoder import load_encoder
     from langgraph_cooper.ranker.plots import check_plots, draw_silhouettes, draw_states

@@ -16,9 +16,6 @@ from rich.logging import RichHandler
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.options import Encoder, Task
 from langgraph_cooper.prompts import TaskSpec, load_task
-from langgraph_cooper.ranker.data.dialogue import DataError
-from langgraph_cooper.ranker.data.jsonl import write_annotated
-from langgraph_cooper.ranker.data.splits import split_dialogues
 
 if TYPE_CHECKING:
     from langgraph_cooper.ranker.training.config import TrainConfig
@@ -119,6 +116,9 @@ def _config(given: Mapping[str, Any]) -> TrainConfig:
 
 def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:
     """Write the annotated JSONL of both splits; raw dialogues are annotated by offline agents."""
+    from langgraph_cooper.ranker.data.dialogue import DataError
+    from langgraph_cooper.ranker.data.jsonl import write_annotated
+    from langgraph_cooper.ranker.data.splits import split_dialogues
     from langgraph_cooper.ranker.training.preparation import check_apart
 
     sets = {"train": read_file(task, data)}
