@@ -17,6 +17,7 @@ from collections.abc import (
 )
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -38,6 +39,7 @@ Graph = CompiledStateGraph[Any, Any, Any, Any]
 Input = dict[str, list[HumanMessage]] | Command[Any] | None
 Key = TypeVar("Key", bound=Hashable)
 Queue = TypeVar("Queue")
+T = TypeVar("T")
 
 # Seconds between two requests for a lock that another process holds: the pause doubles each time.
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2
@@ -296,7 +298,7 @@ class Turns:
                     pauses = _pauses()
                     while not await self._try(lock, thread_id):
                         await asyncio.sleep(next(pauses))
-                    held.push_async_callback(asyncio.to_thread, lock.release, thread_id)
+                    held.push_async_callback(_in_os_thread, partial(lock.release, thread_id))
             except TimeoutError:
                 raise self._busy(thread_id) from None
             yield
@@ -321,12 +323,11 @@ class Turns:
     @staticmethod
     async def _try(lock: TurnLock, thread_id: str) -> bool:
         """Request a lock in an OS thread, as it may ask a database; release it if cancelled."""
-        asked = asyncio.ensure_future(asyncio.to_thread(lock.try_acquire, thread_id))
+        request = _Request(lock, thread_id)
         try:
-            return await asyncio.shield(asked)
+            return await _in_os_thread(request.run)
         except asyncio.CancelledError:
-            if await asked:
-                await asyncio.to_thread(lock.release, thread_id)
+            request.abandon()
             raise
 
     def _busy(self, thread_id: str) -> ThreadBusyError:
@@ -334,6 +335,41 @@ class Turns:
             f"the thread {thread_id!r} was busy with another turn for {self._wait:g} seconds; send "
             "the message again, with the same id"
         )
+
+
+async def _in_os_thread(work: Callable[[], T]) -> T:
+    """Run blocking work to its end even if the caller is cancelled, however often.
+
+    anyio, under every FastAPI app, cancels each `await` of a cancelled task anew: work that merely
+    waits for a free OS thread would be dropped.
+    """
+    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work))
+
+
+class _Request:
+    """A request for a lock whose caller may leave before the answer comes."""
+
+    def __init__(self, lock: TurnLock, thread_id: str) -> None:
+        self._lock, self._thread_id = lock, thread_id
+        self._guard = threading.Lock()
+        self._granted = self._abandoned = False
+
+    def run(self) -> bool:
+        """Request the lock; give it back at once if the caller has left."""
+        granted = self._lock.try_acquire(self._thread_id)
+        with self._guard:
+            self._granted = granted and not self._abandoned
+            left = granted and self._abandoned
+        if left:
+            self._lock.release(self._thread_id)
+        return self._granted
+
+    def abandon(self) -> None:
+        """Tell that nobody waits for the answer any more."""
+        with self._guard:
+            self._abandoned, granted = True, self._granted
+        if granted:
+            self._lock.release(self._thread_id)
 
 
 def is_unfinished(snapshot: StateSnapshot) -> bool:
