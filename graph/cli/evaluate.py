@@ -99,10 +99,9 @@ def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
 def run_prior(task: TaskSpec, train: Path, valid: Path, ranker: str | None) -> None:
     """Counts and tunes P(aspect | round) + similarity, and keeps it beside a checkpoint."""
     from langgraph_cooper.ranker.evaluation.aspect_prior import FILE, ranking_prior
-    from langgraph_cooper.ranker.model.checkpoint import checkpoint_folder, read_config
+    from langgraph_cooper.ranker.model.checkpoint import open_checkpoint
 
-    folder = checkpoint_folder(ranker or shipped_checkpoint(task) or "")
-    read_config(folder)  # says so where it is no checkpoint
+    folder = open_checkpoint(ranker or shipped_checkpoint(task) or "").folder
     counted, tuned = read_file(task, train), read_file(task, valid)
     encode = ranker_loader(task, ranker)().embed
     prior = ranking_prior(counted, _annotated(task, valid, tuned), task, encode)

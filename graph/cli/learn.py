@@ -136,7 +136,7 @@ def _config(options: TrainOptions) -> TrainConfig:
 
 def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:
     """The annotated JSONL of both splits; made, where a file is none yet."""
-    from langgraph_cooper.ranker.training.preparation import check_apart
+    from langgraph_cooper.ranker.training.setup import check_apart
 
     sets = {"train": read_file(task, data)}
     if valid:

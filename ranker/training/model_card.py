@@ -1,4 +1,4 @@
-"""The model card in a checkpoint's folder: what it was trained on, how, and what it reached."""
+"""The model card in a checkpoint's folder: data, training and figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from langgraph_cooper.ranker.training.config import TrainConfig
 from langgraph_cooper.ranker.training.losses import Objective
 
 PATHS = {"train": "data", "valid": "valid", "output": "output"}
-"""Settings that are paths, of which only the names are shown -> their options."""
+"""Settings that are paths, shown by name only -> their options."""
 
 OPTIONS = (
     *("seed", "epochs", "patience", "max_turns", "turns_per_batch", "fusion", "form", "clusters"),
@@ -36,13 +36,13 @@ def write_model_card(
     log: Sequence[Mapping[str, Any]],
     clusters: Mapping[str, tuple[int, float]],
 ) -> None:
-    """Writes the card.
+    """Write the card.
 
     Args:
-        file: Where to.
-        ranker: The ranker's configuration.
-        config: The training run's; of paths only the names are shown.
-        sizes: Split -> (dialogues, turns trained or measured on, annotated turns left out).
+        file: The card.
+        ranker: Configuration of the ranker.
+        config: Configuration of the run.
+        sizes: Split -> (dialogues, turns used, annotated turns left out).
         log: The run's log.
         clusters: Aspect -> (number of target states, their silhouette).
     """
@@ -111,7 +111,7 @@ def _training(
 ) -> list[str]:
     shown = config.model_dump(mode="json", exclude=NOT_SHOWN)
     shown |= {name: getattr(config, name).name for name in PATHS}
-    # What the run asked for is not what the paper's fusion takes.
+    # The paper's fusion ignores these settings of the run.
     shown |= {"evidence": ranker.evidence, "decision": ranker.decision}
     speeds = sorted(r["turns_per_second"] for r in log if r["kind"] == "step")
     middle = speeds[len(speeds) // 2] if speeds else 0.0
@@ -131,7 +131,7 @@ def _training(
 
 
 def _command(config: TrainConfig) -> str:
-    """The command with every option that has another value than its default."""
+    """Return the command, with every option that differs from its default."""
     words = ["cooper", "train", "--task", Path(config.task).name]
     for name, option in PATHS.items():
         words += [f"--{option}", getattr(config, name).name]
@@ -148,7 +148,7 @@ def _command(config: TrainConfig) -> str:
 
 
 def _machine() -> str:
-    """Processor or accelerator and torch's version, without any host's name."""
+    """Name processor or accelerator and torch's version, but no host."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     name = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()
