@@ -15,9 +15,9 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.ranker.api import Array
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 
@@ -37,8 +37,6 @@ faster there, and in 64 sentences of one dialogue two thirds of the tokens are p
 MAX_CHARACTERS = 20_000
 """Number of characters read of a text. Encoders cut at a few hundred tokens anyway, and tokenising
 megabytes first would cost seconds."""
-
-Array = npt.NDArray[np.float32]
 
 
 class EncoderError(CooperError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +26,6 @@ class TurnVectors(NamedTuple):
     rounds: Tensor
     """`[B]` int64: the dialogue rounds, from 1."""
     predicted: NextUtterancePrediction
-
-    def to(self, device: torch.device | str) -> Self:
-        """Return the same on another device."""
-        return self._replace(
-            topics=self.topics.to(device),
-            recent=self.recent.to(device),
-            rounds=self.rounds.to(device),
-            predicted=self.predicted.to(device),
-        )
 
 
 class Evidence(nn.Module):

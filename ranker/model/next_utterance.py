@@ -50,10 +50,6 @@ class NextUtterancePrediction(NamedTuple):
     utterance: Tensor
     """`[B, n_d]`: its embedding; the shorter, the less certain."""
 
-    def to(self, device: torch.device | str) -> Self:
-        """Return the same on another device."""
-        return self._replace(aspects=self.aspects.to(device), utterance=self.utterance.to(device))
-
     def of(self, rows: Sequence[int]) -> Self:
         """Return the predictions of some of the turns."""
         return self._replace(aspects=self.aspects[list(rows)], utterance=self.utterance[list(rows)])

@@ -13,9 +13,8 @@ candidates nor on their order; it takes about a fifth of the arithmetic.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,8 +45,7 @@ class TurnTokens(NamedTuple):
     candidates: list[list[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenBatch:
+class TokenBatch(NamedTuple):
     """The Transformer's input for B turns of at most C candidates: R rows of L tokens."""
 
     input_ids: Tensor
@@ -64,10 +62,6 @@ class TokenBatch:
     """`[B, C]` int64: its place in that row."""
     mask: Tensor
     """`[B, C]` bool: False where a turn has fewer than C candidates."""
-
-    def to(self, device: torch.device | str) -> Self:
-        """Return the same on another device."""
-        return type(self)(*(getattr(self, name).to(device) for name in self.__slots__))
 
 
 class TurnTokenizer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -99,8 +100,7 @@ class Examples:
         return self.texts[self.recent], self.rounds, self.promoted, self.texts[self.replies]
 
 
-@dataclass(frozen=True)
-class TurnBatch:
+class TurnBatch(NamedTuple):
     """The targets of B turns with at most C candidates.
 
     Attributes:
@@ -122,11 +122,6 @@ class TurnBatch:
     promoted: Tensor
     vectors: TurnVectors | None
     mask: Tensor
-
-    def to(self, device: torch.device) -> TurnBatch:
-        """Return the same on another device."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
-        return replace(self, **moved)
 
 
 def make_examples(

@@ -24,6 +24,9 @@ OPTIONS = (
 )
 """Settings with an option of the same name."""
 
+SHOWN = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
+"""Figures on valid in the log and the card."""
+
 NOT_SHOWN = {"data_note", "licence", "cache"}
 
 
@@ -84,14 +87,13 @@ def _data(config: TrainConfig, sizes: Mapping[str, tuple[int, int, int]]) -> lis
 
 
 def _figures(log: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
     valid = [record for record in log if record["kind"] == "valid"]
     best = max((r["epoch"] for r in valid if r["best"]), default=None)
     rows = [
-        f"| {_epoch(r['epoch'], best)} | " + " | ".join(f"{r[name]:.3f}" for name in names) + " |"
+        f"| {_epoch(r['epoch'], best)} | " + " | ".join(f"{r[name]:.3f}" for name in SHOWN) + " |"
         for r in valid
     ]
-    return ["| epoch | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|", *rows]
+    return ["| epoch | " + " | ".join(SHOWN) + " |", "| --- " * (len(SHOWN) + 1) + "|", *rows]
 
 
 def _epoch(epoch: int, best: int | None) -> str:

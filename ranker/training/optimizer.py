@@ -28,29 +28,24 @@ def new_optimizer(
 
 
 def parameter_groups(ranker: CooperRanker, config: TrainConfig) -> list[dict[str, Any]]:
-    """Group the trained parameters: matrices of the Transformer, those of the heads, the rest.
+    """Group the trained parameters by learning rate (Transformer or heads) and weight decay.
 
     Biases and scales of normalisations are not decayed, nor is W of the progression modules, which
-    starts at the identity. Those of a Transformer trained in full are a fourth group, with its
-    rate.
+    starts at the identity.
     """
-    transformer: list[nn.Parameter] = []
-    heads: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    inner: list[nn.Parameter] = []
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {
+        (inside, decayed): [] for decayed in (True, False) for inside in (True, False)
+    }
     for name, parameter in ranker.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if name.startswith("transformer."):
-            (transformer if parameter.ndim > 1 else inner).append(parameter)
-        elif parameter.ndim > 1 and not name.startswith("progressions."):
-            heads.append(parameter)
-        else:
-            plain.append(parameter)
-    groups = [
-        {"params": transformer, "lr": config.rate, "weight_decay": config.weight_decay},
-        {"params": heads, "lr": config.head_rate, "weight_decay": config.weight_decay},
-        {"params": plain, "lr": config.head_rate, "weight_decay": 0.0},
-        {"params": inner, "lr": config.rate, "weight_decay": 0.0},
+        if parameter.requires_grad:
+            decayed = parameter.ndim > 1 and not name.startswith("progressions.")
+            groups[name.startswith("transformer."), decayed].append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": config.rate if inside else config.head_rate,
+            "weight_decay": config.weight_decay if decayed else 0.0,
+        }
+        for (inside, decayed), parameters in groups.items()
+        if parameters
     ]
-    return [group for group in groups if group["params"]]

@@ -116,7 +116,7 @@ class RunFolder:
 
     def save_state(self, progress: Progress, trained: Mapping[str, Any]) -> None:
         """Save progress, parameters and optimiser."""
-        self._save("state.pt", asdict(progress) | {"log": json.dumps(progress.log), **trained})
+        self._save("state.pt", {"progress": asdict(progress), **trained})
         with self.writing():
             write_log(self.folder / "log.jsonl", progress.log)
 
@@ -127,15 +127,7 @@ class RunFolder:
             TrainingError: The state is damaged, or another run's.
         """
         found = self._load("state.pt")
-        if found is None:
-            return None
-        progress = Progress(
-            found.pop("step"),
-            tuple(found.pop("best")),
-            found.pop("best_epoch"),
-            json.loads(found.pop("log")),
-        )
-        return progress, found
+        return None if found is None else (Progress(**found.pop("progress")), found)
 
     def finish(self, output: Path) -> None:
         """Rename the best checkpoint to the output, and remove the saved state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -9,10 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from langgraph_cooper.ranker.model.evidence import TurnVectors
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import TokenBatch
-from langgraph_cooper.ranker.training.examples import Examples, collate
+from langgraph_cooper.ranker.training.examples import Examples, TurnBatch, collate
 
 Scores: TypeAlias = npt.NDArray[np.float64]
 
@@ -41,34 +41,33 @@ class TurnScorer(nn.Module):
                 module.eval()
         return self
 
-    def forward(
-        self, tokens: TokenBatch, aspects: Tensor, states: Tensor, vectors: TurnVectors | None
-    ) -> Tensor:
-        """Compute the raw scores of B turns, for the losses.
+    def forward(self, tokens: TokenBatch, turns: TurnBatch) -> Tensor:
+        """Compute the raw scores of B turns, for the losses: [B, C] float32."""
+        signals = self.ranker.signals(turns.states)
+        return self.ranker.raw_scores(self._encode(tokens), turns.aspects, signals, turns.vectors)
 
-        Args:
-            tokens: Input of the Transformer.
-            aspects: [B, C] int64.
-            states: [B, n_T, n_d] state embeddings.
-            vectors: Embeddings that only a ranker with evidence reads.
-
-        Returns:
-            [B, C] float32.
-        """
-        signals = self.ranker.signals(states)
-        return self.ranker.raw_scores(self._encode(tokens), aspects, signals, vectors)
-
-    def score(
-        self, tokens: TokenBatch, aspects: Tensor, states: Tensor, vectors: TurnVectors | None
-    ) -> Tensor:
-        """Compute the ranker's scores of B turns, [B, C] float64; arguments as for `forward`."""
-        signals = self.ranker.signals(states)
-        return self.ranker.score(self._encode(tokens), aspects, signals, vectors, tokens.mask)
+    def score(self, tokens: TokenBatch, turns: TurnBatch) -> Tensor:
+        """Compute the ranker's scores of B turns: [B, C] float64."""
+        signals, text = self.ranker.signals(turns.states), self._encode(tokens)
+        return self.ranker.score(text, turns.aspects, signals, turns.vectors, turns.mask)
 
     def _encode(self, tokens: TokenBatch) -> Tensor:
         device = tokens.input_ids.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.in_bfloat16):
             return self.ranker.encode(tokens)
+
+
+def batched(
+    ranker: CooperRanker, examples: Examples, rows: Sequence[int], device: torch.device
+) -> tuple[TokenBatch, TurnBatch]:
+    """Collect the turns at `rows` on a device."""
+    from accelerate.utils import (  # type: ignore[import-untyped,unused-ignore]
+        send_to_device,
+    )
+
+    tokens = ranker.tokens([examples.tokens[row] for row in rows])
+    moved: tuple[TokenBatch, TurnBatch] = send_to_device((tokens, collate(examples, rows)), device)
+    return moved
 
 
 def score_examples(
@@ -82,10 +81,8 @@ def score_examples(
     with torch.inference_mode():
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            batch = collate(examples, rows).to(device)
-            tokens = scorer.ranker.tokens([examples.tokens[row] for row in rows]).to(device)
-            found = scorer.score(tokens, batch.aspects, batch.states, batch.vectors)
-            scores |= zip(rows, unpadded(found, batch.mask), strict=True)
+            tokens, turns = batched(scorer.ranker, examples, rows, device)
+            scores |= zip(rows, unpadded(scorer.score(tokens, turns), turns.mask), strict=True)
     return [scores[row] for row in range(len(lengths))]
 
 

@@ -35,6 +35,12 @@ _log = logging.getLogger(__name__)
 ATTENTION_DROPOUT = ("self.dropout", "attn.dropout")
 """Names of the dropout of attention weights in Bert-like models."""
 
+SHARED = (
+    *("encoder", "transformer", "form", "history_tokens", "topic_tokens", "fusion", "rounds"),
+    "progression",
+)
+"""Settings of a run that are also the ranker's."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -221,23 +227,16 @@ def new_ranker(
     evidence = config.evidence and config.fusion == "aspect"  # the paper's score has none
     ranker = CooperRanker(
         RankerConfig(
+            **{name: getattr(config, name) for name in SHARED},
             task=task.name,
             aspects=task.aspect_names,
-            encoder=config.encoder,
             encoder_sha256=sha256,
             dimension=targets[0].centroids.shape[1],
-            transformer=config.transformer,
             transformer_config=None if adapter else dict(module.config.to_dict()),
             weights="adapters" if adapter else "full",
             adapter=adapter,
-            form=config.form,
-            history_tokens=config.history_tokens,
-            topic_tokens=config.topic_tokens,
-            fusion=config.fusion,
             evidence=evidence,
-            rounds=config.rounds,
             decision=config.decision if evidence else 0.0,
-            progression=config.progression,
             targets=tuple(len(target.texts) for target in targets),
             target_texts=tuple(target.texts for target in targets),
             calibration=((0.0, 1.0),) * len(targets),

@@ -32,21 +32,18 @@ from langgraph_cooper.ranker.model.transformer import Transformer, load_transfor
 from langgraph_cooper.ranker.trained import computes_bfloat16
 from langgraph_cooper.ranker.training.config import TrainConfig, TrainingError
 from langgraph_cooper.ranker.training.embedding_cache import caching_encoder
-from langgraph_cooper.ranker.training.examples import Examples, collate, plan_batches
+from langgraph_cooper.ranker.training.examples import Examples, plan_batches
 from langgraph_cooper.ranker.training.losses import total_loss
-from langgraph_cooper.ranker.training.model_card import write_model_card
+from langgraph_cooper.ranker.training.model_card import SHOWN, write_model_card
 from langgraph_cooper.ranker.training.optimizer import new_optimizer
 from langgraph_cooper.ranker.training.run_folder import Progress, Record, RunFolder, write_log
-from langgraph_cooper.ranker.training.scorer import Scores, TurnScorer, score_examples
+from langgraph_cooper.ranker.training.scorer import Scores, TurnScorer, batched, score_examples
 from langgraph_cooper.ranker.training.setup import Setup, prepare
 
 if TYPE_CHECKING:
     from accelerate import Accelerator  # type: ignore[import-untyped,unused-ignore]
 
 _log = logging.getLogger(__name__)
-
-SHOWN = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
-"""Figures on valid in the log and the model card."""
 
 OnStep: TypeAlias = Callable[[int], None]
 """Called after each step, with the number of steps done."""
@@ -232,13 +229,10 @@ class _Run:
         self._seed()
         # A device without a share repeats the first turn: if it skipped the backward pass, the
         # others would wait for it.
-        train = self.setup.train
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         share = rows[rank::world] or rows[:1]
-        batch = collate(train, share).to(self.device)
-        tokens = self.ranker.tokens([train.tokens[row] for row in share]).to(self.device)
-        scores = self.scorer(tokens, batch.aspects, batch.states, batch.vectors)
-        loss, parts = total_loss(self.config.objective, scores, batch)
+        tokens, turns = batched(self.ranker, self.setup.train, share, self.device)
+        loss, parts = total_loss(self.config.objective, self.scorer(tokens, turns), turns)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]

@@ -433,14 +433,13 @@ def test_the_scorer_is_the_ranker(config: TrainConfig, form: str, fusion: str) -
     tokens = ranker.tokens([run.setup.train.tokens[row] for row in (0, 3, 5)])
     with torch.no_grad():
         signals = ranker.signals(batch.states)
-        given = (tokens, batch.aspects, batch.states, batch.vectors)
         final = ranker(tokens, batch.aspects, signals, batch.vectors)
-        torch.testing.assert_close(run.scorer.score(*given), final)
+        torch.testing.assert_close(run.scorer.score(tokens, batch), final)
         text = ranker.encode(tokens)
         expected = ranker.raw_scores(text, batch.aspects, signals, batch.vectors)
-        got = run.scorer(*given)
+        got = run.scorer(tokens, batch)
         run.scorer.in_bfloat16 = True
-        rough = run.scorer(*given)
+        rough = run.scorer(tokens, batch)
     torch.testing.assert_close(got, expected)
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough, expected, atol=0.2, rtol=0.2)
