@@ -1,9 +1,9 @@
 """Prediction of the next utterance's aspects and embedding by logistic and ridge regression.
 
-The candidates play no part in it. Both regressions are fitted before the rest of the ranker: one
-person's next utterance is noisy, and learnt by gradient descent from a few thousand turns together
-with everything else, the decision between the aspects was worse than P(aspect | round), and the
-order of the topics worse than by ridge regression (docs/results.md).
+The prediction does not depend on the candidates. Both regressions are fitted before the rest of the
+ranker. A person's next utterance is noisy: trained by gradient descent on a few thousand turns
+together with everything else, the decision between the aspects was worse than P(aspect | round),
+and the order of the topics worse than by ridge regression (docs/results.md).
 """
 
 from __future__ import annotations

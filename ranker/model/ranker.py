@@ -231,7 +231,7 @@ class CooperRanker(nn.Module):
     def _final(
         self, raw: Tensor, aspects: Tensor, vectors: TurnVectors | None, mask: Tensor
     ) -> Tensor:
-        # In float64: the mixed terms are large beside the differences between candidates.
+        # In float64: in float32, close candidates could round to the same mixed score.
         scores = raw.double()
         if vectors is None or not self.config.decision:
             return scores

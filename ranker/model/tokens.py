@@ -100,7 +100,7 @@ class TurnTokenizer:
         limit = self.history_tokens * MAX_CHARACTERS_PER_TOKEN
         texts: list[str] = []
         characters = 0
-        for utterance in reversed(history):  # no more than is kept
+        for utterance in reversed(history):  # stop after the last tokens that are kept
             if characters > limit:
                 break
             texts.append(marked(utterance)[-limit:])

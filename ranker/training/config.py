@@ -129,7 +129,7 @@ class TrainConfig(BaseModel):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the settings and of the data's contents, whatever the paths of the files."""
+        """Hash of the settings and of the data's contents, not of the files' paths."""
         settings = self.model_dump_json(exclude=NOT_THE_RESULT | FILES)
         digest = hashlib.sha256(settings.encode())
         for file in (self.train, self.valid):

@@ -25,9 +25,9 @@ def fit_evidence(
     """Fit a ranker's evidence, and freeze it.
 
     The prediction of the next utterance is fitted first, then, by gradient descent on the
-    embeddings alone, the weights of its features. The Transformer is trained on the rest
-    afterwards. Trained together with it, topics that are rarely taken up and aspects that do not
-    come next are learnt late, and turns are memorised early (docs/results.md).
+    embeddings alone, the weights of its features. The Transformer is trained on the residual
+    afterwards. Trained together, the ranker memorises turns before it learns which topics are
+    rarely taken up and which aspects come next (docs/results.md).
 
     Args:
         ranker: A ranker with evidence.

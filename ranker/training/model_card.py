@@ -53,8 +53,8 @@ def write_model_card(
         f"# COOPER ranker for the task `{ranker.task}`",
         "",
         "Ranks topic candidates of specialised agents (COOPER, AAAI 2024) within the package "
-        "`langgraph-cooper`. It is a research artefact: no advice of a professional stands behind "
-        "what it prefers.",
+        "`langgraph-cooper`. It is a research artefact: no professional has reviewed its "
+        "preferences.",
         "",
         *_section("Licence", [_licence(config)]),
         *_section("Data", _data(config, sizes)),

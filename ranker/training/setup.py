@@ -145,7 +145,7 @@ def check_apart(
     both = {fingerprint(dialogue) for dialogue in train} & {fingerprint(d) for d in valid}
     if both:
         raise TrainingError(
-            f"{len(both)} dialogues stand both in {train_file} and in {valid_file}: dialogues "
+            f"{len(both)} dialogues are both in {train_file} and in {valid_file}: dialogues "
             "that are trained on cannot choose the epoch; take them out of one of the files"
         )
 

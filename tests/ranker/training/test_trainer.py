@@ -19,7 +19,7 @@ from langgraph_cooper.ranker.model.next_utterance import NextUtteranceModel
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import TurnTokenizer
 from langgraph_cooper.ranker.model.transformer import load_transformer
-from langgraph_cooper.ranker.training import trainer
+from langgraph_cooper.ranker.training import run_folder, trainer
 from langgraph_cooper.ranker.training.config import TrainConfig, TrainingError
 from langgraph_cooper.ranker.training.embedding_cache import DiskCache, Memo
 from langgraph_cooper.ranker.training.evidence import evidence_scores
@@ -233,6 +233,24 @@ def test_another_run_s_state_is_refused(config: TrainConfig) -> None:
         train(config, encode=encode)
 
 
+def test_a_state_of_another_version_is_refused(
+    config: TrainConfig, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parameters have other names, which loading would pass over without a word."""
+
+    def kill(step: int) -> None:
+        if step == 2:
+            raise KilledError
+
+    monkeypatch.setattr(run_folder, "FORMAT", run_folder.FORMAT - 1)
+    with pytest.raises(KilledError):
+        train(config, encode=encode, on_step=kill)
+    monkeypatch.undo()
+    monkeypatch.setattr(trainer, "load_task", lambda name: task)
+    with pytest.raises(TrainingError, match="other settings or data"):
+        train(config, encode=encode)
+
+
 def test_an_existing_output_is_left_alone(config: TrainConfig) -> None:
     config.output.mkdir()
     with pytest.raises(TrainingError, match="already exists"):
@@ -270,7 +288,7 @@ def test_impossible_settings_are_refused(config: TrainConfig, fields: dict[str, 
 
 def test_a_dialogue_in_both_files_is_refused(config: TrainConfig) -> None:
     write_annotated(config.valid, toy_dialogues(3, first=4))
-    with pytest.raises(TrainingError, match=r"2 dialogues stand both in .*train\.jsonl and"):
+    with pytest.raises(TrainingError, match=r"2 dialogues are both in .*train\.jsonl and"):
         train(config, encode=encode)
 
 
