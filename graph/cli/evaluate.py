@@ -133,11 +133,10 @@ def prior(
     """Add P(aspect | round) and the similarity's weight to a checkpoint that lacks them."""
     from langgraph_cooper.ranker.evaluation.aspect_prior import FILE, fit_aspect_prior
     from langgraph_cooper.ranker.load import ranker_loader, shipped_checkpoint
-    from langgraph_cooper.ranker.model.checkpoint import checkpoint_folder, read_config
+    from langgraph_cooper.ranker.model.checkpoint import open_checkpoint
 
     spec = load_task(task)
-    folder = checkpoint_folder(ranker or shipped_checkpoint(spec) or "")
-    read_config(folder)  # raises where it is no checkpoint
+    folder = open_checkpoint(ranker or shipped_checkpoint(spec) or "").folder
     counted, tuned = read_file(spec, train), read_file(spec, valid)
     encode = ranker_loader(spec, ranker)().embed
     found = fit_aspect_prior(counted, _annotated(spec, valid, tuned), spec, encode)

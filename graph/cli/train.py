@@ -119,7 +119,7 @@ def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path)
     from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.data.jsonl import write_annotated
     from langgraph_cooper.ranker.data.splits import split_dialogues
-    from langgraph_cooper.ranker.training.preparation import check_apart
+    from langgraph_cooper.ranker.training.setup import check_apart
 
     sets = {"train": read_file(task, data)}
     if valid:

@@ -69,6 +69,15 @@ class Embeddings:
         """Return the embeddings [N, n_d] of some of the texts."""
         return self._matrix[[self._row[text] for text in texts]]
 
+    def rows(self, texts: Sequence[str]) -> list[int]:
+        """Return the rows of some of the texts in `matrix`."""
+        return [self._row[text] for text in texts]
+
+    @property
+    def matrix(self) -> Floats:
+        """The embeddings [U, n_d] of the distinct texts."""
+        return self._matrix
+
 
 def rank_labels(hits: npt.NDArray[np.bool_], similarity: Floats) -> npt.NDArray[np.int64]:
     """Label one turn's candidates by the two criteria.

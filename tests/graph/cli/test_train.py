@@ -211,7 +211,7 @@ def test_dialogues_in_both_files_are_told_before_the_annotation(
     out = tmp_path / "out"
     command = ["train", "--data", str(data), "--valid", str(valid), "--output", str(out)]
     assert _run(monkeypatch, *command) == 1
-    assert f"2 dialogues stand both in {data} and in {valid}" in capsys.readouterr().err
+    assert f"2 dialogues are both in {data} and in {valid}" in capsys.readouterr().err
     assert not list(tmp_path.glob("out*"))
 
 
