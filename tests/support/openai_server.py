@@ -75,6 +75,7 @@ class Reply:
         refusal: What stands in the message's `refusal`.
         broken: A line that stands half-way through a stream, in place of all that follows.
         drip: Seconds before each piece of a body that is not streamed.
+        heard: The rest of a stream waits until this is set, and breaks off after a minute.
     """
 
     text: str = ""
@@ -88,6 +89,7 @@ class Reply:
     refusal: str | None = None
     broken: bytes | None = None
     drip: float = 0.0
+    heard: threading.Event | None = None
 
 
 def obey(request: Request) -> Reply:
@@ -193,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
         for piece, delay in zip(pieces[: len(pieces) // 2 if half else None], delays, strict=False):
             self.server.owner.closing.wait(delay)
             self._event(_chunk(request, {"content": piece}))
+            if reply.heard is not None and not reply.heard.wait(60):
+                return
         if reply.broken is not None:
             self.wfile.write(reply.broken + b"\n\n")
         if half:
