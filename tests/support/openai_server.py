@@ -121,6 +121,13 @@ class OpenAIServer:
         """The requests of one module: "tracker:exploration", all "tracker", or "generator"."""
         return [r for r in self.requests if key in (r.asked.key, r.asked.role)]
 
+    def arrived(self, count: int) -> int:
+        """How many requests have come, waiting for so many: a client may give up before that."""
+        until = time.monotonic() + 30
+        while len(self.requests) < count and time.monotonic() < until:
+            time.sleep(0.01)
+        return len(self.requests)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
