@@ -249,13 +249,13 @@ async def test_the_estimate_counts_what_an_annotation_really_sends(tmp_path: Pat
             return super()._generate(messages, *given, **more)
 
     model = Metered()
-    await annotate(dialogues(30), ESC, tmp_path / "out.jsonl", model=model)
-    estimate = estimate_annotation(dialogues(30), ESC)
-    assert estimate.calls == len(model.calls) == 30 * 15
+    await annotate(dialogues(10), ESC, tmp_path / "out.jsonl", model=model)
+    estimate = estimate_annotation(dialogues(10), ESC)
+    assert estimate.calls == len(model.calls) == 10 * 15
     # Its summaries are longer than this model's.
     assert sum(model.lengths) / 4 < estimate.tokens_in < 1.5 * sum(model.lengths) / 4
     assert estimate.tokens_out > 0
-    assert estimate_annotation(dialogues(60), ESC).tokens_in == pytest.approx(
+    assert estimate_annotation(dialogues(20), ESC).tokens_in == pytest.approx(
         2 * estimate.tokens_in, rel=0.05
     )
 
