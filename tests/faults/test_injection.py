@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_cooper.nodes import InputError
@@ -154,7 +154,6 @@ TEXT = st.text(st.characters(exclude_categories=()), max_size=60) | st.text(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(TEXT)
 def test_plain_text_is_plain(text: str) -> None:
     for made in (clean(text), prompt_line(text)):

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field, PrivateAttr
 
 from langgraph_cooper.graph.annotation.annotate import AnnotationError, annotate
 from langgraph_cooper.graph.annotation.cost import estimate_annotation
@@ -47,11 +49,13 @@ class Failing(RoleModel):
     """Answers so many calls, then breaks off every answer until it is mended."""
 
     left: int = 0
+    _counting: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def _generate(self, *given: Any, **more: Any) -> Any:
-        if self.left <= 0:
-            raise TimeoutError
-        self.left -= 1
+        with self._counting:  # three agents ask at once
+            if self.left <= 0:
+                raise TimeoutError
+            self.left -= 1
         return super()._generate(*given, **more)
 
 
@@ -238,20 +242,20 @@ async def test_nothing_is_added_to_annotations_of_others(tmp_path: Path, role_mo
 
 async def test_the_estimate_counts_what_an_annotation_really_sends(tmp_path: Path) -> None:
     class Metered(RoleModel):
-        read: int = 0
+        lengths: list[int] = Field(default_factory=list)
 
         def _generate(self, messages: Any, *given: Any, **more: Any) -> Any:
-            self.read += sum(len(message.text) for message in messages)
+            self.lengths.append(sum(len(message.text) for message in messages))
             return super()._generate(messages, *given, **more)
 
     model = Metered()
-    await annotate(dialogues(30), ESC, tmp_path / "out.jsonl", model=model)
-    estimate = estimate_annotation(dialogues(30), ESC)
-    assert estimate.calls == len(model.calls) == 30 * 15
+    await annotate(dialogues(10), ESC, tmp_path / "out.jsonl", model=model)
+    estimate = estimate_annotation(dialogues(10), ESC)
+    assert estimate.calls == len(model.calls) == 10 * 15
     # Its summaries are longer than this model's.
-    assert model.read / 4 < estimate.tokens_in < 1.5 * model.read / 4
+    assert sum(model.lengths) / 4 < estimate.tokens_in < 1.5 * sum(model.lengths) / 4
     assert estimate.tokens_out > 0
-    assert estimate_annotation(dialogues(60), ESC).tokens_in == pytest.approx(
+    assert estimate_annotation(dialogues(20), ESC).tokens_in == pytest.approx(
         2 * estimate.tokens_in, rel=0.05
     )
 

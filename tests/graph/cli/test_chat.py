@@ -132,6 +132,7 @@ def test_an_unfinished_turn_is_finished_first(cooper: Cooper, tmp_path: Path) ->
     assert [turn["turn"] for turn in done] == [1, 2]
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_dead_endpoint_is_one_line_a_turn_and_yet_a_reply(
     cooper: Cooper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
