@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from langgraph_cooper.ranker.data.jsonl import replacing
 from langgraph_cooper.ranker.data.labels import Encode, Floats
 from langgraph_cooper.ranker.model.encoder import load_encoder
 
@@ -63,12 +63,8 @@ class DiskCache:
         except (OSError, ValueError, EOFError):  # missing, or cut off by a kill
             embedded = self._encode(texts)
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            # Several processes of one run may compute the same list.
-            part = file.with_suffix(f".{os.getpid()}.part")
-            with part.open("wb") as stream:
+            with replacing(file) as stream:
                 np.save(stream, embedded)
-            part.replace(file)
         except OSError as error:
             _log.warning("embeddings are not kept in %s: %s", self._folder, error)
         return embedded

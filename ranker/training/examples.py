@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from langgraph_cooper.prompts.task import PASSIVE, TaskSpec
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Utterance
+from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError
 from langgraph_cooper.ranker.data.labels import Embeddings, Encode, LabelledTurn, label_turns
 from langgraph_cooper.ranker.model.evidence import TurnVectors
 from langgraph_cooper.ranker.model.next_utterance import (
@@ -143,7 +143,7 @@ def make_examples(
             f"none of the {labelling.skipped} annotated turns has candidates and a strategy that "
             f"the task {task.name!r} knows: check the task, or label the utterances"
         )
-    histories = [_history(dialogues[turn.dialogue], turn) for turn in turns]
+    histories = [dialogues[turn.dialogue].history(turn.turn.index) for turn in turns]
     topics = [[candidate.topic for candidate in turn.turn.candidates] for turn in turns]
     recent = [recent_texts(history) for history in histories]
     replies = [dialogues[turn.dialogue].utterances[turn.turn.index].text for turn in turns]
@@ -162,11 +162,6 @@ def make_examples(
         recent=torch.tensor([texts.rows(row) for row in recent]),
         replies=torch.tensor(texts.rows(replies)),
     )
-
-
-def _history(dialogue: AnnotatedDialogue, turn: LabelledTurn) -> list[Utterance]:
-    said = dialogue.utterances[: turn.turn.index]
-    return [Utterance(utterance.speaker, utterance.text) for utterance in said]
 
 
 def _states(turns: Sequence[LabelledTurn], task: TaskSpec, encode: Encode) -> Tensor:

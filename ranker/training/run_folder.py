@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from langgraph_cooper.ranker.data.jsonl import replacing
 from langgraph_cooper.ranker.model.next_utterance import NextUtterancePrediction
 from langgraph_cooper.ranker.training.config import TrainingError
 from langgraph_cooper.ranker.training.targets import TargetStates
@@ -140,14 +140,10 @@ class RunFolder:
     def _save(self, name: str, values: Mapping[str, Any]) -> None:
         # Serialised in memory first: torch reports a full disk by a RuntimeError.
         written = io.BytesIO()
-        part = (self.folder / name).with_suffix(".part")
         with self.writing():
             torch.save({"fingerprint": self._fingerprint, **values}, written)
-            with part.open("wb") as stream:
+            with replacing(self.folder / name) as stream:
                 stream.write(written.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(self.folder / name)
 
     def _load(self, name: str) -> dict[str, Any] | None:
         file = self.folder / name
