@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
-from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
-from langgraph_cooper.nodes.llm.faults import refuses_request
 from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
-from langgraph_cooper.nodes.llm.models import speaks_openai
 from langgraph_cooper.nodes.llm.parsing import (
     MAX_WRITTEN_SUMMARY,
     distinct,
@@ -28,11 +25,11 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # LangGraph leaves the tokens of a model with this tag out of the "messages" stream.
 NOT_STREAMED = ["nostream"]
-Promote = Runnable[PromoterInput, list[Candidate]]
 # Number of last utterances in a prompt; the state summaries cover the earlier ones.
 PROMPT_UTTERANCES = 24
 # Up to this many utterances the generator gets no topics (the paper's released settings).
 WARMING_UP = 2
+TOOL_CALLS = ("tool_calls", "function_call")  # keys of a message's additional_kwargs
 
 RESPONSE_FORMAT = {
     "type": "json_schema",
@@ -94,60 +91,25 @@ def llm_promoter(
         model: The chat model.
         bank: Returns the task's own candidates, which fill up a list that is too short.
     """
-    steps = _PromoterSteps(task, model)
+
+    def prompt(given: PromoterInput) -> list[BaseMessage]:
+        return _promoter_prompt(task, given)
+
+    quiet = model.with_config(tags=NOT_STREAMED)
+    names = task.aspect_names
+    step = ask(Question("promoter", names, quiet, model, prompt, _read, RESPONSE_FORMAT))
 
     def promote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
-        step = steps.best
-        try:
-            found = step.invoke(given, config)
-        except ModelError as error:
-            found = steps.plainer(step, error).invoke(given, config)
-            steps.give_up(step)
+        found = step.invoke(given, config)
         short = len(found) < given["m"]
         return _filled(given, found, bank.invoke(given, config) if short else [])
 
     async def apromote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
-        step = steps.best
-        try:
-            found = await step.ainvoke(given, config)
-        except ModelError as error:
-            found = await steps.plainer(step, error).ainvoke(given, config)
-            steps.give_up(step)
+        found = await step.ainvoke(given, config)
         short = len(found) < given["m"]
         return _filled(given, found, await bank.ainvoke(given, config) if short else [])
 
     return RunnableLambda(promote, afunc=apromote, name="promote")
-
-
-class _PromoterSteps:
-    """The steps that ask for candidates: as structured output, or plainly.
-
-    LangChain's `with_structured_output(..., include_raw=True)` would not replace the tolerant
-    parser, which plain answers need, and its chain takes no timeout or retry of ours.
-    """
-
-    def __init__(self, task: TaskSpec, model: BaseChatModel) -> None:
-        def prompt(given: PromoterInput) -> list[BaseMessage]:
-            return _promoter_prompt(task, given)
-
-        def step(asked: Runnable[LanguageModelInput, AIMessage]) -> Promote:
-            quiet = asked.with_config(tags=NOT_STREAMED)
-            return ask(Question("promoter", task.aspect_names, quiet, model, prompt, _read))
-
-        self._plain = step(model)
-        structured = speaks_openai(model)
-        self.best = step(model.bind(response_format=RESPONSE_FORMAT)) if structured else self._plain
-
-    def plainer(self, failed: Promote, error: ModelError) -> Promote:
-        """Return the plain step if the endpoint refused the schema; else raise the error."""
-        if failed is self._plain or not refuses_request(error):
-            raise error
-        return self._plain
-
-    def give_up(self, failed: Promote) -> None:
-        """Drop a step that failed where the plain one did not."""
-        if failed is self.best:
-            self.best = self._plain
 
 
 def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
@@ -199,8 +161,10 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         text = strip_thoughts(answer.text).strip()
         if not text:
             raise UnreadableError("That says nothing. Answer with the utterance alone.")
-        # Thoughts do not become part of the message.
-        return answer if text == answer.content else answer.model_copy(update={"content": text})
+        # Neither thoughts nor calls of tools become part of the message.
+        kept = {k: v for k, v in answer.additional_kwargs.items() if k not in TOOL_CALLS}
+        bare = {"content": text, "additional_kwargs": kept, "tool_calls": []}
+        return answer.model_copy(update={**bare, "invalid_tool_calls": []})
 
     return ask(Question("generator", task.aspect_names, model, model, prompt, spoken))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -13,9 +14,11 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from tenacity import AsyncRetrying, Retrying
 
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.language.thoughts import thinks_unopened
 from langgraph_cooper.nodes.llm.budget import Role, budget_of_turn, release
 from langgraph_cooper.nodes.llm.faults import checked, fault, late, timed_out
 from langgraph_cooper.nodes.llm.models import describe, speaks_openai
+from langgraph_cooper.nodes.llm.quirks import Quirk, Request, habits_of, refused, shaped
 from langgraph_cooper.nodes.llm.retry import policy
 from langgraph_cooper.nodes.llm.watch import Watch, within
 
@@ -40,6 +43,7 @@ class Question(Generic[Given, Result]):
         prompt: Makes the messages from the input.
         read: Reads the result from the input and the answer. If it raises `UnreadableError`, the
             model is shown its answer and the reason, and asked once more.
+        response_format: The form of the answer, for an endpoint that knows the parameter.
     """
 
     role: Role
@@ -48,6 +52,7 @@ class Question(Generic[Given, Result]):
     named: BaseChatModel
     prompt: Callable[[Given], list[BaseMessage]]
     read: Callable[[Given, AIMessage], Result]
+    response_format: dict[str, Any] | None = None
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
@@ -93,34 +98,41 @@ class _Asking(Generic[Given, Result]):
         self._question = question
         self._config = config
         self._budget = budget_of_turn(question.aspects)
+        self._habits = habits_of(question.named)
+        self._refused: list[Quirk] = []
+        self._certain = True
         self._watch = Watch(0)
 
     def answer(self, messages: list[BaseMessage]) -> AIMessage:
-        model, named = self._question.model, self._question.named
+        model = self._question.model
 
         def once() -> AIMessage:
-            seconds = self._begin()
-            config, limits = self._watch.beside(self._config), _limits(named, seconds)
-            try:
-                answer = within(seconds, lambda: model.invoke(messages, config, **limits))
-                return checked(answer, named)
-            except Exception as error:
-                self._fail(error, seconds)
+            while True:
+                seconds = self._begin()
+                request = self._request(messages, seconds)
+                config = self._watch.beside(self._config)
+                call = partial(model.invoke, request.messages, config, **request.options)
+                try:
+                    return self._taken(within(seconds, call))
+                except Exception as error:
+                    self._fail(error, seconds, request)
 
         return Retrying(**policy(self._time_left))(once)
 
     async def aanswer(self, messages: list[BaseMessage]) -> AIMessage:
-        model, named = self._question.model, self._question.named
+        model = self._question.model
 
         async def once() -> AIMessage:
-            seconds = self._begin()
-            config, limits = self._watch.beside(self._config), _limits(named, seconds)
-            try:
-                async with asyncio.timeout(seconds):
-                    answer = await model.ainvoke(messages, config, **limits)
-                return checked(answer, named)
-            except Exception as error:
-                self._fail(error, seconds)
+            while True:
+                seconds = self._begin()
+                request = self._request(messages, seconds)
+                config = self._watch.beside(self._config)
+                try:
+                    async with asyncio.timeout(seconds):
+                        answer = await model.ainvoke(request.messages, config, **request.options)
+                    return self._taken(answer)
+                except Exception as error:
+                    self._fail(error, seconds, request)
 
         return await AsyncRetrying(**policy(self._time_left))(once)
 
@@ -161,10 +173,30 @@ class _Asking(Generic[Given, Result]):
         if seconds <= 0:
             raise late(self._question.named, seconds)
         self._budget.spend(self._question.role)
-        self._watch = Watch(seconds)
+        self._watch = Watch(seconds, thinking=self._habits.thinks)
         return seconds
 
-    def _fail(self, error: Exception, seconds: float) -> NoReturn:
+    def _request(self, messages: list[BaseMessage], seconds: float) -> Request:
+        """Return the request in the form that the server is known to take."""
+        form, named = self._question.response_format, self._question.named
+        options = {"response_format": form} if form and speaks_openai(named) else {}
+        request = shaped(Request(messages, options), [*self._habits.quirks, *self._refused])
+        return replace(request, options={**request.options, **_limits(named, seconds)})
+
+    def _taken(self, answer: AIMessage) -> AIMessage:
+        """Return an answer if it is complete, and remember what was learnt from it."""
+        checked(answer, self._question.named)
+        self._habits.learn(self._refused, certain=self._certain)
+        streamed = self._watch.thoughts
+        if streamed.unopened or thinks_unopened(answer.text):
+            self._habits.thinks = True
+        # The beginning of an unexpected thought was let through.
+        return (
+            answer.model_copy(update={"content": streamed.answer}) if streamed.unopened else answer
+        )
+
+    def _fail(self, error: Exception, seconds: float, request: Request) -> None:
+        """Raise the fault of a call, or return if the server must be asked plainly at once."""
         named = self._question.named
         if timed_out(error) and self._budget.left(self._question.role) <= 0:
             found: ModelError | None = late(named, seconds, begun=self._heard)
@@ -172,6 +204,13 @@ class _Asking(Generic[Given, Result]):
             found = fault(error, named, begun=self._watch.begun)
         if found is None:
             raise error
+        if found.kind in ("configuration", "server"):
+            quirk, certain = refused(error, request)
+            if quirk:
+                self._refused.append(quirk)
+                self._certain = self._certain and certain
+                if certain:
+                    return
         found.shown = self._heard
         if found is error:
             raise found

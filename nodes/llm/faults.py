@@ -107,14 +107,6 @@ def _declined(answer: AIMessage) -> bool:
     return any(isinstance(block, dict) and block.get("type") == "refusal" for block in blocks)
 
 
-def refuses_request(error: ModelError) -> bool:
-    """Return whether the endpoint rejected the request itself (status 400 or 422)."""
-    import openai
-
-    wrong = openai.BadRequestError | openai.UnprocessableEntityError
-    return error.kind == "configuration" and isinstance(error.__cause__, wrong)
-
-
 def _own_words(error: Exception) -> str:
     """Return the beginning of the server's own message, without anything that may be a key."""
     body = getattr(error, "body", None)
