@@ -49,8 +49,10 @@ class ThoughtFilter:
             self._thinking, self.unopened = False, True
         return "" if self._thinking else self._rest(UNFINISHED_TAG.sub("", self._text))
 
-    def end(self) -> str:
-        """Return the rest of the answer, after the last piece."""
+    def end(self, *, cut: bool = False) -> str:
+        """Return the rest of the answer, after the last piece; no thought that was cut off."""
+        if cut and self._thinking:
+            self._text = ""
         self._thinking = False
         return self._rest(self._text)
 

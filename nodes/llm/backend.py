@@ -12,12 +12,14 @@ from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, Tracke
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
+from langgraph_cooper.nodes.llm.faults import capped_short
 from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.nodes.llm.parsing import (
     MAX_WRITTEN_SUMMARY,
     distinct,
     read_candidates,
     read_summary,
+    whole_sentences,
 )
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.prompts import TaskSpec, fill
@@ -30,6 +32,11 @@ PROMPT_UTTERANCES = 24
 # Up to this many utterances the generator gets no topics (the paper's released settings).
 WARMING_UP = 2
 TOOL_CALLS = ("tool_calls", "function_call")  # keys of a message's additional_kwargs
+
+# Caps on the answers, for a slow server; a model that needs more gets more (`quirks.Habits.room`).
+SUMMARY_TOKENS = 80  # four sentences
+CANDIDATE_TOKENS = 28  # a topic and its strategy, as JSON
+WORD_TOKENS = 2.5  # of a reply; English takes 1.3, other languages and shorter words more
 
 RESPONSE_FORMAT = {
     "type": "json_schema",
@@ -73,12 +80,14 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
         return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{said}")]
 
     def read(_: TrackerInput, answer: AIMessage) -> str:
-        if summary := read_summary(answer.text):
+        if summary := read_summary(_written(answer)):
             return summary
         raise UnreadableError("There is no summary in that. Answer with the summary alone.")
 
     quiet = model.with_config(tags=NOT_STREAMED)
-    return ask(Question("tracker", task.aspect_names, quiet, model, prompt, read))
+    names = task.aspect_names
+    tokens = SUMMARY_TOKENS
+    return ask(Question("tracker", names, quiet, model, prompt, read, None, lambda _: tokens))
 
 
 def llm_promoter(
@@ -97,7 +106,11 @@ def llm_promoter(
 
     quiet = model.with_config(tags=NOT_STREAMED)
     names = task.aspect_names
-    step = ask(Question("promoter", names, quiet, model, prompt, _read, RESPONSE_FORMAT))
+
+    def tokens(given: PromoterInput) -> int:
+        return CANDIDATE_TOKENS * given["m"]
+
+    step = ask(Question("promoter", names, quiet, model, prompt, _read, RESPONSE_FORMAT, tokens))
 
     def promote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
         found = step.invoke(given, config)
@@ -127,7 +140,10 @@ def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
 
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
-    if found := read_candidates(answer.text, given["aspect"].strategies):
+    text = answer.text
+    if capped_short(answer):  # up to the last candidate that is complete
+        text = text[: max(text.rfind("}"), text.rfind("\n")) + 1]
+    if found := read_candidates(text, given["aspect"].strategies):
         return found[: given["m"]]
     raise UnreadableError(
         "No candidates can be read in that. Answer with JSON alone, in this form: "
@@ -158,7 +174,7 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         return [SystemMessage(" ".join([system, *notices])), *_as_messages(history)]
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
-        text = strip_thoughts(answer.text).strip()
+        text = _written(answer)
         if not text:
             raise UnreadableError("That says nothing. Answer with the utterance alone.")
         # Neither thoughts nor calls of tools become part of the message.
@@ -166,7 +182,17 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         bare = {"content": text, "additional_kwargs": kept, "tool_calls": []}
         return answer.model_copy(update={**bare, "invalid_tool_calls": []})
 
-    return ask(Question("generator", task.aspect_names, model, model, prompt, spoken))
+    def tokens(_: GeneratorInput) -> int:
+        return round(WORD_TOKENS * task.reply_words)
+
+    names = task.aspect_names
+    return ask(Question("generator", names, model, model, prompt, spoken, None, tokens))
+
+
+def _written(answer: AIMessage) -> str:
+    """Return an answer without its thoughts; one that was cut off, to its last whole sentence."""
+    text = strip_thoughts(answer.text).strip()
+    return whole_sentences(text) if capped_short(answer) else text
 
 
 def _summary(text: str) -> str:

@@ -22,7 +22,7 @@ from langgraph_cooper.nodes.errors import ModelError
 Role = Literal["tracker", "promoter", "generator"]
 # The share of the deadline by which each role must be done: a slow agent never takes the reply's
 # time, nor a slow tracker its promoter's.
-BY = {"tracker": 0.4, "promoter": 0.7, "generator": 1.0}
+BY = {"tracker": 0.6, "promoter": 0.8, "generator": 1.0}
 # Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
 

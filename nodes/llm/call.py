@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,15 +15,35 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from tenacity import AsyncRetrying, Retrying
 
 from langgraph_cooper.nodes.errors import ModelError
-from langgraph_cooper.nodes.language.thoughts import thinks_unopened
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts, thinks_unopened
 from langgraph_cooper.nodes.llm.budget import Role, budget_of_turn, release
-from langgraph_cooper.nodes.llm.faults import checked, fault, late, timed_out
-from langgraph_cooper.nodes.llm.models import describe, speaks_openai
-from langgraph_cooper.nodes.llm.quirks import Quirk, Request, habits_of, refused, shaped
+from langgraph_cooper.nodes.llm.faults import (
+    capped_short,
+    checked,
+    fault,
+    late,
+    salvaged,
+    stopped,
+    timed_out,
+)
+from langgraph_cooper.nodes.llm.models import capped_model, describe, has_cap, speaks_openai
+from langgraph_cooper.nodes.llm.parsing import whole_sentences
+from langgraph_cooper.nodes.llm.quirks import (
+    MOST_ROOM,
+    ROOM,
+    Quirk,
+    Request,
+    capped,
+    habits_of,
+    refused,
+    shaped,
+)
 from langgraph_cooper.nodes.llm.retry import policy
 from langgraph_cooper.nodes.llm.watch import Watch, within
 
 MAX_SHOWN_BACK = 2_000  # characters of its unreadable answer that the model is shown
+# How models begin to think aloud.
+ALOUD = re.compile(r"\s*(okay|alright|hmm|let me|let's|we need|i need|first,)\b", re.IGNORECASE)
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
@@ -44,6 +65,7 @@ class Question(Generic[Given, Result]):
         read: Reads the result from the input and the answer. If it raises `UnreadableError`, the
             model is shown its answer and the reason, and asked once more.
         response_format: The form of the answer, for an endpoint that knows the parameter.
+        tokens: Returns, for the input, how many tokens a good answer takes at most.
     """
 
     role: Role
@@ -53,6 +75,7 @@ class Question(Generic[Given, Result]):
     prompt: Callable[[Given], list[BaseMessage]]
     read: Callable[[Given, AIMessage], Result]
     response_format: dict[str, Any] | None = None
+    tokens: Callable[[Given], int] | None = None
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
@@ -63,28 +86,28 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
     """
 
     def call(given: Given, config: RunnableConfig) -> Result:
-        asking = _Asking(question, config)
+        asking = _Asking(question, config, given)
         messages = question.prompt(given)
         try:
             answer = asking.answer(messages)
             try:
-                return question.read(given, answer)
+                return asking.read(answer)
             except UnreadableError as why:
                 answer = asking.answer(asking.repair(messages, answer, why))
-                return asking.last(given, answer)
+                return asking.last(answer)
         finally:
             asking.end()
 
     async def acall(given: Given, config: RunnableConfig) -> Result:
-        asking = _Asking(question, config)
+        asking = _Asking(question, config, given)
         messages = question.prompt(given)
         try:
             answer = await asking.aanswer(messages)
             try:
-                return question.read(given, answer)
+                return asking.read(answer)
             except UnreadableError as why:
                 answer = await asking.aanswer(asking.repair(messages, answer, why))
-                return asking.last(given, answer)
+                return asking.last(answer)
         finally:
             asking.end()
 
@@ -94,34 +117,36 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
 class _Asking(Generic[Given, Result]):
     """One question being asked: the parts that sync and async share."""
 
-    def __init__(self, question: Question[Given, Result], config: RunnableConfig) -> None:
+    def __init__(
+        self, question: Question[Given, Result], config: RunnableConfig, given: Given
+    ) -> None:
         self._question = question
         self._config = config
+        self._given = given
         self._budget = budget_of_turn(question.aspects)
         self._habits = habits_of(question.named)
+        self._room = 1
         self._refused: list[Quirk] = []
         self._certain = True
         self._watch = Watch(0)
 
     def answer(self, messages: list[BaseMessage]) -> AIMessage:
-        model = self._question.model
-
         def once() -> AIMessage:
             while True:
                 seconds = self._begin()
                 request = self._request(messages, seconds)
                 config = self._watch.beside(self._config)
-                call = partial(model.invoke, request.messages, config, **request.options)
+                call = partial(self._model().invoke, request.messages, config, **request.options)
                 try:
                     return self._taken(within(seconds, call))
                 except Exception as error:
+                    if answer := salvaged(error):
+                        return self._taken(answer)
                     self._fail(error, seconds, request)
 
         return Retrying(**policy(self._time_left))(once)
 
     async def aanswer(self, messages: list[BaseMessage]) -> AIMessage:
-        model = self._question.model
-
         async def once() -> AIMessage:
             while True:
                 seconds = self._begin()
@@ -129,28 +154,43 @@ class _Asking(Generic[Given, Result]):
                 config = self._watch.beside(self._config)
                 try:
                     async with asyncio.timeout(seconds):
+                        model = self._model()
                         answer = await model.ainvoke(request.messages, config, **request.options)
                     return self._taken(answer)
                 except Exception as error:
+                    if answer := salvaged(error):
+                        return self._taken(answer)
                     self._fail(error, seconds, request)
 
         return await AsyncRetrying(**policy(self._time_left))(once)
 
+    def read(self, answer: AIMessage) -> Result:
+        """Return the result of an answer, even of one that its cap cut off."""
+        if capped_short(answer) and self._only_thoughts(answer):
+            raise UnreadableError("That is no answer yet.")
+        return self._question.read(self._given, answer)
+
     def repair(
         self, messages: list[BaseMessage], answer: AIMessage, why: UnreadableError
     ) -> list[BaseMessage]:
-        """Return the prompt that shows the model what was wrong with its answer."""
+        """Return the prompt of a second attempt: with more room, or with what was wrong."""
+        role = self._question.role
         if self._heard:
-            raise self._nonsense() from None
+            raise self._useless(answer) from None
+        if capped_short(answer):
+            capped, room = self._tokens() is not None, self._room
+            if capped and self._habits.widen(role, room, factor=ROOM, limit=MOST_ROOM):
+                return messages
+            raise self._useless(answer) from None
         shown = AIMessage(answer.text[:MAX_SHOWN_BACK].strip() or "(nothing)")
         return [*messages, shown, HumanMessage(str(why))]
 
-    def last(self, given: Given, answer: AIMessage) -> Result:
-        """Return the result of the repaired answer."""
+    def last(self, answer: AIMessage) -> Result:
+        """Return the result of the second answer."""
         try:
-            return self._question.read(given, answer)
+            return self.read(answer)
         except UnreadableError:
-            raise self._nonsense() from None
+            raise self._useless(answer) from None
 
     def end(self) -> None:
         """Release the turn's budget after its last question."""
@@ -169,6 +209,7 @@ class _Asking(Generic[Given, Result]):
 
     def _begin(self) -> float:
         """Take a call from the budget and return the seconds that it may last."""
+        self._room = self._habits.room(self._question.role)
         seconds = self._budget.left(self._question.role)
         if seconds <= 0:
             raise late(self._question.named, seconds)
@@ -176,16 +217,45 @@ class _Asking(Generic[Given, Result]):
         self._watch = Watch(seconds, thinking=self._habits.thinks)
         return seconds
 
+    def _tokens(self) -> int | None:
+        """Return the cap on the answer; None if the caller's model has its own."""
+        named, tokens = self._question.named, self._question.tokens
+        if tokens is None or has_cap(named):
+            return None
+        return tokens(self._given) * self._room
+
+    def _model(self) -> Runnable[LanguageModelInput, AIMessage]:
+        tokens = self._tokens()
+        if tokens is None or speaks_openai(self._question.named):
+            return self._question.model
+        return capped_model(self._question.model, tokens)
+
     def _request(self, messages: list[BaseMessage], seconds: float) -> Request:
         """Return the request in the form that the server is known to take."""
-        form, named = self._question.response_format, self._question.named
-        options = {"response_format": form} if form and speaks_openai(named) else {}
-        request = shaped(Request(messages, options), [*self._habits.quirks, *self._refused])
+        named, form, tokens = self._question.named, self._question.response_format, self._tokens()
+        if not speaks_openai(named):
+            return Request(messages)
+        request = Request(messages, {"response_format": form} if form else {})
+        if body := getattr(named, "extra_body", None):
+            request = replace(request, options={**request.options, "extra_body": body})
+        if tokens is not None:
+            request = capped(request, self._habits.cap, tokens)
+        request = shaped(request, {*self._habits.quirks, *self._refused})
         return replace(request, options={**request.options, **_limits(named, seconds)})
+
+    def _only_thoughts(self, answer: AIMessage) -> bool:
+        """Return whether an answer was cut off in a thought without an opening tag."""
+        text = answer.text
+        return not thinks_unopened(text) and (
+            (self._habits.thinks and not self._watch.thoughts.unopened)
+            or ALOUD.match(strip_thoughts(text)) is not None
+        )
 
     def _taken(self, answer: AIMessage) -> AIMessage:
         """Return an answer if it is complete, and remember what was learnt from it."""
         checked(answer, self._question.named)
+        if capped_short(answer) and _cut_late(answer.text):
+            self._habits.widen(self._question.role, self._room, factor=2, limit=2)
         self._habits.learn(self._refused, certain=self._certain)
         streamed = self._watch.thoughts
         if streamed.unopened or thinks_unopened(answer.text):
@@ -205,7 +275,7 @@ class _Asking(Generic[Given, Result]):
         if found is None:
             raise error
         if found.kind in ("configuration", "server"):
-            quirk, certain = refused(error, request)
+            quirk, certain = refused(error, request, self._refused)
             if quirk:
                 self._refused.append(quirk)
                 self._certain = self._certain and certain
@@ -216,10 +286,20 @@ class _Asking(Generic[Given, Result]):
             raise found
         raise found from error
 
-    def _nonsense(self) -> ModelError:
-        role, named = self._question.role, describe(self._question.named)
-        told = f"{named} gave an answer that the {role} cannot use; send the message again"
+    def _useless(self, answer: AIMessage) -> ModelError:
+        role, named = self._question.role, self._question.named
+        if capped_short(answer):
+            return stopped(named, shown=self._heard)
+        told = (
+            f"{describe(named)} gave an answer that the {role} cannot use; send the message again"
+        )
         return ModelError(told, "nonsense", shown=self._heard)
+
+
+def _cut_late(text: str) -> bool:
+    """Return whether an answer was cut in its course, and not in a tail of no use."""
+    useful = max(len(whole_sentences(text)), text.rfind("}") + 1)
+    return 2 * useful >= len(text) > 0
 
 
 def _limits(model: BaseChatModel, seconds: float) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 LIST = re.compile(r"\[[\d\s,\"']+\]")
 BRACKETED = re.compile(r"\[(\d+)\]")
 NUMBER = re.compile(r"\d+")
+NUMBER_TOKENS = 6  # with brackets and commas
 
 
 class RankingInput(TypedDict):
@@ -53,8 +54,12 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
     def read(given: RankingInput, answer: AIMessage) -> list[int]:
         return read_order(answer.text, len(given["candidates"]))
 
+    def tokens(given: RankingInput) -> int:
+        return NUMBER_TOKENS * (len(given["candidates"]) + 1)
+
     # Outside a run each question has its own budget, all of it for the generator's role.
-    return ask(Question("generator", task.aspect_names, model, model, prompt, read))
+    names = task.aspect_names
+    return ask(Question("generator", names, model, model, prompt, read, None, tokens))
 
 
 def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple[str, str]]]:

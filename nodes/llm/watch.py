@@ -13,6 +13,7 @@ from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
+from langgraph_cooper.nodes.llm.faults import capped_short, ended
 
 Result = TypeVar("Result")
 
@@ -52,8 +53,8 @@ class Watch(BaseCallbackHandler):
         message = getattr(chunk, "message", None)
         if message is not None and isinstance(message.content, str):
             token = self.thoughts.feed(message.content)
-            if "finish_reason" in message.response_metadata or message.chunk_position == "last":
-                token += self.thoughts.end()
+            if ended(message) or message.chunk_position == "last":
+                token += self.thoughts.end(cut=capped_short(message))
             message.content = token
         self._came(bool(token))
 
