@@ -72,6 +72,14 @@ class CooperContext(BaseModel):
         "what a turn without faults takes.",
     )
 
+    at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Requests of a turn that may be under way at the same time: 1 for a local "
+        "server with one slot. If omitted, as many as there are agents.",
+    )
+
     # LangGraph builds the context: a pydantic error would come out of the middle of LangGraph.
     @model_validator(mode="wrap")
     @classmethod

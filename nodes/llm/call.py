@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -131,36 +133,44 @@ class _Asking(Generic[Given, Result]):
         self._watch = Watch(0)
 
     def answer(self, messages: list[BaseMessage]) -> AIMessage:
+        role = self._question.role
+
         def once() -> AIMessage:
-            while True:
-                seconds = self._begin()
-                request = self._request(messages, seconds)
-                config = self._watch.beside(self._config)
-                call = partial(self._model().invoke, request.messages, config, **request.options)
-                try:
-                    return self._taken(within(seconds, call))
-                except Exception as error:
-                    if answer := salvaged(error):
-                        return self._taken(answer)
-                    self._fail(error, seconds, request)
+            with self._slot() as turn:
+                wait([turn], timeout=self._budget.left(role))
+                while True:
+                    seconds = self._begin(turn)
+                    request = self._request(messages, seconds)
+                    config = self._watch.beside(self._config)
+                    call = partial(self._model().invoke, request.messages, config)
+                    try:
+                        return self._taken(within(seconds, partial(call, **request.options)))
+                    except Exception as error:
+                        if answer := salvaged(error):
+                            return self._taken(answer)
+                        self._fail(error, seconds, request)
 
         return Retrying(**policy(self._time_left))(once)
 
     async def aanswer(self, messages: list[BaseMessage]) -> AIMessage:
+        role = self._question.role
+
         async def once() -> AIMessage:
-            while True:
-                seconds = self._begin()
-                request = self._request(messages, seconds)
-                config = self._watch.beside(self._config)
-                try:
-                    async with asyncio.timeout(seconds):
-                        model = self._model()
-                        answer = await model.ainvoke(request.messages, config, **request.options)
-                    return self._taken(answer)
-                except Exception as error:
-                    if answer := salvaged(error):
+            with self._slot() as turn:
+                await asyncio.wait([asyncio.wrap_future(turn)], timeout=self._budget.left(role))
+                while True:
+                    seconds = self._begin(turn)
+                    request = self._request(messages, seconds)
+                    config = self._watch.beside(self._config)
+                    call = partial(self._model().ainvoke, request.messages, config)
+                    try:
+                        async with asyncio.timeout(seconds):
+                            answer = await call(**request.options)
                         return self._taken(answer)
-                    self._fail(error, seconds, request)
+                    except Exception as error:
+                        if found := salvaged(error):
+                            return self._taken(found)
+                        self._fail(error, seconds, request)
 
         return await AsyncRetrying(**policy(self._time_left))(once)
 
@@ -207,13 +217,23 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
         return 0 if self._heard or self._budget.spent(role) else self._budget.left(role)
 
-    def _begin(self) -> float:
+    @contextmanager
+    def _slot(self) -> Iterator[Future[None]]:
+        """Wait for one of the turn's slots, which is free again at the end."""
+        turn = self._budget.slots.enter(self._question.role)
+        try:
+            yield turn
+        finally:
+            self._budget.slots.leave(turn)
+
+    def _begin(self, turn: Future[None]) -> float:
         """Take a call from the budget and return the seconds that it may last."""
-        self._room = self._habits.room(self._question.role)
-        seconds = self._budget.left(self._question.role)
+        role = self._question.role
+        self._room = self._habits.room(role)
+        seconds = self._budget.share(role) if turn.done() else 0
         if seconds <= 0:
             raise late(self._question.named, seconds)
-        self._budget.spend(self._question.role)
+        self._budget.spend(role)
         self._watch = Watch(seconds, thinking=self._habits.thinks)
         return seconds
 
