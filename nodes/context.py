@@ -80,6 +80,14 @@ class CooperContext(BaseModel):
         "server with one slot. If omitted, as many as there are agents.",
     )
 
+    prompt_tokens: int = Field(
+        default=3_000,
+        ge=1_000,
+        le=10_000_000,
+        description="Tokens of a prompt, counted approximately. The oldest part of the dialogue is "
+        "left out where it would be longer.",
+    )
+
     # LangGraph builds the context: a pydantic error would come out of the middle of LangGraph.
     @model_validator(mode="wrap")
     @classmethod

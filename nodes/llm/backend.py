@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -11,9 +12,16 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
+from langgraph_cooper.nodes.llm.budget import context_of_turn
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
 from langgraph_cooper.nodes.llm.faults import capped_short
-from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
+from langgraph_cooper.nodes.llm.material import (
+    delimited,
+    fitting,
+    prompt_line,
+    tokens_of,
+    transcript,
+)
 from langgraph_cooper.nodes.llm.parsing import (
     MAX_WRITTEN_SUMMARY,
     distinct,
@@ -70,14 +78,17 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
     """Build a state tracker that asks a model to update its summary."""
 
     def prompt(given: TrackerInput) -> list[BaseMessage]:
+        return bounded(partial(written, given), given["said"])
+
+    def written(given: TrackerInput, said: Sequence[Utterance]) -> list[BaseMessage]:
         aspect = given["aspect"]
         system = fill(
             task.prompts.tracker,
             _common(task) | {"aspect": aspect.name, "summarise": aspect.summarise},
         )
         so_far = delimited("summary-so-far", _summary(given["previous"]))
-        said = delimited("dialogue", transcript(task, given["said"]) or "(nothing yet)")
-        return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{said}")]
+        new = delimited("dialogue", transcript(task, said) or "(nothing yet)")
+        return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{new}")]
 
     def read(_: TrackerInput, answer: AIMessage) -> str:
         if summary := read_summary(_written(answer)):
@@ -102,7 +113,8 @@ def llm_promoter(
     """
 
     def prompt(given: PromoterInput) -> list[BaseMessage]:
-        return _promoter_prompt(task, given)
+        history = given["history"][-PROMPT_UTTERANCES:]
+        return bounded(partial(_promoter_prompt, task, given), history)
 
     quiet = model.with_config(tags=NOT_STREAMED)
     names = task.aspect_names
@@ -125,8 +137,10 @@ def llm_promoter(
     return RunnableLambda(promote, afunc=apromote, name="promote")
 
 
-def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
-    aspect, history = given["aspect"], given["history"][-PROMPT_UTTERANCES:]
+def _promoter_prompt(
+    task: TaskSpec, given: PromoterInput, history: Sequence[Utterance]
+) -> list[BaseMessage]:
+    aspect = given["aspect"]
     values = {
         "aspect": aspect.name,
         "propose": aspect.propose,
@@ -171,7 +185,14 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         values = {"topics": outlines, "words": task.reply_words}
         system = fill(task.prompts.generator, _common(task) | values)
         notices = [s.notice for s in subjects_in_play(task.subjects, history) if s.notice]
-        return [SystemMessage(" ".join([system, *notices])), *_as_messages(history)]
+        instructions = SystemMessage(" ".join([system, *notices]))
+
+        def written(said: Sequence[Utterance]) -> list[BaseMessage]:
+            if len(history) > len(said) > 1 and said[0].speaker == "system":
+                said = said[1:]
+            return [instructions, *_as_messages(said)]
+
+        return bounded(written, history[-PROMPT_UTTERANCES:])
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
         text = _written(answer)
@@ -209,14 +230,19 @@ def _common(task: TaskSpec) -> dict[str, object]:
     }
 
 
-def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
-    """Return the end of the dialogue as messages; many endpoints want the user's first."""
-    recent = list(history[-PROMPT_UTTERANCES:])
-    if len(recent) < len(history) and recent[0].speaker == "system":
-        recent = recent[1:]
+def bounded(
+    prompt: Callable[[Sequence[Utterance]], list[BaseMessage]], said: Sequence[Utterance]
+) -> list[BaseMessage]:
+    """Return the prompt with as much of the end of the dialogue as the turn's limit allows."""
+    room = context_of_turn().prompt_tokens - tokens_of(prompt([]))
+    return prompt(fitting(said, room))
+
+
+def _as_messages(said: Sequence[Utterance]) -> list[BaseMessage]:
+    """Return a dialogue as messages; many endpoints want the user's first."""
     messages: list[BaseMessage] = [
-        (HumanMessage if said.speaker == "user" else AIMessage)(prompt_line(said.text) or "…")
-        for said in recent
+        (HumanMessage if one.speaker == "user" else AIMessage)(prompt_line(one.text) or "…")
+        for one in said
     ]
     if not messages or isinstance(messages[0], AIMessage):
         messages.insert(0, HumanMessage("(The conversation begins; you speak first.)"))

@@ -150,16 +150,21 @@ _budgets: dict[Turn, Budget] = {}
 _lock = threading.Lock()
 
 
+def context_of_turn() -> CooperContext:
+    """Return the context of the current turn, or the defaults outside a run."""
+    runtime = _runtime()
+    context = runtime.context if runtime else None
+    # A host graph's own context is ignored.
+    return context if isinstance(context, CooperContext) else CooperContext()
+
+
 def budget_of_turn(aspects: Sequence[str]) -> Budget:
     """Return the budget of the current turn, or a new one outside a run.
 
     Args:
         aspects: Names of the task's aspects, which are the names of its agents' nodes.
     """
-    runtime = _runtime()
-    context = runtime.context if runtime else None
-    if not isinstance(context, CooperContext):  # a host graph's own context is ignored
-        context = CooperContext()
+    runtime, context = _runtime(), context_of_turn()
     calls = context.max_calls or SPARE * (2 * len(aspects) + 1)
     new = Budget(calls, context.deadline, Slots(context.at_once, len(aspects)))
     if (turn := _turn(runtime, aspects)) is None:

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable
 
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
-from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES
+from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES, bounded
 from langgraph_cooper.nodes.llm.call import Question, ask
 from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.prompts import TaskSpec, fill
@@ -47,6 +47,9 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
     """
 
     def prompt(given: RankingInput) -> list[BaseMessage]:
+        return bounded(lambda said: written({**given, "history": [*said]}), given["history"])
+
+    def written(given: RankingInput) -> list[BaseMessage]:
         system, material = ranking_prompt(task, given)
         blocks = [delimited(label, text) for label, text in material]
         return [SystemMessage(system), HumanMessage("\n\n".join(blocks))]
