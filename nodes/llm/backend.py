@@ -154,7 +154,7 @@ def _promoter_prompt(
 
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
-    text = answer.text
+    text: str = answer.text
     if capped_short(answer):  # up to the last candidate that is complete
         text = text[: max(text.rfind("}"), text.rfind("\n")) + 1]
     if found := read_candidates(text, given["aspect"].strategies):

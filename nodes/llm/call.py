@@ -44,6 +44,9 @@ from langgraph_cooper.nodes.llm.retry import policy
 from langgraph_cooper.nodes.llm.watch import Watch, within
 
 MAX_SHOWN_BACK = 2_000  # characters of its unreadable answer that the model is shown
+# Seconds for which other lanes wait for the first one's answer from an unknown server: a refusal
+# comes sooner, and then only one of them is refused.
+FIRST_ALONE = 1.0
 # How models begin to think aloud.
 ALOUD = re.compile(r"\s*(okay|alright|hmm|let me|let's|we need|i need|first,)\b", re.IGNORECASE)
 Given = TypeVar("Given")
@@ -136,19 +139,24 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
 
         def once() -> AIMessage:
-            with self._slot() as turn:
-                wait([turn], timeout=self._budget.left(role))
-                while True:
-                    seconds = self._begin(turn)
-                    request = self._request(messages, seconds)
-                    config = self._watch.beside(self._config)
-                    call = partial(self._model().invoke, request.messages, config)
-                    try:
-                        return self._taken(within(seconds, partial(call, **request.options)))
-                    except Exception as error:
-                        if answer := salvaged(error):
-                            return self._taken(answer)
-                        self._fail(error, seconds, request)
+            with self._habits.first(role) as first:
+                wait([first], timeout=FIRST_ALONE)
+                with self._slot() as turn:
+                    wait([turn], timeout=self._budget.left(role))
+                    return exchange(turn)
+
+        def exchange(turn: Future[None]) -> AIMessage:
+            while True:
+                seconds = self._begin(turn)
+                request = self._request(messages, seconds)
+                config = self._watch.beside(self._config)
+                call = partial(self._model().invoke, request.messages, config, **request.options)
+                try:
+                    return self._taken(within(seconds, call))
+                except Exception as error:
+                    if answer := salvaged(error):
+                        return self._taken(answer)
+                    self._fail(error, seconds, request)
 
         return Retrying(**policy(self._time_left))(once)
 
@@ -156,21 +164,26 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
 
         async def once() -> AIMessage:
-            with self._slot() as turn:
-                await asyncio.wait([asyncio.wrap_future(turn)], timeout=self._budget.left(role))
-                while True:
-                    seconds = self._begin(turn)
-                    request = self._request(messages, seconds)
-                    config = self._watch.beside(self._config)
-                    call = partial(self._model().ainvoke, request.messages, config)
-                    try:
-                        async with asyncio.timeout(seconds):
-                            answer = await call(**request.options)
-                        return self._taken(answer)
-                    except Exception as error:
-                        if found := salvaged(error):
-                            return self._taken(found)
-                        self._fail(error, seconds, request)
+            with self._habits.first(role) as first:
+                await _reached(first, FIRST_ALONE)
+                with self._slot() as turn:
+                    await _reached(turn, self._budget.left(role))
+                    return await exchange(turn)
+
+        async def exchange(turn: Future[None]) -> AIMessage:
+            while True:
+                seconds = self._begin(turn)
+                request = self._request(messages, seconds)
+                config = self._watch.beside(self._config)
+                call = partial(self._model().ainvoke, request.messages, config, **request.options)
+                try:
+                    async with asyncio.timeout(seconds):
+                        answer = await call()
+                    return self._taken(answer)
+                except Exception as error:
+                    if found := salvaged(error):
+                        return self._taken(found)
+                    self._fail(error, seconds, request)
 
         return await AsyncRetrying(**policy(self._time_left))(once)
 
@@ -314,6 +327,12 @@ class _Asking(Generic[Given, Result]):
             f"{describe(named)} gave an answer that the {role} cannot use; send the message again"
         )
         return ModelError(told, "nonsense", shown=self._heard)
+
+
+async def _reached(future: Future[None], seconds: float) -> None:
+    """Wait for a future that several threads and loops may share, at most so long."""
+    if not future.done():
+        await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
 
 
 def _cut_late(text: str) -> bool:

@@ -9,7 +9,10 @@ lives.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -17,6 +20,7 @@ from typing import Any, NamedTuple
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from langgraph_cooper.nodes.llm.budget import ROLES
 from langgraph_cooper.nodes.llm.models import at_openai, describe, speaks_openai
 
 # Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
@@ -190,6 +194,10 @@ def refused(
     return (PLAIN_TEXT if PLAIN_TEXT.concerns(request) else None), status != UNSURE
 
 
+PASSED: Future[None] = Future()
+PASSED.set_result(None)
+
+
 class Habits:
     """What was learnt of one model at one endpoint.
 
@@ -206,7 +214,23 @@ class Habits:
         self.cap = NEW_CAP if quick else OLD_CAP
         self._room = ROOM if quick else 1
         self._rooms: dict[str, int] = {}
+        self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
         self._suspected: frozenset[Quirk] = frozenset()
+
+    @contextmanager
+    def first(self, role: str) -> Iterator[Future[None]]:
+        """Let a role's first request to an unknown server go before those of the other lanes.
+
+        What it is refused, they need not be refused too. Yields the future to wait for.
+        """
+        with _lock:
+            before = self._first.get(role)
+            own = self._first[role] = before or Future()
+        try:
+            yield before or PASSED
+        finally:
+            if before is None:
+                own.set_result(None)
 
     def room(self, role: str) -> int:
         """Return the factor of a role's caps."""
@@ -230,6 +254,7 @@ class Habits:
         self._suspected |= found
 
 
+_lock = threading.Lock()
 _known: dict[str, Habits] = {}
 
 

@@ -78,7 +78,9 @@ async def test_what_is_refused_is_asked_plainly(
     assert ended.messages == [SAID, SPOKEN]
     assert ended.faults == set()
     assert {c["source"] for c in ended.state["action"]["candidates"]} == {"model"}
-    assert len([r for r in server.requests if refuses(r)]) <= 3  # lanes that asked side by side
+    refused = [r.asked.role for r in server.requests if refuses(r)]
+    # The first request goes alone; a 500 without a reason is believed the second time.
+    assert len(refused) <= (3 if refusal == "no reason at all" else 1)
     server.requests.clear()
     ended = await turn(cooper(model=name))
     assert ended.faults == set()

@@ -55,8 +55,16 @@ async def test_no_more_than_chosen(at_once: int, way: str, server: OpenAIServer)
 
 
 async def test_any_number_by_default(server: OpenAIServer) -> None:
+    await turn(cooper(model="some-model"))  # the first request to an unknown server goes alone
     server.reply = counting = Counting(0.5)
     await turn(cooper(model="some-model"))
+    assert counting.most == 3
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_a_slow_first_request_holds_nobody_up(way: str, server: OpenAIServer) -> None:
+    server.reply = counting = Counting(2.5)
+    await turn(cooper(model="some-model"), way)
     assert counting.most == 3
 
 
