@@ -72,6 +72,22 @@ class CooperContext(BaseModel):
         "what a turn without faults takes.",
     )
 
+    at_once: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Requests of a turn that may be under way at the same time: 1 for a local "
+        "server with one slot. If omitted, as many as there are agents.",
+    )
+
+    prompt_tokens: int = Field(
+        default=3_000,
+        ge=1_000,
+        le=10_000_000,
+        description="Tokens of a prompt, counted approximately. The oldest part of the dialogue is "
+        "left out where it would be longer.",
+    )
+
     # LangGraph builds the context: a pydantic error would come out of the middle of LangGraph.
     @model_validator(mode="wrap")
     @classmethod

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from ipaddress import ip_address
 from typing import Any
 
@@ -35,6 +36,13 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(FOREIGN) or name.upper() in PROXIES:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _unknown_servers() -> None:
+    """No test knows what another one's server refused: ports are used again."""
+    if quirks := sys.modules.get("langgraph_cooper.nodes.llm.quirks"):
+        quirks.forget()
 
 
 @pytest.fixture

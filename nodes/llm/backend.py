@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
-from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
+from langgraph_cooper.nodes.llm.budget import context_of_turn
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
-from langgraph_cooper.nodes.llm.faults import refuses_request
-from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
-from langgraph_cooper.nodes.llm.models import speaks_openai
+from langgraph_cooper.nodes.llm.faults import capped_short
+from langgraph_cooper.nodes.llm.material import (
+    delimited,
+    fitting,
+    prompt_line,
+    tokens_of,
+    transcript,
+)
 from langgraph_cooper.nodes.llm.parsing import (
     MAX_WRITTEN_SUMMARY,
     distinct,
     read_candidates,
     read_summary,
+    whole_sentences,
 )
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.prompts import TaskSpec, fill
@@ -28,11 +35,16 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # LangGraph leaves the tokens of a model with this tag out of the "messages" stream.
 NOT_STREAMED = ["nostream"]
-Promote = Runnable[PromoterInput, list[Candidate]]
 # Number of last utterances in a prompt; the state summaries cover the earlier ones.
 PROMPT_UTTERANCES = 24
 # Up to this many utterances the generator gets no topics (the paper's released settings).
 WARMING_UP = 2
+TOOL_CALLS = ("tool_calls", "function_call")  # keys of a message's additional_kwargs
+
+# Caps on the answers, for a slow server; a model that needs more gets more (`quirks.Habits.room`).
+SUMMARY_TOKENS = 80  # four sentences
+CANDIDATE_TOKENS = 28  # a topic and its strategy, as JSON
+WORD_TOKENS = 2.5  # of a reply; English takes 1.3, other languages and shorter words more
 
 RESPONSE_FORMAT = {
     "type": "json_schema",
@@ -66,22 +78,27 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
     """Build a state tracker that asks a model to update its summary."""
 
     def prompt(given: TrackerInput) -> list[BaseMessage]:
+        return bounded(partial(written, given), given["said"])
+
+    def written(given: TrackerInput, said: Sequence[Utterance]) -> list[BaseMessage]:
         aspect = given["aspect"]
         system = fill(
             task.prompts.tracker,
             _common(task) | {"aspect": aspect.name, "summarise": aspect.summarise},
         )
         so_far = delimited("summary-so-far", _summary(given["previous"]))
-        said = delimited("dialogue", transcript(task, given["said"]) or "(nothing yet)")
-        return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{said}")]
+        new = delimited("dialogue", transcript(task, said) or "(nothing yet)")
+        return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{new}")]
 
     def read(_: TrackerInput, answer: AIMessage) -> str:
-        if summary := read_summary(answer.text):
+        if summary := read_summary(_written(answer)):
             return summary
         raise UnreadableError("There is no summary in that. Answer with the summary alone.")
 
     quiet = model.with_config(tags=NOT_STREAMED)
-    return ask(Question("tracker", task.aspect_names, quiet, model, prompt, read))
+    names = task.aspect_names
+    tokens = SUMMARY_TOKENS
+    return ask(Question("tracker", names, quiet, model, prompt, read, None, lambda _: tokens))
 
 
 def llm_promoter(
@@ -94,64 +111,36 @@ def llm_promoter(
         model: The chat model.
         bank: Returns the task's own candidates, which fill up a list that is too short.
     """
-    steps = _PromoterSteps(task, model)
+
+    def prompt(given: PromoterInput) -> list[BaseMessage]:
+        history = given["history"][-PROMPT_UTTERANCES:]
+        return bounded(partial(_promoter_prompt, task, given), history)
+
+    quiet = model.with_config(tags=NOT_STREAMED)
+    names = task.aspect_names
+
+    def tokens(given: PromoterInput) -> int:
+        return CANDIDATE_TOKENS * given["m"]
+
+    step = ask(Question("promoter", names, quiet, model, prompt, _read, RESPONSE_FORMAT, tokens))
 
     def promote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
-        step = steps.best
-        try:
-            found = step.invoke(given, config)
-        except ModelError as error:
-            found = steps.plainer(step, error).invoke(given, config)
-            steps.give_up(step)
+        found = step.invoke(given, config)
         short = len(found) < given["m"]
         return _filled(given, found, bank.invoke(given, config) if short else [])
 
     async def apromote(given: PromoterInput, config: RunnableConfig) -> list[Candidate]:
-        step = steps.best
-        try:
-            found = await step.ainvoke(given, config)
-        except ModelError as error:
-            found = await steps.plainer(step, error).ainvoke(given, config)
-            steps.give_up(step)
+        found = await step.ainvoke(given, config)
         short = len(found) < given["m"]
         return _filled(given, found, await bank.ainvoke(given, config) if short else [])
 
     return RunnableLambda(promote, afunc=apromote, name="promote")
 
 
-class _PromoterSteps:
-    """The steps that ask for candidates: as structured output, or plainly.
-
-    LangChain's `with_structured_output(..., include_raw=True)` would not replace the tolerant
-    parser, which plain answers need, and its chain takes no timeout or retry of ours.
-    """
-
-    def __init__(self, task: TaskSpec, model: BaseChatModel) -> None:
-        def prompt(given: PromoterInput) -> list[BaseMessage]:
-            return _promoter_prompt(task, given)
-
-        def step(asked: Runnable[LanguageModelInput, AIMessage]) -> Promote:
-            quiet = asked.with_config(tags=NOT_STREAMED)
-            return ask(Question("promoter", task.aspect_names, quiet, model, prompt, _read))
-
-        self._plain = step(model)
-        structured = speaks_openai(model)
-        self.best = step(model.bind(response_format=RESPONSE_FORMAT)) if structured else self._plain
-
-    def plainer(self, failed: Promote, error: ModelError) -> Promote:
-        """Return the plain step if the endpoint refused the schema; else raise the error."""
-        if failed is self._plain or not refuses_request(error):
-            raise error
-        return self._plain
-
-    def give_up(self, failed: Promote) -> None:
-        """Drop a step that failed where the plain one did not."""
-        if failed is self.best:
-            self.best = self._plain
-
-
-def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
-    aspect, history = given["aspect"], given["history"][-PROMPT_UTTERANCES:]
+def _promoter_prompt(
+    task: TaskSpec, given: PromoterInput, history: Sequence[Utterance]
+) -> list[BaseMessage]:
+    aspect = given["aspect"]
     values = {
         "aspect": aspect.name,
         "propose": aspect.propose,
@@ -165,7 +154,10 @@ def _promoter_prompt(task: TaskSpec, given: PromoterInput) -> list[BaseMessage]:
 
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
-    if found := read_candidates(answer.text, given["aspect"].strategies):
+    text: str = answer.text
+    if capped_short(answer):  # up to the last candidate that is complete
+        text = text[: max(text.rfind("}"), text.rfind("\n")) + 1]
+    if found := read_candidates(text, given["aspect"].strategies):
         return found[: given["m"]]
     raise UnreadableError(
         "No candidates can be read in that. Answer with JSON alone, in this form: "
@@ -193,16 +185,35 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         values = {"topics": outlines, "words": task.reply_words}
         system = fill(task.prompts.generator, _common(task) | values)
         notices = [s.notice for s in subjects_in_play(task.subjects, history) if s.notice]
-        return [SystemMessage(" ".join([system, *notices])), *_as_messages(history)]
+        instructions = SystemMessage(" ".join([system, *notices]))
+
+        def written(said: Sequence[Utterance]) -> list[BaseMessage]:
+            if len(history) > len(said) > 1 and said[0].speaker == "system":
+                said = said[1:]
+            return [instructions, *_as_messages(said)]
+
+        return bounded(written, history[-PROMPT_UTTERANCES:])
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
-        text = strip_thoughts(answer.text).strip()
+        text = _written(answer)
         if not text:
             raise UnreadableError("That says nothing. Answer with the utterance alone.")
-        # Thoughts do not become part of the message.
-        return answer if text == answer.content else answer.model_copy(update={"content": text})
+        # Neither thoughts nor calls of tools become part of the message.
+        kept = {k: v for k, v in answer.additional_kwargs.items() if k not in TOOL_CALLS}
+        bare = {"content": text, "additional_kwargs": kept, "tool_calls": []}
+        return answer.model_copy(update={**bare, "invalid_tool_calls": []})
 
-    return ask(Question("generator", task.aspect_names, model, model, prompt, spoken))
+    def tokens(_: GeneratorInput) -> int:
+        return round(WORD_TOKENS * task.reply_words)
+
+    names = task.aspect_names
+    return ask(Question("generator", names, model, model, prompt, spoken, None, tokens))
+
+
+def _written(answer: AIMessage) -> str:
+    """Return an answer without its thoughts; one that was cut off, to its last whole sentence."""
+    text = strip_thoughts(answer.text).strip()
+    return whole_sentences(text) if capped_short(answer) else text
 
 
 def _summary(text: str) -> str:
@@ -219,14 +230,19 @@ def _common(task: TaskSpec) -> dict[str, object]:
     }
 
 
-def _as_messages(history: Sequence[Utterance]) -> list[BaseMessage]:
-    """Return the end of the dialogue as messages; many endpoints want the user's first."""
-    recent = list(history[-PROMPT_UTTERANCES:])
-    if len(recent) < len(history) and recent[0].speaker == "system":
-        recent = recent[1:]
+def bounded(
+    prompt: Callable[[Sequence[Utterance]], list[BaseMessage]], said: Sequence[Utterance]
+) -> list[BaseMessage]:
+    """Return the prompt with as much of the end of the dialogue as the turn's limit allows."""
+    room = context_of_turn().prompt_tokens - tokens_of(prompt([]))
+    return prompt(fitting(said, room))
+
+
+def _as_messages(said: Sequence[Utterance]) -> list[BaseMessage]:
+    """Return a dialogue as messages; many endpoints want the user's first."""
     messages: list[BaseMessage] = [
-        (HumanMessage if said.speaker == "user" else AIMessage)(prompt_line(said.text) or "…")
-        for said in recent
+        (HumanMessage if one.speaker == "user" else AIMessage)(prompt_line(one.text) or "…")
+        for one in said
     ]
     if not messages or isinstance(messages[0], AIMessage):
         messages.insert(0, HumanMessage("(The conversation begins; you speak first.)"))

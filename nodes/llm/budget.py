@@ -9,9 +9,11 @@ every subgraph. Budgets are kept under it until their generator is done.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Any, Literal
 
 from langgraph.runtime import RunControl, Runtime, get_runtime
@@ -22,9 +24,11 @@ from langgraph_cooper.nodes.errors import ModelError
 Role = Literal["tracker", "promoter", "generator"]
 # The share of the deadline by which each role must be done: a slow agent never takes the reply's
 # time, nor a slow tracker its promoter's.
-BY = {"tracker": 0.4, "promoter": 0.7, "generator": 1.0}
+BY = {"tracker": 0.6, "promoter": 0.8, "generator": 1.0}
 # Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
+
+ROLES: tuple[Role, ...] = ("tracker", "promoter", "generator")  # in the order of a turn
 
 Turn = tuple[RunControl, str]
 """A run and the namespace in it of the conversation's graph, which a host graph may run twice."""
@@ -36,11 +40,13 @@ class Budget:
     Args:
         calls: The number of model calls. The last one is kept for the generator.
         seconds: From now on.
+        slots: How many requests may be under way at the same time, and for whom.
     """
 
-    def __init__(self, calls: int, seconds: float) -> None:
+    def __init__(self, calls: int, seconds: float, slots: Slots) -> None:
         self.calls = calls
         self.seconds = seconds
+        self.slots = slots
         self._began = time.monotonic()
         self._spent = 0
         self._lock = threading.Lock()
@@ -69,6 +75,10 @@ class Budget:
         """Return the seconds until this role's time is over; negative after that."""
         return self._began + BY[role] * self.seconds - time.monotonic()
 
+    def share(self, role: Role) -> float:
+        """Return the seconds for one request: those that wait behind it need their part too."""
+        return self.left(role) / self.slots.rounds(role)
+
     @property
     def over(self) -> bool:
         """Whether the turn must have ended long ago."""
@@ -78,8 +88,74 @@ class Budget:
         return self.calls if role == "generator" else self.calls - 1
 
 
+class Slots:
+    """The requests of a turn that may be under way at once; safe to use from several threads.
+
+    A queue of its own, and not a semaphore: it is shared by threads and tasks, and an earlier
+    role goes first. A slow lane's tracker would otherwise wait behind a quick one's promoter.
+
+    Args:
+        count: The number of slots; None: any number.
+        lanes: How many agents ask.
+    """
+
+    def __init__(self, count: int | None, lanes: int) -> None:
+        self._count = count
+        self._lanes = lanes
+        self._begun = dict.fromkeys(ROLES, 0)
+        self._taken = 0
+        self._waiting: list[tuple[Role, Future[None]]] = []
+        self._lock = threading.Lock()
+
+    def enter(self, role: Role) -> Future[None]:
+        """Return a future that is done as soon as a slot is this caller's; then `leave` it."""
+        turn: Future[None] = Future()
+        with self._lock:
+            self._waiting.append((role, turn))
+            self._waiting.sort(key=lambda waiting: ROLES.index(waiting[0]))
+            self._admit()
+        return turn
+
+    def leave(self, turn: Future[None]) -> None:
+        """Give a slot back, or stop waiting for one."""
+        with self._lock:
+            if turn.cancel():
+                self._waiting = [waiting for waiting in self._waiting if waiting[1] is not turn]
+            else:
+                self._taken -= 1
+            self._admit()
+
+    def rounds(self, role: Role) -> int:
+        """Return in how many rounds this role's requests that are still to come will be sent.
+
+        The one that has just been given its slot counts among them.
+        """
+        if self._count is None:
+            return 1
+        with self._lock:
+            waiting = sum(other == role for other, _ in self._waiting)
+            lanes = 1 if role == "generator" else self._lanes
+            to_come = max(lanes - self._begun[role], waiting) + 1
+            return math.ceil(to_come / self._count)
+
+    def _admit(self) -> None:
+        while self._waiting and (self._count is None or self._taken < self._count):
+            role, turn = self._waiting.pop(0)
+            self._taken += 1
+            self._begun[role] += 1
+            turn.set_result(None)
+
+
 _budgets: dict[Turn, Budget] = {}
 _lock = threading.Lock()
+
+
+def context_of_turn() -> CooperContext:
+    """Return the context of the current turn, or the defaults outside a run."""
+    runtime = _runtime()
+    context = runtime.context if runtime else None
+    # A host graph's own context is ignored.
+    return context if isinstance(context, CooperContext) else CooperContext()
 
 
 def budget_of_turn(aspects: Sequence[str]) -> Budget:
@@ -88,11 +164,9 @@ def budget_of_turn(aspects: Sequence[str]) -> Budget:
     Args:
         aspects: Names of the task's aspects, which are the names of its agents' nodes.
     """
-    runtime = _runtime()
-    context = runtime.context if runtime else None
-    if not isinstance(context, CooperContext):  # a host graph's own context is ignored
-        context = CooperContext()
-    new = Budget(context.max_calls or SPARE * (2 * len(aspects) + 1), context.deadline)
+    runtime, context = _runtime(), context_of_turn()
+    calls = context.max_calls or SPARE * (2 * len(aspects) + 1)
+    new = Budget(calls, context.deadline, Slots(context.at_once, len(aspects)))
     if (turn := _turn(runtime, aspects)) is None:
         return new
     with _lock:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -13,13 +17,38 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from tenacity import AsyncRetrying, Retrying
 
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts, thinks_unopened
 from langgraph_cooper.nodes.llm.budget import Role, budget_of_turn, release
-from langgraph_cooper.nodes.llm.faults import checked, fault, late, timed_out
-from langgraph_cooper.nodes.llm.models import describe, speaks_openai
+from langgraph_cooper.nodes.llm.faults import (
+    capped_short,
+    checked,
+    fault,
+    late,
+    salvaged,
+    stopped,
+    timed_out,
+)
+from langgraph_cooper.nodes.llm.models import capped_model, describe, has_cap, speaks_openai
+from langgraph_cooper.nodes.llm.parsing import whole_sentences
+from langgraph_cooper.nodes.llm.quirks import (
+    MOST_ROOM,
+    ROOM,
+    Quirk,
+    Request,
+    capped,
+    habits_of,
+    refused,
+    shaped,
+)
 from langgraph_cooper.nodes.llm.retry import policy
 from langgraph_cooper.nodes.llm.watch import Watch, within
 
 MAX_SHOWN_BACK = 2_000  # characters of its unreadable answer that the model is shown
+# Seconds for which other lanes wait for the first one's answer from an unknown server: a refusal
+# comes sooner, and then only one of them is refused.
+FIRST_ALONE = 1.0
+# How models begin to think aloud.
+ALOUD = re.compile(r"\s*(okay|alright|hmm|let me|let's|we need|i need|first,)\b", re.IGNORECASE)
 Given = TypeVar("Given")
 Result = TypeVar("Result")
 
@@ -40,6 +69,8 @@ class Question(Generic[Given, Result]):
         prompt: Makes the messages from the input.
         read: Reads the result from the input and the answer. If it raises `UnreadableError`, the
             model is shown its answer and the reason, and asked once more.
+        response_format: The form of the answer, for an endpoint that knows the parameter.
+        tokens: Returns, for the input, how many tokens a good answer takes at most.
     """
 
     role: Role
@@ -48,6 +79,8 @@ class Question(Generic[Given, Result]):
     named: BaseChatModel
     prompt: Callable[[Given], list[BaseMessage]]
     read: Callable[[Given, AIMessage], Result]
+    response_format: dict[str, Any] | None = None
+    tokens: Callable[[Given], int] | None = None
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
@@ -58,28 +91,28 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
     """
 
     def call(given: Given, config: RunnableConfig) -> Result:
-        asking = _Asking(question, config)
+        asking = _Asking(question, config, given)
         messages = question.prompt(given)
         try:
             answer = asking.answer(messages)
             try:
-                return question.read(given, answer)
+                return asking.read(answer)
             except UnreadableError as why:
                 answer = asking.answer(asking.repair(messages, answer, why))
-                return asking.last(given, answer)
+                return asking.last(answer)
         finally:
             asking.end()
 
     async def acall(given: Given, config: RunnableConfig) -> Result:
-        asking = _Asking(question, config)
+        asking = _Asking(question, config, given)
         messages = question.prompt(given)
         try:
             answer = await asking.aanswer(messages)
             try:
-                return question.read(given, answer)
+                return asking.read(answer)
             except UnreadableError as why:
                 answer = await asking.aanswer(asking.repair(messages, answer, why))
-                return asking.last(given, answer)
+                return asking.last(answer)
         finally:
             asking.end()
 
@@ -89,56 +122,98 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
 class _Asking(Generic[Given, Result]):
     """One question being asked: the parts that sync and async share."""
 
-    def __init__(self, question: Question[Given, Result], config: RunnableConfig) -> None:
+    def __init__(
+        self, question: Question[Given, Result], config: RunnableConfig, given: Given
+    ) -> None:
         self._question = question
         self._config = config
+        self._given = given
         self._budget = budget_of_turn(question.aspects)
+        self._habits = habits_of(question.named)
+        self._room = 1
+        self._refused: list[Quirk] = []
+        self._certain = True
         self._watch = Watch(0)
 
     def answer(self, messages: list[BaseMessage]) -> AIMessage:
-        model, named = self._question.model, self._question.named
+        role = self._question.role
 
         def once() -> AIMessage:
-            seconds = self._begin()
-            config, limits = self._watch.beside(self._config), _limits(named, seconds)
-            try:
-                answer = within(seconds, lambda: model.invoke(messages, config, **limits))
-                return checked(answer, named)
-            except Exception as error:
-                self._fail(error, seconds)
+            with self._habits.first(role) as first:
+                wait([first], timeout=FIRST_ALONE)
+                with self._slot() as turn:
+                    wait([turn], timeout=self._budget.left(role))
+                    return exchange(turn)
+
+        def exchange(turn: Future[None]) -> AIMessage:
+            while True:
+                seconds = self._begin(turn)
+                request = self._request(messages, seconds)
+                config = self._watch.beside(self._config)
+                call = partial(self._model().invoke, request.messages, config, **request.options)
+                try:
+                    return self._taken(within(seconds, call))
+                except Exception as error:
+                    if answer := salvaged(error):
+                        return self._taken(answer)
+                    self._fail(error, seconds, request)
 
         return Retrying(**policy(self._time_left))(once)
 
     async def aanswer(self, messages: list[BaseMessage]) -> AIMessage:
-        model, named = self._question.model, self._question.named
+        role = self._question.role
 
         async def once() -> AIMessage:
-            seconds = self._begin()
-            config, limits = self._watch.beside(self._config), _limits(named, seconds)
-            try:
-                async with asyncio.timeout(seconds):
-                    answer = await model.ainvoke(messages, config, **limits)
-                return checked(answer, named)
-            except Exception as error:
-                self._fail(error, seconds)
+            with self._habits.first(role) as first:
+                await _reached(first, FIRST_ALONE)
+                with self._slot() as turn:
+                    await _reached(turn, self._budget.left(role))
+                    return await exchange(turn)
+
+        async def exchange(turn: Future[None]) -> AIMessage:
+            while True:
+                seconds = self._begin(turn)
+                request = self._request(messages, seconds)
+                config = self._watch.beside(self._config)
+                call = partial(self._model().ainvoke, request.messages, config, **request.options)
+                try:
+                    async with asyncio.timeout(seconds):
+                        answer = await call()
+                    return self._taken(answer)
+                except Exception as error:
+                    if found := salvaged(error):
+                        return self._taken(found)
+                    self._fail(error, seconds, request)
 
         return await AsyncRetrying(**policy(self._time_left))(once)
+
+    def read(self, answer: AIMessage) -> Result:
+        """Return the result of an answer, even of one that its cap cut off."""
+        if capped_short(answer) and self._only_thoughts(answer):
+            raise UnreadableError("That is no answer yet.")
+        return self._question.read(self._given, answer)
 
     def repair(
         self, messages: list[BaseMessage], answer: AIMessage, why: UnreadableError
     ) -> list[BaseMessage]:
-        """Return the prompt that shows the model what was wrong with its answer."""
+        """Return the prompt of a second attempt: with more room, or with what was wrong."""
+        role = self._question.role
         if self._heard:
-            raise self._nonsense() from None
+            raise self._useless(answer) from None
+        if capped_short(answer):
+            capped, room = self._tokens() is not None, self._room
+            if capped and self._habits.widen(role, room, factor=ROOM, limit=MOST_ROOM):
+                return messages
+            raise self._useless(answer) from None
         shown = AIMessage(answer.text[:MAX_SHOWN_BACK].strip() or "(nothing)")
         return [*messages, shown, HumanMessage(str(why))]
 
-    def last(self, given: Given, answer: AIMessage) -> Result:
-        """Return the result of the repaired answer."""
+    def last(self, answer: AIMessage) -> Result:
+        """Return the result of the second answer."""
         try:
-            return self._question.read(given, answer)
+            return self.read(answer)
         except UnreadableError:
-            raise self._nonsense() from None
+            raise self._useless(answer) from None
 
     def end(self) -> None:
         """Release the turn's budget after its last question."""
@@ -155,16 +230,76 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
         return 0 if self._heard or self._budget.spent(role) else self._budget.left(role)
 
-    def _begin(self) -> float:
+    @contextmanager
+    def _slot(self) -> Iterator[Future[None]]:
+        """Wait for one of the turn's slots, which is free again at the end."""
+        turn = self._budget.slots.enter(self._question.role)
+        try:
+            yield turn
+        finally:
+            self._budget.slots.leave(turn)
+
+    def _begin(self, turn: Future[None]) -> float:
         """Take a call from the budget and return the seconds that it may last."""
-        seconds = self._budget.left(self._question.role)
+        role = self._question.role
+        self._room = self._habits.room(role)
+        seconds = self._budget.share(role) if turn.done() else 0
         if seconds <= 0:
             raise late(self._question.named, seconds)
-        self._budget.spend(self._question.role)
-        self._watch = Watch(seconds)
+        self._budget.spend(role)
+        self._watch = Watch(seconds, thinking=self._habits.thinks)
         return seconds
 
-    def _fail(self, error: Exception, seconds: float) -> NoReturn:
+    def _tokens(self) -> int | None:
+        """Return the cap on the answer; None if the caller's model has its own."""
+        named, tokens = self._question.named, self._question.tokens
+        if tokens is None or has_cap(named):
+            return None
+        return tokens(self._given) * self._room
+
+    def _model(self) -> Runnable[LanguageModelInput, AIMessage]:
+        tokens = self._tokens()
+        if tokens is None or speaks_openai(self._question.named):
+            return self._question.model
+        return capped_model(self._question.model, tokens)
+
+    def _request(self, messages: list[BaseMessage], seconds: float) -> Request:
+        """Return the request in the form that the server is known to take."""
+        named, form, tokens = self._question.named, self._question.response_format, self._tokens()
+        if not speaks_openai(named):
+            return Request(messages)
+        request = Request(messages, {"response_format": form} if form else {})
+        if body := getattr(named, "extra_body", None):
+            request = replace(request, options={**request.options, "extra_body": body})
+        if tokens is not None:
+            request = capped(request, self._habits.cap, tokens)
+        request = shaped(request, {*self._habits.quirks, *self._refused})
+        return replace(request, options={**request.options, **_limits(named, seconds)})
+
+    def _only_thoughts(self, answer: AIMessage) -> bool:
+        """Return whether an answer was cut off in a thought without an opening tag."""
+        text = answer.text
+        return not thinks_unopened(text) and (
+            (self._habits.thinks and not self._watch.thoughts.unopened)
+            or ALOUD.match(strip_thoughts(text)) is not None
+        )
+
+    def _taken(self, answer: AIMessage) -> AIMessage:
+        """Return an answer if it is complete, and remember what was learnt from it."""
+        checked(answer, self._question.named)
+        if capped_short(answer) and _cut_late(answer.text):
+            self._habits.widen(self._question.role, self._room, factor=2, limit=2)
+        self._habits.learn(self._refused, certain=self._certain)
+        streamed = self._watch.thoughts
+        if streamed.unopened or thinks_unopened(answer.text):
+            self._habits.thinks = True
+        # The beginning of an unexpected thought was let through.
+        return (
+            answer.model_copy(update={"content": streamed.answer}) if streamed.unopened else answer
+        )
+
+    def _fail(self, error: Exception, seconds: float, request: Request) -> None:
+        """Raise the fault of a call, or return if the server must be asked plainly at once."""
         named = self._question.named
         if timed_out(error) and self._budget.left(self._question.role) <= 0:
             found: ModelError | None = late(named, seconds, begun=self._heard)
@@ -172,15 +307,38 @@ class _Asking(Generic[Given, Result]):
             found = fault(error, named, begun=self._watch.begun)
         if found is None:
             raise error
+        if found.kind in ("configuration", "server"):
+            quirk, certain = refused(error, request, self._refused)
+            if quirk:
+                self._refused.append(quirk)
+                self._certain = self._certain and certain
+                if certain:
+                    return
         found.shown = self._heard
         if found is error:
             raise found
         raise found from error
 
-    def _nonsense(self) -> ModelError:
-        role, named = self._question.role, describe(self._question.named)
-        told = f"{named} gave an answer that the {role} cannot use; send the message again"
+    def _useless(self, answer: AIMessage) -> ModelError:
+        role, named = self._question.role, self._question.named
+        if capped_short(answer):
+            return stopped(named, shown=self._heard)
+        told = (
+            f"{describe(named)} gave an answer that the {role} cannot use; send the message again"
+        )
         return ModelError(told, "nonsense", shown=self._heard)
+
+
+async def _reached(future: Future[None], seconds: float) -> None:
+    """Wait for a future that several threads and loops may share, at most so long."""
+    if not future.done():
+        await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
+
+
+def _cut_late(text: str) -> bool:
+    """Return whether an answer was cut in its course, and not in a tail of no use."""
+    useful = max(len(whole_sentences(text)), text.rfind("}") + 1)
+    return 2 * useful >= len(text) > 0
 
 
 def _limits(model: BaseChatModel, seconds: float) -> dict[str, Any]:

@@ -21,6 +21,7 @@ NOT_A_COMPLETION = (AssertionError, AttributeError, IndexError, KeyError, TypeEr
 SECRET = re.compile(r"\S{20,}")
 # Finish reasons of an answer that stops short, and of one that was withheld.
 LENGTH = {"length", "max_tokens", "max_output_tokens"}
+REPEATED = re.compile(r"^(.+?)\1+$")
 WITHHELD = {"content_filter", "refusal", "safety"}
 
 
@@ -81,38 +82,55 @@ def late(model: BaseChatModel, seconds: float, *, begun: bool = False) -> ModelE
 
 
 def checked(answer: AIMessage, model: BaseChatModel) -> AIMessage:
-    """Return the answer if it is complete.
+    """Return the answer if the model ended it; its cap may have ended it too.
 
     Raises:
         ModelError: The answer was withheld, or breaks off. A stream of langchain-openai's without
             a finish reason broke off; other packages need not give one.
     """
-    about = answer.response_metadata
-    incomplete = about.get("incomplete_details")  # the Responses API's word for it
-    why = incomplete.get("reason") if isinstance(incomplete, dict) else None
-    named = why or about.get("finish_reason") or about.get("stop_reason") or about.get("status")
-    ended = str(named).lower() if named else None
-    if answer.additional_kwargs.get("refusal") or ended in WITHHELD or _declined(answer):
+    why = ended(answer)
+    if answer.additional_kwargs.get("refusal") or why in WITHHELD or _declined(answer):
         raise ModelError(f"{describe(model)} {REFUSED}", "refusal")
-    if ended in LENGTH:
-        raise ModelError(f"{describe(model)} {STOPPED}", "cut")
-    if ended == "error" or (ended is None and speaks_openai(model)):
+    if why == "error" or (why is None and speaks_openai(model)):
         raise ModelError(f"{describe(model)} {BROKEN_OFF}", "cut", again=True)
     return answer
+
+
+def capped_short(answer: AIMessage) -> bool:
+    """Return whether a cap on its length cut the answer off."""
+    return ended(answer) in LENGTH
+
+
+def salvaged(error: Exception) -> AIMessage | None:
+    """Return the answer in an error: openai's client raises one for JSON that its cap cut off."""
+    import openai
+
+    if not isinstance(error, openai.LengthFinishReasonError):
+        return None
+    text = error.completion.choices[0].message.content or ""
+    return AIMessage(text, response_metadata={"finish_reason": "length"})
+
+
+def stopped(model: BaseChatModel, *, shown: bool = False) -> ModelError:
+    """Return the fault of an answer that was cut off before any of it could be used."""
+    return ModelError(f"{describe(model)} {STOPPED}", "cut", shown=shown)
+
+
+def ended(answer: AIMessage) -> str | None:
+    """Return why an answer ended, in lower case."""
+    about = answer.response_metadata
+    incomplete = about.get("incomplete_details")  # the Responses API's word for it
+    names = [incomplete.get("reason")] if isinstance(incomplete, dict) else []
+    names += [about.get(key) for key in ("finish_reason", "stop_reason", "done_reason", "status")]
+    named = next((str(name).lower() for name in names if name), None)
+    # LangChain joins the reasons of two chunks.
+    return named and REPEATED.sub(r"\1", named)
 
 
 def _declined(answer: AIMessage) -> bool:
     """Return whether a content block is a refusal, as in the Responses API."""
     blocks = answer.content if isinstance(answer.content, list) else []
     return any(isinstance(block, dict) and block.get("type") == "refusal" for block in blocks)
-
-
-def refuses_request(error: ModelError) -> bool:
-    """Return whether the endpoint rejected the request itself (status 400 or 422)."""
-    import openai
-
-    wrong = openai.BadRequestError | openai.UnprocessableEntityError
-    return error.kind == "configuration" and isinstance(error.__cause__, wrong)
 
 
 def _own_words(error: Exception) -> str:
@@ -172,8 +190,6 @@ def _openai(error: Exception) -> _Reason | None:
     import openai
 
     match error:
-        case openai.LengthFinishReasonError():
-            return _Reason("cut", STOPPED)
         case openai.ContentFilterFinishReasonError():
             return _Reason("refusal", REFUSED)
         case openai.APITimeoutError():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages.utils import count_tokens_approximately
 
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.prompts import TaskSpec
@@ -15,6 +18,11 @@ ROLE_MARKS = re.compile(
     r"<[|\uff5c][^|\uff5c<>]{1,40}[|\uff5c]>|</?(?:s|bos|eos|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>",
     re.IGNORECASE,
 )
+
+CUT = "[…]"
+"""Stands for the middle of a message that is too long for a prompt."""
+
+LEAST_TOKENS = 100  # of the last utterance, whatever else the prompt holds
 
 
 def delimited(label: str, text: str) -> str:
@@ -35,3 +43,47 @@ def transcript(task: TaskSpec, said: Iterable[Utterance]) -> str:
     """Write one line for each utterance, so that none can forge a line of the other side."""
     roles = {"user": task.user_role.capitalize(), "system": task.system_role.capitalize()}
     return "\n".join(f"{roles[u.speaker]}: {prompt_line(u.text)}" for u in said)
+
+
+def tokens_of(messages: Sequence[BaseMessage]) -> int:
+    """Return about how many tokens messages have, without any model's tokeniser.
+
+    Four letters of English make a token, but a Chinese sign is one of its own, and Cyrillic lies
+    between: the count grows with the share of letters that are not ASCII.
+    """
+    text = "".join(message.text for message in messages)
+    foreign = sum(not character.isascii() for character in text) / max(len(text), 1)
+    return count_tokens_approximately(messages, chars_per_token=4 / (1 + 3 * foreign))
+
+
+def fitting(said: Sequence[Utterance], tokens: int) -> list[Utterance]:
+    """Return the end of a dialogue that fits into so many tokens.
+
+    The last utterance always stays; it is cut in its middle if it alone is too long.
+    """
+    kept: list[Utterance] = []
+    for utterance in reversed(said):
+        cost, room = _cost(utterance), tokens if kept else max(tokens, LEAST_TOKENS)
+        if cost > room:
+            if not kept:
+                kept.append(_shortened(utterance, room))
+            break
+        kept.append(utterance)
+        tokens -= cost
+    return kept[::-1]
+
+
+def _cost(utterance: Utterance) -> int:
+    return tokens_of([HumanMessage(utterance.text)])
+
+
+def _shortened(utterance: Utterance, tokens: int) -> Utterance:
+    text = utterance.text
+    half = len(text) * tokens // (2 * _cost(utterance))
+    while half and _cost(short := Utterance(utterance.speaker, _cut(text, half))) > tokens:
+        half = half * 9 // 10
+    return short if half else utterance
+
+
+def _cut(text: str, half: int) -> str:
+    return f"{text[:half].rstrip()} {CUT} {text[-half:].lstrip()}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable, RunnableBinding
 
 from langgraph_cooper.nodes.errors import ModelError
 
 # The client's default is ten minutes: too long for a person who waits.
 TIMEOUT_SECONDS = 60.0
+# Under one of these names every package's models keep a cap of their own.
+CAPS = ("max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 
 
 def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> BaseChatModel:
@@ -83,6 +87,29 @@ def _without_retries(model: BaseChatModel) -> BaseChatModel:
 def speaks_openai(model: BaseChatModel) -> bool:
     """Return whether it is a langchain-openai model, which knows `response_format`."""
     return hasattr(model, "root_client")
+
+
+def at_openai(model: BaseChatModel) -> bool:
+    """Return whether a langchain-openai model's endpoint is OpenAI's own, or Azure's."""
+    url = getattr(getattr(model, "root_client", None), "base_url", None)
+    return url is not None and str(url.host).endswith(("openai.com", "azure.com"))
+
+
+def has_cap(model: BaseChatModel) -> bool:
+    """Return whether a model has a cap of its caller's on its answers."""
+    given = {**(getattr(model, "model_kwargs", {})), **(getattr(model, "extra_body", None) or {})}
+    caps = (*CAPS, "max_completion_tokens")
+    return any(getattr(model, name, None) is not None or name in given for name in caps)
+
+
+def capped_model(model: Runnable[Any, Any], tokens: int) -> Runnable[Any, Any]:
+    """Return another package's model with a cap on its answer, if it has a field for that."""
+    if isinstance(model, RunnableBinding):
+        return model.model_copy(update={"bound": capped_model(model.bound, tokens)})
+    unset = [name for name in CAPS if getattr(model, name, 0) is None]
+    if not unset or not isinstance(model, BaseChatModel):
+        return model
+    return model.model_copy(update={unset[0]: tokens})
 
 
 def describe(model: BaseChatModel) -> str:

@@ -17,7 +17,10 @@ MAX_CANDIDATES = 40  # twice as many as a prompt may ask for
 MAX_ANSWER = 200_000  # characters that are read
 MAX_FALSE_STARTS = 100  # brackets that begin no JSON; thousands of nested ones would take minutes
 FENCE = re.compile(r"^\s*```.*$", re.MULTILINE)
-SENTENCE_END = re.compile(r"[.!?](?= )|[\u3002\uff01\uff1f]")  # the wide marks need no space
+# The wide marks and the danda need no space after them.
+SENTENCE_END = re.compile(
+    r"[.!?\u2026\u061f][\"'\u201d\u2019)\]]*(?=\s|\Z)|[\u3002\uff01\uff1f\u0964][\"\u201d\u300d\u300f]*"
+)
 OPENING = re.compile(r"[\[{]")
 LISTED = re.compile(r"(?:\d{1,2}[.):]|[-*•])\s(.+)")
 
@@ -37,10 +40,14 @@ def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
         read.
     """
     text = strip_thoughts(text)[:MAX_ANSWER]
+    single: list[Candidate] = []  # one by one, as in a list that was cut off
     for value in _json_values(text):
-        if found := list(_from_json(value, strategies)):
-            return distinct(found)[:MAX_CANDIDATES]
-    return distinct(_from_lines(text, strategies))[:MAX_CANDIDATES]
+        found = list(_from_json(value, strategies))
+        if isinstance(value, dict) and "topic" in value:
+            single += found
+        elif found:
+            return distinct(single or found)[:MAX_CANDIDATES]
+    return distinct(single or _from_lines(text, strategies))[:MAX_CANDIDATES]
 
 
 def read_summary(text: str) -> str:
@@ -53,8 +60,13 @@ def read_summary(text: str) -> str:
     if len(text) <= MAX_WRITTEN_SUMMARY:
         return text
     text = text[:MAX_WRITTEN_SUMMARY]
-    ends = [end.start() for end in SENTENCE_END.finditer(text)]
-    return text[: ends[-1] + 1] if ends else text.rsplit(" ", 1)[0]
+    return whole_sentences(text) or text.rsplit(" ", 1)[0]
+
+
+def whole_sentences(text: str) -> str:
+    """Return a text that breaks off up to the end of its last whole sentence; empty without one."""
+    ends = [end.end() for end in SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends else ""
 
 
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable
 
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
-from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES
+from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES, bounded
 from langgraph_cooper.nodes.llm.call import Question, ask
 from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.prompts import TaskSpec, fill
@@ -25,6 +25,7 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 LIST = re.compile(r"\[[\d\s,\"']+\]")
 BRACKETED = re.compile(r"\[(\d+)\]")
 NUMBER = re.compile(r"\d+")
+NUMBER_TOKENS = 6  # with brackets and commas
 
 
 class RankingInput(TypedDict):
@@ -46,6 +47,9 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
     """
 
     def prompt(given: RankingInput) -> list[BaseMessage]:
+        return bounded(lambda said: written({**given, "history": [*said]}), given["history"])
+
+    def written(given: RankingInput) -> list[BaseMessage]:
         system, material = ranking_prompt(task, given)
         blocks = [delimited(label, text) for label, text in material]
         return [SystemMessage(system), HumanMessage("\n\n".join(blocks))]
@@ -53,8 +57,12 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
     def read(given: RankingInput, answer: AIMessage) -> list[int]:
         return read_order(answer.text, len(given["candidates"]))
 
+    def tokens(given: RankingInput) -> int:
+        return NUMBER_TOKENS * (len(given["candidates"]) + 1)
+
     # Outside a run each question has its own budget, all of it for the generator's role.
-    return ask(Question("generator", task.aspect_names, model, model, prompt, read))
+    names = task.aspect_names
+    return ask(Question("generator", names, model, model, prompt, read, None, tokens))
 
 
 def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple[str, str]]]:

@@ -1,4 +1,4 @@
-"""Watches an answer stream in: whether it began, whether anybody saw it, whether it is late."""
+"""Watches an answer stream in: whether it began, was seen or is late; removes its thoughts."""
 
 from __future__ import annotations
 
@@ -12,26 +12,35 @@ from typing import Any, TypeVar
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 
+from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
+from langgraph_cooper.nodes.llm.faults import capped_short, ended
+
 Result = TypeVar("Result")
 
 
 class Watch(BaseCallbackHandler):
     """Handles every chunk of a stream before any other handler.
 
+    A thought is removed from the chunk itself: the handlers after this one, LangGraph's among
+    them, and the final message get the same object.
+
     Args:
         seconds: From now on; a later chunk ends the stream.
+        thinking: Whether the answer is expected to begin in a thought without an opening tag.
 
     Attributes:
         begun: Whether a chunk came.
         shown: Whether a chunk with text came, which a person may have seen.
+        thoughts: The filter of the thoughts.
     """
 
     run_inline = True  # in the order of the chunks
     raise_error = True  # a late chunk must end the stream
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, thinking: bool = False) -> None:
         self.begun = False
         self.shown = False
+        self.thoughts = ThoughtFilter(thinking)
         self._ends = time.monotonic() + seconds
 
     @property
@@ -39,8 +48,14 @@ class Watch(BaseCallbackHandler):
         """Skip the event of a call's beginning, for which LangChain writes out all messages."""
         return True
 
-    def on_llm_new_token(self, token: Any, **_: Any) -> None:
-        """Note a chunk of a stream."""
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:
+        """Note a chunk of a stream, and remove the thoughts in it."""
+        message = getattr(chunk, "message", None)
+        if message is not None and isinstance(message.content, str):
+            token = self.thoughts.feed(message.content)
+            if ended(message) or message.chunk_position == "last":
+                token += self.thoughts.end(cut=capped_short(message))
+            message.content = token
         self._came(bool(token))
 
     def on_stream_event(self, event: Any, **_: Any) -> None:

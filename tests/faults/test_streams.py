@@ -21,7 +21,7 @@ BROKEN = {
     "an event of another form": Reply(ZEBRAS, broken=b"data: [3]"),
     "no finish reason": Reply(ZEBRAS, finish=None),
     "an error as finish reason": Reply(ZEBRAS, finish="error"),
-    "too long": Reply(ZEBRAS, finish="length"),
+    "too long": Reply("Zebras hear you and are glad of", finish="length"),
 }
 
 

@@ -38,10 +38,9 @@ class Request:
 
     @property
     def system(self) -> str:
-        """The system prompt."""
-        return "\n".join(
-            m["content"] for m in self.messages if m["role"] in ("system", "developer")
-        )
+        """The system prompt; where no such role is used, the first message, which then has it."""
+        system = [m["content"] for m in self.messages if m["role"] in ("system", "developer")]
+        return "\n".join(system or [m["content"] for m in self.messages[:1]])
 
     @property
     def given(self) -> str:

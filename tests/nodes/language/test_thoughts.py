@@ -36,3 +36,18 @@ def test_nothing_is_held_back_that_cannot_begin_a_thought() -> None:
 
 def test_thoughts_without_an_end_are_read_in_time() -> None:
     assert strip_thoughts("Yes." + "<think>" * 100_000) == "Yes."
+
+
+@pytest.mark.parametrize("size", [1, 3, 500])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("They are sad.\n</think>\n\nThat is hard.", "That is hard."),
+        ("Hm.</thinking>That <is> hard.", "That <is> hard."),
+        ("It is hard <3", "It is hard <3"),  # no thought after all
+    ],
+)
+def test_a_thought_without_a_beginning(answer: str, said: str, size: int) -> None:
+    pieces = [answer[i : i + size] for i in range(0, len(answer), size)]
+    assert strip_thoughts(answer).lstrip() == said
+    assert "".join(without_thoughts(pieces, thinking=True)) == said

@@ -1,0 +1,276 @@
+"""The habits of servers that are not OpenAI's, and how each is asked plainly after a refusal.
+
+Servers with OpenAI's protocol (vLLM, llama.cpp, Ollama, gateways) differ in what they take, and no
+field of the protocol tells. So each request is first sent in full. `QUIRKS` is the one table of
+what may be refused; what was learnt is kept for each model and endpoint as long as the process
+lives.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from langgraph_cooper.nodes.llm.budget import ROLES
+from langgraph_cooper.nodes.llm.models import at_openai, describe, speaks_openai
+
+# Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
+REFUSALS = (400, 422, 500, 501)
+UNSURE = 500
+MAX_TOLD = 4_000  # characters of the server's message that are searched
+# Caps are this much wider for OpenAI's own endpoint and for other providers, which answer quickly,
+# and for a model that needs to think; at most so much wider.
+ROOM, MOST_ROOM = 16, 64
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request in the making.
+
+    Attributes:
+        messages: The prompt.
+        options: Arguments of the model's `invoke`.
+    """
+
+    messages: list[BaseMessage]
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def without(self, *names: str) -> Request:
+        """Return the request without these options."""
+        return replace(self, options={k: v for k, v in self.options.items() if k not in names})
+
+
+class Quirk(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        says: Matches the message with which a server refuses.
+        concerns: Whether a request has what is refused.
+        plainly: Returns the request as the server takes it.
+        lasts: Whether every later request would be refused too.
+    """
+
+    says: re.Pattern[str]
+    concerns: Callable[[Request], bool]
+    plainly: Callable[[Request], Request]
+    lasts: bool = True
+
+
+def _pattern(*words: str) -> re.Pattern[str]:
+    return re.compile("|".join(words), re.IGNORECASE)
+
+
+def _strict_roles(request: Request) -> bool:
+    kinds = [type(message) for message in request.messages]
+    return SystemMessage in kinds or any(one is other for one, other in pairwise(kinds))
+
+
+def _alternating(request: Request) -> Request:
+    """Put the instructions before the user's first words, and join neighbours of one side."""
+    joined: list[BaseMessage] = []
+    for message in request.messages:
+        side = AIMessage if isinstance(message, AIMessage) else HumanMessage
+        if joined and isinstance(joined[-1], side):
+            joined[-1] = side(f"{joined[-1].text}\n\n{message.text}")
+        else:
+            joined.append(side(message.text))
+    return replace(request, messages=joined)
+
+
+def capped(request: Request, name: str, tokens: int) -> Request:
+    """Return the request with a cap on its answer under this name, and no other.
+
+    langchain-openai renames a `max_tokens` option: only `extra_body` sends the old name.
+    """
+    bare = uncapped(request)
+    if name == NEW_CAP:
+        return replace(bare, options={**bare.options, NEW_CAP: tokens})
+    body = {**bare.options.get("extra_body", {}), OLD_CAP: tokens}
+    return replace(bare, options={**bare.options, "extra_body": body})
+
+
+def cap_of(request: Request) -> tuple[str, int] | None:
+    """Return the name and the number of the request's cap."""
+    for name, given in ((NEW_CAP, request.options), (OLD_CAP, request.options.get("extra_body"))):
+        if given and name in given:
+            return name, given[name]
+    return None
+
+
+def uncapped(request: Request) -> Request:
+    """Return the request without a cap."""
+    body = {k: v for k, v in request.options.get("extra_body", {}).items() if k != OLD_CAP}
+    bare = request.without(NEW_CAP, "extra_body")
+    return replace(bare, options={**bare.options, "extra_body": body}) if body else bare
+
+
+def _renamed(name: str) -> Callable[[Request], Request]:
+    def plainly(request: Request) -> Request:
+        cap = cap_of(request)
+        return capped(request, name, cap[1]) if cap else request
+
+    return plainly
+
+
+OLD_CAP, NEW_CAP = "max_tokens", "max_completion_tokens"
+PLAIN_TEXT = Quirk(
+    _pattern("response_format", "json_schema", "json.(mode|object)", "structured", "gramma"),
+    lambda request: "response_format" in request.options,
+    lambda request: request.without("response_format"),
+)
+# The first row that matches the refusal and concerns the request is tried first.
+QUIRKS = (
+    # Prompt and cap together exceed the context: the server's own cap may fit.
+    Quirk(
+        _pattern(r"context.(length|size|window)", "too (large|long|many)"),
+        lambda request: cap_of(request) is not None,
+        uncapped,
+        lasts=False,
+    ),
+    PLAIN_TEXT,
+    Quirk(
+        _pattern(rf"{OLD_CAP}.*{NEW_CAP}"),
+        lambda request: (cap_of(request) or ("",))[0] == OLD_CAP,
+        _renamed(NEW_CAP),
+    ),
+    Quirk(
+        _pattern(NEW_CAP),
+        lambda request: NEW_CAP in request.options,
+        _renamed(OLD_CAP),
+    ),
+    Quirk(
+        _pattern("max_(completion_|output_)?tokens"),
+        lambda request: cap_of(request) is not None,
+        uncapped,
+    ),
+    # Instructions in a role of their own, or two messages of one side in a row.
+    Quirk(
+        _pattern(r"\broles?\b", "developer", r"system.(message|prompt|instruction)"),
+        _strict_roles,
+        _alternating,
+    ),
+    # A parameter that the server does not name.
+    Quirk(
+        _pattern(
+            r"(unknown|unrecogni[sz]ed|unsupported|unexpected|extra|additional)"
+            r".{0,30}(param|argument|field|input|propert|keyword)"
+        ),
+        lambda request: "response_format" in request.options or cap_of(request) is not None,
+        lambda request: uncapped(request.without("response_format")),
+    ),
+)
+
+
+def refused(
+    error: Exception, request: Request, tried: Sequence[Quirk] = ()
+) -> tuple[Quirk | None, bool]:
+    """Find out what a server refused.
+
+    Args:
+        error: What its client raised.
+        request: The request.
+        tried: What was asked plainly already.
+
+    Returns:
+        The quirk, or None if the request cannot be made plainer; and whether it is certain. A
+        server that does not say what it minds is asked without structured output.
+    """
+    status = getattr(error, "status_code", None)
+    if status not in REFUSALS:
+        return None, False
+    told = str(error)[:MAX_TOLD]
+    for quirk in QUIRKS:
+        if quirk not in tried and quirk.concerns(request) and quirk.says.search(told):
+            return quirk, True
+    return (PLAIN_TEXT if PLAIN_TEXT.concerns(request) else None), status != UNSURE
+
+
+PASSED: Future[None] = Future()
+PASSED.set_result(None)
+
+
+class Habits:
+    """What was learnt of one model at one endpoint.
+
+    Attributes:
+        quirks: What it refuses.
+        thinks: Whether its answers begin in a thought that was not opened.
+        cap: The name under which it is first sent a cap.
+    """
+
+    def __init__(self, model: BaseChatModel) -> None:
+        quick = not speaks_openai(model) or at_openai(model)
+        self.quirks: frozenset[Quirk] = frozenset()
+        self.thinks = False
+        self.cap = NEW_CAP if quick else OLD_CAP
+        self._room = ROOM if quick else 1
+        self._rooms: dict[str, int] = {}
+        self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
+        self._suspected: frozenset[Quirk] = frozenset()
+
+    @contextmanager
+    def first(self, role: str) -> Iterator[Future[None]]:
+        """Let a role's first request to an unknown server go before those of the other lanes.
+
+        What it is refused, they need not be refused too. Yields the future to wait for.
+        """
+        with _lock:
+            before = self._first.get(role)
+            own = self._first[role] = before or Future()
+        try:
+            yield before or PASSED
+        finally:
+            if before is None:
+                own.set_result(None)
+
+    def room(self, role: str) -> int:
+        """Return the factor of a role's caps."""
+        return self._rooms.get(role, ROOM if self.thinks else self._room)
+
+    def widen(self, role: str, room: int, *, factor: int, limit: int) -> bool:
+        """Give a role more room than an answer had; return whether it has more now.
+
+        Another lane's answer may have had the same effect before.
+        """
+        self._rooms[role] = max(self.room(role), min(room * factor, limit))
+        return self._rooms[role] > room
+
+    def learn(self, quirks: Iterable[Quirk], *, certain: bool) -> None:
+        """Remember what the server refused before it answered the plainer request.
+
+        What may have been a passing fault is believed the second time.
+        """
+        found = frozenset(quirk for quirk in quirks if quirk.lasts)
+        self.quirks |= found if certain else found & self._suspected
+        self._suspected |= found
+
+
+_lock = threading.Lock()
+_known: dict[str, Habits] = {}
+
+
+def habits_of(model: BaseChatModel) -> Habits:
+    """Return what this process knows of a model at its endpoint."""
+    return _known.setdefault(describe(model), Habits(model))
+
+
+def forget() -> None:
+    """Forget all that was learnt."""
+    _known.clear()
+
+
+def shaped(request: Request, quirks: Collection[Quirk]) -> Request:
+    """Return the request in the form that a server with these quirks takes."""
+    for quirk in QUIRKS:
+        if quirk in quirks:
+            request = quirk.plainly(request)
+    return request

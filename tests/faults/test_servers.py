@@ -1,0 +1,232 @@
+"""Servers that are not OpenAI's: what they refuse is asked plainly, once and for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.turns import SAID, SPOKEN, WAYS, cooper, only, turn
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+JSON = {"Content-Type": "application/json"}
+EVENTS = {"Content-Type": "text/event-stream"}
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        yield server
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def roles(request: Request) -> list[str]:
+    return [message["role"] for message in request.messages]
+
+
+def structured(request: Request) -> bool:
+    return "response_format" in request.body
+
+
+def has_system(request: Request) -> bool:
+    return not {"system", "developer"}.isdisjoint(roles(request))
+
+
+def unsorted(request: Request) -> bool:
+    """Whether roles do not alternate from the user's on, as the first templates of Llama want."""
+    said = roles(request)
+    return said[0] != "user" or any(one == other for one, other in pairwise(said))
+
+
+Refuses = Callable[[Request], bool]
+REFUSALS: dict[str, tuple[Refuses, int, str]] = {
+    "no system role": (has_system, 400, "System role not supported"),
+    "no system role, by a template": (has_system, 500, "Error: System role not supported"),
+    "no developer role": (has_system, 422, "Input should be 'user' or 'assistant'; loc: role"),
+    "roles alternate": (unsorted, 400, "Conversation roles must alternate user/assistant/user/..."),
+    "no response_format": (structured, 400, "Unknown parameter: 'response_format'."),
+    "extra inputs": (structured, 422, "body.response_format: Extra inputs are not permitted"),
+    "grammar": (structured, 500, "failed to parse grammar"),
+    "not implemented": (structured, 501, "no"),
+    "no reason": (structured, 400, "scripted"),
+    "no reason at all": (structured, 500, "internal error"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_what_is_refused_is_asked_plainly(
+    refusal: str, way: str, server: OpenAIServer
+) -> None:
+    refuses, status, told = REFUSALS[refusal]
+
+    def reply(request: Request) -> Reply:
+        return Reply(told, status=status) if refuses(request) else obey(request)
+
+    server.reply = reply
+    name = "o3-like" if "developer" in refusal else "some-model"
+    ended = await turn(cooper(model=name), way)
+    assert ended.messages == [SAID, SPOKEN]
+    assert ended.faults == set()
+    assert {c["source"] for c in ended.state["action"]["candidates"]} == {"model"}
+    refused = [r.asked.role for r in server.requests if refuses(r)]
+    # The first request goes alone; a 500 without a reason is believed the second time.
+    assert len(refused) <= (3 if refusal == "no reason at all" else 1)
+    server.requests.clear()
+    ended = await turn(cooper(model=name))
+    assert ended.faults == set()
+    assert len(server.requests) == 7  # remembered for the process
+
+
+async def test_all_at_once(server: OpenAIServer) -> None:
+    def reply(request: Request) -> Reply:
+        for refuses, status, told in REFUSALS.values():
+            if refuses(request):
+                return Reply(told, status=status)
+        return obey(request)
+
+    server.reply = reply
+    ended = await turn(cooper(model="some-model"), said=SAID)
+    ended = await turn(cooper(model="some-model"), said=SAID)
+    assert ended.messages == [SAID, SPOKEN]
+    assert ended.faults == set()
+    for request in server.requests[-7:]:
+        assert SAID in request.given
+        assert request.asked  # the instructions are in the user's first message
+
+
+async def test_another_model_at_the_endpoint_is_asked_in_full(server: OpenAIServer) -> None:
+    server.reply = lambda r: Reply("grammar", status=500) if structured(r) else obey(r)
+    await turn(cooper(model="some-model"))
+    server.requests.clear()
+    server.reply = obey
+    await turn(cooper(model="other-model"))
+    assert [structured(r) for r in server.asked("promoter")] == [True] * 3
+
+
+async def test_a_passing_fault_is_not_remembered(server: OpenAIServer) -> None:
+    server.reply = only("promoter:action", Reply(status=500), Reply('["What is known."]'))
+    ended = await turn(cooper(model="some-model"))
+    assert ended.faults == set()
+    server.requests.clear()
+    await turn(cooper(model="some-model"))
+    assert [structured(r) for r in server.asked("promoter")] == [True] * 3
+
+
+async def test_a_repair_keeps_to_what_the_server_takes(server: OpenAIServer) -> None:
+    def reply(request: Request) -> Reply:
+        if has_system(request):
+            return Reply("Only user and assistant roles are supported!", status=400)
+        mended = len(request.messages) > 1 or request.asked.role != "promoter"
+        return obey(request) if mended else Reply("Gladly!")
+
+    server.reply = reply
+    ended = await turn(cooper(model="some-model"))
+    assert ended.messages == [SAID, SPOKEN]
+    assert ended.faults == set()
+    assert ["user", "assistant", "user"] in [roles(r) for r in server.asked("promoter")]
+
+
+# ---------------------------------------------------------------- thoughts
+
+THOUGHT = "They lost a job, so be kind.\n</think>\n\n"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("before", [THOUGHT, f"<think>{THOUGHT}"], ids=["only closed", "whole"])
+async def test_thoughts_are_not_said(before: str, way: str, server: OpenAIServer) -> None:
+    server.reply = lambda request: Reply(before + obey(request).text)
+    ended = await turn(cooper(model="some-model"), way)
+    assert ended.messages == [SAID, SPOKEN]
+    assert ended.faults == set()
+    assert ended.state["action"]["state"] == "What is known about action."
+    assert "".join(ended.tokens) == (SPOKEN if "stream" in way else "")
+
+
+async def test_a_stream_cut_in_its_thoughts_is_tried_again(server: OpenAIServer) -> None:
+    cut = Reply("<think>They lost a job, so be kind and gentle.", cut=True)
+    server.reply = only("generator", cut, Reply(SPOKEN))
+    ended = await turn(cooper(generator_model="some-model"), "stream")
+    assert "".join(ended.tokens) == SPOKEN
+    assert ended.faults == set()
+
+
+# ---------------------------------------------------------------- other forms of an answer
+
+
+def chunk(delta: Any, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {"id": "x", "object": "chat.completion.chunk", "model": "m", "choices": [choice], **more}
+
+
+def words(**more: Any) -> list[dict[str, Any]]:
+    return [chunk({"content": piece, **more}) for piece in ("I hear ", "you.")]
+
+
+CALLED = {"name": "obey", "arguments": "{}"}
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+BLOCKS = [{"type": "text", "text": "I hear "}, {"type": "text", "text": "you."}]
+STREAMS = {
+    "reasoning": [chunk({"reasoning_content": "Be kind."}), *words(), chunk({}, "stop")],
+    "null content": [chunk({"content": None, "reasoning": "Hm"}), *words(), chunk({}, "stop")],
+    "empty deltas": [chunk({}), chunk(None), *words(), chunk({"content": ""}), chunk({}, "stop")],
+    "blocks": [chunk({"content": [block]}) for block in BLOCKS] + [chunk({}, "stop")],
+    "usage alone": [*words(), chunk({}, "stop"), {**chunk({}), "choices": [], "usage": USAGE}],
+    "finished twice": [*words(), chunk({}, "stop"), chunk({}, "stop", usage=USAGE)],
+    "finished with its last word": [words()[0], chunk({"content": "you."}, "stop")],
+    "a tool call": [
+        *words(),
+        chunk(
+            {"tool_calls": [{"index": 0, "id": "1", "function": {"name": "f", "arguments": ""}}]}
+        ),
+        chunk({}, "tool_calls"),
+    ],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # the client's, of blocks
+@pytest.mark.parametrize("way", ["stream", "astream"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("form", STREAMS)
+async def test_streams_of_other_forms(
+    form: str, end: bytes, way: str, server: OpenAIServer
+) -> None:
+    events = [b": ping", *(b"data: " + json.dumps(c).encode() for c in STREAMS[form])]
+    raw = b"".join(event + end + end for event in [*events, b"data: [DONE]"])
+    server.reply = lambda _: Reply(raw=raw, headers=EVENTS)
+    ended = await turn(cooper(generator_model="some-model"), way)
+    assert ended.messages == [SAID, "I hear you."]
+    assert "".join(ended.tokens) == "I hear you."
+    assert ended.faults == set()
+    reply = ended.state["messages"][-1]
+    assert reply.content == "I hear you."
+    assert (reply.tool_calls, reply.invalid_tool_calls) == ([], [])
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize("message", [{"content": BLOCKS}, {"reasoning_content": "Be kind."}])
+async def test_whole_answers_of_other_forms(message: dict[str, Any], server: OpenAIServer) -> None:
+    message = {"role": "assistant", "content": "I hear you.", **message}
+    body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    server.reply = lambda _: Reply(raw=json.dumps(body).encode(), headers=JSON)
+    ended = await turn(cooper(generator_model="some-model"))
+    assert ended.messages == [SAID, "I hear you."]
+    assert ended.faults == set()
+
+
+async def test_a_callers_own_model_is_learnt_too(server: OpenAIServer) -> None:
+    server.reply = lambda r: Reply("System role", status=400) if has_system(r) else obey(r)
+    own = ChatOpenAI(model="own-model", base_url=server.url, api_key=SecretStr("sk-own"))
+    await turn(cooper(model=own))
+    server.requests.clear()
+    await turn(cooper(model="own-model"))
+    assert len(server.requests) == 7

@@ -1,0 +1,108 @@
+"""Lanes that share a local server with one slot do not time one another out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from langgraph_cooper.nodes.llm.budget import Slots
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.turns import SAID, SPOKEN, WAYS, cooper, turn
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        yield server
+
+
+class Counting:
+    """Answers as an obedient model would, and counts the requests that are under way."""
+
+    def __init__(self, seconds: float) -> None:
+        self.most = 0
+        self._now = 0
+        self._seconds = seconds
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Reply:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(self._seconds)
+        with self._lock:
+            self._now -= 1
+        return obey(request)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_no_more_than_chosen(at_once: int, way: str, server: OpenAIServer) -> None:
+    server.reply = counting = Counting(0.1)
+    ended = await turn(cooper(model="some-model"), way, at_once=at_once)
+    assert ended.messages == [SAID, SPOKEN]
+    assert ended.faults == set()
+    assert counting.most == at_once
+    roles = [request.asked.role for request in server.requests]
+    assert roles == ["tracker"] * 3 + ["promoter"] * 3 + ["generator"] or at_once > 1
+
+
+async def test_any_number_by_default(server: OpenAIServer) -> None:
+    await turn(cooper(model="some-model"))  # the first request to an unknown server goes alone
+    server.reply = counting = Counting(0.5)
+    await turn(cooper(model="some-model"))
+    assert counting.most == 3
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_a_slow_first_request_holds_nobody_up(way: str, server: OpenAIServer) -> None:
+    server.reply = counting = Counting(2.5)
+    await turn(cooper(model="some-model"), way)
+    assert counting.most == 3
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_a_lane_that_hangs_leaves_the_others_their_part(
+    way: str, server: OpenAIServer
+) -> None:
+    def reply(request: Request) -> Reply:
+        return Reply(delay=60) if request.asked.key == "tracker:exploration" else obey(request)
+
+    server.reply = reply
+    ended = await turn(cooper(model="some-model"), way, at_once=1, deadline=12)
+    assert ended.reply == SPOKEN
+    kinds = {name: ended.state[name]["faults"] for name in ("exploration", "comforting", "action")}
+    assert [f["kind"] for f in kinds["exploration"]] == ["timeout", "timeout"]
+    assert kinds["comforting"] == kinds["action"] == []
+
+
+def test_an_earlier_role_goes_first_and_who_gives_up_takes_no_slot() -> None:
+    slots = Slots(1, 3)
+    first, promoter, one, other = map(slots.enter, ("tracker", "promoter", "tracker", "tracker"))
+    assert first.done()
+    assert slots.rounds("tracker") == 3
+    slots.leave(one)
+    slots.leave(first)
+    assert (other.done(), promoter.done()) == (True, False)
+    slots.leave(other)
+    assert promoter.done()
+    slots.leave(promoter)
+    assert slots.enter("generator").done()
+
+
+async def test_a_cancelled_turn_leaves_its_slots() -> None:
+    slots = Slots(1, 3)
+    held, turn = slots.enter("tracker"), slots.enter("tracker")
+    waiting = asyncio.ensure_future(asyncio.wait([asyncio.wrap_future(turn)]))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    slots.leave(turn)
+    slots.leave(held)
+    assert slots.enter("tracker").done()
