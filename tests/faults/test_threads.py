@@ -170,9 +170,9 @@ def sqlite_state(file: Path) -> Any:
 
 
 async def test_who_waits_too_long_is_told(graph: Graph, model: ScriptedModel) -> None:
-    turns = Turns(graph, wait=0.05)
+    turns = Turns(graph, wait=0.5)  # long enough for a free thread on a busy machine
     async with turns.aholding(THREAD):
-        with pytest.raises(ThreadBusyError, match=r"'anna' was busy .* 0\.05 seconds; send"):
+        with pytest.raises(ThreadBusyError, match=r"'anna' was busy .* 0\.5 seconds; send"):
             await turns.asend(THREAD, said())
         with pytest.raises(ThreadBusyError):
             await asyncio.to_thread(turns.send, THREAD, said())
