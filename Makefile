@@ -29,7 +29,7 @@ chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-age
 
 # Each process takes 1.4 GB; ARGS="-n 0" runs the tests in this one.
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 $(ARGS)
 
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)
