@@ -149,6 +149,7 @@ class Conversation:
             print(json.dumps(turn.record(), ensure_ascii=False), flush=True)  # noqa: T201
         else:
             self._print_text(turn)
+        self._model_failed = False
         if faults := fault_line(self.task, turn.state):
             self._err.print(Text(f"warning: {faults}", style="yellow"))
             self._sound = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
 from typing import Any
 
@@ -29,7 +29,8 @@ class SpokenTurn:
 
     It yields the words for the person as they come, without the thoughts of a reasoning model. If a
     model breaks off after some words were shown, it yields None and then the words that replace
-    them: words on a screen cannot be taken back.
+    them: words on a screen cannot be taken back. To leave early, close the iterator, so that the
+    thread is free at once: `with closing(iter(turn)) as pieces`, or `aclosing(aiter(turn))`.
 
     Example:
         turn = SpokenTurn(turns, task, "anna", HumanMessage("I lost my job.", id="message-1"))
@@ -67,7 +68,7 @@ class SpokenTurn:
         self._replaced = self._anew = self._shown = False
         self._heard: str | None = None  # id of the message
 
-    def __iter__(self) -> Iterator[str | None]:
+    def __iter__(self) -> Generator[str | None, None, None]:
         began = time.perf_counter()
         with closing(self._turns.stream(*self._given, **self._options)) as parts:
             for part in parts:
@@ -75,7 +76,7 @@ class SpokenTurn:
         yield from self._say(self._thoughts.end())
         self.seconds = time.perf_counter() - began
 
-    async def __aiter__(self) -> AsyncIterator[str | None]:
+    async def __aiter__(self) -> AsyncGenerator[str | None, None]:
         began = time.perf_counter()
         async with aclosing(self._turns.astream(*self._given, **self._options)) as parts:
             async for part in parts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import (
@@ -15,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -44,6 +45,9 @@ T = TypeVar("T")
 # Seconds between two requests for a lock that another process holds: the pause doubles each time.
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2
 SPEAKER = "generator"
+FAILED_AGAIN = "an earlier turn, which was cut, failed again: %s"
+
+_log = logging.getLogger(__name__)
 
 
 class ThreadBusyError(CooperError):
@@ -74,8 +78,8 @@ class Reply:
 class Turns:
     """Runs the turns of a graph's threads: one at a time per thread, each message answered once.
 
-    LangGraph alone does not order the runs of a thread. Of five at once it keeps what one of them
-    saw; a run that is cut leaves a message without an answer; a message that is sent again is
+    LangGraph alone does not order the runs of a thread. Of five concurrent runs it keeps the state
+    of one. An interrupted run leaves its message unanswered, and a message that is sent again is
     stored again. With `Turns`:
 
     - Turns of one thread run one after another, across tasks, OS threads and processes. Different
@@ -132,6 +136,8 @@ class Turns:
         config: RunnableConfig | None = None,
     ) -> Reply:
         """Send a message to a thread and return the answer.
+
+        An earlier turn that was cut runs first, with a deadline of its own.
 
         Args:
             thread_id: The thread; a new id begins a conversation.
@@ -233,8 +239,10 @@ class Turns:
         if turn.comes_after_another(self._graph.get_state(turn.config)):
             # If it fails again, the new message may be answered all the same: by the safety guard,
             # say, which needs no model.
-            with suppress(CooperError):
+            try:
                 self._graph.invoke(None, turn.config, **turn.options)
+            except CooperError as error:
+                _log.warning(FAILED_AGAIN, error)
             turn.found = turn.answered(self._graph.get_state(turn.config))
         return turn.found
 
@@ -315,8 +323,10 @@ class Turns:
 
     async def _asettle(self, turn: _Turn) -> Reply | None:
         if turn.comes_after_another(await self._graph.aget_state(turn.config)):
-            with suppress(CooperError):
+            try:
                 await self._graph.ainvoke(None, turn.config, **turn.options)
+            except CooperError as error:
+                _log.warning(FAILED_AGAIN, error)
             turn.found = turn.answered(await self._graph.aget_state(turn.config))
         return turn.found
 
@@ -327,7 +337,8 @@ class Turns:
         try:
             return await _in_os_thread(request.run)
         except asyncio.CancelledError:
-            request.abandon()
+            # In a thread as well, and not awaited: giving the lock back may ask a database.
+            asyncio.get_running_loop().run_in_executor(None, request.abandon)
             raise
 
     def _busy(self, thread_id: str) -> ThreadBusyError:
@@ -365,7 +376,7 @@ class _Request:
         return self._granted
 
     def abandon(self) -> None:
-        """Tell that nobody waits for the answer any more."""
+        """Abandon the request, and release the lock if it was granted."""
         with self._guard:
             self._abandoned, granted = True, self._granted
         if granted:
@@ -481,7 +492,7 @@ class _Queues(Generic[Key, Queue]):
 
 
 def _checked(message: HumanMessage | str | None) -> HumanMessage | None:
-    """Return the message as it is stored, with an id, or refuse it before anything is stored."""
+    """Validate a message, and assign a missing id."""
     if message is None:
         return None
     if isinstance(message, str):

@@ -69,6 +69,8 @@ class RunFolder:
         self._fingerprint = f"{fingerprint} {FORMAT}"
         with self.writing():
             folder.mkdir(parents=True, exist_ok=True)
+            for part in folder.glob(".*.part-*"):  # of a start that was killed while it saved
+                part.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -164,4 +166,5 @@ class RunFolder:
 
 def write_log(file: Path, log: Sequence[Record]) -> None:
     """Write a log, one JSON object a line."""
-    file.write_text("".join(json.dumps(record) + "\n" for record in log), encoding="utf-8")
+    with replacing(file) as stream:
+        stream.writelines(f"{json.dumps(record)}\n".encode() for record in log)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -15,11 +16,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from langgraph_cooper.graph import PostgresLock, Turns, cooper_serde, create_cooper
+from langgraph_cooper.graph.threads.turns import _Request
 from tests.support.postgres import NoPostgresError, postgres
 from tests.support.rankers import FakeRanker
 
 DROPS = 16
-LONGEST = 0.12  # seconds; a turn takes about as long
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +80,19 @@ async def leave(turns: Turns, how: str, thread: str, message: HumanMessage, afte
 
 @pytest.mark.parametrize("how", ["asend", "astream", "unclosed astream"])
 async def test_no_thread_stays_locked_and_nothing_stored_is_lost(turns: Turns, how: str) -> None:
-    moments = random.Random(how)
+    moments, began = random.Random(how), time.perf_counter()
+    await turns.asend("whole", "Hello.")
+    longest, stored = time.perf_counter() - began, 0
     for number in range(DROPS):
         thread = f"{how}-{number}"
         said = HumanMessage("It was last week.", id="left")
-        await leave(turns, how, thread, said, moments.uniform(0, LONGEST))
+        await leave(turns, how, thread, said, moments.uniform(0, longest))
         state = (await turns.asend(thread, HumanMessage("Are you there?", id="next"))).state
         ids = [message.id for message in state["messages"] if message.type == "human"]
         assert ids in (["left", "next"], ["next"])
         assert [message.type for message in state["messages"]] == ["human", "ai"] * len(ids)
+        stored += len(ids) - 1
+    assert stored  # some left after their message was stored
 
 
 async def test_a_crowd_that_leaves_while_it_waits(turns: Turns) -> None:
@@ -97,3 +102,28 @@ async def test_a_crowd_that_leaves_while_it_waits(turns: Turns) -> None:
             crowd.start_soon(leave, turns, "asend", "anna", said, 0.01 * (number % 4))
     state = (await turns.asend("anna", HumanMessage("Are you there?", id="next"))).state
     assert [message.id for message in state["messages"] if message.type == "human"] == ["next"]
+
+
+class Held:
+    """A lock that counts who holds it."""
+
+    def __init__(self) -> None:
+        self.holders = 0
+
+    def try_acquire(self, _thread: str) -> bool:
+        self.holders += 1
+        return True
+
+    def release(self, _thread: str) -> None:
+        self.holders -= 1
+
+
+def test_a_request_that_is_abandoned_holds_nothing() -> None:
+    lock = Held()
+    late, early = _Request(lock, "anna"), _Request(lock, "anna")
+    assert late.run()
+    late.abandon()
+    assert lock.holders == 0
+    early.abandon()
+    assert not early.run()
+    assert lock.holders == 0
