@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.backend import PromoterInput
+from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.node import fault_of
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate, RankedCandidate
+
+
+def completed(candidates: object, place: str) -> list[Candidate]:
+    """Complete candidates that a person may have edited, at a breakpoint or with `update_state`.
+
+    Args:
+        candidates: Candidates; a topic's text alone, or one without strategy or source, will do.
+        place: The state's key that holds them.
+
+    Raises:
+        InputError: Something else stands there.
+    """
+    if not isinstance(candidates, list | tuple):
+        raise InputError(
+            f"the candidates of {place!r} are a {type(candidates).__name__}: give a list of topics"
+        )
+    return [_completed(candidate, place) for candidate in candidates]
+
+
+def _completed(candidate: object, place: str) -> Candidate:
+    fields = {"topic": candidate} if isinstance(candidate, str) else candidate
+    known = {"strategy": "", "source": "person"}
+    if not isinstance(fields, Mapping) or not isinstance(fields.get("topic"), str):
+        raise InputError(
+            f"a candidate of {place!r} has no topic: give a text, or a mapping with a text as "
+            "its topic"
+        )
+    texts = {key: fields.get(key) or value for key, value in known.items()}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise InputError(f"a candidate of {place!r} has a strategy or a source that is no text")
+    return Candidate(**{**fields, **texts})  # type: ignore[typeddict-item]
 
 
 def bounded(candidates: Iterable[Candidate]) -> list[Candidate]:

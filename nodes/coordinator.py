@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableLambda
 
-from langgraph_cooper.nodes.candidates import bounded
+from langgraph_cooper.nodes.candidates import bounded, completed
+from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
@@ -67,8 +68,11 @@ def gather(
 
     Args:
         task: The task; its order of aspects is kept, and the passive candidate comes last.
-        state: The conversation's state.
+        state: The conversation's state; a person may have edited its candidates.
         history: The state's messages as utterances, if the caller has them.
+
+    Raises:
+        InputError: What was edited cannot be read.
     """
     if history is None:
         history = utterances(state.get("messages", []))
@@ -76,10 +80,21 @@ def gather(
     gathered = [
         (aspect.name, candidate)
         for aspect in task.aspects
-        for candidate in bounded((state.get(aspect.name) or {}).get("candidates", []))
+        for candidate in bounded(_proposed(state, aspect.name))
         if may_be_raised(candidate["topic"], aspect, in_play)
     ]
-    return [*gathered, *((PASSIVE, candidate) for candidate in bounded(state.get(PASSIVE) or []))]
+    passive = bounded(completed(state.get(PASSIVE) or [], PASSIVE))
+    return [*gathered, *((PASSIVE, candidate) for candidate in passive)]
+
+
+def _proposed(state: Mapping[str, Any], aspect: str) -> list[Candidate]:
+    report = state.get(aspect) or {}
+    if not isinstance(report, Mapping):
+        raise InputError(
+            f"the report of {aspect!r} is a {type(report).__name__}: give a mapping, such as "
+            '{"candidates": [...]}'
+        )
+    return completed(report.get("candidates") or [], aspect)
 
 
 def _scores(

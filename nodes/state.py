@@ -31,7 +31,7 @@ class Candidate(TypedDict):
     strategy: str
     """The dialogue strategy that it uses, one of the aspect's."""
     source: str
-    """Who proposed it: "model" (an LLM) or "bank" (the task's own topics)."""
+    """Who proposed it: "model" (an LLM), "bank" (the task's topics), "person" (edited)."""
     due: NotRequired[bool]
     """True if it answers what the user just did (a goodbye, say): it is ranked first."""
 
