@@ -190,6 +190,10 @@ class SentenceEncoder:
             return np.zeros((0, self.dimension), dtype=np.float32)
         return np.stack([found[text] for text in cleaned])
 
+    def release_after_fork(self) -> None:
+        """Replace the lock, which another thread of the parent process may have held."""
+        self._lock = Lock()
+
     def _batches(self, texts: list[str], size: int) -> Iterator[list[str]]:
         """Cut texts into batches of similar length, for little padding; the longest first."""
         budget = BATCH_CHARACTERS if self._model.device.type == "cpu" else None
@@ -248,6 +252,25 @@ def first_line(error: Exception) -> str:
 
 _encoders: dict[tuple[str, bool], SentenceEncoder] = {}
 _encoders_lock = RLock()
+
+
+def _after_fork() -> None:
+    """Let a forked child (gunicorn --preload, multiprocessing) use the models of its parent.
+
+    The threads of the parent's OpenMP pool do not exist in the child, which would wait for them for
+    ever; with one thread torch asks for none. A lock that another thread held is never released.
+    """
+    global _encoders_lock  # noqa: PLW0603
+    import torch
+
+    torch.set_num_threads(1)
+    _encoders_lock = RLock()
+    for encoder in _encoders.values():
+        encoder.release_after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=lambda: _after_fork() if _encoders else None)
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, *, bfloat16: bool = False) -> SentenceEncoder:
