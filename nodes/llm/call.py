@@ -139,10 +139,10 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
 
         def once() -> AIMessage:
-            with self._habits.first(role) as first:
-                wait([first], timeout=FIRST_ALONE)
-                with self._slot() as turn:
-                    wait([turn], timeout=self._budget.left(role))
+            with self._slot() as turn:
+                wait([turn], timeout=self._budget.left(role))
+                with self._habits.first(role) as first:
+                    wait([first], timeout=FIRST_ALONE)
                     return exchange(turn)
 
         def exchange(turn: Future[None]) -> AIMessage:
@@ -164,10 +164,10 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
 
         async def once() -> AIMessage:
-            with self._habits.first(role) as first:
-                await _reached(first, FIRST_ALONE)
-                with self._slot() as turn:
-                    await _reached(turn, self._budget.left(role))
+            with self._slot() as turn:
+                await _reached(turn, self._budget.left(role))
+                with self._habits.first(role) as first:
+                    await _reached(first, FIRST_ALONE)
                     return await exchange(turn)
 
         async def exchange(turn: Future[None]) -> AIMessage:
