@@ -27,8 +27,9 @@ install: .venv/.installed ## Make .venv and install the project into it, with it
 chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-agents")
 	@$(BIN)/cooper chat --task $(TASK) $(ARGS)
 
+# Each process takes 1.4 GB; ARGS="-n 0" runs the tests in this one.
 test: install ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 $(ARGS)
 
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)

@@ -1,7 +1,7 @@
-"""COOPER as a LangGraph graph.
+"""COOPER as a LangGraph graph; `dir()` lists its public names.
 
-What stands in `langgraph_cooper.graph.api` is imported when it is first asked for: the command line
-is in this package too, and must start, and be stopped, while LangGraph is not yet imported.
+`langgraph_cooper.graph.api` is imported when a name is first asked for: the command line is in this
+package too, and must start, and be interruptible, before LangGraph is imported.
 """
 
 from __future__ import annotations
@@ -17,3 +17,7 @@ def __getattr__(name: str) -> Any:
     if name.startswith("__") and name != "__all__":
         raise AttributeError(name)
     return getattr(import_module("langgraph_cooper.graph.api"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__getattr__("__all__")]

@@ -18,16 +18,16 @@ from langgraph_cooper.prompts import AspectSpec
 def create_agent(
     aspect: AspectSpec, resources: Resources, *, analyse: bool = True
 ) -> StateGraph[Any, CooperContext, Any, Any]:
-    """Builds the agent A_i that looks after one aspect T_i.
+    """Build the agent A_i of one aspect T_i.
 
     Args:
         aspect: The aspect.
-        resources: What the nodes of the whole graph share.
+        resources: The task, the backends and the ranker that all nodes share.
         analyse: False leaves out the progression analysis, which needs target states.
 
     Returns:
         An uncompiled graph. It reads `messages` and its own report of the turn before, and writes
-        its report, under the aspect's name.
+        its new report under the aspect's name.
     """
     working, report = agent_schema(aspect.name)
     graph = StateGraph(working, context_schema=CooperContext, output_schema=report)
@@ -35,10 +35,8 @@ def create_agent(
     graph.add_node("promoter", promoter_node(aspect, resources))
     graph.add_edge(START, "tracker")
     graph.add_edge("tracker", "promoter")
-    if not analyse:
-        graph.add_edge("promoter", END)
-        return graph
-    graph.add_node("progression", progression_node(aspect, resources))
-    graph.add_edge("promoter", "progression")
-    graph.add_edge("progression", END)
+    if analyse:
+        graph.add_node("progression", progression_node(aspect, resources))
+        graph.add_edge("promoter", "progression")
+    graph.add_edge("progression" if analyse else "promoter", END)
     return graph

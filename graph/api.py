@@ -1,4 +1,4 @@
-"""What a program uses: `from langgraph_cooper.graph import ...` finds all of it."""
+"""The public names: `from langgraph_cooper.graph import ...` finds all of them."""
 
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.graph.threads.ids import check_thread_id

@@ -32,7 +32,6 @@ from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task
 if TYPE_CHECKING:
     from langgraph_cooper.ranker.api import Ranker
 
-
 RANKER_PARTS = ("embed", "progression", "score")
 
 
@@ -44,16 +43,16 @@ def create_cooper(
     ranker: str | Path | Ranker | None = None,
     encoder: str | None = None,
 ) -> StateGraph[Any, CooperContext, Any, Any]:
-    """Creates a COOPER graph for a dialogue task.
+    """Create a COOPER graph for a dialogue task.
 
     Args:
-        task: A shipped task ("esc", "persuasion"), the path of a task file or folder of your own,
-            or a `TaskSpec`.
+        task: A shipped task ("esc", "persuasion"), the path of a task file or folder, or a
+            `TaskSpec`.
         model: The chat model that tracks, promotes and speaks: a name for an OpenAI-compatible
             endpoint, or any LangChain chat model. If omitted, the offline backend does all three.
         generator_model: Another chat model (or "offline") for the generator alone. If omitted,
             the generator uses `model`.
-        ranker: A checkpoint's folder or its name on the hub, or a ranker object. If omitted, the
+        ranker: A checkpoint's folder or its name on the hub, or a `Ranker`. If omitted, the
             checkpoint shipped for the task; a task without one gets `UntrainedRanker`.
         encoder: The sentence encoder of the states: any sentence-transformers model. If omitted,
             the one that the checkpoint was trained with.
@@ -61,14 +60,14 @@ def create_cooper(
     Returns:
         An uncompiled graph. Compile it with a checkpointer to keep conversations:
         `create_cooper("esc").compile(checkpointer=InMemorySaver())`. Each run adds the next
-        utterance to `messages`. `CooperContext` says what a run may choose for itself.
+        utterance to `messages`. `CooperContext` holds the options of a run.
 
     Raises:
         TaskError: The task is unknown or its file is malformed.
-        ModelError: A model is given that is none.
-        CheckpointError: The checkpoint is missing or made for other aspects. What is found only
-            when it is loaded, in the first run, is raised there: damaged weights, another
-            encoder, or an encoder that is not to be had (`EncoderError`).
+        ModelError: A model's name is empty, or a model is neither a name nor a chat model.
+        CheckpointError: The checkpoint is missing or made for other aspects. Its weights and its
+            encoder are loaded in the first run, which raises this error (or `EncoderError`) if
+            they are damaged, missing or do not fit.
     """
     spec = load_task(task)
     _check_models(spec, model, generator_model)
@@ -79,25 +78,24 @@ def create_cooper(
     graph.add_node("intake", intake_node(spec))
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
-    # One plain edge per branch joins them: each is one node of one superstep. (A list of sources
-    # would wait for ever for a branch that took another way out.)
     for aspect in spec.aspects:
-        # An agent is given what it reads and no more: whatever a subgraph gets is saved with it.
+        # An agent's input is narrowed to what it reads, since a subgraph's input is saved with it.
         agent = create_agent(aspect, resources)
         graph.add_node(aspect.name, agent.compile(), input_schema=agent.state_schema)
     graph.add_node(PASSIVE, passive_node(spec), input_schema=CooperInput)
     branches = [*spec.aspect_names, PASSIVE]
     for name in branches:
+        # One edge each: an edge from a list of sources would wait forever for a missing branch.
         graph.add_edge(name, "coordinator")
     graph.add_edge("coordinator", "generator")
     generator = generator_node(resources)
     if spec.guard:
         _add_guard(graph, spec, branches, drafting(generator, spec, resources))
-    else:
-        graph.add_node("generator", generator)
-        for name in branches:
-            graph.add_edge("intake", name)
-        graph.add_edge("generator", END)
+        return graph
+    graph.add_node("generator", generator)
+    for name in branches:
+        graph.add_edge("intake", name)
+    graph.add_edge("generator", END)
     return graph
 
 
@@ -107,18 +105,18 @@ def _add_guard(
     branches: Sequence[str],
     generator: Node,
 ) -> None:
-    """Puts the guard before the branches and after the generator, and a person's review beside."""
+    """Add the guard before the branches, a person's review, and the guard of the reply."""
     graph.add_node("guard", guard_node(task))
     graph.add_node("review", review_node())
     graph.add_node("generator", generator)
     graph.add_node("reply_guard", reply_guard_node(task), input_schema=Drafted)
     graph.add_edge("intake", "guard")
+    targets = {"on": branches, "review": ["review"], "end": [END]}
 
-    def onward(state: Mapping[str, Any]) -> Sequence[str]:
-        place = after_guard(state)
-        return branches if place == "on" else [END if place == "end" else place]
+    def next_nodes(state: Mapping[str, Any]) -> Sequence[str]:
+        return targets[after_guard(state)]
 
-    graph.add_conditional_edges("guard", onward, [*branches, "review", END])
+    graph.add_conditional_edges("guard", next_nodes, [*branches, "review", END])
     graph.add_edge("review", END)
     graph.add_edge("generator", "reply_guard")
     graph.add_edge("reply_guard", END)
@@ -127,7 +125,7 @@ def _add_guard(
 def _check_models(
     task: TaskSpec, model: str | BaseChatModel | None, generator_model: str | BaseChatModel | None
 ) -> None:
-    """Finds now what would else be found in a tracker's thread, in the middle of a run."""
+    """Refuse unusable models now, not in the middle of a run."""
     for name, given in (("model", model), ("generator_model", generator_model)):
         if isinstance(given, str) and not given.strip():
             raise ModelError(f'{name} is empty: name a model, or "{OFFLINE}" for the built-in one')
@@ -139,15 +137,15 @@ def _check_models(
         for aspect in task.aspects:
             if not aspect.topics:
                 raise TaskError(
-                    f"the task {task.name!r} cannot be talked about offline: its aspect "
-                    f"{aspect.name!r} has no topics; add [[aspects.topics]], or name a model"
+                    f"the task {task.name!r} cannot run offline: its aspect {aspect.name!r} has no "
+                    "topics; add [[aspects.topics]], or name a model"
                 )
 
 
 def _ranker_loader(
     task: TaskSpec, ranker: str | Path | Ranker | None, encoder: str | None
 ) -> Callable[[], Ranker]:
-    """Checks now what can be checked without torch; loads later, in the first run."""
+    """Check the ranker as far as possible without torch; it is loaded in the first run."""
     from langgraph_cooper.ranker.load import ranker_loader
     from langgraph_cooper.ranker.model.checkpoint import CheckpointError
 
@@ -156,7 +154,7 @@ def _ranker_loader(
         if missing or encoder:
             why = f"it has no {missing[0]}" if missing else "it brings its own encoder"
             raise CheckpointError(
-                f"a {type(ranker).__name__} cannot be used as it is given ({why}): pass a "
+                f"a {type(ranker).__name__} cannot be used as a ranker here ({why}): pass a "
                 "checkpoint's folder, or a Ranker without an encoder"
             )
         return lambda: ranker

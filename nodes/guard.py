@@ -19,6 +19,7 @@ from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
+from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import asked_about, crisis_kind, unsayable
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.intake import check_text
@@ -27,7 +28,7 @@ from langgraph_cooper.nodes.node import Node, Update, quick_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import GuardState
 from langgraph_cooper.nodes.voice import OfflineVoice
-from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_texts, phrases
+from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_texts
 from langgraph_cooper.ranker.data.dialogue import dialogue_round
 
 MARK = "cooper_guard"

@@ -1,16 +1,7 @@
 """Tasks as data: roles, goal, aspects, topic banks and prompt texts."""
 
 from langgraph_cooper.prompts.errors import CooperError, TaskError, UnknownTaskError
-from langgraph_cooper.prompts.guard import (
-    CrisisKind,
-    GuardSettings,
-    Harmless,
-    Phrases,
-    Spelling,
-    help_texts,
-    phrases,
-    spelling,
-)
+from langgraph_cooper.prompts.guard import CrisisKind, GuardSettings, help_texts
 from langgraph_cooper.prompts.loader import list_tasks, load_task
 from langgraph_cooper.prompts.task import (
     PASSIVE,
@@ -28,10 +19,7 @@ __all__ = [
     "CooperError",
     "CrisisKind",
     "GuardSettings",
-    "Harmless",
     "PassiveKind",
-    "Phrases",
-    "Spelling",
     "Subject",
     "TaskError",
     "TaskSpec",
@@ -41,6 +29,4 @@ __all__ = [
     "help_texts",
     "list_tasks",
     "load_task",
-    "phrases",
-    "spelling",
 ]

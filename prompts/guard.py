@@ -1,4 +1,4 @@
-"""The guard's data, read from the folder `crisis`: phrases, spellings, help lines, fixed texts."""
+"""The guard's settings in a task, and what it says: fixed texts and help lines (`help.toml`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-CRISIS = Path(__file__).parent / "crisis"
+HELP = Path(__file__).with_name("help.toml")
 
 CrisisKind = Literal["suicide", "self_harm", "danger", "other", "violence"]
 """What a message speaks of: wanting to die; hurting oneself; being in danger from somebody;
@@ -34,42 +34,6 @@ class GuardSettings(Part):
 
     country: str | None = Field(default=None, pattern=r"^[A-Za-z]{2}$")
     hold: bool = True
-
-
-class Kind(Part):
-    """The patterns of one kind of crisis."""
-
-    name: CrisisKind
-    patterns: tuple[str, ...]
-
-
-class Harmless(Part):
-    """Patterns of harmless phrases, which do not count if one of the `unless` words follows."""
-
-    patterns: tuple[str, ...]
-    unless: tuple[str, ...] = ()
-
-
-class Phrases(Part):
-    """The guard's patterns; `kinds` are in order of precedence."""
-
-    written: datetime.date
-    version: int
-    words: Mapping[str, tuple[str, ...]]
-    kinds: tuple[Kind, ...]
-    harmless: tuple[Harmless, ...]
-    reply: tuple[str, ...]
-
-
-class Spelling(Part):
-    """Spellings, misspellings and disguises of words."""
-
-    keys: tuple[str, ...]
-    distinct: frozenset[str]
-    starred: tuple[str, ...]
-    joined: tuple[str, ...]
-    words: Mapping[str, str]
-    pairs: Mapping[str, str]
 
 
 class Country(Part):
@@ -114,24 +78,7 @@ class HelpTexts(Part):
         return self.countries.get((country or "").upper(), self.anywhere)
 
 
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads((CRISIS / name).read_text(encoding="utf-8"))
-
-
-@lru_cache(maxsize=1)
-def phrases() -> Phrases:
-    """Read the shipped phrases."""
-    fields = _read("phrases.toml")
-    return Phrases.model_validate({**fields, "reply": fields["reply"]["patterns"]})
-
-
-@lru_cache(maxsize=1)
-def spelling() -> Spelling:
-    """Read the shipped spellings."""
-    return Spelling.model_validate(_read("spelling.toml"))
-
-
 @lru_cache(maxsize=1)
 def help_texts() -> HelpTexts:
     """Read the shipped texts and numbers."""
-    return HelpTexts.model_validate(_read("help.toml"))
+    return HelpTexts.model_validate(tomllib.loads(HELP.read_text(encoding="utf-8")))

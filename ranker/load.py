@@ -1,4 +1,7 @@
-"""Which ranker a graph gets: a named checkpoint, the task's shipped one, or the untrained one."""
+"""Choosing and loading a ranker: a given checkpoint, the task's shipped one, or the untrained one.
+
+Torch is imported when a trained ranker is loaded, not with this module.
+"""
 
 from __future__ import annotations
 
@@ -8,122 +11,98 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.model.checkpoint import (
-    check_aspects,
-    check_encoder,
-    checkpoint_folder,
-    read_config,
-)
-from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form
+from langgraph_cooper.ranker.api import Ranker
+from langgraph_cooper.ranker.model.checkpoint import CONFIG, Checkpoint, open_checkpoint
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form, Precision
 from langgraph_cooper.ranker.model.encoder import load_encoder
+from langgraph_cooper.ranker.untrained import UntrainedRanker
 
 if TYPE_CHECKING:
-    from langgraph_cooper.ranker.api import Precision, Ranker
     from langgraph_cooper.ranker.trained import TrainedRanker
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 
 
 def shipped_checkpoint(task: TaskSpec) -> Path | None:
-    """The folder of the checkpoint that comes with the package for this very task, if one does."""
-    folder = SHIPPED / task.name
-    if not (folder / "config.json").is_file():
-        return None
-    from langgraph_cooper.ranker.model.checkpoint import read_config
+    """Return the folder of the checkpoint that the package ships for this task, if any."""
+    found = _shipped(task)
+    return found and found.folder
 
-    # A user's own task may bear the name of a shipped one and divide its goal otherwise.
-    return folder if read_config(folder).aspects == task.aspect_names else None
+
+def _shipped(task: TaskSpec) -> Checkpoint | None:
+    folder = SHIPPED / task.name
+    if not (folder / CONFIG).is_file():
+        return None
+    found = open_checkpoint(folder)
+    # A user's own task may have the name of a shipped one and other aspects.
+    return found if found.config.aspects == task.aspect_names else None
 
 
 def shipped_ablation(task: TaskSpec) -> Path | None:
-    """The checkpoint without progression that comes with the package, to compare with."""
+    """Return the folder of the shipped checkpoint without progression, if any."""
     folder = SHIPPED / f"{task.name}-without-progression"
-    return folder if shipped_checkpoint(task) and folder.is_dir() else None
+    return folder if folder.is_dir() and _shipped(task) else None
 
 
 def ranker_loader(
     task: TaskSpec, checkpoint: str | Path | None = None, encoder: str | None = None
 ) -> Callable[[], Ranker]:
-    """Chooses the ranker now, checks what can be checked without torch, and loads it when called.
+    """Choose the ranker and check it without torch; return a function that loads it.
 
     Args:
         task: The task.
-        checkpoint: A checkpoint's folder or hub name; None: the shipped one, else the untrained.
-        encoder: The sentence encoder of the states; None: the checkpoint's own.
+        checkpoint: A checkpoint's folder or hub name; None: the shipped one, else the untrained
+            ranker.
+        encoder: Sentence encoder of the states; None: the checkpoint's own.
 
     Raises:
-        CheckpointError: The checkpoint is missing, malformed, or made for other aspects.
+        CheckpointError: The checkpoint is missing or malformed, or made for other aspects.
     """
-    folder = checkpoint or shipped_checkpoint(task)
-    if folder is None:
-        return untrained_ranker(task, encoder or DEFAULT_ENCODER)
-    from langgraph_cooper.ranker.model.checkpoint import (
-        check_aspects,
-        checkpoint_folder,
-        read_config,
-    )
-
-    check_aspects(read_config(folder), task.aspect_names, checkpoint_folder(folder))
-    return lambda: _trained(folder, task, encoder)
+    found = open_checkpoint(checkpoint) if checkpoint else _shipped(task)
+    if found is None:
+        return lambda: UntrainedRanker(task, encoder or DEFAULT_ENCODER)
+    found.check_aspects(task.aspect_names)
+    return lambda: load_ranker(found, encoder=encoder)
 
 
-def _trained(folder: str | Path, task: TaskSpec, encoder: str | None) -> Ranker:
-    return load_ranker(folder, aspects=task.aspect_names, encoder=encoder)
-
-
-def untrained_ranker(task: TaskSpec, encoder: str = DEFAULT_ENCODER) -> Callable[[], Ranker]:
-    """Gives, when called, the ranker that works from the task's description alone."""
-
-    def load() -> Ranker:
-        from langgraph_cooper.ranker.model.encoder import load_encoder
-        from langgraph_cooper.ranker.untrained import UntrainedRanker
-
-        return UntrainedRanker(task, load_encoder(encoder))
-
-    return load
-
-
-_rankers: dict[tuple[str, str, Precision, Form | None], TrainedRanker] = {}
-
-
+_rankers: dict[tuple[Path, str, Precision, Form | None], TrainedRanker] = {}
 _rankers_lock = RLock()
 
 
 def load_ranker(
-    folder: str | Path,
+    name: str | Path | Checkpoint,
     *,
     aspects: Sequence[str] | None = None,
     encoder: str | None = None,
     precision: Precision = "auto",
     form: Form | None = None,
 ) -> TrainedRanker:
-    """The process's one ranker of that checkpoint; safe to call from several threads at once.
+    """Return the process's one ranker of a checkpoint; safe to call from several threads.
 
     Args:
-        folder: a checkpoint folder or hub name.
-        aspects: the aspects of the task it shall rank, in order; not checked if omitted.
-        encoder: where to load the sentence encoder from, if not by the name in the checkpoint.
-        precision: see `TrainedRanker`.
-        form: see `TrainedRanker`.
+        name: A checkpoint's folder or hub name.
+        aspects: Aspects of the task, in order; checked unless omitted.
+        encoder: Where to load the sentence encoder from; None: the name in the checkpoint.
+        precision: As for `TrainedRanker`.
+        form: As for `TrainedRanker`.
 
     Raises:
-        CheckpointError: if the checkpoint is missing, damaged, or of other aspects or encoder.
-        EncoderError: if the encoder cannot be loaded.
+        CheckpointError: The checkpoint is missing or damaged, or has other aspects or another
+            encoder.
+        EncoderError: The encoder cannot be loaded.
     """
     with _rankers_lock:
-        path = checkpoint_folder(folder).resolve()
-        config = read_config(path)
+        checkpoint = open_checkpoint(name)
         if aspects is not None:
-            check_aspects(config, aspects, path)
-        name = encoder or config.encoder
-        key = (str(path), name, precision, form)
+            checkpoint.check_aspects(aspects)
+        source = encoder or checkpoint.config.encoder
+        key = (checkpoint.folder.resolve(), source, precision, form)
         if key not in _rankers:
-            # Only now torch and the model classes, after the cheap checks.
             from langgraph_cooper.ranker.model.ranker import CooperRanker
             from langgraph_cooper.ranker.trained import TrainedRanker
 
-            loaded = load_encoder(name)
-            check_encoder(config, loaded, path)
-            model = CooperRanker.from_pretrained(path)
+            loaded = load_encoder(source)
+            checkpoint.check_encoder(loaded)
+            model = CooperRanker.from_pretrained(checkpoint)
             _rankers[key] = TrainedRanker(model, loaded, precision=precision, form=form)
         return _rankers[key]

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from langgraph_cooper.ranker.api import Array, Precision, Progression, ScoredTopic, finite
+from langgraph_cooper.ranker.api import Array, Progression, ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
-from langgraph_cooper.ranker.model.config import Form
+from langgraph_cooper.ranker.model.config import Form, Precision
 from langgraph_cooper.ranker.model.encoder import SentenceEncoder
 from langgraph_cooper.ranker.model.evidence import TurnVectors
 from langgraph_cooper.ranker.model.next_utterance import recent_texts
@@ -17,18 +17,18 @@ from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import chunks
 
 ROW_TOKENS = 768
-"""Tokens of candidates in one packed row: a row's attention mask grows with its square."""
+"""Largest number of candidates' tokens in a packed row, whose mask grows with its square."""
 
 
 class TrainedRanker:
     """A trained `CooperRanker` at inference: deterministic, and safe to call from many threads.
 
     Args:
-        model: with its adapters merged; taken over (set to evaluation, perhaps to bfloat16).
-        encoder: the one that it was trained with.
-        precision: of the Transformer. `auto` takes bfloat16 where the processor computes in it
+        model: A loaded ranker; it is set to evaluation mode, and its Transformer to `precision`.
+        encoder: The encoder that it was trained with.
+        precision: Of the Transformer. `auto` takes bfloat16 where the processor computes in it
             (measured twice as fast there; elsewhere it is emulated and slower), else float32.
-        form: `packed` or `pairwise`; the one that it was trained in by default.
+        form: `packed` or `pairwise`; by default the one that it was trained in.
     """
 
     trained = True
@@ -52,14 +52,14 @@ class TrainedRanker:
         model.transformer.to(torch.bfloat16 if half else torch.float32)
 
     def embed(self, texts: Sequence[str]) -> Array:
-        """State embeddings `[N, n_d]` of unit norm; the zero vector for an empty text."""
+        """Return embeddings `[N, n_d]` of unit norm; the zero vector for an empty text."""
         return self.encoder.encode(texts)
 
     def progression(self, aspect: str, state: str) -> Progression:
-        """Analyses one aspect's state summary.
+        """Analyse one aspect's state summary.
 
         Raises:
-            ValueError: if the ranker does not know the aspect.
+            ValueError: The ranker does not know the aspect.
         """
         module = self.model.progression_module(aspect)
         with torch.inference_mode():
@@ -78,47 +78,55 @@ class TrainedRanker:
         candidates: Sequence[ScoredTopic],
         signals: Mapping[str, Array],
     ) -> list[float]:
-        """Scores candidates: higher is better, and every score is a finite number.
+        """Score candidates: higher is better.
 
         Args:
-            history: the dialogue so far, oldest first; may be empty.
-            candidates: any number of them.
-            signals: per aspect `[2, n_d]` from `progression`.
+            history: The dialogue so far, oldest first; may be empty.
+            candidates: Any number of them.
+            signals: Per aspect `[2, n_d]` from `progression`.
 
         Raises:
-            ValueError: if an aspect is unknown, or its signal is missing or of the wrong shape.
+            ValueError: An aspect is unknown, or its signal is missing or of the wrong shape.
         """
         if not candidates:
             return []
-        aspects = [self.config.aspect_index(candidate.aspect) for candidate in candidates]
+        aspects, vectors = self.inputs(history, candidates)
         stacked = self._signals(signals)
-        topics = [candidate.topic for candidate in candidates]
-        turn = self.model.tokenizer.turn(history, topics)
-        vectors = self.vectors(history, topics)
-        scores: list[float] = []
+        turn = self.model.tokenizer.turn(history, [candidate.topic for candidate in candidates])
         with torch.inference_mode():
-            for part in chunks(turn, ROW_TOKENS):
-                here = slice(len(scores), len(scores) + len(part.candidates))
-                tokens = self.model.tokens([part], self.form)
-                own = torch.tensor([aspects[here]])
-                near = vectors and vectors._replace(topics=vectors.topics[:, here])
-                batch = self.model(tokens, own, stacked, near)  # [1, C]
-                scores += batch[0].tolist()
-            if vectors is not None:
-                due = vectors.expected.aspects
-                scores = self.model.decide([np.array(scores)], [aspects], due)[0].tolist()
-        return finite(scores)
+            parts = [
+                self.model.encode(self.model.tokens([part], self.form))
+                for part in chunks(turn, ROW_TOKENS)
+            ]
+            text = torch.cat(parts, dim=1)  # [1, C, hidden]
+            mask = torch.ones_like(aspects, dtype=torch.bool)
+            scores: list[float] = self.model.score(text, aspects, stacked, vectors, mask)[
+                0
+            ].tolist()
+        return scores
 
-    def vectors(self, history: Sequence[Utterance], topics: Sequence[str]) -> TurnVectors | None:
-        """The embeddings that the evidence compares; most are in the encoder's cache."""
-        if self.model.evidence is None:
-            return None
-        texts = torch.from_numpy(self.embed([*topics, *recent_texts(history)]))[None]
-        rounds = torch.tensor([dialogue_round(history)])
-        return self.model.evidence.vectors(texts[:, : len(topics)], texts[:, len(topics) :], rounds)
+    def inputs(
+        self, history: Sequence[Utterance], candidates: Sequence[ScoredTopic]
+    ) -> tuple[torch.Tensor, TurnVectors | None]:
+        """Return aspects `[1, C]` and embeddings of one turn; None for a ranker without evidence.
+
+        Most of the embeddings are in the encoder's cache.
+
+        Raises:
+            ValueError: An aspect is unknown.
+        """
+        aspects = [self.config.aspect_index(candidate.aspect) for candidate in candidates]
+        vectors = None
+        if self.model.evidence is not None:
+            topics = [candidate.topic for candidate in candidates]
+            texts = torch.from_numpy(self.embed([*topics, *recent_texts(history)]))[None]
+            split = len(topics)
+            rounds = torch.tensor([dialogue_round(history)])
+            vectors = self.model.evidence.vectors(texts[:, :split], texts[:, split:], rounds)
+        return torch.tensor([aspects]), vectors
 
     def _signals(self, signals: Mapping[str, Array]) -> torch.Tensor:
-        """`[1, n_T, 2, n_d]` in the ranker's order of aspects."""
+        """Stack signals in the ranker's order of aspects: `[1, n_T, 2, n_d]`."""
         shape = (2, self.dimension)
         if not self.config.progression:
             return torch.zeros(1, len(self.config.aspects), *shape)
@@ -130,10 +138,10 @@ class TrainedRanker:
 
 
 class EvidenceAlone:
-    """A trained ranker without its Transformer, progression modules and fusion, for comparisons.
+    """The evidence of a trained ranker, without Transformer and signals, for comparisons.
 
     Args:
-        ranker: with evidence.
+        ranker: A ranker with evidence.
     """
 
     trained = True
@@ -142,14 +150,8 @@ class EvidenceAlone:
         self._ranker = ranker
         self.name = f"{ranker.name}-evidence"
         self.dimension = ranker.dimension
-
-    def embed(self, texts: Sequence[str]) -> Array:
-        """As the whole ranker."""
-        return self._ranker.embed(texts)
-
-    def progression(self, aspect: str, state: str) -> Progression:
-        """As the whole ranker."""
-        return self._ranker.progression(aspect, state)
+        self.embed = ranker.embed
+        self.progression = ranker.progression
 
     def score(
         self,
@@ -157,21 +159,20 @@ class EvidenceAlone:
         candidates: Sequence[ScoredTopic],
         signals: Mapping[str, Array],
     ) -> list[float]:
-        """Scores candidates by the texts' embeddings alone."""
+        """Score candidates by the texts' embeddings alone."""
         if not candidates:
             return []
-        model = self._ranker.model
-        aspects = [model.config.aspect_index(candidate.aspect) for candidate in candidates]
-        vectors = self._ranker.vectors(history, [candidate.topic for candidate in candidates])
-        assert model.evidence is not None
+        aspects, vectors = self._ranker.inputs(history, candidates)
         assert vectors is not None
         with torch.inference_mode():
-            scores = model.evidence(vectors, torch.tensor([aspects]))[0].double().numpy()
-            decided = model.decide([scores], [aspects], vectors.expected.aspects)[0]
-        return finite(decided.tolist())
+            mask = torch.ones_like(aspects, dtype=torch.bool)
+            scores: list[float] = self._ranker.model.evidence_scores(aspects, vectors, mask)[
+                0
+            ].tolist()
+        return scores
 
 
 def computes_bfloat16() -> bool:
-    """Whether this processor has instructions for bfloat16 products."""
+    """Return whether this processor has instructions for bfloat16 products."""
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

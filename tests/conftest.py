@@ -1,4 +1,7 @@
-"""No test reaches beyond this machine, and none sees the keys or proxies of whoever runs it."""
+"""No test reaches beyond this machine, and none sees the keys or proxies of the person who runs it.
+
+Nor does a test depend on how busy the machine is, or on the tests that ran before it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,20 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Tests run side by side, and their matrices are small: threads would only wait for one another.
+# Set before torch is imported; processes that a test starts inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes says how busy the machine is. In CI each run tries the same examples.
+settings.register_profile(
+    "cooper",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("CI")),
+)
+settings.load_profile("cooper")
 
 FOREIGN = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")

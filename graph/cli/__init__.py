@@ -8,7 +8,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs a command; Ctrl-C ends it without a word, also while it is still being imported."""
+    """Run a command. Ctrl-C ends it silently, even while modules are being imported."""
     try:
         from langgraph_cooper.graph.cli import app
 

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from langgraph_cooper.graph.cli.learn import read_file
-from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.data.dialogue import distinct
-from langgraph_cooper.ranker.data.download import fetch
-from langgraph_cooper.ranker.data.report import statistics
+from langgraph_cooper.graph.cli.dialogues import read_file
+from langgraph_cooper.graph.cli.options import AsJson, Task
+from langgraph_cooper.prompts import load_task
+
+app = typer.Typer(help="Look at dialogue data, and fetch it.", no_args_is_help=True)
 
 
-def show_statistics(task: TaskSpec, files: Sequence[Path], *, as_json: bool) -> None:
-    """Prints what all files together hold; a dialogue that stands in two of them counts once."""
-    found = [dialogue for file in files for dialogue in read_file(task, file)]
+@app.command()
+def stats(
+    files: Annotated[list[Path], typer.Argument(help="ESConv, P4G, or your own JSONL.")],
+    task: Task = "esc",
+    json: AsJson = False,
+) -> None:
+    """Count dialogues, rounds, strategies and aspects."""
+    from langgraph_cooper.ranker.data.dialogue import distinct
+    from langgraph_cooper.ranker.data.report import statistics
+
+    spec = load_task(task)
+    found = [dialogue for file in files for dialogue in read_file(spec, file)]
     # Forms without ids of their own have a file's name and a line for an id, which may recur.
     found = [d.model_copy(update={"id": str(number)}) for number, d in enumerate(found)]
     dialogues = distinct(found, "the files")
-    if len(dialogues) < len(found):
+    if len(dialogues) < len(found):  # they count once
         typer.echo(f"{len(found) - len(dialogues)} dialogues stand in two files.", err=True)
-    figures = asdict(statistics(dialogues, task))
-    if as_json:
-        typer.echo(json.dumps(figures, ensure_ascii=False))
+    figures = asdict(statistics(dialogues, spec))
+    if json:
+        typer.echo(jsonlib.dumps(figures, ensure_ascii=False))
         return
     table = Table("of all files", "value", show_header=False)
     for name, value in figures.items():
@@ -40,8 +49,14 @@ def show_statistics(task: TaskSpec, files: Sequence[Path], *, as_json: bool) -> 
     Console().print(table)
 
 
-def run_fetch(name: str, folder: Path) -> None:
-    """Downloads a data set and prints where its files lie."""
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="esconv or p4g.")],
+    output: Annotated[Path, typer.Option(help="The folder for the files.")],
+) -> None:
+    """Download a data set from its public home; files that are there already are kept."""
+    from langgraph_cooper.ranker.data import download
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
@@ -52,6 +67,6 @@ def run_fetch(name: str, folder: Path) -> None:
                 jobs[file] = progress.add_task(file, total=total)
             progress.update(progress.task_ids[jobs[file]], completed=arrived)
 
-        files = fetch(name, folder, on_bytes=on_bytes)
+        files = download.fetch(name, output, on_bytes=on_bytes)
     for file in files.values():
         typer.echo(str(file))

@@ -1,130 +1,166 @@
 """`cooper evaluate`: how good a ranker is, beside other rankings of the same turns.
 
-Everything that can be wrong is looked at before the long work begins.
+Everything that can be wrong is checked before the long work begins.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json as jsonlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph.cli.learn import annotate_into, progress_bar, read_file
+from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
+from langgraph_cooper.graph.cli.options import AsJson, Form, Task
+from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Dialogue
-from langgraph_cooper.ranker.data.jsonl import read_annotated
-from langgraph_cooper.ranker.load import ranker_loader, shipped_ablation, shipped_checkpoint
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
     from langgraph_cooper.ranker.api import Ranker
-    from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
+    from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
     from langgraph_cooper.ranker.evaluation.baselines import Scores
     from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 
 SHOWN = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 """The p-values in the table; the JSON has all."""
 
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """What `cooper evaluate ranking` was asked for; `graph.cli.app` says what each means."""
-
-    task: str
-    data: Path
-    annotated: bool = False
-    ranker: str | None = None
-    train: Path | None = None
-    valid: Path | None = None
-    weight: float | None = None
-    without_progression: str | None = None
-    others: Sequence[str] = ()
-    model: str | None = None
-    cache: Path | None = None
-    at_once: int = 4
-    figures: Path | None = None
-    form: str = "png"
+app = typer.Typer(help="Measure a ranker.", no_args_is_help=True)
 
 
-def run_evaluation(options: EvaluateOptions, *, as_json: bool) -> None:
-    """Measures a ranker on the turns of a file, beside other rankings of the same turns."""
+@app.command()
+def ranking(
+    data: Annotated[Path, typer.Option(help="Dialogues to measure on, annotated or raw.")],
+    task: Task = "esc",
+    annotated: Annotated[
+        bool, typer.Option("--annotated", help="Insist that the data is annotated.")
+    ] = False,
+    ranker: Annotated[
+        str | None, typer.Option(help="A checkpoint; none: the one shipped for the task.")
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(help="Count P(aspect | round) here; none: as stored with the checkpoint."),
+    ] = None,
+    valid: Annotated[
+        Path | None,
+        typer.Option(help="Tune the similarity's weight here; none: as stored."),
+    ] = None,
+    weight: Annotated[
+        float | None,
+        typer.Option(min=0, max=1e6, help="Of the similarity beside P(aspect | round), as given."),
+    ] = None,
+    without_progression: Annotated[
+        str | None,
+        typer.Option(help="Trained without progression; none: the shipped one."),
+    ] = None,
+    others: Annotated[
+        list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A chat model that shall rank, too.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="A file that keeps the chat model's answers.")
+    ] = None,
+    at_once: Annotated[int, typer.Option(min=1, help="Calls of the chat model at a time.")] = 4,
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for the figures and the report.")
+    ] = None,
+    form: Form = "png",
+    json: AsJson = False,
+) -> None:
+    """Compare the ranker with other rankings of the same turns."""
+    from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.evaluation.report import EVIDENCE, MeasuredTurns, evaluate_rankings
+    from langgraph_cooper.ranker.load import ranker_loader
     from langgraph_cooper.ranker.plots import check_plots, draw_report
     from langgraph_cooper.ranker.trained import EvidenceAlone, TrainedRanker
 
-    task = load_task(options.task)
-    if options.cache and not options.model:
+    spec = load_task(task)
+    if cache and not model:
         raise typer.BadParameter("--cache keeps a chat model's answers: name one with --model")
-    if options.figures:
-        check_plots(options.figures)
-    load, load_others = ranker_loader(task, options.ranker), _others(task, options)
-    dialogues = read_file(task, options.data)
-    if options.annotated:
-        _demand_annotated(options.data, dialogues)
-    ranker = load()
-    prior = _prior(options, task, ranker)
-    others = {name: load_other() for name, load_other in load_others.items()}
-    if isinstance(ranker, TrainedRanker) and ranker.model.evidence is not None:
-        others = {EVIDENCE: EvidenceAlone(ranker), **others}
-    measured = MeasuredTurns.label(_annotated(task, options.data, dialogues), task, ranker.embed)
-    given = _asked(measured, options) if options.model else {}
+    if figures:
+        check_plots(figures)
+    load = ranker_loader(spec, ranker)
+    loaders = _other_loaders(spec, ranker, without_progression, others or ())
+    dialogues = read_file(spec, data)
+    if annotated and not any(dialogue.turns for dialogue in annotated_of(dialogues)):
+        raise DataError(
+            f"{data} is not annotated: run 'cooper annotate' on it first, or leave out --annotated"
+        )
+    measured_ranker = load()
+    prior = _prior(spec, measured_ranker, ranker, train=train, valid=valid, weight=weight)
+    compared = {name: load_other() for name, load_other in loaders.items()}
+    if isinstance(measured_ranker, TrainedRanker) and measured_ranker.model.evidence is not None:
+        compared = {EVIDENCE: EvidenceAlone(measured_ranker), **compared}
+    turns = MeasuredTurns.label(_annotated(spec, data, dialogues), spec, measured_ranker.embed)
+    given = _asked(turns, model, cache, at_once) if model else {}
     with progress_bar("ranking") as progress:
         job = progress.add_task("turns", total=None)
         evaluation = evaluate_rankings(
-            measured,
-            ranker,
+            turns,
+            measured_ranker,
             prior,
-            others=others,
+            others=compared,
             given=given,
             progress=lambda done, total: progress.update(job, completed=done, total=total),
         )
     report = evaluation.report()
-    if as_json:
-        typer.echo(json.dumps(report))
+    if json:
+        typer.echo(jsonlib.dumps(report))
     else:
         _show(report)
-    if options.figures:
-        for file in draw_report(report, options.figures, form=options.form):
+    if figures:
+        for file in draw_report(report, figures, form=form):
             typer.echo(f"wrote {file}", err=True)
 
 
-def run_prior(task: TaskSpec, train: Path, valid: Path, ranker: str | None) -> None:
-    """Counts and tunes P(aspect | round) + similarity, and keeps it beside a checkpoint."""
-    from langgraph_cooper.ranker.evaluation.aspect_prior import FILE, ranking_prior
-    from langgraph_cooper.ranker.model.checkpoint import checkpoint_folder, read_config
+@app.command()
+def prior(
+    train: Annotated[Path, typer.Option(help="The dialogues the ranker was trained on.")],
+    valid: Annotated[Path, typer.Option(help="Those its epoch was chosen on.")],
+    task: Task = "esc",
+    ranker: Annotated[
+        str | None, typer.Option(help="A checkpoint's folder; none: the task's shipped one.")
+    ] = None,
+) -> None:
+    """Add P(aspect | round) and the similarity's weight to a checkpoint that lacks them."""
+    from langgraph_cooper.ranker.evaluation.aspect_prior import FILE, fit_aspect_prior
+    from langgraph_cooper.ranker.load import ranker_loader, shipped_checkpoint
+    from langgraph_cooper.ranker.model.checkpoint import open_checkpoint
 
-    folder = checkpoint_folder(ranker or shipped_checkpoint(task) or "")
-    read_config(folder)  # says so where it is no checkpoint
-    counted, tuned = read_file(task, train), read_file(task, valid)
-    encode = ranker_loader(task, ranker)().embed
-    prior = ranking_prior(counted, _annotated(task, valid, tuned), task, encode)
-    prior.save(folder)
-    assert prior.tuning
+    spec = load_task(task)
+    folder = open_checkpoint(ranker or shipped_checkpoint(spec) or "").folder
+    counted, tuned = read_file(spec, train), read_file(spec, valid)
+    encode = ranker_loader(spec, ranker)().embed
+    found = fit_aspect_prior(counted, _annotated(spec, valid, tuned), spec, encode)
+    found.save(folder)
+    assert found.tuning
     typer.echo(
-        f"{folder / FILE}: weight {prior.weight:g}, tuned on {prior.tuning.turns:,} turns; the "
-        f"commonest aspect is {prior.commonest}"
+        f"{folder / FILE}: weight {found.weight:g}, tuned on {found.tuning.turns:,} turns; the "
+        f"commonest aspect is {found.majority_aspect}"
     )
 
 
-def _others(task: TaskSpec, options: EvaluateOptions) -> dict[str, Any]:
-    """The loaders of the further rankers, by name."""
+def _other_loaders(
+    task: TaskSpec, ranker: str | None, without_progression: str | None, others: Sequence[str]
+) -> dict[str, Callable[[], Ranker]]:
+    """Return the loaders of the rankers to compare with, by name."""
     from langgraph_cooper.ranker.evaluation.report import NAMES, WITHOUT_PROGRESSION
+    from langgraph_cooper.ranker.load import ranker_loader, shipped_ablation
 
     named: dict[str, str] = {}
-    ablation = options.without_progression
-    if ablation is None and options.ranker is None:  # the shipped ranker meets its own ablation
-        ablation = str(shipped_ablation(task) or "")
-    if ablation:
-        named[WITHOUT_PROGRESSION] = ablation
-    for pair in options.others:
+    if without_progression is None and ranker is None:  # the shipped ranker has its own ablation
+        without_progression = str(shipped_ablation(task) or "")
+    if without_progression:
+        named[WITHOUT_PROGRESSION] = without_progression
+    for pair in others:
         name, _, checkpoint = (part.strip() for part in pair.partition("="))
         if not name or not checkpoint:
             raise typer.BadParameter(f"--others wants NAME=CHECKPOINT, not {pair!r}")
@@ -134,39 +170,41 @@ def _others(task: TaskSpec, options: EvaluateOptions) -> dict[str, Any]:
     return {name: ranker_loader(task, checkpoint) for name, checkpoint in named.items()}
 
 
-def _demand_annotated(file: Path, dialogues: Sequence[Dialogue]) -> None:
-    annotated = [d for d in dialogues if isinstance(d, AnnotatedDialogue) and d.turns]
-    if not annotated:
-        raise DataError(
-            f"{file} is not annotated: run 'cooper annotate' on it first, or leave out --annotated"
-        )
-
-
 def _annotated(
     task: TaskSpec, file: Path, dialogues: Sequence[Dialogue]
 ) -> list[AnnotatedDialogue]:
-    """Annotated dialogues; raw ones are annotated first, by the offline agents."""
-    annotated = [d for d in dialogues if isinstance(d, AnnotatedDialogue)]
-    if annotated:
+    """Return the annotated dialogues; offline agents annotate a file that has none."""
+    from langgraph_cooper.ranker.data.jsonl import read_annotated
+
+    if annotated := annotated_of(dialogues):
         return annotated
     with TemporaryDirectory() as folder:
         made = Path(folder) / f"{file.stem}.jsonl"
-        annotate_into(task, dialogues, made, model=None, at_once=2)
+        annotate_into(task, dialogues, made)
         return read_annotated(made)
 
 
-def _prior(options: EvaluateOptions, task: TaskSpec, ranker: Ranker) -> RankingPrior:
-    """P(aspect | round): of --train, else the checkpoint's; its weight: given, tuned, or stored."""
+def _prior(
+    task: TaskSpec,
+    measured: Ranker,
+    ranker: str | None,
+    *,
+    train: Path | None,
+    valid: Path | None,
+    weight: float | None,
+) -> AspectPrior:
+    """Return P(aspect | round), counted or stored, with a weight that is given, tuned or stored."""
     from langgraph_cooper.ranker.evaluation.aspect_prior import (
-        RankingPrior,
+        AspectPrior,
         load_prior,
         promoted_turns,
     )
+    from langgraph_cooper.ranker.load import shipped_checkpoint
     from langgraph_cooper.ranker.model.checkpoint import CheckpointError
 
-    checkpoint = options.ranker or shipped_checkpoint(task)
-    if options.train:
-        prior = RankingPrior.count(promoted_turns(read_file(task, options.train), task))
+    checkpoint = ranker or shipped_checkpoint(task)
+    if train:
+        prior = AspectPrior.count(promoted_turns(read_file(task, train), task))
     elif checkpoint is None:
         raise typer.BadParameter(
             f"there is no trained ranker for the task {task.name!r}, which would bring P(aspect | "
@@ -174,36 +212,35 @@ def _prior(options: EvaluateOptions, task: TaskSpec, ranker: Ranker) -> RankingP
         )
     else:
         prior = load_prior(checkpoint, task)
-    if options.weight is not None:
-        return prior.model_copy(update={"weight": options.weight, "tuning": None})
-    if options.valid:
-        valid = _annotated(task, options.valid, read_file(task, options.valid))
-        return prior.tuned(valid, task, ranker.embed)
-    if options.train and checkpoint is not None:
+    if weight is not None:
+        return prior.model_copy(update={"weight": weight, "tuning": None})
+    if valid:
+        annotated = _annotated(task, valid, read_file(task, valid))
+        return prior.tuned(annotated, task, measured.embed)
+    if train and checkpoint is not None:
         try:
             stored = load_prior(checkpoint, task)
         except CheckpointError:
-            return prior  # with the weight that nobody tuned; the report says so
+            return prior  # with a weight that was not tuned; the report says so
         return prior.model_copy(update={"weight": stored.weight, "tuning": stored.tuning})
     return prior
 
 
-def _asked(measured: MeasuredTurns, options: EvaluateOptions) -> dict[str, Scores]:
-    """The language model's ranking."""
+def _asked(
+    measured: MeasuredTurns, model: str, cache: Path | None, at_once: int
+) -> dict[str, Scores]:
+    """Let a chat model rank, and return its scores."""
     from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
     from langgraph_cooper.ranker.evaluation.report import LLM
 
-    assert options.model
-    ranking = LlmRanking(measured, options.model, options.cache)
-    _tell_cost(ranking, options.model, options.cache)
-    with progress_bar(f"asking {options.model}") as progress:
+    ranking = LlmRanking(measured, model, cache)
+    _tell_cost(ranking, model, cache)
+    with progress_bar(f"asking {model}") as progress:
         job = progress.add_task("turns", total=ranking.cost().calls)
-        asyncio.run(
-            ranking.ask(at_once=options.at_once, done=lambda number: progress.advance(job, number))
-        )
+        asyncio.run(ranking.ask(at_once=at_once, done=lambda number: progress.advance(job, number)))
     if ranking.unanswered:
         typer.echo(
-            f"{options.model} named no order in {ranking.unanswered} of {len(measured.turns)} "
+            f"{model} named no order in {ranking.unanswered} of {len(measured.turns)} "
             "turns; their candidates keep the order in which they were proposed",
             err=True,
         )
@@ -214,8 +251,8 @@ def _tell_cost(ranking: LlmRanking, model: str, cache: Path | None) -> None:
     cost = ranking.cost()
     kept = f"kept in {cache}" if cache else "not kept; --cache FILE would keep them"
     typer.echo(
-        f"{cost.calls:,} calls of {model}: about {cost.prompt_tokens:,} tokens to read and "
-        f"{cost.answer_tokens:,} to write, at four characters a token; the answers are {kept}",
+        f"{cost.calls:,} calls of {model}: about {cost.tokens_in:,} tokens to read and "
+        f"{cost.tokens_out:,} to write, at four characters a token; the answers are {kept}",
         err=True,
     )
 
@@ -234,7 +271,7 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _short(value: float, digits: int) -> str:
-    """Without the zero before the point."""
+    """Format a number without the zero before the point."""
     return f"{value:.{digits}f}".removeprefix("0")
 
 

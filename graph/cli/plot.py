@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from langgraph_cooper.graph.cli.learn import read_file
-from langgraph_cooper.prompts import TaskSpec
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError
-from langgraph_cooper.ranker.data.jsonl import parse_json, read_json_lines, read_text
-from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
+from langgraph_cooper.graph.cli.dialogues import annotated_of, read_file
+from langgraph_cooper.graph.cli.options import Encoder, Figures, Form, Task
+from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
     from langgraph_cooper.ranker.data.labels import Encode
     from langgraph_cooper.ranker.plots.targets import StateMap
     from langgraph_cooper.ranker.training.targets import TargetStates
@@ -25,34 +22,34 @@ LOGS = ("training_log.jsonl", "log.jsonl")
 """In a checkpoint's folder, and in that of a run under way."""
 
 PATH_LENGTH = 4
-"""Distinct states, at least, of a dialogue whose path is shown."""
+"""Minimum number of distinct states of a dialogue whose path is shown."""
+
+app = typer.Typer(help="Draw figures.", no_args_is_help=True)
 
 
-@dataclass(frozen=True)
-class TargetPlot:
-    """What `cooper plot targets` was asked for; `graph.cli.app` says what each means."""
-
-    task: TaskSpec
-    data: Path
-    output: Path
-    form: str
-    clusters: tuple[int, int] | None
-    encoder: str | None
-    seed: int
-    paths: int
-
-
-def draw_ranking(file: Path, output: Path, form: str) -> None:
-    """Draws what an evaluation found."""
+@app.command()
+def ranking(
+    report: Annotated[Path, typer.Argument(help="What 'cooper evaluate ranking --json' printed.")],
+    output: Figures = Path("figures"),
+    form: Form = "png",
+) -> None:
+    """Bars of hit@n and precision@n per ranking, and the aspects promoted over the rounds."""
+    from langgraph_cooper.ranker.data.jsonl import parse_json, read_text
     from langgraph_cooper.ranker.plots import draw_report
 
-    report: Any = parse_json(read_text(file), str(file))
-    for drawn in draw_report(report, output, form=form):
+    measured: Any = parse_json(read_text(report), str(report))
+    for drawn in draw_report(measured, output, form=form):
         typer.echo(drawn)
 
 
-def draw_training(log: Path, output: Path, form: str) -> None:
-    """Draws how a run went, or goes."""
+@app.command()
+def training(
+    log: Annotated[Path, typer.Argument(help="A run's log, or the folder that holds it.")],
+    output: Figures = Path("figures"),
+    form: Form = "png",
+) -> None:
+    """Loss by step, and hit@n, precision@n and nDCG@5 on valid by epoch."""
+    from langgraph_cooper.ranker.data.jsonl import read_json_lines
     from langgraph_cooper.ranker.plots import draw_log
 
     if log.is_dir():
@@ -61,39 +58,52 @@ def draw_training(log: Path, output: Path, form: str) -> None:
     typer.echo(draw_log(records, output, form=form))
 
 
-def draw_targets(options: TargetPlot) -> None:
-    """Clusters final states as training does, and draws how well they cluster and where they lie.
-
-    The same dialogues, encoder, range and seed give the target states of the checkpoint.
-    """
+@app.command()
+def targets(
+    data: Annotated[Path, typer.Argument(help="Annotated training dialogues.")],
+    task: Task = "esc",
+    output: Figures = Path("figures"),
+    form: Form = "png",
+    clusters: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="The smallest and the largest number of clusters; none: N/50 to N/20."),
+    ] = None,
+    encoder: Encoder = None,
+    seed: int = 0,
+    paths: Annotated[int, typer.Option(min=0, help="Dialogues whose path is shown.")] = 4,
+) -> None:
+    """Silhouette over the number of clusters, and a map of the final states of each aspect."""
+    from langgraph_cooper.ranker.data.dialogue import DataError
+    from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
     from langgraph_cooper.ranker.model.encoder import load_encoder
     from langgraph_cooper.ranker.plots import check_plots, draw_silhouettes, draw_states
     from langgraph_cooper.ranker.training.targets import find_targets
 
-    check_plots(options.output)
-    task = options.task
-    read = read_file(task, options.data)
-    dialogues = [d for d in read if isinstance(d, AnnotatedDialogue)]
+    check_plots(output)
+    spec = load_task(task)
+    dialogues = annotated_of(read_file(spec, data))
     if not dialogues:
-        raise DataError(f"{options.data} is not annotated: run 'cooper annotate' on it first")
-    encode = load_encoder(options.encoder or DEFAULT_ENCODER).encode
-    low, high = options.clusters or (0, 0)
-    ks = range(low, high + 1) if options.clusters else None
-    targets = []
-    for name in task.aspect_names:
+        raise DataError(f"{data} is not annotated: run 'cooper annotate' on it first")
+    encode = load_encoder(encoder or DEFAULT_ENCODER).encode
+    ks = range(clusters[0], clusters[1] + 1) if clusters else None
+    # As in training: the same dialogues, encoder, range and seed give the checkpoint's targets.
+    found = []
+    for name in spec.aspect_names:
         finals = [dialogue.final_states.get(name, "") for dialogue in dialogues]
-        targets.append(find_targets(name, finals, encode, ks=ks, seed=options.seed))
-    chosen = _some(dialogues, task, options.paths, options.seed)
-    maps = [_map(target, dialogues, chosen, encode) for target in targets]
-    typer.echo(draw_silhouettes(targets, options.output, form=options.form))
-    note = f" (task {task.name}, {len(dialogues):,} dialogues)"
-    typer.echo(draw_states(maps, options.output, form=options.form, note=note))
+        found.append(find_targets(name, finals, encode, ks=ks, seed=seed))
+    chosen = _some(dialogues, spec, paths, seed)
+    maps = [_map(target, dialogues, chosen, encode) for target in found]
+    typer.echo(draw_silhouettes(found, output, form=form))
+    note = f" (task {spec.name}, {len(dialogues):,} dialogues)"
+    typer.echo(draw_states(maps, output, form=form, note=note))
 
 
 def _some(
     dialogues: Sequence[AnnotatedDialogue], task: TaskSpec, count: int, seed: int
 ) -> list[AnnotatedDialogue]:
-    """A few dialogues, drawn by seed, whose states change often enough to show a way."""
+    """Draw a few dialogues by seed, among those whose states change often enough for a path."""
+    import numpy as np
+
     moving = [
         dialogue
         for dialogue in dialogues
@@ -104,7 +114,7 @@ def _some(
 
 
 def _states(dialogue: AnnotatedDialogue, aspect: str) -> list[str]:
-    """The aspect's states in order, the final one last; empty ones have no place on a map."""
+    """Return the aspect's states in order, the final one last, without empty ones."""
     states = [turn.states.get(aspect, "") for turn in dialogue.turns]
     return [text for text in [*states, dialogue.final_states.get(aspect, "")] if text.strip()]
 

@@ -7,43 +7,35 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.sqlite import SqliteSaver
-
-from langgraph_cooper.graph.threads.locks import lock_beside
-from langgraph_cooper.graph.threads.serde import cooper_serde
 from langgraph_cooper.prompts import CooperError
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
 
 
 class StoreError(CooperError):
-    """The file that should keep the conversations cannot."""
-
-
-@contextmanager
-def storing(path: Path | None) -> Iterator[None]:
-    """Turns what SQLite raises in the middle of a conversation into one clear error."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"{path} cannot keep the conversation any more: {error}; what was answered before is "
-            "kept; close other programs that use the file or make room, then start again"
-        ) from error
+    """The file of conversations cannot be used, or one of its threads cannot."""
 
 
 @contextmanager
 def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
-    """Opens the checkpointer: an SQLite file, or memory if there is no path.
+    """Open a checkpointer: an SQLite file, or memory if there is no path.
 
     Raises:
-        StoreError: The file cannot be opened, is no SQLite database, or belongs to another program.
+        StoreError: The file cannot be opened, is no SQLite database, belongs to another program,
+            or fails later on.
     """
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    from langgraph_cooper.graph.threads.serde import cooper_serde
+
     if path is None:
         yield InMemorySaver(serde=cooper_serde())
         return
-    _for_the_owner_alone(path)
+    _make_private(path)
     try:
         connection = sqlite3.connect(path, check_same_thread=False)
         connection.execute("PRAGMA schema_version")
@@ -63,26 +55,33 @@ def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
         ) from None
     try:
         yield saver
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"{path} cannot keep the conversation any more: {error}; what was answered before is "
+            "kept; close other programs that use the file or make room, then start again"
+        ) from error
     finally:
         connection.close()
 
 
-def _for_the_owner_alone(path: Path) -> None:
-    """Makes a new file that nobody else on the machine can read; SQLite's `-wal` is made alike."""
-    with suppress(OSError):  # it exists, or SQLite will say why it cannot be made
+def _make_private(path: Path) -> None:
+    """Make a new file that only its owner can read; SQLite gives its `-wal` the same mode."""
+    with suppress(OSError):  # it exists, or SQLite will report why it cannot be made
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 @contextmanager
 def own_thread(path: Path | None, thread: str) -> Iterator[None]:
-    """Keeps other commands out of a thread, as long as this one is in it.
+    """Keep other programs out of a thread of a file, with the lock that `Turns` uses.
 
     Raises:
-        StoreError: Another one is in it.
+        StoreError: Another program is using the thread.
     """
     if path is None:
         yield
         return
+    from langgraph_cooper.graph.threads.locks import lock_beside
+
     lock = lock_beside(path)
     if not lock.try_acquire(thread):
         raise StoreError(

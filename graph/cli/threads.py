@@ -1,22 +1,23 @@
-"""`cooper threads`: which conversations a file keeps, and forgetting them."""
+"""`cooper threads`: which conversations a file keeps, and how to prune or delete them."""
 
 from __future__ import annotations
 
-import json
+import json as jsonlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from langgraph.checkpoint.sqlite import SqliteSaver
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph.cli.store import StoreError, conversation_store, own_thread, storing
-from langgraph_cooper.graph.threads.pruning import prune_thread
-from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.graph.cli.options import AsJson
+from langgraph_cooper.graph.cli.store import StoreError, conversation_store, own_thread
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.sqlite import SqliteSaver
 
 SIZES = """
 SELECT c.thread_id, count(*), sum(length(c.checkpoint) + length(c.metadata)) + coalesce(
@@ -24,19 +25,67 @@ SELECT c.thread_id, count(*), sum(length(c.checkpoint) + length(c.metadata)) + c
 FROM checkpoints c GROUP BY c.thread_id ORDER BY max(c.checkpoint_id) DESC
 """
 
+app = typer.Typer(help="Look after kept conversations.", no_args_is_help=True)
+Db = Annotated[Path, typer.Option(help="The SQLite file that keeps the conversations.")]
 
-def list_threads(db: Path, *, as_json: bool) -> None:
-    """Prints the threads of a file, the one that was used last first."""
+
+@app.command("list")
+def list_threads(db: Db, json: AsJson = False) -> None:
+    """List the threads of a file, with what they take."""
     with _opened(db) as saver:
         found = [_described(saver, *row) for row in saver.conn.execute(SIZES).fetchall()]
-    if as_json:
+    if json:
         for thread in found:
-            typer.echo(json.dumps(thread, ensure_ascii=False))
+            typer.echo(jsonlib.dumps(thread, ensure_ascii=False))
         return
     table = Table("thread", "task", "messages", "last used", "checkpoints", "bytes", box=None)
     for thread in found:
         table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in thread.values()))
     Console().print(table)
+
+
+@app.command()
+def prune(
+    db: Db,
+    thread: Annotated[str | None, typer.Option(help="Only this thread.")] = None,
+    keep: Annotated[int, typer.Option(min=1, help="Turns whose ends stay, to go back to.")] = 1,
+) -> None:
+    """Remove old checkpoints; the conversations stay as they are."""
+    from langgraph_cooper.graph.threads.pruning import prune_thread
+
+    with _opened(db) as saver:
+        threads = [thread] if thread else [row[0] for row in saver.conn.execute(SIZES)]
+        before, removed = _size(db), 0
+        for name in threads:
+            _check_present(saver, db, name)
+            with own_thread(db, name):
+                removed += prune_thread(saver, name, keep=keep)
+        _shrink(saver.conn)
+    typer.echo(
+        f"{removed:,} checkpoints of {len(threads):,} threads were removed; {db} has "
+        f"{_size(db):,} bytes, before {before:,}"
+    )
+
+
+@app.command()
+def delete(db: Db, thread: Annotated[str, typer.Option(help="The thread to forget.")]) -> None:
+    """Forget a conversation, its bytes in the file too."""
+    with _opened(db) as saver:
+        _check_present(saver, db, thread)
+        with own_thread(db, thread):
+            saver.delete_thread(thread)
+        _shrink(saver.conn)
+    typer.echo(f"the thread {thread!r} was deleted from {db}")
+
+
+@contextmanager
+def _opened(db: Path) -> Iterator[SqliteSaver]:
+    if not db.is_file():
+        raise StoreError(f"{db} is not there: name the file that `cooper chat --db` made")
+    with conversation_store(db) as opened:
+        saver = cast("SqliteSaver", opened)
+        saver.conn.execute("PRAGMA secure_delete = ON")
+        yield saver
 
 
 def _described(saver: SqliteSaver, thread: str, checkpoints: int, size: int) -> dict[str, Any]:
@@ -52,59 +101,23 @@ def _described(saver: SqliteSaver, thread: str, checkpoints: int, size: int) -> 
     }
 
 
-def prune_threads(db: Path, thread: str | None, keep: int) -> None:
-    """Removes old checkpoints of one thread, or of all, and gives the room back."""
-    with _opened(db) as saver:
-        threads = [thread] if thread else [row[0] for row in saver.conn.execute(SIZES)]
-        before, removed = _size(db), 0
-        for name in threads:
-            _check_present(saver, db, name)
-            with own_thread(db, name):
-                removed += prune_thread(saver, name, keep=keep)
-        _give_back(saver.conn)
-    typer.echo(
-        f"{removed:,} checkpoints of {len(threads):,} threads were removed; {db} has "
-        f"{_size(db):,} bytes, before {before:,}"
-    )
-
-
-def delete_thread(db: Path, thread: str) -> None:
-    """Removes a conversation, its bytes too."""
-    with _opened(db) as saver:
-        _check_present(saver, db, thread)
-        with own_thread(db, thread):
-            saver.delete_thread(thread)
-        _give_back(saver.conn)
-    typer.echo(f"the thread {thread!r} was deleted from {db}")
-
-
-@contextmanager
-def _opened(db: Path) -> Iterator[SqliteSaver]:
-    if not db.is_file():
-        raise InputError(f"{db} is not there: name the file that `cooper chat --db` made")
-    with conversation_store(db) as saver, storing(db):
-        assert isinstance(saver, SqliteSaver)
-        saver.conn.execute("PRAGMA secure_delete = ON")
-        yield saver
-
-
 def _check_present(saver: SqliteSaver, db: Path, thread: str) -> None:
     query = "SELECT 1 FROM checkpoints WHERE thread_id = ? LIMIT 1"
     if saver.conn.execute(query, [thread]).fetchone() is None:
-        raise InputError(
+        raise StoreError(
             f"{db} holds no thread {thread!r}: `cooper threads list --db {db}` names those it holds"
         )
 
 
-def _give_back(connection: sqlite3.Connection) -> None:
-    """Leaves no room in the file, and nothing of what was removed in its `-wal`."""
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Give the room back, and leave nothing of the removed rows in the file or its `-wal`."""
     try:
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.OperationalError as error:
         raise StoreError(
-            f"what was removed may still stand in the file ({error}): run the command again when "
-            "no other program uses it"
+            f"what was removed may still be in the file ({error}): run the command again when no "
+            "other program uses it"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""How a turn looks in a terminal."""
+"""The agents' work as a terminal shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from langgraph_cooper.graph.cli.turn import faults_of
+from langgraph_cooper.graph.threads.spoken import faults_of
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
@@ -22,13 +22,13 @@ STAND_INS = {
     "coordinator": "the agents take turns",
     "generator": "a prepared reply stands in",
 }
-SHOWN = 6  # candidates of the ranking that are worth a line
+SHOWN = 6  # candidates of the ranking
 
 
 def agents_view(task: TaskSpec, state: Mapping[str, Any]) -> RenderableType:
-    """The agents' reports side by side, and the head of the ranking beneath them.
+    """Return the agents' reports side by side, and the head of the ranking beneath them.
 
-    Everything that anybody said goes in as `Text`, which rich does not read for markup.
+    All words of people and models are `Text`, in which rich reads no markup.
     """
     agents = Table.grid(expand=True, padding=(0, 1))
     panels = []
@@ -40,7 +40,7 @@ def agents_view(task: TaskSpec, state: Mapping[str, Any]) -> RenderableType:
 
 
 def summary_line(task: TaskSpec, state: Mapping[str, Any]) -> Text:
-    """The agents' progress and the chosen candidate on one line."""
+    """Return the agents' progress and the chosen candidate on one line."""
     line = Text("  ", style="dim")
     for name in task.aspect_names:
         progress = state.get(name, {}).get("progress", 0.0)
@@ -51,9 +51,9 @@ def summary_line(task: TaskSpec, state: Mapping[str, Any]) -> Text:
 
 
 def fault_line(task: TaskSpec, state: Mapping[str, Any]) -> str:
-    """What failed in the turn and what stands in for it, each reason told once; empty if nothing.
+    """Return the faults of a turn and their substitutes, each reason once; empty without faults.
 
-    As in "the promoter of comforting: the model 'm' did not answer in time; its own topics stand
+    Example: "the promoter of comforting: the model 'm' did not answer in time; its own topics stand
     in".
     """
     reasons: dict[str, dict[str, list[str]]] = {}
@@ -71,13 +71,13 @@ def fault_line(task: TaskSpec, state: Mapping[str, Any]) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """As in "one, two and three"."""
+    """Join words, as in "one, two and three"."""
     *before, last = words
     return f"{', '.join(before)} and {last}" if before else last
 
 
 def colour_of(task: TaskSpec, aspect: str) -> str:
-    """The aspect's colour; passive candidates are white."""
+    """Return the aspect's colour; passive candidates are white."""
     if aspect == PASSIVE:
         return "white"
     return COLOURS[task.aspect_names.index(aspect) % len(COLOURS)]

@@ -1,4 +1,4 @@
-"""Letting a chat model rank many turns: some at a time, with every answer kept in a file."""
+"""Ranking a file's turns by a chat model, several at a time; a cache keeps the answers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from langchain_core.language_models import BaseChatModel
 
+from langgraph_cooper.graph.annotation.cost import CHARACTERS_PER_TOKEN, Estimate
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.models import chat_model
 from langgraph_cooper.nodes.llm.ranking import (
@@ -23,26 +23,18 @@ from langgraph_cooper.nodes.llm.ranking import (
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.data.jsonl import finished_lines, remove_unfinished_line
 from langgraph_cooper.ranker.evaluation.baselines import Scores
 from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 
-CHARACTERS_PER_TOKEN = 4
 ANSWER_TOKENS = 4
-"""Per candidate: a number and a comma."""
+"""Tokens for each candidate: a number and a comma."""
 
-OF_ONE_TURN = ("refusal", "cut")
-"""Faults that tell of one dialogue and not of the endpoint; such a turn counts as unanswered."""
+FAULTS_OF_ONE_TURN = ("refusal", "cut")
+"""Kinds of faults that concern one dialogue, not the endpoint; the turn counts as unanswered."""
 
 BEGINNING = b'{"turn": "'
-"""Of every line in a cache."""
-
-
-class Cost(NamedTuple):
-    """What is still to be asked; tokens are estimated, four characters each."""
-
-    calls: int
-    prompt_tokens: int
-    answer_tokens: int
+"""The beginning of every line in a cache."""
 
 
 class LlmRanking:
@@ -51,8 +43,8 @@ class LlmRanking:
     Args:
         measured: The turns.
         model: A name on the OpenAI-compatible endpoint, or a chat model.
-        cache: A JSONL file that keeps the answers. Those that stand in it already are not asked
-            for again, so that a run that was stopped goes on where it was.
+        cache: A JSONL file that keeps the answers. Turns in it are not asked for again, so that a
+            stopped run goes on.
 
     Raises:
         ModelError: The model cannot be set up.
@@ -65,7 +57,7 @@ class LlmRanking:
         self._task = measured.task
         self._cache = cache
         self._model = chat_model(model)
-        self._name = model if isinstance(model, str) else model._llm_type
+        name = model if isinstance(model, str) else model._llm_type
         self._turns = [
             RankingInput(
                 history=measured.history(turn),
@@ -73,29 +65,28 @@ class LlmRanking:
             )
             for turn in measured.turns
         ]
-        self._keys = [_key(self._name, self._task, turn) for turn in self._turns]
-        self._orders = _read(cache) if cache and cache.is_file() else {}
+        self._keys = [_key(name, self._task, turn) for turn in self._turns]
+        self._orders = _read(cache) if cache else {}
 
-    def cost(self) -> Cost:
-        """What the turns that are not in the cache will take."""
-        waiting = self._waiting()
-        prompts = [ranking_prompt(self._task, turn) for turn in waiting.values()]
+    def cost(self) -> Estimate:
+        """Estimate the cost of the turns that are not in the cache."""
+        waiting = self._waiting().values()
         characters = sum(
             len(system) + sum(len(text) + 2 * len(label) for label, text in material)
-            for system, material in prompts
+            for system, material in (ranking_prompt(self._task, turn) for turn in waiting)
         )
-        answers = sum(ANSWER_TOKENS * len(turn["candidates"]) for turn in waiting.values())
-        return Cost(len(prompts), characters // CHARACTERS_PER_TOKEN, answers)
+        answers = sum(ANSWER_TOKENS * len(turn["candidates"]) for turn in waiting)
+        return Estimate(len(waiting), characters // CHARACTERS_PER_TOKEN, answers)
 
     async def ask(self, *, at_once: int = 4, done: Callable[[int], None] = lambda _: None) -> None:
-        """Asks for what is not in the cache.
+        """Ask for the turns that are not in the cache.
 
         Args:
-            at_once: Calls under way at a time.
-            done: Is told how many turns were just ranked.
+            at_once: Number of concurrent calls.
+            done: Called with the number of turns just ranked.
 
         Raises:
-            ModelError: The model fails; what it has answered until then is in the cache.
+            ModelError: The model fails; its answers until then are in the cache.
             DataError: The cache cannot be written.
         """
         step = llm_ranking(self._task, self._model)
@@ -106,7 +97,7 @@ class LlmRanking:
                 try:
                     order = await step.ainvoke(turn)
                 except ModelError as error:
-                    if error.kind not in OF_ONE_TURN:
+                    if error.kind not in FAULTS_OF_ONE_TURN:
                         raise
                     order = []
                 self._keep(key, order)
@@ -120,7 +111,7 @@ class LlmRanking:
                 worker.cancel()
 
     def scores(self) -> Scores:
-        """Scores [n] of every turn; what the model did not name comes last, as it stood."""
+        """Scores [n] of every turn; candidates that the model did not name come last, in order."""
         scores = []
         for key, turn in zip(self._keys, self._turns, strict=True):
             count = len(turn["candidates"])
@@ -131,7 +122,7 @@ class LlmRanking:
 
     @property
     def unanswered(self) -> int:
-        """Turns in whose answer no number was found: their candidates keep their order."""
+        """Number of turns without an order in the answer; their candidates keep their order."""
         return sum(not self._orders[key] for key in self._keys)
 
     def _waiting(self) -> dict[str, RankingInput]:
@@ -147,32 +138,30 @@ class LlmRanking:
                 file.write(json.dumps({"turn": key, "order": order}) + "\n")
         except OSError as error:
             raise DataError(
-                f"{self._cache} cannot be written: {error.strerror}; nothing before is lost"
+                f"{self._cache} cannot be written: {error.strerror}; earlier answers are kept"
             ) from None
 
 
 def _key(model: str, task: TaskSpec, turn: RankingInput) -> str:
-    """What an answer belongs to: the model and all that it is shown."""
+    """A hash of the model and of all that it is shown."""
     shown = json.dumps([model, *ranking_prompt(task, turn)])
     return hashlib.sha256(shown.encode()).hexdigest()[:32]
 
 
 def _read(cache: Path) -> dict[str, list[int]]:
-    """The answers in a cache; a last line that a kill left half written is cut off."""
-    data = cache.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    rest = data[len(whole) :]
+    """Read the answers in a cache, and remove an unfinished last line.
+
+    Raises:
+        DataError: The cache holds something else, or cannot be opened.
+    """
     try:
-        answers = [json.loads(line) for line in whole.splitlines()]
+        answers = [json.loads(line) for _, line in finished_lines(cache, BEGINNING)]
         orders = {str(a["turn"]): [int(number) for number in a["order"]] for a in answers}
-        foreign = not rest.startswith(BEGINNING[: len(rest)])
+        remove_unfinished_line(cache)
+    except OSError as error:
+        raise DataError(f"{cache} cannot be opened: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
-        foreign = True
-    if foreign:
         raise DataError(
             f"{cache} holds something else than a model's rankings: choose another file"
-        )
-    if rest:
-        with cache.open("r+b") as file:
-            file.truncate(len(whole))
+        ) from None
     return orders

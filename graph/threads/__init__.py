@@ -1,1 +1,1 @@
-"""The turns of a conversation's thread: order, locks, resuming, pruning."""
+"""The turns of a conversation's thread: order, locks, resuming, pruning, and the words said."""

@@ -1,4 +1,4 @@
-"""What a thread may be called: ids come from outside, and savers take anything."""
+"""Checking the ids of threads: they come from outside, and checkpointers accept anything."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ MAX_THREAD_ID = 255
 
 
 def check_thread_id(thread_id: object) -> str:
-    """Gives a thread's id back, if it is one that every store keeps and every log shows as it is.
+    """Return a thread's id if every database stores it unchanged and every log shows it.
 
-    Whose thread it is remains the application's to check: whoever knows an id can read its thread.
+    It is the application's task to check who may use a thread: anybody who knows the id can read
+    it.
 
     Raises:
-        InputError: It is no text, empty, longer than 255 characters, has spaces around it, or
-            holds slashes, control characters or others that cannot be seen.
+        InputError: The id is not a string, is empty, is longer than 255 characters, has spaces
+            around it, or contains slashes or invisible characters.
     """
     if not isinstance(thread_id, str):
         raise InputError(f"a thread's id is a text, not a {type(thread_id).__name__}: pass a str")

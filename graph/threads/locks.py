@@ -1,8 +1,7 @@
 """Locks that keep the turns of one thread apart: in a process, on a machine, across machines.
 
-LangGraph itself takes any number of runs on a thread at once, and keeps what one of them saw. A
-lock is asked for with `try_acquire`, so that no kind of it needs a thread or a connection per
-waiter; `Turns` does the waiting.
+They offer `try_acquire` alone, so that no kind of lock needs an OS thread or a connection per
+waiting call. `Turns` does the waiting.
 """
 
 from __future__ import annotations
@@ -29,31 +28,35 @@ logger = logging.getLogger(__name__)
 
 
 class LockError(CooperError):
-    """A thread's lock cannot be asked for: its folder or its database cannot be used."""
+    """The folder or the database of the locks cannot be used."""
 
 
 class TurnLock(Protocol):
-    """Whoever holds a thread's lock may run its turns. May be called from any (OS) thread."""
+    """One lock per conversation thread. Its methods are called from any OS thread."""
 
     def try_acquire(self, thread_id: str) -> bool:
-        """Takes the lock of a thread, if nobody has it. Does not wait."""
+        """Take the lock of a thread if it is free, without waiting; return whether it was."""
 
     def release(self, thread_id: str) -> None:
-        """Gives it back."""
+        """Release the lock."""
 
 
 class ProcessLock:
-    """Excludes within this process: enough where the conversations are in its memory."""
+    """Locks within this process: enough where the conversations are in its memory.
+
+    Args:
+        saver: The checkpointer. All `Turns` on one saver share their locks.
+    """
 
     _held_in: ClassVar[WeakKeyDictionary[Saver, set[str]]] = WeakKeyDictionary()
     _guard = threading.Lock()
 
     def __init__(self, saver: Saver) -> None:
-        with self._guard:  # every `Turns` on one saver shares what is held
+        with self._guard:
             self._held = self._held_in.setdefault(saver, set())
 
     def try_acquire(self, thread_id: str) -> bool:
-        """Takes the lock of a thread, if nobody in this process has it."""
+        """Take the lock of a thread if nobody in this process has it; return whether it was."""
         with self._guard:
             if thread_id in self._held:
                 return False
@@ -61,19 +64,20 @@ class ProcessLock:
             return True
 
     def release(self, thread_id: str) -> None:
-        """Gives it back."""
+        """Release the lock."""
         with self._guard:
             self._held.discard(thread_id)
 
 
 class FileLock:
-    """Excludes between the processes of one machine, through locked files in a folder.
+    """Locks between the processes of one machine: locked files in a folder.
 
-    The operating system drops a lock with the process that held it, kill -9 included. Not for
-    network file systems, where locks are not to be relied on (nor is SQLite).
+    The operating system releases a lock when its process ends, even by kill -9. Do not use it on
+    network file systems, whose locks (like SQLite on them) are unreliable.
 
     Args:
-        folder: Made when first needed. A file stands in it while its thread is locked.
+        folder: Where the files are. It is made when it is first needed, and each file exists only
+            while its thread is locked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -81,7 +85,7 @@ class FileLock:
         self._held: dict[str, BaseFileLock] = {}
 
     def try_acquire(self, thread_id: str) -> bool:
-        """Takes the lock of a thread, if no process has it.
+        """Take the lock of a thread if no process has it; return whether it was free.
 
         Raises:
             LockError: The folder cannot be written.
@@ -104,22 +108,22 @@ class FileLock:
         return True
 
     def release(self, thread_id: str) -> None:
-        """Gives it back, and removes its file: who waits notices and makes a new one."""
+        """Release the lock and remove its file; other holders of the file then make a new one."""
         file = self._held.pop(thread_id)
-        with suppress(OSError):  # Windows lets no open file go; it stays, empty
+        with suppress(OSError):  # Windows does not remove an open file: it stays, empty
             Path(file.lock_file).unlink()
         file.release()
 
 
 class PostgresLock:
-    """Excludes between all processes that use one PostgreSQL database, by advisory locks.
+    """Locks between all processes that use one PostgreSQL database: its advisory locks.
 
-    All locks of a process are held by one connection of its own, which is open while there are
-    any; they go with it when the process dies. A connection through a pooler that hands out its
-    server connections per transaction (pgbouncer's "transaction" mode) cannot hold them.
+    One connection holds all locks of this object. It is open while there are any, and PostgreSQL
+    releases them when it ends, also because the process dies. The connection must not go through a
+    pooler that assigns server connections per transaction (pgbouncer's "transaction" mode).
 
     Args:
-        conninfo: As psycopg takes it: `postgresql://user@host/database`.
+        conninfo: A connection string for psycopg, such as `postgresql://user@host/database`.
     """
 
     def __init__(self, conninfo: str) -> None:
@@ -132,13 +136,13 @@ class PostgresLock:
         return "PostgresLock(…)"  # the connection string may hold a password
 
     def try_acquire(self, thread_id: str) -> bool:
-        """Takes the lock of a thread, if no process has it.
+        """Take the lock of a thread if no process has it; return whether it was free.
 
         Raises:
             LockError: The database cannot be reached.
         """
         with self._guard:
-            if thread_id in self._held:  # PostgreSQL would give it to this connection once more
+            if thread_id in self._held:  # PostgreSQL grants a connection its own lock again
                 return False
             if self._ask("SELECT pg_try_advisory_lock(%s)", thread_id):
                 self._held.add(thread_id)
@@ -147,7 +151,7 @@ class PostgresLock:
             return False
 
     def release(self, thread_id: str) -> None:
-        """Gives it back."""
+        """Release the lock."""
         with self._guard:
             self._held.discard(thread_id)
             try:
@@ -168,7 +172,7 @@ class PostgresLock:
             why = " ".join(str(error).split())
             raise LockError(
                 f"the database that holds the locks of threads cannot be used ({why}): start it, "
-                "or correct what PostgresLock was given"
+                "or correct the connection string of PostgresLock"
             ) from error
         return bool(row and row[0])
 
@@ -179,19 +183,19 @@ class PostgresLock:
 
 
 def _key(thread_id: str) -> int:
-    """Advisory locks are numbers of 64 bits, shared by all that use the database."""
+    """Return the lock's number: 64 bits, in one space with the locks of other applications."""
     digest = hashlib.sha256(b"langgraph-cooper turn\0" + thread_id.encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def lock_beside(database: Path) -> FileLock:
-    """The lock for the threads of an SQLite file: a folder beside it, as SQLite's own `-wal`."""
+    """Return the lock for the threads of an SQLite file: a folder beside it, like its `-wal`."""
     database = database.resolve()
     return FileLock(database.with_name(f"{database.name}-turns"))
 
 
 def lock_for(saver: Saver) -> TurnLock:
-    """The lock that suits a sync saver; see `alock_for`."""
+    """Return the lock that suits a saver, in sync code. See `alock_for`."""
     if is_async_sqlite(saver):
         import asyncio
 
@@ -204,10 +208,10 @@ def lock_for(saver: Saver) -> TurnLock:
 
 
 async def alock_for(saver: Saver) -> TurnLock:
-    """The lock that suits a saver: files beside an SQLite database, else one in this process.
+    """Return the lock that suits a saver: files beside an SQLite database, else in this process.
 
     Raises:
-        InputError: The saver is PostgreSQL's, whose lock takes a connection string.
+        InputError: The saver is PostgreSQL's: its lock requires a connection string.
     """
     if not is_async_sqlite(saver):
         return lock_for(saver)
@@ -224,28 +228,28 @@ def _sqlite_lock(saver: Saver, rows: list[tuple[int, str, str]]) -> TurnLock:
 def _other_lock(saver: Saver) -> TurnLock:
     if is_postgres(saver):
         raise InputError(
-            "turns on a PostgreSQL saver need a lock in the database: pass "
-            "lock=PostgresLock(conninfo) with what the saver was given"
+            "Turns on a PostgreSQL saver needs a lock in the database: pass "
+            "lock=PostgresLock(conninfo) with the connection string of the saver"
         )
     return ProcessLock(saver)
 
 
 def is_sqlite(saver: Saver) -> bool:
-    """Whether it is LangGraph's sync saver for SQLite."""
+    """Return whether this is LangGraph's sync saver for SQLite."""
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     return isinstance(saver, SqliteSaver)
 
 
 def is_async_sqlite(saver: Saver) -> bool:
-    """Whether it is LangGraph's async saver for SQLite."""
+    """Return whether this is LangGraph's async saver for SQLite."""
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
     return isinstance(saver, AsyncSqliteSaver)
 
 
 def is_postgres(saver: Saver) -> bool:
-    """Whether it is one of LangGraph's savers for PostgreSQL, which need not be installed."""
+    """Return whether this is a LangGraph saver for PostgreSQL, which need not be installed."""
     return any(
         kind.__module__.startswith("langgraph.checkpoint.postgres") for kind in type(saver).__mro__
     )

@@ -1,7 +1,7 @@
-"""Forgetting a thread's old checkpoints without touching its conversation.
+"""Removing a thread's old checkpoints without changing its conversation.
 
-LangGraph keeps every step of every turn, the agents' inner ones too, so that one can go back to
-any of them. A thread that is only ever continued needs the last.
+LangGraph stores every step of every turn, those inside the agents too, so that one can return to
+any of them. A thread that is only continued needs the last one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Saver = BaseCheckpointSaver[Any]
 
 
 class Step(NamedTuple):
-    """A checkpoint as far as it matters here. The root graph's namespace is empty."""
+    """The part of a checkpoint that pruning reads. The root graph's namespace is empty."""
 
     namespace: str
     id: str
@@ -31,29 +31,31 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What goes, and which of those that stay lose the parent that they name."""
+    """The checkpoints to remove, and those that stay but lose their parent."""
 
     dropped: list[tuple[str, str]]
     orphaned: list[tuple[str, str]]
 
 
 def prune_thread(saver: Saver, thread_id: str, *, keep: int = 1) -> int:
-    """Removes the checkpoints of a thread, but for the ends of its last turns.
+    """Remove the checkpoints of a thread except those that end its last turns.
 
-    The newest checkpoint always stays, with what is pending in it and in the agents at work: an
-    unfinished turn resumes. No turn of the thread may run meanwhile; `Turns.prune` sees to that.
+    The newest checkpoint always stays, with its pending writes and those of the agents at work, so
+    that an unfinished turn can resume. No turn of the thread may run meanwhile: `Turns.prune` takes
+    its lock. LangGraph's savers have no such method for memory and SQLite, and PostgreSQL's keeps
+    one checkpoint only.
 
     Args:
-        saver: LangGraph's own for memory, SQLite or PostgreSQL; any other that has a `prune` of
-            its own, with `keep=1`.
+        saver: LangGraph's saver for memory, SQLite or PostgreSQL, or another one that has a
+            `prune` method, which allows `keep=1` alone.
         thread_id: The thread.
-        keep: How many turns' ends stay, to go back to or to fork from.
+        keep: Number of turns whose last checkpoint stays, to return to or to fork from.
 
     Returns:
-        How many checkpoints were removed (0 where the saver does not tell).
+        Number of checkpoints removed; 0 if the saver's own `prune` did the work.
 
     Raises:
-        InputError: `keep` is below 1, or the saver's or the thread's kind cannot be pruned.
+        InputError: `keep` is below 1, or the thread cannot be pruned in this saver.
     """
     _check(keep)
     if isinstance(saver, InMemorySaver):
@@ -80,7 +82,7 @@ def prune_thread(saver: Saver, thread_id: str, *, keep: int = 1) -> int:
 
 
 async def aprune_thread(saver: Saver, thread_id: str, *, keep: int = 1) -> int:
-    """As `prune_thread`, for async savers."""
+    """Remove a thread's old checkpoints from an async saver. See `prune_thread`."""
     _check(keep)
     if isinstance(saver, InMemorySaver):
         return _prune_memory(saver, thread_id, keep)
@@ -118,7 +120,7 @@ def _only_the_last(saver: Saver, method: str, keep: int) -> None:
         )
 
 
-# What goes, and what stays ---------------------------------------------------------------------
+# Planning --------------------------------------------------------------------------------------
 
 
 def _plan(rows: Sequence[Sequence[Any]], keep: int) -> Plan:
@@ -155,10 +157,10 @@ def _kept(steps: Sequence[Step], keep: int) -> set[tuple[str, str]]:
 
 
 def _outlives_its_call(namespace: str) -> bool:
-    """Whether it is of a subgraph with a memory of its own (`checkpointer=True`).
+    """Return whether the namespace is of a subgraph with a memory (`checkpointer=True`).
 
-    The namespace of any other has the task's id behind a colon. Such a call belongs to the root's
-    checkpoint that it began from, and is done with once there is a next one.
+    The namespace of any other subgraph ends in a colon and the id of its task. Such a call belongs
+    to the root's checkpoint that it began from, and is over once there is a next one.
     """
     return ":" not in namespace
 
@@ -247,7 +249,7 @@ def _tuples() -> Any:
 
 @contextmanager
 def _lent(held: Any) -> Iterator[Any]:
-    """A PostgreSQL saver holds a connection or a pool of them."""
+    """Lend the connection of a PostgreSQL saver, which holds one or a pool of them."""
     if hasattr(held, "getconn"):
         with held.connection() as connection:
             yield connection

@@ -1,4 +1,4 @@
-"""Reading checkpoints without running what stands in them."""
+"""Reading checkpoints without running code that they name."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from typing import Any
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-# All that LangGraph writes today. It also reads "json" and "pickle", which name classes to build.
+# The kinds that LangGraph writes today. It also reads "json" and "pickle", which can run code.
 WRITTEN = ("null", "bytes", "bytearray", "msgpack")
 
 
 class StrictSerializer(JsonPlusSerializer):
-    """LangGraph's serializer, which builds nothing but messages and what it is told of."""
+    """LangGraph's serializer, restricted to messages and an explicit list of classes."""
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Reads a value.
+        """Read a value.
 
         Raises:
-            ValueError: It is of a kind that is not written today.
+            ValueError: The value is of a kind that LangGraph does not write today.
         """
         if data[0] not in WRITTEN:
             raise ValueError(f"a stored value of the kind {data[0]!r} is not read")
@@ -25,14 +25,13 @@ class StrictSerializer(JsonPlusSerializer):
 
 
 def cooper_serde(*types: type) -> StrictSerializer:
-    """The serializer for the checkpointers of graphs with COOPER in them.
+    """Return a safe serializer for the checkpointers of graphs that contain COOPER.
 
-    LangGraph's default imports and calls whatever a checkpoint names, so that whoever can write to
-    the database can run code in every process that reads it. COOPER keeps plain values and
-    messages alone, and needs nothing of the kind: with this, anything else comes back as the plain
-    data that stands there.
+    LangGraph's default imports and calls any class that a checkpoint names, so that a person who
+    can write to the database can run code in every process that reads it. COOPER stores only plain
+    values and messages. With this serializer everything else is read as plain data.
 
     Args:
-        types: Further classes that a state of your own keeps: dataclasses, pydantic models.
+        types: Further classes in a state of your own, such as dataclasses and pydantic models.
     """
     return StrictSerializer(allowed_msgpack_modules=types)

@@ -1,18 +1,23 @@
-"""The turns of a thread, one after another, none lost and none doubled, for applications.
-
-LangGraph keeps what a run saw: of five runs at once on one thread it keeps one. It leaves the
-message of a run that was cut in the thread, and takes the same message a second time. `Turns` puts
-a lock around each thread, finishes what was cut, and knows a message by its id.
-"""
+"""Turns of conversations in order, none lost and none doubled: the entry point for applications."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -34,24 +39,26 @@ Graph = CompiledStateGraph[Any, Any, Any, Any]
 Input = dict[str, list[HumanMessage]] | Command[Any] | None
 Key = TypeVar("Key", bound=Hashable)
 Queue = TypeVar("Queue")
+T = TypeVar("T")
 
-# Who waits for a lock that another process holds asks again after pauses that grow to the longest.
+# Seconds between two requests for a lock that another process holds: the pause doubles each time.
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2
 SPEAKER = "generator"
 
 
 class ThreadBusyError(CooperError):
-    """Another turn of the thread took longer than the caller was ready to wait."""
+    """Another turn of the thread took longer than `wait`."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a message was answered with.
+    """The answer to a message.
 
     Attributes:
-        message: The answer; None where the graph waits for a person (an interrupt) before it.
-        state: The thread's state now.
-        repeated: The message had been answered before: this is that answer, and no turn was run.
+        message: The answer. None if the graph was interrupted before it, to ask a person.
+        state: The state of the thread after the turn.
+        repeated: True if the message had been answered earlier. This is that answer, and no turn
+            was run.
     """
 
     message: AIMessage | None
@@ -65,25 +72,37 @@ class Reply:
 
 
 class Turns:
-    """Runs the turns of a graph's threads, each thread's one after another.
+    """Runs the turns of a graph's threads: one at a time per thread, each message answered once.
 
-    What is sent is a message with an id of the client's own: sent again with the same id, after a
-    lost connection or a crash, it is neither kept nor answered twice. It is kept before it is
-    worked on. A turn that was cut, because the process died, the model failed, or the caller went
-    away, stays in the thread, and whatever is sent next finishes it first; steps that had
-    finished are not run again. `None` finishes it without saying anything new (and begins a
-    conversation that the system opens).
+    LangGraph alone does not order the runs of a thread. Of five at once it keeps what one of them
+    saw; a run that is cut leaves a message without an answer; a message that is sent again is
+    stored again. With `Turns`:
 
-    Sync and async as the graph's own methods are: `send` and `asend`, `stream` and `astream`.
+    - Turns of one thread run one after another, across tasks, OS threads and processes. Different
+      threads do not wait for each other.
+    - A message is stored before it is worked on, and so is the result of every step. If a turn is
+      cut (the process dies, a model fails, the client goes away), the next call on that thread
+      finishes it first. Steps that had finished do not run again. If it fails again, the next
+      answer is to both messages.
+    - A message that carries an id of the client's own may be sent again at any time, such as after
+      a lost connection. It is stored once and answered once.
+
+    Use `send` or `stream` in sync code, `asend` or `astream` in async code; one object serves both.
+
+    Example:
+        turns = Turns(create_cooper("esc").compile(checkpointer=InMemorySaver()))
+        reply = turns.send("anna", HumanMessage("I lost my job.", id="message-1"))
+        print(reply.text)
 
     Args:
-        graph: Compiled with a checkpointer.
-        lock: Excludes other processes. If omitted: files beside an SQLite database; this process
-            alone for any other saver, but PostgreSQL's needs `PostgresLock(conninfo)`.
-        wait: Seconds to wait for the other turns of a thread; None: as long as it takes.
+        graph: A graph that was compiled with a checkpointer.
+        lock: Keeps other processes out of a thread. If omitted, an SQLite database gets locked
+            files beside it, and other checkpointers a lock in this process alone. PostgreSQL
+            requires `PostgresLock(conninfo)`.
+        wait: Seconds that a call waits for earlier turns of its thread. None waits for ever.
 
     Raises:
-        InputError: The graph has no checkpointer, or a lock is missing.
+        InputError: The graph has no checkpointer.
     """
 
     def __init__(
@@ -112,32 +131,31 @@ class Turns:
         context: Any = None,
         config: RunnableConfig | None = None,
     ) -> Reply:
-        """Says something in a thread and gives the answer.
+        """Send a message to a thread and return the answer.
 
         Args:
-            thread_id: The thread.
-            message: A message, best with an id of the client's own; a text; None: see the class;
-                or a `Command` that resumes an interrupt.
-            context: As the graph's own `invoke` takes it.
-            config: Likewise: callbacks, tags. What stands in it is kept in plain in the thread's
-                metadata: no keys.
+            thread_id: The thread; a new id begins a conversation.
+            message: One of
+                - a `HumanMessage`, best with an id of your own, so that it can be sent again;
+                - a text, for a message that is never sent again;
+                - None, to say nothing new: finish a turn that was cut, or let the system open the
+                  conversation where its task says so;
+                - a `Command`, to resume from an interrupt.
+            context: The context of the run, such as a `CooperContext`.
+            config: The configuration of the run, such as callbacks and tags. It is stored in
+                plain text in the thread's metadata: pass no keys or passwords in it.
 
         Raises:
-            InputError: The thread's id or the message cannot be taken; nothing was kept.
-            ThreadBusyError: The thread was busy for longer than `wait`; nothing was kept.
-            CooperError: The turn failed; the message is kept, and to be sent again.
+            InputError: The thread's id or the message is not acceptable. Nothing was stored.
+            ThreadBusyError: The thread was busy for longer than `wait`. Nothing was stored.
+            LockError: The lock's folder or database cannot be used. Nothing was stored.
+            CooperError: The turn failed. The message is stored: send it again, with the same id.
         """
-        turn = _Turn(self._graph, thread_id, message, context, config)
+        turn = _Turn(thread_id, message, context, config)
         with self.holding(thread_id):
-            snapshot = self._graph.get_state(turn.config)
-            if found := turn.answered(snapshot):
-                return replace(found, repeated=True)
-            if turn.unfinished(snapshot):
-                with turn.tolerating_refused():
-                    self._graph.invoke(None, turn.config, **turn.choices)
-                if found := turn.answered(self._graph.get_state(turn.config)):
-                    return found
-            self._graph.invoke(turn.input, turn.config, **turn.choices)
+            if found := self._settle(turn):
+                return found
+            self._graph.invoke(turn.input, turn.config, **turn.options)
             return turn.reply(self._graph.get_state(turn.config))
 
     def stream(
@@ -149,39 +167,36 @@ class Turns:
         config: RunnableConfig | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
-    ) -> Iterator[dict[str, Any]]:
-        """Says something in a thread and gives the turn's parts as they come.
+    ) -> Generator[dict[str, Any], None, None]:
+        """Send a message to a thread and yield the parts of the turn as they come.
 
-        The thread stays locked until the stream ends or is closed. A turn before it that was cut
-        is finished without being streamed. Arguments and errors: see `send`.
+        The thread stays locked until the iterator is exhausted or closed. If it is closed early,
+        the next call finishes the turn. An earlier turn that was cut is finished first, without
+        being streamed. See `send` for the arguments and errors, and `SpokenTurn` (in
+        `langgraph_cooper.graph.threads.spoken`) for the words alone.
 
         Yields:
-            The parts that `graph.stream(..., version="v2")` yields. An answer that was given
-            before comes again in one piece, as "messages" and "values".
+            The parts of `graph.stream(..., version="v2")`. The answer to a message that had been
+            answered earlier comes in one piece, as a "messages" and a "values" part.
         """
-        turn = _Turn(self._graph, thread_id, message, context, config)
-        modes = [stream_mode] if isinstance(stream_mode, str) else list(stream_mode)
-        how: dict[str, Any] = {"stream_mode": modes, "subgraphs": subgraphs, "version": "v2"}
+        turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         with self.holding(thread_id):
-            snapshot, given = self._graph.get_state(turn.config), turn.input
-            found = turn.answered(snapshot)
-            if not found and turn.under_way(snapshot):
-                given = None
-            elif not found and turn.unfinished(snapshot):
-                with turn.tolerating_refused():
-                    self._graph.invoke(None, turn.config, **turn.choices)
-                found = turn.answered(self._graph.get_state(turn.config))
-            if found:
-                yield from _again(found, modes)
-                return
-            yield from self._graph.stream(given, turn.config, **turn.choices, **how)
+            if found := self._settle(turn):
+                yield from _again(found, how["stream_mode"])
+            else:
+                yield from self._graph.stream(turn.input, turn.config, **turn.options, **how)
 
     @contextmanager
     def holding(self, thread_id: str) -> Iterator[None]:
-        """Holds a thread, for whatever else must not meet a turn: editing, pruning, deleting.
+        """Hold a thread's lock, for work that must not meet a turn, such as editing its state.
+
+        Do not call other methods for the same thread inside the block: they wait for the lock.
 
         Raises:
+            InputError: The thread's id is not acceptable, or the checkpointer needs a lock that
+                `Turns` was not given.
             ThreadBusyError: The thread was busy for longer than `wait`.
+            LockError: The lock's folder or database cannot be used.
         """
         check_thread_id(thread_id)
         lock = self._lock = self._lock or lock_for(self._saver)
@@ -200,19 +215,28 @@ class Turns:
             yield
 
     def prune(self, thread_id: str, *, keep: int = 1) -> int:
-        """Removes the thread's old checkpoints, as `prune_thread` does, between two turns.
+        """Remove a thread's old checkpoints between two turns, and keep its conversation.
 
-        Raises:
-            InputError: It cannot be pruned so.
-            ThreadBusyError: The thread was busy for longer than `wait`.
+        See `prune_thread` for `keep`, the number returned, and the errors besides those of
+        `holding`.
         """
         with self.holding(thread_id):
             return prune_thread(self._saver, thread_id, keep=keep)
 
     def delete(self, thread_id: str) -> None:
-        """Forgets the thread, between two turns."""
+        """Delete a thread between two turns. See `holding` for the errors."""
         with self.holding(thread_id):
             self._saver.delete_thread(thread_id)
+
+    def _settle(self, turn: _Turn) -> Reply | None:
+        """Finish an earlier turn that was cut; return the answer if the message has one now."""
+        if turn.comes_after_another(self._graph.get_state(turn.config)):
+            # If it fails again, the new message may be answered all the same: by the safety guard,
+            # say, which needs no model.
+            with suppress(CooperError):
+                self._graph.invoke(None, turn.config, **turn.options)
+            turn.found = turn.answered(self._graph.get_state(turn.config))
+        return turn.found
 
     # Async -----------------------------------------------------------------------------------
 
@@ -224,18 +248,15 @@ class Turns:
         context: Any = None,
         config: RunnableConfig | None = None,
     ) -> Reply:
-        """As `send`. Cancelled in the middle, it leaves the turn to whatever is sent next."""
-        turn = _Turn(self._graph, thread_id, message, context, config)
+        """Send a message to a thread and return the answer. See `send`.
+
+        If the task is cancelled, the next call on the thread finishes the turn.
+        """
+        turn = _Turn(thread_id, message, context, config)
         async with self.aholding(thread_id):
-            snapshot = await self._graph.aget_state(turn.config)
-            if found := turn.answered(snapshot):
-                return replace(found, repeated=True)
-            if turn.unfinished(snapshot):
-                with turn.tolerating_refused():
-                    await self._graph.ainvoke(None, turn.config, **turn.choices)
-                if found := turn.answered(await self._graph.aget_state(turn.config)):
-                    return found
-            await self._graph.ainvoke(turn.input, turn.config, **turn.choices)
+            if found := await self._asettle(turn):
+                return found
+            await self._graph.ainvoke(turn.input, turn.config, **turn.options)
             return turn.reply(await self._graph.aget_state(turn.config))
 
     async def astream(
@@ -247,30 +268,24 @@ class Turns:
         config: RunnableConfig | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
-    ) -> AsyncIterator[dict[str, Any]]:
-        """As `stream`. Closed in the middle, it leaves the turn to whatever is sent next."""
-        turn = _Turn(self._graph, thread_id, message, context, config)
-        modes = [stream_mode] if isinstance(stream_mode, str) else list(stream_mode)
-        how: dict[str, Any] = {"stream_mode": modes, "subgraphs": subgraphs, "version": "v2"}
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Send a message to a thread and yield the parts of the turn as they come. See `stream`.
+
+        Use `contextlib.aclosing` where the iteration may end early, so that the lock is released
+        at once.
+        """
+        turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         async with self.aholding(thread_id):
-            snapshot, given = await self._graph.aget_state(turn.config), turn.input
-            found = turn.answered(snapshot)
-            if not found and turn.under_way(snapshot):
-                given = None
-            elif not found and turn.unfinished(snapshot):
-                with turn.tolerating_refused():
-                    await self._graph.ainvoke(None, turn.config, **turn.choices)
-                found = turn.answered(await self._graph.aget_state(turn.config))
-            if found:
-                for part in _again(found, modes):
+            if found := await self._asettle(turn):
+                for part in _again(found, how["stream_mode"]):
                     yield part
                 return
-            async for part in self._graph.astream(given, turn.config, **turn.choices, **how):
+            async for part in self._graph.astream(turn.input, turn.config, **turn.options, **how):
                 yield part
 
     @asynccontextmanager
     async def aholding(self, thread_id: str) -> AsyncIterator[None]:
-        """As `holding`."""
+        """Hold a thread's lock. See `holding`."""
         check_thread_id(thread_id)
         found = self._lock or await alock_for(self._saver)
         lock = self._lock = self._lock or found  # another task may have found it meanwhile
@@ -283,30 +298,36 @@ class Turns:
                     pauses = _pauses()
                     while not await self._try(lock, thread_id):
                         await asyncio.sleep(next(pauses))
-                    held.push_async_callback(asyncio.to_thread, lock.release, thread_id)
+                    held.push_async_callback(_in_os_thread, partial(lock.release, thread_id))
             except TimeoutError:
                 raise self._busy(thread_id) from None
             yield
 
     async def aprune(self, thread_id: str, *, keep: int = 1) -> int:
-        """As `prune`."""
+        """Remove a thread's old checkpoints. See `prune`."""
         async with self.aholding(thread_id):
             return await aprune_thread(self._saver, thread_id, keep=keep)
 
     async def adelete(self, thread_id: str) -> None:
-        """As `delete`."""
+        """Delete a thread. See `delete`."""
         async with self.aholding(thread_id):
             await self._saver.adelete_thread(thread_id)
 
+    async def _asettle(self, turn: _Turn) -> Reply | None:
+        if turn.comes_after_another(await self._graph.aget_state(turn.config)):
+            with suppress(CooperError):
+                await self._graph.ainvoke(None, turn.config, **turn.options)
+            turn.found = turn.answered(await self._graph.aget_state(turn.config))
+        return turn.found
+
     @staticmethod
     async def _try(lock: TurnLock, thread_id: str) -> bool:
-        """Asks in a thread: the lock may ask a database. Who is cancelled leaves nothing locked."""
-        asked = asyncio.ensure_future(asyncio.to_thread(lock.try_acquire, thread_id))
+        """Request a lock in an OS thread, as it may ask a database; release it if cancelled."""
+        request = _Request(lock, thread_id)
         try:
-            return await asyncio.shield(asked)
+            return await _in_os_thread(request.run)
         except asyncio.CancelledError:
-            if await asked:
-                await asyncio.to_thread(lock.release, thread_id)
+            request.abandon()
             raise
 
     def _busy(self, thread_id: str) -> ThreadBusyError:
@@ -316,89 +337,110 @@ class Turns:
         )
 
 
-def is_unfinished(snapshot: StateSnapshot) -> bool:
-    """Whether a thread's last turn was cut, so that running the graph on None finishes it.
+async def _in_os_thread(work: Callable[[], T]) -> T:
+    """Run blocking work to its end even if the caller is cancelled, however often.
 
-    `snapshot.next` does not tell: it leaves out steps that had finished, and is empty where all of
-    them had, but the process died before their results were put together. A turn that waits for
-    a person was not cut: a `Command` resumes it.
+    anyio, under every FastAPI app, cancels each `await` of a cancelled task anew: work that merely
+    waits for a free OS thread would be dropped.
+    """
+    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work))
+
+
+class _Request:
+    """A request for a lock whose caller may leave before the answer comes."""
+
+    def __init__(self, lock: TurnLock, thread_id: str) -> None:
+        self._lock, self._thread_id = lock, thread_id
+        self._guard = threading.Lock()
+        self._granted = self._abandoned = False
+
+    def run(self) -> bool:
+        """Request the lock; give it back at once if the caller has left."""
+        granted = self._lock.try_acquire(self._thread_id)
+        with self._guard:
+            self._granted = granted and not self._abandoned
+            left = granted and self._abandoned
+        if left:
+            self._lock.release(self._thread_id)
+        return self._granted
+
+    def abandon(self) -> None:
+        """Tell that nobody waits for the answer any more."""
+        with self._guard:
+            self._abandoned, granted = True, self._granted
+        if granted:
+            self._lock.release(self._thread_id)
+
+
+def is_unfinished(snapshot: StateSnapshot) -> bool:
+    """Return whether a thread's last turn was cut, so that invoking the graph on None finishes it.
+
+    `snapshot.next` does not tell. It leaves out steps that had finished, and is empty if the
+    process died after the last of them, before their results were put together. A turn that waits
+    at an interrupt was not cut: a `Command` resumes it.
     """
     return bool(snapshot.tasks) and not snapshot.interrupts
 
 
 class _Turn:
-    """What one call of `Turns` means for a thread whose lock it holds."""
+    """One call of `Turns`, while it holds the thread's lock.
+
+    Attributes:
+        input: The input of the graph: a message, a `Command`, or None to resume this very turn.
+        found: The answer, where the message had one already.
+    """
 
     def __init__(
-        self,
-        graph: Graph,
-        thread_id: str,
-        message: Said,
-        context: Any,
-        config: RunnableConfig | None,
+        self, thread_id: str, message: Said, context: Any, config: RunnableConfig | None
     ) -> None:
         given: dict[str, Any] = dict(config or {})
         given["configurable"] = {**given.get("configurable", {}), "thread_id": thread_id}
         self.config = RunnableConfig(**given)  # type: ignore[typeddict-item]
-        self.choices: dict[str, Any] = {"context": context, "durability": "sync"}
+        self.options: dict[str, Any] = {"context": context, "durability": "sync"}
+        self.found: Reply | None = None
         self._command = message if isinstance(message, Command) else None
         self._message = None if isinstance(message, Command) else _checked(message)
+        messages = [self._message] if self._message else []
+        self.input: Input = self._command or {"messages": messages}
 
-    @property
-    def input(self) -> Input:
-        """What a new turn takes in."""
-        return self._command or {"messages": [self._message] if self._message else []}
+    def comes_after_another(self, snapshot: StateSnapshot) -> bool:
+        """Look at the thread; return whether another turn, which was cut, must be finished first.
 
-    def unfinished(self, snapshot: StateSnapshot) -> bool:
-        """Whether a turn was cut, and is to be finished before anything else."""
-        return is_unfinished(snapshot) and self._command is None
-
-    def under_way(self, snapshot: StateSnapshot) -> bool:
-        """Whether a turn was cut, and is this message's (or nothing new is said)."""
-        messages = _messages(snapshot)
-        if not self.unfinished(snapshot):
+        Sets `found` where there is an answer, and `input` where this turn itself was cut.
+        """
+        if found := self.answered(snapshot):
+            self.found = replace(found, repeated=True)
             return False
-        if self._message is None:
+        if self._command or not is_unfinished(snapshot):
+            return False
+        if self._message and self._place(_messages(snapshot)) is None:
             return True
-        place = self._place(messages)
-        return place is not None and _answer_after(messages, place) is None
-
-    @contextmanager
-    def tolerating_refused(self) -> Iterator[None]:
-        """A message that cannot be answered, put in the thread by other means, is left at that."""
-        try:
-            yield
-        except InputError:
-            if self._message is None:
-                raise
+        self.input = None
+        return False
 
     def answered(self, snapshot: StateSnapshot) -> Reply | None:
-        """The answer, if the message (or, where nothing new is said, the thread) has one."""
+        """Return the answer to the message if it has one; without a message, the last answer."""
         messages = _messages(snapshot)
         if self._command or not messages:
             return None
-        if self._message is None and self.unfinished(snapshot):
-            return None
-        place = self._place(messages) if self._message else len(messages) - 2
-        if place is None:
-            return None
-        answer = _answer_after(messages, place)
-        if answer is None and self._message:
-            return None
-        return Reply(answer, snapshot.values)
+        if self._message is None:
+            return None if is_unfinished(snapshot) else self.reply(snapshot)
+        reply = None if self._place(messages) is None else self.reply(snapshot)
+        return reply if reply and reply.message else None
 
     def reply(self, snapshot: StateSnapshot) -> Reply:
-        """What the turn that was just run ended with."""
+        """Return the first answer after the message; without a message, the last answer."""
         messages = _messages(snapshot)
         place = self._place(messages)
-        start = len(messages) - 2 if place is None else place
-        return Reply(_answer_after(messages, start), snapshot.values)
+        after = messages[max(len(messages) - 2, 0) if place is None else place :]
+        answer = next((message for message in after if isinstance(message, AIMessage)), None)
+        return Reply(answer, snapshot.values)
 
     def _place(self, messages: Sequence[BaseMessage]) -> int | None:
-        """Where the message stands in the thread.
+        """Return the message's index in the thread.
 
         Raises:
-            InputError: Something else stands there under its id.
+            InputError: The thread has another message with the same id.
         """
         if self._message is None:
             return None
@@ -414,7 +456,7 @@ class _Turn:
 
 
 class _Queues(Generic[Key, Queue]):
-    """A lock per key, made when it is first asked for and dropped when nobody needs it."""
+    """One lock per key, made for its first user and dropped after its last."""
 
     def __init__(self, make: Callable[[], Queue]) -> None:
         self._make = make
@@ -423,7 +465,7 @@ class _Queues(Generic[Key, Queue]):
 
     @contextmanager
     def of(self, key: Key) -> Iterator[Queue]:
-        """Lends the lock of a key to one more user."""
+        """Lend the lock of a key to one more user."""
         with self._guard:
             queue, users = self._queues.get(key) or (self._make(), 0)
             self._queues[key] = queue, users + 1
@@ -439,7 +481,7 @@ class _Queues(Generic[Key, Queue]):
 
 
 def _checked(message: HumanMessage | str | None) -> HumanMessage | None:
-    """The message as it goes into the thread, with an id; refused before anything is kept."""
+    """Return the message as it is stored, with an id, or refuse it before anything is stored."""
     if message is None:
         return None
     if isinstance(message, str):
@@ -456,13 +498,13 @@ def _messages(snapshot: StateSnapshot) -> list[BaseMessage]:
     return list(snapshot.values.get("messages", []))
 
 
-def _answer_after(messages: Sequence[BaseMessage], place: int) -> AIMessage | None:
-    after = messages[max(place, 0) :]
-    return next((message for message in after if isinstance(message, AIMessage)), None)
+def _how(stream_mode: str | Sequence[str], subgraphs: bool) -> dict[str, Any]:
+    modes = [stream_mode] if isinstance(stream_mode, str) else list(stream_mode)
+    return {"stream_mode": modes, "subgraphs": subgraphs, "version": "v2"}
 
 
 def _again(reply: Reply, modes: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """An answer that was given before, as a stream's parts."""
+    """Yield an earlier answer as the parts of a stream."""
     if "messages" in modes and reply.message:
         yield {"type": "messages", "ns": (), "data": (reply.message, {"langgraph_node": SPEAKER})}
     if "values" in modes:

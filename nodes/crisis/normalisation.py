@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from string import ascii_lowercase
 
-from langgraph_cooper.prompts import Spelling, spelling
+from langgraph_cooper.nodes.crisis.lexicon import Spelling, spelling
 
 # Letters of other scripts that look like Latin ones, and small capitals: NFKD keeps both.
 LOOK_ALIKES = dict(

@@ -1,6 +1,6 @@
 """Finds the guard's phrases in normalised text.
 
-A pattern consists of words with alternatives and small gaps; `prompts/crisis/phrases.toml` explains
+A pattern consists of words with alternatives and small gaps; `phrases.toml` in this folder explains
 its syntax. Each becomes a regular expression over words, in which only gaps of bounded length
 repeat. Patterns are indexed by their first word: at each word of a text only the patterns that can
 begin with it are tried, so that the time is linear in the length of the text.
@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from langgraph_cooper.nodes.crisis.lexicon import Phrases, phrases, spelling
 from langgraph_cooper.nodes.crisis.normalisation import Normaliser, collapsed
 from langgraph_cooper.nodes.language.text import sentences
-from langgraph_cooper.prompts import CrisisKind, Phrases, phrases, spelling
+from langgraph_cooper.prompts import CrisisKind
 
 SHORT_GAP = 3  # largest number of words that "~" stands for
 REMOVED = "_"  # replaces a harmless phrase; no pattern contains it

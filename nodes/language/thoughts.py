@@ -75,8 +75,6 @@ def without_thoughts(pieces: Iterable[str], *, thinking: bool = False) -> Iterat
         thinking: As for `ThoughtFilter`.
     """
     stream = ThoughtFilter(thinking)
-    for piece in pieces:
-        if answer := stream.feed(piece):
-            yield answer
+    yield from filter(None, map(stream.feed, pieces))
     if rest := stream.end():
         yield rest

@@ -34,9 +34,9 @@ def delimited(label: str, text: str) -> str:
 def prompt_line(text: str, limit: int | None = None) -> str:
     """Return the text on one line without role marks, cut to the limit."""
     text = clean(text)
-    while (bare := ROLE_MARKS.sub(" ", text)) != text:  # removing one mark may form another
+    while (bare := clean(ROLE_MARKS.sub(" ", text))) != text:  # removing one may form another
         text = bare
-    return " ".join(text.split())[:limit]
+    return text[:limit]
 
 
 def transcript(task: TaskSpec, said: Iterable[Utterance]) -> str:

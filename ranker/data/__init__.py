@@ -1,6 +1,6 @@
-"""Loading labelled dialogues: ESConv, Persuasion for Good (P4G), and a user's own.
+"""Reading, labelling and splitting dialogues: ESConv, Persuasion for Good (P4G), and a user's own.
 
-Forms that `read_dialogues` tells apart:
+Forms that `read_dialogues` recognises:
 
 * ESConv as JSONL (`{"dialog": [{"speaker": "usr" | "sys", "text", "strategy"}]}` a line) or as the
   JSON list of its first release (`seeker` / `supporter`, `content`, `annotation.strategy`);
@@ -10,5 +10,5 @@ Forms that `read_dialogues` tells apart:
   "user" and "system", or the annotated form of `langgraph_cooper.ranker.data.jsonl`.
 
 Consecutive turns of one speaker become one utterance: the texts joined with a space, the strategies
-kept in order. Nothing is dropped in silence: a `LoadReport` counts what the task has no use for.
+kept in order. Nothing is dropped silently: a `LoadReport` counts what is left out or unknown.
 """

@@ -1,40 +1,43 @@
-"""The text of a dialogue as the ranker reads it: who said what, in order."""
+"""Dialogues as records: utterances, dialogues with labels, and dialogues with an annotation."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Literal, NamedTuple, Self, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from langgraph_cooper.prompts.errors import CooperError
 
 RECENT = 3
-"""How many of the last utterances rankers compare candidates with; the evidence's shape follows."""
+"""Number of last utterances that candidates are compared with; fixes the evidence's shape."""
 
 LAST_ROUND = 15
-"""Rounds from this one on count as one, unless a ranker was trained otherwise; the tail is thin."""
+"""Rounds from this one on count as one: few dialogues are longer. Checkpoints may differ."""
+
+Speaker = Literal["user", "system"]
+"""`user` is the seeker or persuadee, `system` the supporter or persuader."""
+
+
+class DataError(CooperError):
+    """A file of dialogues is unusable; the message names the file, the line and the fault."""
 
 
 class Utterance(NamedTuple):
-    """All that one side said before the other side spoke again."""
+    """All that one speaker said before the other spoke again."""
 
     speaker: Speaker
-    """`user` is the seeker or persuadee, `system` the supporter or persuader."""
     text: str
 
 
 def dialogue_round(history: Sequence[Utterance]) -> int:
-    """The 1-based round in which the system's next utterance falls.
+    """The 1-based round of the system's next utterance: 1 + system utterances so far.
 
     Args:
-        history: the utterances so far, oldest first.
-
-    Returns:
-        1 + the number of system utterances so far.
+        history: The utterances so far, oldest first.
     """
     return 1 + sum(utterance.speaker == "system" for utterance in history)
 
@@ -45,26 +48,15 @@ def marked(utterance: Utterance) -> str:
 
 
 def encodable(text: str) -> str:
-    """The text with a question mark for what UTF-8 cannot express.
+    """The text with a question mark for each character that UTF-8 cannot express.
 
     Undecodable bytes of a terminal's input arrive as lone surrogates, which tokenisers refuse.
     """
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-Speaker = Literal["user", "system"]
-
-
-class DataError(CooperError):
-    """A file of dialogues cannot be used; names the file, the line and what is wrong with it."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-def _writable(text: str) -> str:
-    """Text that UTF-8 can write; JSON may bring half of a cut emoji."""
+def _check_writable(text: str) -> str:
+    """Refuse text that UTF-8 cannot express; JSON may hold half of a cut emoji."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -74,38 +66,42 @@ def _writable(text: str) -> str:
     return text
 
 
-def _something(text: str) -> str:
+def _check_not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("there is no text: leave the utterance out and merge its neighbours")
     return text
 
 
-Text = Annotated[str, AfterValidator(_writable)]
+Text = Annotated[str, AfterValidator(_check_writable)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True)
 
 
 class LabelledUtterance(_Record):
-    """What one speaker said in one go, with the strategies of its parts in order.
+    """A merged utterance with the strategies of its parts.
 
     Attributes:
         speaker: "user" or "system".
-        text: The merged text; never empty.
-        strategies: The data set's strategies; empty where it is not annotated.
+        text: The merged text; never blank.
+        strategies: The data set's strategies in order; empty if the data set has none.
     """
 
     # A misspelt field would lose the labels.
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     speaker: Speaker
-    text: Annotated[Text, AfterValidator(_something)]
+    text: Annotated[Text, AfterValidator(_check_not_blank)]
     strategies: tuple[Text, ...] = ()
 
 
 class Dialogue(_Record):
-    """One conversation.
+    """A conversation.
 
     Attributes:
         id: Unique in its file.
-        utterances: Merged: speakers take turns.
+        utterances: Merged: the speakers take turns.
     """
 
     id: Text
@@ -126,13 +122,17 @@ class Dialogue(_Record):
         """Positions of the system's utterances."""
         return tuple(i for i, said in enumerate(self.utterances) if said.speaker == "system")
 
+    def history(self, before: int | None = None) -> list[Utterance]:
+        """Speaker and text of the utterances before a position, or of all utterances."""
+        return [Utterance(said.speaker, said.text) for said in self.utterances[:before]]
+
     def round_of(self, index: int) -> int:
-        """The dialogue round of the utterance at `index`: 1 + system utterances before it."""
-        return 1 + sum(said.speaker == "system" for said in self.utterances[:index])
+        """The 1-based round of the utterance at `index`: 1 + system utterances before it."""
+        return dialogue_round(self.history(index))
 
 
 class Candidate(_Record):
-    """A topic candidate C_ij (paper, "Local Analysis") of one aspect, or of "passive"."""
+    """A topic candidate C_ij (paper, "Local Analysis") of an aspect, or of "passive"."""
 
     aspect: Text
     strategy: Text
@@ -140,11 +140,11 @@ class Candidate(_Record):
 
 
 class AnnotatedTurn(_Record):
-    """What the agents had to say before one system utterance.
+    """The agents' output before one system utterance.
 
     Attributes:
-        index: Position of the utterance that the real system said; the history ends before it.
-        states: State summary S_i of each aspect; empty text where nothing is known yet.
+        index: Position of the system utterance; the history ends before it.
+        states: State summary S_i of each aspect; an empty text where nothing is known yet.
         candidates: The topic candidates of all aspects.
     """
 
@@ -154,13 +154,13 @@ class AnnotatedTurn(_Record):
 
 
 class AnnotatedDialogue(Dialogue):
-    """A conversation with its annotated turns and the state summaries at its end.
+    """A conversation with its annotated turns.
 
     Attributes:
         turns: In order of `index`.
         final_states: State summary of each aspect after the last utterance.
-        made_by: Whose annotation it is: the model, or "offline", and a hash of the task. Empty
-            where another program annotated.
+        made_by: The annotator: a model's name or "offline", and a hash of the task. Empty if
+            another program annotated.
     """
 
     turns: tuple[AnnotatedTurn, ...] = ()
@@ -183,27 +183,37 @@ class AnnotatedDialogue(Dialogue):
 Record = TypeVar("Record", bound=Dialogue)
 
 
-def distinct(dialogues: Iterable[Record], source: str) -> list[Record]:
-    """The dialogues without those in which the same is said as in an earlier one.
+def validated(kind: type[Record], fields: Mapping[str, Any], place: str) -> Record:
+    """Build a dialogue from its fields.
 
     Raises:
-        DataError: Two that differ have the same id.
+        DataError: A field is wrong; names the place and the first such field.
     """
-    first: dict[tuple[tuple[str, str], ...], Record] = {}
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise DataError(f"{place}: {where + ': ' if where else ''}{message}") from None
+
+
+def distinct(dialogues: Iterable[Record], source: str) -> list[Record]:
+    """Drop dialogues with the same utterances as an earlier one.
+
+    Raises:
+        DataError: Different dialogues have the same id.
+    """
+    first: dict[tuple[Utterance, ...], Record] = {}
     for dialogue in dialogues:
-        first.setdefault(spoken(dialogue), dialogue)
+        first.setdefault(tuple(dialogue.history()), dialogue)
     ids = Counter(dialogue.id for dialogue in first.values())
     if ids and (most := ids.most_common(1)[0])[1] > 1:
         raise DataError(f"{source}: {most[1]} different dialogues have the id {most[0]!r}")
     return list(first.values())
 
 
-def spoken(dialogue: Dialogue) -> tuple[tuple[str, str], ...]:
-    """Speaker and text of each utterance, whatever is annotated."""
-    return tuple((said.speaker, said.text) for said in dialogue.utterances)
-
-
 def fingerprint(dialogue: Dialogue) -> str:
-    """A short hash of what was said, however it is annotated or named."""
-    said = json.dumps([utterance.text for utterance in dialogue.utterances])
-    return hashlib.sha256(said.encode()).hexdigest()[:12]
+    """A short hash of the utterances' texts; ids, labels and annotation do not enter."""
+    texts = json.dumps([utterance.text for utterance in dialogue.utterances])
+    return hashlib.sha256(texts.encode()).hexdigest()[:12]

@@ -1,11 +1,10 @@
-"""Fetching the published files from where their authors keep them.
+"""Downloading the published data sets from where their authors keep them.
 
-A file is written beside its place and checked before it takes it: there is no half file.
+A file takes its place only after its download is complete and checked.
 """
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import urllib.error
 import urllib.request
@@ -15,20 +14,21 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.data.jsonl import replacing
 from langgraph_cooper.ranker.data.reading import READERS, detect
 from langgraph_cooper.ranker.data.report import LoadReport
 
 _ESCONV = "https://huggingface.co/datasets/thu-coai/esconv/resolve/main"
 _P4G = "https://gitlab.com/ucdavisnlp/persuasionforgood/-/raw/master/data"
-_BLOCK = 1 << 16
+_BLOCK = 1 << 16  # bytes
 
 
 class PublicFile(NamedTuple):
     """A file of a data set at its public home.
 
     Attributes:
-        url: Where it is.
-        dialogues: How many it holds; what arrives is checked by this.
+        url: Its address.
+        dialogues: Number of dialogues, to check the download by.
     """
 
     url: str
@@ -46,10 +46,10 @@ PUBLIC_HOMES: Mapping[str, Mapping[str, PublicFile]] = {
         "full_dialog.csv": PublicFile(f"{_P4G}/FullData/full_dialog.csv", 1017),
     },
 }
-"""Where the data sets' authors keep their files: data set -> file name -> file."""
+"""Data set -> file name -> file."""
 
 OnBytes = Callable[[str, int, int | None], None]
-"""Called while a file arrives: its name, bytes so far, bytes in all (None where unknown)."""
+"""Called while a file arrives: its name, bytes so far, bytes in all (None if unknown)."""
 
 
 def fetch(
@@ -60,55 +60,45 @@ def fetch(
     timeout: float = 30.0,
     on_bytes: OnBytes = lambda *_: None,
 ) -> dict[str, Path]:
-    """Downloads a data set from its public home into a folder, but no file that is there already.
+    """Download the files of a data set that are not in the folder yet.
 
     Args:
         name: A key of `homes`.
-        folder: Where the files go; it is made if need be.
-        homes: Where files are fetched from.
+        folder: Where the files go; created if missing.
+        homes: The data sets' files.
         timeout: Seconds without an answer after which a host counts as unreachable.
-        on_bytes: Is told how far each file is.
+        on_bytes: Called with the progress of each file.
 
     Returns:
-        File name -> where it lies.
+        File name -> its path.
 
     Raises:
         DataError: Unknown name, no network, not the expected file, or the folder cannot be
-            written. Files that had arrived by then stay.
+            written. Files that are complete by then stay.
     """
     if name not in homes:
         raise DataError(f"unknown data set {name!r}: {', '.join(homes)} can be fetched")
     target = Path(folder).expanduser()
-    return {
-        file: _fetch(public, target / file, timeout, on_bytes)
-        for file, public in homes[name].items()
-    }
+    for file, public in homes[name].items():
+        if not (target / file).is_file():
+            _fetch(public, target / file, timeout, on_bytes)
+    return {file: target / file for file in homes[name]}
 
 
-def _fetch(public: PublicFile, target: Path, timeout: float, on_bytes: OnBytes) -> Path:
-    """One file; written whole or not at all."""
-    if target.is_file():
-        return target
-    # The ending stays: the form is told by it.
-    part = target.with_name(f".part-{target.name}")
+def _fetch(public: PublicFile, target: Path, timeout: float, on_bytes: OnBytes) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
+        with replacing(target) as file:
             _download(public.url, file, timeout, lambda n, of: on_bytes(target.name, n, of))
-        _check(part, public)
-        part.replace(target)
+            file.flush()
+            _check(Path(file.name), public)
     except OSError as error:
         raise DataError(f"{target} cannot be written ({error.strerror or error})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return target
 
 
 def _download(
     url: str, file: BinaryIO, timeout: float, on_bytes: Callable[[int, int | None], None]
 ) -> None:
-    """Copies what is at the URL into the file."""
+    """Copy the answer of a URL into a file."""
     arrived = 0
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
@@ -135,26 +125,26 @@ class _BrokenError(Exception):
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:
-    """The next block; faults of the network are told apart from those of the disk."""
+    """Read the next block; tell faults of the network apart from those of the disk."""
     try:
         return answer.read(_BLOCK)
     except OSError as error:
         raise _BrokenError(error.strerror or str(error) or type(error).__name__) from None
 
 
-def _check(part: Path, public: PublicFile) -> None:
-    """Refuses what is not the expected file, such as a page that asks to log in.
+def _check(file: Path, public: PublicFile) -> None:
+    """Refuse an unexpected file, such as a page that asks to log in.
 
     Raises:
-        DataError: It has another form or holds another number of dialogues.
+        DataError: It has an unknown form or another number of dialogues.
     """
-    if part.suffix == ".xlsx" and find_spec("openpyxl") is None:
-        return  # told when it is read
+    if file.suffix == ".xlsx" and find_spec("openpyxl") is None:
+        return  # reading it will say so
     try:
-        form = detect(part)
-        found = len(list(READERS[form](part, LoadReport(str(part), form))))
+        form = detect(file)
+        found = len(list(READERS[form](file, LoadReport(str(file), form))))
     except DataError as error:
-        what = str(error).replace(str(part), "what arrived")
+        what = str(error).replace(str(file), "what arrived")
         raise DataError(f"{public.url} is not the expected file: {what}") from None
     if found != public.dialogues:
         raise DataError(

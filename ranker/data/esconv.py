@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from langgraph_cooper.ranker.data.dialogue import DataError, Dialogue, Speaker
-from langgraph_cooper.ranker.data.jsonl import json_list, read_json_lines
+from langgraph_cooper.ranker.data.jsonl import read_json_lines, read_json_list
 from langgraph_cooper.ranker.data.report import LoadReport
 from langgraph_cooper.ranker.data.turns import Turn, merge
 
@@ -19,7 +19,7 @@ SPEAKERS: Mapping[str, Speaker] = {
 
 
 def read_esconv_lines(path: Path, report: LoadReport) -> Iterator[Dialogue]:
-    """Reads a dialogue per line."""
+    """Read JSONL, a dialogue a line."""
     for line, fields in read_json_lines(path):
         place = f"{path}, line {line}"
         turns = _esconv_turns(fields, place)
@@ -27,8 +27,8 @@ def read_esconv_lines(path: Path, report: LoadReport) -> Iterator[Dialogue]:
 
 
 def read_esconv_list(path: Path, report: LoadReport) -> Iterator[Dialogue]:
-    """Reads the list of all dialogues."""
-    for number, fields in enumerate(json_list(path), start=1):
+    """Read `ESConv.json`, a list of dialogues."""
+    for number, fields in enumerate(read_json_list(path), start=1):
         place = f"{path}, dialogue {number}"
         yield merge(f"{path.stem}-{number}", _esconv_turns(fields, place), report, place)
 

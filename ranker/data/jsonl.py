@@ -1,6 +1,6 @@
-"""Dialogues, and dialogues annotated with what the agents saw and proposed at every system turn.
+"""Dialogues in JSONL files, and the reading and writing of text and JSON that other modules share.
 
-The file form is JSONL, one dialogue a line:
+The file has one dialogue a line:
 
     {"id": "esc-17",
      "utterances": [{"speaker": "user", "text": "...", "strategies": []},
@@ -10,21 +10,20 @@ The file form is JSONL, one dialogue a line:
                 "candidates": [{"aspect": "exploration", "strategy": "Question", "topic": "..."}]}],
      "final_states": {"exploration": "...", "comforting": "...", "action": "..."}}
 
-`turns[].index` is the position of the utterance that the real system said at that turn; the
-utterances before it are the history. A file of labelled dialogues is the same without `turns` and
-`final_states`. Utterances are merged: two in a row are never by the same speaker.
+`turns[].index` is the position of a system utterance; the utterances before it are the history. A
+file of labelled dialogues is the same without `turns` and `final_states`. Utterances are merged:
+two in a row are never by the same speaker.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
+from typing import Any, BinaryIO
 
 from langgraph_cooper.ranker.data.dialogue import (
     AnnotatedDialogue,
@@ -32,17 +31,18 @@ from langgraph_cooper.ranker.data.dialogue import (
     Dialogue,
     Record,
     distinct,
-    spoken,
+    validated,
 )
 
 _log = logging.getLogger(__name__)
 
 
 def read_annotated(path: str | Path) -> list[AnnotatedDialogue]:
-    """Reads annotated dialogues; of those that stand there twice, the first.
+    """Read annotated dialogues, each distinct one once.
 
     Raises:
-        DataError: The file is missing, empty, or a line of it is malformed (names the line).
+        DataError: The file is missing, empty or without annotation, or a line of it is malformed
+            (names the line).
     """
     found = read_records(path, AnnotatedDialogue)
     dialogues = distinct(found, str(path))
@@ -56,13 +56,18 @@ def read_annotated(path: str | Path) -> list[AnnotatedDialogue]:
 
 
 def read_records(path: str | Path, kind: type[Record]) -> list[Record]:
-    """Reads a JSONL file of dialogues as `kind`; two of one id say the same."""
+    """Read a JSONL file of dialogues as `kind`.
+
+    Raises:
+        DataError: The file is missing or empty, a line of it is malformed, or different dialogues
+            have the same id.
+    """
     dialogues: list[Record] = []
     seen: dict[str, tuple[int, Record]] = {}
     for line, fields in read_json_lines(path):
-        dialogue = check(kind, fields, f"{path}, line {line}")
+        dialogue = validated(kind, fields, f"{path}, line {line}")
         first, earlier = seen.setdefault(dialogue.id, (line, dialogue))
-        if spoken(earlier) != spoken(dialogue):
+        if earlier.history() != dialogue.history():
             raise DataError(
                 f"{path}, line {line}: the id {dialogue.id!r} is already another dialogue's, on "
                 f"line {first}; give each dialogue its own"
@@ -74,29 +79,25 @@ def read_records(path: str | Path, kind: type[Record]) -> list[Record]:
 
 
 def write_annotated(path: str | Path, dialogues: Iterable[Dialogue]) -> None:
-    """Writes dialogues as JSONL, all or nothing: a full disk leaves the old file as it was."""
-    target = Path(path)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    """Write dialogues as JSONL, all or nothing.
+
+    Raises:
+        DataError: The file cannot be written; an old one stays as it was.
+    """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(annotated_line(dialogue) for dialogue in dialogues)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
+        with replacing(Path(path)) as file:
+            file.writelines(dialogue_line(dialogue).encode() for dialogue in dialogues)
     except OSError as error:
-        raise DataError(f"{target} cannot be written: {error.strerror}") from None
-    finally:
-        part.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def annotated_line(dialogue: Dialogue) -> str:
-    """The dialogue as one line of JSON, with its line break; for appending as they are made."""
+def dialogue_line(dialogue: Dialogue) -> str:
+    """The dialogue as one line of JSON, with its line break."""
     return json.dumps(dialogue.model_dump(mode="json"), ensure_ascii=False) + "\n"
 
 
 def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects of a JSONL file, each with its line number from 1; blank lines are passed.
+    """Yield the JSON objects of a JSONL file with their line numbers from 1; skip blank lines.
 
     Raises:
         DataError: The file cannot be read, or a line is not a JSON object.
@@ -110,11 +111,23 @@ def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield line, fields
 
 
-def parse_json(text: str, place: str) -> object:
-    """What a JSON text says.
+def read_json_list(path: Path) -> list[Any]:
+    """Read the conversations of a JSON list.
 
     Raises:
-        DataError: It is not JSON, or beyond what Python reads; names the place.
+        DataError: The file cannot be read or is not a JSON list.
+    """
+    items = parse_json(read_text(path), str(path))
+    if not isinstance(items, list):
+        raise DataError(f"{path}: a list of dialogues is expected")
+    return items
+
+
+def parse_json(text: str, place: str) -> object:
+    """Parse a JSON text.
+
+    Raises:
+        DataError: It is not JSON, or beyond Python's limits; names the place.
     """
     try:
         parsed: object = json.loads(text)
@@ -129,7 +142,7 @@ def parse_json(text: str, place: str) -> object:
 
 
 def read_text(path: str | Path) -> str:
-    """The text of a UTF-8 file.
+    """Read a UTF-8 file.
 
     Raises:
         DataError: It is missing, unreadable or in another encoding.
@@ -137,39 +150,58 @@ def read_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path} is not text in UTF-8: save it so") from None
+        raise DataError(f"{path} is not in UTF-8: save it in that encoding") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def check(kind: type[Record], fields: dict[str, Any], place: str) -> Record:
-    """Validates one dialogue.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of `path` at the end, all or nothing.
+
+    Until then it has another name in the same folder, with the same ending. After an error the old
+    file is as it was, and the new one is gone.
 
     Raises:
-        DataError: Names the place and the first wrong field.
+        OSError: The folder or the file cannot be written.
     """
+    part = path.with_name(f".{os.getpid()}.part-{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{place}: {where + ': ' if where else ''}{message}") from None
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
-def turns_of(item: object) -> list[dict[str, Any]]:
-    """The turns of one conversation of a JSON file, or nothing where it has another shape."""
-    turns = item.get("dialog") if isinstance(item, dict) else None
-    return [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+def finished_lines(path: Path, beginning: bytes) -> list[tuple[int, bytes]]:
+    """The lines of a JSONL file that a run appends to, numbered from 1; none if it is missing.
 
+    A kill or a full disk may cut off the last line: it is left out. Blank lines are skipped.
 
-def json_list(path: Path) -> list[Any]:
-    """The conversations of a JSON list.
+    Args:
+        path: The file.
+        beginning: How every line of such a file begins.
 
     Raises:
-        DataError: The file cannot be read or is no JSON.
+        OSError: The file cannot be read.
+        ValueError: The unfinished last line begins otherwise, so the file is another program's.
     """
-    items = parse_json(read_text(path), str(path))
-    if not isinstance(items, list):
-        raise DataError(f"{path}: a list of dialogues is expected")
-    return items
+    finished, _, rest = (path.read_bytes() if path.is_file() else b"").rpartition(b"\n")
+    if not (rest.startswith(beginning) or beginning.startswith(rest)):
+        raise ValueError("the last line is unfinished and begins otherwise")
+    return [pair for pair in enumerate(finished.split(b"\n"), start=1) if pair[1].strip()]
+
+
+def remove_unfinished_line(path: Path) -> None:
+    """Remove a last line without a line break from a file, so that a run can append to it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if path.is_file() and (rest := path.read_bytes().rpartition(b"\n")[2]):
+        os.truncate(path, path.stat().st_size - len(rest))

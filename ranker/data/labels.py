@@ -1,13 +1,13 @@
 """Pseudo-labels for topic candidates (paper, "Training", the two criteria).
 
-No data set says which candidate was the best. Two candidates are compared first by whether they
-promote an aspect that the real utterance promotes, then by the inner product of their sentence
-embedding with the real utterance's. The best of n gets the label n, the worst 1.
+No data set says which candidate is the best. Candidates are compared first by whether they promote
+an aspect that the real utterance promotes, then by the inner product of their sentence embedding
+with the real utterance's. The best of n gets the label n, the worst 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,10 +24,10 @@ Encode = Callable[[Sequence[str]], Floats]
 
 @dataclass(frozen=True)
 class LabelledTurn:
-    """One system turn with its ranking labels.
+    """A system turn with its ranking labels.
 
     Attributes:
-        dialogue: Position of the dialogue in the list that was labelled.
+        dialogue: Position of the dialogue in the labelled list.
         turn: The annotated turn: history length, states, candidates.
         round: Dialogue round, from 1.
         labels: [n] int64, n for the best candidate down to 1 for the worst.
@@ -46,14 +46,14 @@ class LabelledTurn:
 
 
 class Labelling(NamedTuple):
-    """Labelled turns and how many were left out for want of a known strategy or of candidates."""
+    """Labelled turns, and the number of turns without a known strategy or without candidates."""
 
     turns: list[LabelledTurn]
     skipped: int
 
 
 class Embeddings:
-    """Embeddings of many texts, each distinct text encoded once, all in one call.
+    """Embeddings of many texts: each distinct text is encoded once, all in one call.
 
     Args:
         texts: Any texts, with repetitions.
@@ -66,16 +66,25 @@ class Embeddings:
         self._matrix = encode(distinct) if distinct else np.zeros((0, 0), np.float32)
 
     def __call__(self, texts: Sequence[str]) -> Floats:
-        """The embeddings [N, n_d] of texts that were given at the start."""
+        """Return the embeddings [N, n_d] of some of the texts."""
         return self._matrix[[self._row[text] for text in texts]]
+
+    def rows(self, texts: Sequence[str]) -> list[int]:
+        """Return the rows of some of the texts in `matrix`."""
+        return [self._row[text] for text in texts]
+
+    @property
+    def matrix(self) -> Floats:
+        """The embeddings [U, n_d] of the distinct texts."""
+        return self._matrix
 
 
 def rank_labels(hits: npt.NDArray[np.bool_], similarity: Floats) -> npt.NDArray[np.int64]:
-    """Labels of one turn's candidates by the two criteria.
+    """Label one turn's candidates by the two criteria.
 
     Args:
         hits: [n], criterion 1.
-        similarity: [n], criterion 2; among equals the earlier candidate is the better one.
+        similarity: [n], criterion 2; of equals the earlier candidate is the better one.
 
     Returns:
         [n] int64, a permutation of 1..n with n for the best.
@@ -90,30 +99,32 @@ def rank_labels(hits: npt.NDArray[np.bool_], similarity: Floats) -> npt.NDArray[
 def label_turns(
     dialogues: Sequence[AnnotatedDialogue], task: TaskSpec, encode: Encode
 ) -> Labelling:
-    """Labels the turns of annotated dialogues, embedding each distinct text once.
+    """Label the turns with candidates whose real utterance has a strategy that the task knows.
 
     Args:
-        dialogues: With candidates.
-        task: Says which aspects a strategy promotes.
+        dialogues: Dialogues with candidates.
+        task: Maps strategies to aspects.
         encode: Sentence encoder of the similarities.
 
-    Returns:
-        The turns whose real utterance has a strategy that the task knows and that have candidates,
-        and the number of the others.
-
     Raises:
-        DataError: A candidate's aspect is not the task's, or an aspect has no state.
+        DataError: The task lacks a candidate's aspect, or a turn lacks an aspect's state.
     """
     _check_aspects(dialogues, task)
     found = list(_labelled(dialogues, task))
     texts: list[str] = []
-    for dialogue, turn, _ in found:
-        texts.append(dialogues[dialogue].utterances[turn.index].text)
+    for number, turn, _ in found:
+        texts.append(dialogues[number].utterances[turn.index].text)
         texts.extend(candidate.topic for candidate in turn.candidates)
     embed = Embeddings(texts, encode)
-    turns = [
-        _label(dialogues[number], number, turn, promoted, embed) for number, turn, promoted in found
-    ]
+    turns = []
+    for number, turn, promoted in found:
+        dialogue = dialogues[number]
+        reference = embed([dialogue.utterances[turn.index].text])[0]  # [n_d]
+        similarity = embed([candidate.topic for candidate in turn.candidates]) @ reference  # [n]
+        hits = np.array([candidate.aspect in promoted for candidate in turn.candidates])
+        labels = rank_labels(hits, similarity)
+        round_ = dialogue.round_of(turn.index)
+        turns.append(LabelledTurn(number, turn, round_, labels, hits, similarity, promoted))
     return Labelling(turns, sum(len(d.turns) for d in dialogues) - len(turns))
 
 
@@ -136,59 +147,12 @@ def _check_aspects(dialogues: Sequence[AnnotatedDialogue], task: TaskSpec) -> No
                 )
 
 
-def label_turns_one_by_one(
-    dialogues: Sequence[AnnotatedDialogue], task: TaskSpec, encode: Encode
-) -> Labelling:
-    """`label_turns` with one text per call and the reference encoded again for every candidate.
-
-    This is how the paper's released code goes about it. It is here to be measured against.
-    """
-    turns = []
-    for number, turn, promoted in _labelled(dialogues, task):
-        reference = dialogues[number].utterances[turn.index].text
-        pairs = [(encode([c.topic])[0], encode([reference])[0]) for c in turn.candidates]
-        similarity = np.array([float(topic @ said) for topic, said in pairs], np.float32)
-        turns.append(_labelled_turn(dialogues[number], number, turn, promoted, similarity))
-    return Labelling(turns, sum(len(d.turns) for d in dialogues) - len(turns))
-
-
 def _labelled(
     dialogues: Sequence[AnnotatedDialogue], task: TaskSpec
-) -> Iterable[tuple[int, AnnotatedTurn, frozenset[str]]]:
-    """The turns that can be labelled, with the aspects that they promote."""
+) -> Iterator[tuple[int, AnnotatedTurn, frozenset[str]]]:
+    """Yield the turns that can be labelled, with their dialogue and the promoted aspects."""
     for number, dialogue in enumerate(dialogues):
         for turn in dialogue.turns:
             promoted = task.promoted_by(dialogue.utterances[turn.index].strategies)
             if promoted and turn.candidates:
                 yield number, turn, promoted
-
-
-def _label(
-    dialogue: AnnotatedDialogue,
-    number: int,
-    turn: AnnotatedTurn,
-    promoted: frozenset[str],
-    embed: Embeddings,
-) -> LabelledTurn:
-    reference = embed([dialogue.utterances[turn.index].text])[0]  # [n_d]
-    topics = embed([candidate.topic for candidate in turn.candidates])  # [n, n_d]
-    return _labelled_turn(dialogue, number, turn, promoted, topics @ reference)
-
-
-def _labelled_turn(
-    dialogue: AnnotatedDialogue,
-    number: int,
-    turn: AnnotatedTurn,
-    promoted: frozenset[str],
-    similarity: Floats,
-) -> LabelledTurn:
-    hits = np.array([candidate.aspect in promoted for candidate in turn.candidates])
-    return LabelledTurn(
-        dialogue=number,
-        turn=turn,
-        round=dialogue.round_of(turn.index),
-        labels=rank_labels(hits, similarity),
-        hits=hits,
-        similarity=similarity,
-        promoted=promoted,
-    )

@@ -1,4 +1,4 @@
-"""Persuasion for Good (Wang et al. 2019): full set, annotated sheet, and an LLM's candidates."""
+"""Persuasion for Good (Wang et al. 2019): the full set, the annotated sheet, LLM annotations."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from langgraph_cooper.prompts.task import PASSIVE
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Dialogue
-from langgraph_cooper.ranker.data.jsonl import check, json_list, read_text, turns_of
+from langgraph_cooper.ranker.data.dialogue import (
+    AnnotatedDialogue,
+    DataError,
+    Dialogue,
+    validated,
+)
+from langgraph_cooper.ranker.data.jsonl import read_json_list, read_text
 from langgraph_cooper.ranker.data.report import LoadReport
-from langgraph_cooper.ranker.data.turns import Turn, merge, merged_position
+from langgraph_cooper.ranker.data.turns import Turn, merge, merged_position, turns_of
 
-_P4G_SPEAKERS = {"0": "system", "1": "user", "Persuader": "system", "Persuadee": "user"}
-_P4G_ASPECTS = {
+SPEAKERS = {"0": "system", "1": "user", "Persuader": "system", "Persuadee": "user"}
+ASPECTS = {
     "inquiry": "attention",
     "appeal": "appeal",
     "proposition": "proposition",
     "passive_response": PASSIVE,
 }
-_P4G_STATES = {
+STATES = {
     "inquiry_state": "attention",
     "appeal_state": "appeal",
     "proposition_state": "proposition",
@@ -30,25 +35,25 @@ _P4G_STATES = {
 
 
 def read_p4g_csv(path: Path, report: LoadReport) -> Iterator[Dialogue]:
-    """Reads `full_dialog.csv`, which has no strategies."""
+    """Read `full_dialog.csv`, which has no strategies."""
     reader = csv.DictReader(io.StringIO(read_text(path)))
     missing = {"Unit", "B4", "B2"} - set(reader.fieldnames or ())
     if missing:
         raise DataError(f"{path}, line 1: the column {sorted(missing)[0]!r} is missing")
     rows = ((reader.line_num, row) for row in reader)
     try:
-        yield from _p4g_rows(path, rows, report)
+        yield from _conversations(path, rows, report)
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num + 1}: not CSV ({error})") from None
 
 
 def read_p4g_sheet(path: Path, report: LoadReport) -> Iterator[Dialogue]:
-    """Reads `300_dialog.xlsx`, with a strategy per sentence."""
-    yield from _p4g_rows(path, _sheet_rows(path), report)
+    """Read `300_dialog.xlsx`, which has a strategy for each sentence."""
+    yield from _conversations(path, _sheet_rows(path), report)
 
 
 def _sheet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of the first sheet, by column name, each with its number in the sheet."""
+    """Yield the rows of the first sheet with their numbers, as column name -> cell."""
     try:
         import openpyxl
     except ImportError:
@@ -72,13 +77,13 @@ def _sheet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         book.close()
 
 
-def _p4g_rows(
+def _conversations(
     path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], report: LoadReport
 ) -> Iterator[Dialogue]:
-    """Groups sentences by conversation (B2); B4 says who speaks, er_label_1 the strategy."""
+    """Group sentences by conversation (B2); B4 is the speaker, er_label_1 the strategy."""
     conversations: dict[str, list[Turn]] = {}
     for line, row in rows:
-        speaker = _P4G_SPEAKERS.get(str(row["B4"]))
+        speaker = SPEAKERS.get(str(row["B4"]))
         if speaker is None or not row["B2"]:
             raise DataError(
                 f"{path}, line {line}: B4 must be 0 (persuader) or 1 (persuadee) and B2 name the "
@@ -93,16 +98,16 @@ def _p4g_rows(
 
 
 def read_p4g_candidates(path: Path, report: LoadReport) -> Iterator[Dialogue]:
-    """Reads the JSON list whose persuader turns carry states and candidates."""
-    for number, item in enumerate(json_list(path), start=1):
+    """Read the JSON list whose persuader turns carry states and candidates."""
+    for number, item in enumerate(read_json_list(path), start=1):
         place = f"{path}, dialogue {number}"
         turns: list[Turn] = []
         annotations: dict[int, dict[str, Any]] = {}
         for turn in turns_of(item):
             try:
-                speaker = _P4G_SPEAKERS[turn["speaker"]]
-                # The annotators' turns of one speaker do not follow one another, but where they
-                # would, the annotation belongs to the merged utterance that starts here.
+                speaker = SPEAKERS[turn["speaker"]]
+                # If turns of one speaker follow one another, the first annotation belongs to the
+                # merged utterance.
                 if turn.get("states"):
                     annotations.setdefault(
                         merged_position([t for t in turns if t.text], speaker), turn["states"]
@@ -121,17 +126,17 @@ def read_p4g_candidates(path: Path, report: LoadReport) -> Iterator[Dialogue]:
 def _with_annotation(
     dialogue: Dialogue, annotations: Mapping[int, Mapping[str, Any]], place: str
 ) -> AnnotatedDialogue:
-    """Adds an LLM's states and candidates, in this project's aspect names.
+    """Add an LLM's states and candidates under this project's aspect names.
 
-    The last annotated turn's states stand for the final ones: the data has none after the end.
+    The data has no states after the last utterance: those of the last annotated turn are final.
     """
     turns = []
     for index, annotation in sorted(annotations.items()):
         try:
-            states = {aspect: annotation[key] for key, aspect in _P4G_STATES.items()}
+            states = {aspect: annotation[key] for key, aspect in STATES.items()}
             candidates = [
                 {
-                    "aspect": _P4G_ASPECTS[entry["subgoal"]],
+                    "aspect": ASPECTS[entry["subgoal"]],
                     "strategy": entry["strategy"],
                     "topic": entry["topic"].strip().strip('"').strip(),
                 }
@@ -142,4 +147,4 @@ def _with_annotation(
         turns.append({"index": index, "states": states, "candidates": candidates})
     fields = dialogue.model_dump()
     fields |= {"turns": turns, "final_states": turns[-1]["states"] if turns else {}}
-    return check(AnnotatedDialogue, fields, place)
+    return validated(AnnotatedDialogue, fields, place)

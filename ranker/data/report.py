@@ -1,4 +1,4 @@
-"""What a file of dialogues held, and what of it was of no use."""
+"""What a file of dialogues holds: a report of its reading, and statistics of its dialogues."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from langgraph_cooper.ranker.data.dialogue import DataError, Dialogue
 
 @dataclass
 class LoadReport:
-    """What a file held, and what of it the task has no use for.
+    """Counts of what was read from a file, what was left out, and what the task does not know.
 
     Attributes:
         path: The file.
-        form: Which form it was taken for.
+        form: Its recognised form.
         dialogues: Dialogues read.
         utterances: Utterances after merging.
-        system_utterances: Those of the system.
-        unlabelled: System utterances none of whose strategies the task knows (or without any).
-        unknown_strategies: Strategies that the task maps to no aspect, with their counts.
-        empty_turns: Turns without text, which were left out.
-        without_system: Dialogues in which the system says nothing; kept, of no use for training.
-        duplicates: Dialogues whose every utterance stood there already, which were left out.
+        system_utterances: Utterances of the system.
+        unlabelled: System utterances without a strategy that the task knows.
+        unknown_strategies: Counts of the strategies that the task maps to no aspect.
+        empty_turns: Turns without text, left out.
+        without_system: Dialogues without a system utterance; kept, but nothing is learnt from them.
+        duplicates: Dialogues with the same utterances as an earlier one, left out.
     """
 
     path: str
@@ -40,7 +40,7 @@ class LoadReport:
     duplicates: int = 0
 
     def count(self, dialogue: Dialogue, task: TaskSpec) -> None:
-        """Adds one dialogue."""
+        """Add one dialogue."""
         self.dialogues += 1
         self.utterances += len(dialogue.utterances)
         self.without_system += not dialogue.system_turns
@@ -51,7 +51,7 @@ class LoadReport:
             self.unknown_strategies.update(name for name in strategies if not task.knows(name))
 
     def sentence(self) -> str:
-        """The report in one sentence, for people."""
+        """Return the report as one sentence."""
         text = (
             f"{self.path} ({self.form}): {self.dialogues} dialogues, "
             f"{self.utterances} utterances, {self.unlabelled} of {self.system_utterances} "
@@ -70,29 +70,26 @@ class LoadReport:
 
 
 class Loaded(NamedTuple):
-    """Dialogues of one file, and what the loader has to say about it."""
+    """The dialogues of a file and the report of its reading."""
 
     dialogues: list[Dialogue]
     report: LoadReport
 
 
-_SIDES = ("user", "system")
-
-
 @dataclass(frozen=True)
 class Statistics:
-    """What a set of dialogues looks like.
+    """Figures of a set of dialogues.
 
     Attributes:
-        dialogues: How many there are.
+        dialogues: Number of dialogues.
         utterances: Merged utterances of both speakers.
         rounds_per_dialogue: System utterances per dialogue. The papers count a round for each
             (ESConv train and valid together: 11.7; P4G: 10.4).
-        words_per_utterance: Mean number of words, user and system.
+        words_per_utterance: Mean number of words, by speaker.
         labelled: System utterances with a strategy that the task knows.
-        aspects: Share of the labelled utterances that promote each aspect. The shares add up to
-            more than 1: a merged utterance can promote several.
-        strategies: How often each strategy stands there, the commonest first.
+        aspects: Share of the labelled utterances that promote each aspect. The shares can add up
+            to more than 1: a merged utterance may promote several.
+        strategies: Count of each strategy, the most frequent first.
     """
 
     dialogues: int
@@ -105,7 +102,7 @@ class Statistics:
 
 
 def statistics(dialogues: Sequence[Dialogue], task: TaskSpec) -> Statistics:
-    """Counts dialogues, rounds, words, aspects and strategies.
+    """Count dialogues, rounds, words, aspects and strategies.
 
     Raises:
         DataError: There are no dialogues.
@@ -113,7 +110,10 @@ def statistics(dialogues: Sequence[Dialogue], task: TaskSpec) -> Statistics:
     if not dialogues:
         raise DataError("there are no dialogues to count: pass a file that holds some")
     said = [utterance for dialogue in dialogues for utterance in dialogue.utterances]
-    words = {side: [len(u.text.split()) for u in said if u.speaker == side] for side in _SIDES}
+    words = {
+        speaker: [len(u.text.split()) for u in said if u.speaker == speaker]
+        for speaker in ("user", "system")
+    }
     system = [utterance for utterance in said if utterance.speaker == "system"]
     promoted = [p for p in (task.promoted_by(u.strategies) for u in system) if p]
     counts = Counter(aspect for aspects in promoted for aspect in aspects)
@@ -121,7 +121,7 @@ def statistics(dialogues: Sequence[Dialogue], task: TaskSpec) -> Statistics:
         dialogues=len(dialogues),
         utterances=len(said),
         rounds_per_dialogue=len(system) / len(dialogues),
-        words_per_utterance={side: sum(n) / max(len(n), 1) for side, n in words.items()},
+        words_per_utterance={speaker: sum(n) / max(len(n), 1) for speaker, n in words.items()},
         labelled=len(promoted),
         aspects={
             aspect: counts[aspect] / max(len(promoted), 1)

@@ -11,12 +11,12 @@ from langgraph_cooper.ranker.data.dialogue import DataError, Dialogue
 def split_dialogues(
     dialogues: Sequence[Dialogue], fractions: Sequence[float] = (0.8, 0.1, 0.1), *, seed: int = 0
 ) -> list[list[Dialogue]]:
-    """Splits dialogues by a hash of seed and id, so that the order of a file does not matter.
+    """Split dialogues by a hash of seed and id, so that their order in the file does not matter.
 
     Args:
-        dialogues: With distinct ids.
+        dialogues: Dialogues with distinct ids.
         fractions: Share of each part; they add up to 1.
-        seed: Another seed, another split.
+        seed: Another seed gives another split.
 
     Returns:
         One list per fraction, each in the order of `dialogues`.

@@ -1,26 +1,31 @@
-"""Turns as a data set has them, and merging those of one speaker that follow one another."""
+"""Turns as the data sets' files have them, and merging consecutive turns of one speaker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from langgraph_cooper.ranker.data.dialogue import Dialogue
-from langgraph_cooper.ranker.data.jsonl import check
+from langgraph_cooper.ranker.data.dialogue import Dialogue, validated
 from langgraph_cooper.ranker.data.report import LoadReport
 
 
 class Turn(NamedTuple):
-    """One turn as a data set's file has it, before merging."""
+    """A turn before merging."""
 
     speaker: str
     text: str
     strategies: tuple[str, ...] = ()
 
 
+def turns_of(item: object) -> list[dict[str, Any]]:
+    """The turns of a conversation in a JSON file; none if it has another shape."""
+    turns = item.get("dialog") if isinstance(item, dict) else None
+    return [turn for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+
+
 def merge(name: str, turns: Iterable[Turn], report: LoadReport, place: str) -> Dialogue:
-    """One dialogue whose speakers take turns."""
+    """Build a dialogue with the id `name`, whose speakers take turns; count empty turns."""
     merged: list[Turn] = []
     for turn in turns:
         if not turn.text:
@@ -32,7 +37,8 @@ def merge(name: str, turns: Iterable[Turn], report: LoadReport, place: str) -> D
             )
         else:
             merged.append(turn)
-    return check(Dialogue, {"id": name, "utterances": [turn._asdict() for turn in merged]}, place)
+    fields = {"id": name, "utterances": [turn._asdict() for turn in merged]}
+    return validated(Dialogue, fields, place)
 
 
 def merged_position(turns: Sequence[Turn], speaker: str) -> int:

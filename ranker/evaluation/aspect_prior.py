@@ -1,4 +1,4 @@
-"""P(aspect | round) + similarity: the ranking that a trained ranker has to beat.
+"""The baseline P(aspect | round) + weight * similarity, which a trained ranker has to beat.
 
 It is counted and tuned when a ranker is trained, and kept beside the checkpoint as `prior.json`, so
 that an evaluation needs no training data. The file holds counts and figures, no text.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -22,48 +23,35 @@ from langgraph_cooper.ranker.data.dialogue import (
     Dialogue,
     fingerprint,
 )
+from langgraph_cooper.ranker.data.jsonl import replacing
 from langgraph_cooper.ranker.data.labels import Encode, LabelledTurn, label_turns
 from langgraph_cooper.ranker.evaluation.baselines import Scores, similarity_scores
 from langgraph_cooper.ranker.evaluation.metrics import measure
 from langgraph_cooper.ranker.model.checkpoint import CheckpointError, checkpoint_folder
 
 FILE = "prior.json"
-"""Its name in a checkpoint's folder."""
+"""Name of the file in a checkpoint's folder."""
 
 WEIGHT = 0.3
-"""The similarity's, where none was tuned."""
+"""Untuned weight of the similarity."""
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
-"""Those that are tried on valid."""
+"""Weights tried in tuning."""
 
 METRICS = ("hit@1", "hit@3", "precision@1")
-"""The weight is tuned for their mean: one of them alone is best with another weight than the rest,
-and the baseline shall be strong in all."""
-
-
-class Promoting(Protocol):
-    """A turn of which only the round and what the real utterance promotes matter."""
-
-    @property
-    def round(self) -> int:
-        """Dialogue round, from 1."""
-        ...
-
-    @property
-    def promoted(self) -> frozenset[str]:
-        """The aspects that the real utterance promotes."""
-        ...
+"""The weight is tuned for the mean of these, so that the baseline is strong in each: a single one
+of them would favour another weight than the others."""
 
 
 class PromotedTurn(NamedTuple):
-    """A system turn of a training dialogue."""
+    """The round of a system turn and the aspects that its utterance promotes."""
 
     round: int
     promoted: frozenset[str]
 
 
 def promoted_turns(dialogues: Iterable[Dialogue], task: TaskSpec) -> list[PromotedTurn]:
-    """The turns whose strategies the task knows; the dialogues need no annotation for it."""
+    """Collect the turns with strategies that the task knows; they need no annotation."""
     turns = []
     for dialogue in dialogues:
         for index in dialogue.system_turns:
@@ -77,11 +65,11 @@ class _Record(BaseModel):
 
 
 class RoundCounts(_Record):
-    """What the training utterances of one round promote.
+    """Counts of one round's training utterances.
 
     Attributes:
-        turns: How many there are.
-        promoted: How many of them promote each aspect; one may promote several.
+        turns: Number of utterances.
+        promoted: Number of them that promote each aspect; one may promote several.
     """
 
     turns: int = Field(ge=0)
@@ -89,14 +77,14 @@ class RoundCounts(_Record):
 
 
 class Tuning(_Record):
-    """How a weight was chosen.
+    """How the weight of the similarity was chosen.
 
     Attributes:
-        metrics: Whose mean was to be high.
-        turns: How many turns it was measured on.
-        dialogues: The `fingerprint` of each of their dialogues, so that an evaluation on some of
-            the same ones can say so.
-        figures: Weight -> that mean.
+        metrics: The weight with the highest mean of these was chosen.
+        turns: Number of turns measured.
+        dialogues: The `fingerprint` of each of their dialogues, so that an evaluation on the same
+            ones can say so.
+        figures: Weight -> mean of the metrics.
     """
 
     metrics: tuple[str, ...]
@@ -105,13 +93,13 @@ class Tuning(_Record):
     figures: dict[float, float]
 
 
-class RankingPrior(_Record):
-    """P(aspect | round) with the weight of the similarity beside it.
+class AspectPrior(_Record):
+    """P(aspect | round) and the weight of the similarity beside it.
 
     Attributes:
-        rounds: Round -> counts; the last one stands for all that follow.
-        weight: Of the similarity.
-        tuning: Where the weight is from; None: nobody tuned it.
+        rounds: Round -> counts; the last one includes all later rounds.
+        weight: Weight of the similarity.
+        tuning: How the weight was tuned; None if it was not.
         smoothing: Turns of the overall distribution that are added to each round's counts.
     """
 
@@ -127,8 +115,8 @@ class RankingPrior(_Record):
         return self
 
     @classmethod
-    def count(cls, train: Iterable[Promoting], *, smoothing: float = 5.0) -> Self:
-        """Counts training turns.
+    def count(cls, train: Iterable[PromotedTurn], *, smoothing: float = 5.0) -> Self:
+        """Count training turns.
 
         Raises:
             DataError: There are none.
@@ -152,7 +140,7 @@ class RankingPrior(_Record):
         }
         return cls(rounds=rounds, smoothing=smoothing)
 
-    @property
+    @cached_property
     def overall(self) -> dict[str, float]:
         """The share of all training turns that promotes each aspect."""
         counts: Counter[str] = Counter()
@@ -162,13 +150,12 @@ class RankingPrior(_Record):
         return {aspect: counts[aspect] / turns for aspect in sorted(counts)}
 
     @property
-    def commonest(self) -> str:
-        """The aspect that training utterances promote most often."""
-        shares = self.overall
-        return max(shares, key=lambda aspect: shares[aspect])
+    def majority_aspect(self) -> str:
+        """The aspect that most training utterances promote."""
+        return max(self.overall, key=self.overall.__getitem__)
 
     def probability(self, aspect: str, number: int) -> float:
-        """P(aspect | round `number`), smoothed; of a round never seen, the overall share."""
+        """P(aspect | round `number`), smoothed; the overall share for a round without counts."""
         share = self.overall.get(aspect, 0.0)
         found = self.rounds.get(min(number, LAST_ROUND))
         if found is None:
@@ -179,21 +166,19 @@ class RankingPrior(_Record):
     def scores(
         self, turns: Sequence[LabelledTurn], similarity: Scores, *, weight: float | None = None
     ) -> Scores:
-        """P(aspect | round) + weight * similarity, for the candidates of each turn.
+        """Score the candidates of each turn: P(aspect | round) + weight * similarity.
 
         Args:
-            turns: What to rank.
+            turns: The turns to rank.
             similarity: `similarity_scores` of the same turns.
-            weight: Instead of the prior's own.
+            weight: Replaces the prior's own weight.
         """
-        heavy = self.weight if weight is None else weight
-        known: dict[tuple[str, int], float] = {}
-        scores = []
-        for turn, similar in zip(turns, similarity, strict=True):
-            pairs = [(c.aspect, min(turn.round, LAST_ROUND)) for c in turn.turn.candidates]
-            known |= {pair: self.probability(*pair) for pair in pairs if pair not in known}
-            scores.append(np.array([known[pair] for pair in pairs]) + heavy * similar)
-        return scores
+        weight = self.weight if weight is None else weight
+        return [
+            np.array([self.probability(c.aspect, turn.round) for c in turn.turn.candidates])
+            + weight * similar
+            for turn, similar in zip(turns, similarity, strict=True)
+        ]
 
     def tuned(
         self,
@@ -204,7 +189,7 @@ class RankingPrior(_Record):
         metrics: Sequence[str] = METRICS,
         weights: Sequence[float] = WEIGHTS,
     ) -> Self:
-        """The same prior with the weight that ranks valid best; of equals the first.
+        """Return the prior with the weight that ranks valid best; of equals the first.
 
         Raises:
             DataError: No turn of valid can be labelled.
@@ -226,45 +211,45 @@ class RankingPrior(_Record):
             dialogues=tuple(sorted(fingerprint(dialogue) for dialogue in valid)),
             figures=figures,
         )
-        best = max(weights, key=lambda weight: figures[weight])
+        best = max(weights, key=figures.__getitem__)
         return self.model_copy(update={"weight": best, "tuning": tuning})
 
     def save(self, folder: str | Path) -> None:
-        """Writes it as `prior.json` into a checkpoint's folder."""
-        text = self.model_dump_json(indent=1)
-        (Path(folder) / FILE).write_text(text + "\n", encoding="utf-8")
+        """Write `prior.json` into a checkpoint's folder."""
+        with replacing(Path(folder) / FILE) as file:
+            file.write(self.model_dump_json(indent=1).encode() + b"\n")
 
 
-def ranking_prior(
+def fit_aspect_prior(
     train: Iterable[Dialogue],
     valid: Sequence[AnnotatedDialogue],
     task: TaskSpec,
     encode: Encode,
-) -> RankingPrior:
-    """The prior of training dialogues, its weight tuned on valid.
+) -> AspectPrior:
+    """Count the prior on training dialogues and tune its weight on valid.
 
     Args:
         train: All training dialogues; they need no annotation.
         valid: The annotated dialogues that the ranker's epoch is chosen on.
-        task: Says which aspects a strategy promotes.
+        task: Maps strategies to aspects.
         encode: Sentence encoder of the similarities.
 
     Raises:
         DataError: No turn of one of the two can be used.
     """
-    return RankingPrior.count(promoted_turns(train, task)).tuned(valid, task, encode)
+    return AspectPrior.count(promoted_turns(train, task)).tuned(valid, task, encode)
 
 
-def load_prior(checkpoint: str | Path, task: TaskSpec) -> RankingPrior:
-    """Reads the prior beside a checkpoint.
+def load_prior(checkpoint: str | Path, task: TaskSpec) -> AspectPrior:
+    """Read the prior beside a checkpoint.
 
     Raises:
-        CheckpointError: There is none, it is malformed, or it counts another task's aspects.
+        CheckpointError: The file is missing or malformed, or counts another task's aspects.
     """
     file = checkpoint_folder(checkpoint) / FILE
     remedy = "pass the training dialogues with --train, or add it with 'cooper evaluate prior'"
     try:
-        prior = RankingPrior.model_validate_json(file.read_text(encoding="utf-8"))
+        prior = AspectPrior.model_validate_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(
             f"{file.parent} has no {FILE} with P(aspect | round) of its training data: {remedy}"

@@ -1,4 +1,4 @@
-"""Rankings that learn nothing. `aspect_prior` has the strongest baseline."""
+"""Baseline rankings that are not fitted to data; `aspect_prior` has the one that is."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Scores = list[npt.NDArray[np.float64]]
 
 
 def random_scores(turns: Sequence[LabelledTurn], *, seed: int = 0) -> Scores:
-    """Every order is as likely as any other."""
+    """Score at random: every order is equally likely."""
     generator = np.random.default_rng(seed)
     return [generator.random(len(turn.labels)) for turn in turns]
 
 
 def constant_aspect_scores(turns: Sequence[LabelledTurn], aspect: str, *, seed: int = 0) -> Scores:
-    """One aspect always first, within and behind it at random."""
+    """Score the candidates of one aspect above all others; break ties at random."""
     return [
         noise + np.array([candidate.aspect == aspect for candidate in turn.turn.candidates])
         for turn, noise in zip(turns, random_scores(turns, seed=seed), strict=True)
@@ -31,7 +31,7 @@ def constant_aspect_scores(turns: Sequence[LabelledTurn], aspect: str, *, seed: 
 def similarity_scores(
     turns: Sequence[LabelledTurn], dialogues: Sequence[AnnotatedDialogue], encode: Encode
 ) -> Scores:
-    """Inner product of each candidate with the last three utterances, joined with spaces."""
+    """Score by the inner product of a candidate with the last three utterances, joined."""
     recent = [_recent(dialogues[turn.dialogue], turn.turn.index) for turn in turns]
     topics = [[candidate.topic for candidate in turn.turn.candidates] for turn in turns]
     embed = Embeddings([*recent, *(text for texts in topics for text in texts)], encode)
@@ -42,7 +42,6 @@ def similarity_scores(
 
 
 def _recent(dialogue: AnnotatedDialogue, index: int) -> str:
-    # Oldest first, as the published figures were measured, though an encoder that cuts long texts
-    # loses the newest words then: at 256 tokens in 13 of ESConv's 2,257 valid turns.
-    said = dialogue.utterances[max(0, index - RECENT) : index]
-    return " ".join(utterance.text for utterance in said)
+    # Oldest first, as for the published figures. An encoder that cuts long texts then loses the
+    # newest words: at 256 tokens in 13 of ESConv's 2,257 valid turns.
+    return " ".join(utterance.text for utterance in dialogue.history(index)[-RECENT:])

@@ -1,8 +1,8 @@
-"""Ranking metrics of one turn, and the paired bootstrap between two rankings of the same turns.
+"""Ranking metrics, their paired bootstrap, and the aspects of a ranking by dialogue round.
 
-A turn is a pair (`scores` [n], `labels` [n] with n for the best candidate) or (`scores`, `hits`).
 Equal scores are broken by position, the earlier candidate first. A turn with fewer candidates than
-`at` is measured on what it has.
+`at` is measured on those it has. The metrics are not sklearn's: its `ndcg_score` raises on a turn
+with a single candidate, and the bootstrap needs the figures of every turn.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from langgraph_cooper.ranker.data.labels import LabelledTurn
 from langgraph_cooper.ranker.evaluation.baselines import Scores
 
 Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.float64]
+
 DEPTH = 5
 """hit@n and precision@n are reported for n = 1..DEPTH, nDCG at DEPTH."""
 
@@ -29,20 +31,19 @@ def ranking(scores: Sequence[float] | Array) -> npt.NDArray[np.int64]:
 
 
 def hit(scores: Sequence[float] | Array, labels: Sequence[int] | Array, at: int) -> float:
-    """1.0 if the best-labelled candidate is among the first `at`, else 0.0."""
+    """1.0 if the candidate with the highest label is among the first `at`, else 0.0."""
     return float(int(np.argmax(np.asarray(labels))) in ranking(scores)[:at])
 
 
 def precision(scores: Sequence[float] | Array, hits: Sequence[bool] | Array, at: int) -> float:
-    """Share of the first `at` that promote a ground-truth aspect; 0.0 where none of all does."""
-    first = np.asarray(hits, np.float64)[ranking(scores)[:at]]
-    return float(first.mean())
+    """Share of the first `at` that promote a ground-truth aspect."""
+    return float(np.asarray(hits, np.float64)[ranking(scores)[:at]].mean())
 
 
 def ndcg(scores: Sequence[float] | Array, gains: Sequence[float] | Array, at: int = DEPTH) -> float:
-    """Discounted gain of the first `at`, as a share of the best possible; gains not negative.
+    """Discounted cumulative gain of the first `at`, as a share of the best possible.
 
-    A turn in which nothing has a gain counts 0.0, in a batch as alone.
+    Gains are not negative. A turn without any gain counts 0.0.
     """
     values = np.asarray(gains, np.float64)
     discounts = 1.0 / np.log2(np.arange(2, min(at, len(values)) + 2))
@@ -50,11 +51,11 @@ def ndcg(scores: Sequence[float] | Array, gains: Sequence[float] | Array, at: in
     return float(values[ranking(scores)[:at]] @ discounts) / best if best > 0 else 0.0
 
 
-def turn_gains(turn: LabelledTurn) -> npt.NDArray[np.float64]:
-    """Gains [n] for nDCG, in [0, 2]: 1 for a ground-truth aspect plus the similarity, if it hits.
+def turn_gains(turn: LabelledTurn) -> Floats:
+    """Gains [n] for nDCG, in [0, 2]: the two criteria of the labels, graded.
 
-    The label's two criteria, graded: what hits is worth at least 1, and more the nearer it comes
-    to the real utterance; what does not hit is worth its similarity halved, at most 1/2.
+    A candidate of a ground-truth aspect gains 1 plus its similarity to the real utterance; any
+    other gains half its similarity, at most 1/2.
     """
     similarity = np.clip(turn.similarity.astype(np.float64), 0.0, 1.0)
     return np.where(turn.hits, 1.0 + similarity, similarity / 2)
@@ -62,7 +63,7 @@ def turn_gains(turn: LabelledTurn) -> npt.NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures per turn, from which means and p-values are made.
+    """The metrics of one ranking, turn by turn.
 
     Attributes:
         hit: [T, DEPTH], column n - 1 for hit@n.
@@ -70,11 +71,11 @@ class Figures:
         ndcg: [T], at DEPTH.
     """
 
-    hit: npt.NDArray[np.float64]
-    precision: npt.NDArray[np.float64]
-    ndcg: npt.NDArray[np.float64]
+    hit: Floats
+    precision: Floats
+    ndcg: Floats
 
-    def columns(self) -> dict[str, npt.NDArray[np.float64]]:
+    def columns(self) -> dict[str, Floats]:
         """[T] of each metric, by name: hit@1.., precision@1.., ndcg@5."""
         named = {f"hit@{n + 1}": self.hit[:, n] for n in range(DEPTH)}
         named |= {f"precision@{n + 1}": self.precision[:, n] for n in range(DEPTH)}
@@ -86,7 +87,7 @@ class Figures:
 
 
 def measure(turns: Sequence[LabelledTurn], scores: Sequence[Sequence[float] | Array]) -> Figures:
-    """Measures one ranking of all turns.
+    """Measure one ranking of all turns.
 
     Args:
         turns: At least one.
@@ -102,7 +103,7 @@ def measure(turns: Sequence[LabelledTurn], scores: Sequence[Sequence[float] | Ar
 
 
 class Bootstrap:
-    """Two-sided p-values of a paired bootstrap: could the means of two rankings be equal?
+    """Paired bootstrap test of the difference between the means of two rankings, two-sided.
 
     The paired differences are resampled with replacement and centred on zero; p is the share of
     resampled means at least as far from zero as the observed one. Whole dialogues are resampled,
@@ -110,8 +111,8 @@ class Bootstrap:
 
     Args:
         groups: [T], the dialogue of each turn.
-        samples: Resamples.
-        seed: Of the resampling.
+        samples: Number of resamples.
+        seed: Seed of the resampling.
     """
 
     def __init__(
@@ -127,15 +128,15 @@ class Bootstrap:
         self.groups = len(sizes)
 
     def p(self, first: Sequence[float] | Array, second: Sequence[float] | Array) -> float:
-        """The p-value of the difference between two rankings.
+        """Return the p-value of the difference between two rankings.
 
         Args:
             first: [T] figures of one ranking.
-            second: [T] figures of the other, turn by turn the same.
+            second: [T] figures of the other on the same turns.
 
         Returns:
-            In (0, 1]; never 0, as `samples` cannot show it (add-one). 1.0 where there is but one
-            dialogue, which tells nothing about others.
+            A value in (0, 1]. It is never 0 (add-one), as `samples` resamples cannot show that. It
+            is 1.0 for a single dialogue, which says nothing about others.
         """
         differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
         if self.groups < 2:
@@ -143,26 +144,23 @@ class Bootstrap:
         sums = np.bincount(self._group, weights=differences)
         means = (self._drawn @ sums) / self._turns
         observed = differences.mean()
-        # A hair's breadth of tolerance: sums of the same numbers in another order are equal.
+        # The tolerance makes sums of the same numbers in another order equal.
         extreme = np.abs(means - observed) >= abs(observed) - 1e-12
         return float((extreme.sum() + 1) / (self.samples + 1))
 
 
-Floats = npt.NDArray[np.float64]
-
-
 def turns_per_round(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
-    """[R] how many turns fall in each round 1..R; the last one stands for all that follow."""
-    return np.bincount(_rows(turns), minlength=LAST_ROUND)
+    """[R] number of turns in each round 1..R; the last one includes all later rounds."""
+    return np.bincount(_rounds(turns), minlength=LAST_ROUND)
 
 
 def promoted_by_round(turns: Sequence[LabelledTurn], aspects: Sequence[str]) -> Floats:
-    """[R, A] shares of the aspects that the real utterances promote; rows of rounds add up to 1.
+    """[R, A] shares of the aspects that the real utterances promote; a round's row sums to 1.
 
     An utterance that promotes several aspects counts for each in equal parts.
     """
     shares = [[(a in turn.promoted) / len(turn.promoted) for a in aspects] for turn in turns]
-    return _means(turns, np.array(shares, np.float64))
+    return _round_means(turns, np.array(shares, np.float64))
 
 
 def chosen_by_round(
@@ -173,27 +171,28 @@ def chosen_by_round(
     for row, (turn, values) in enumerate(zip(turns, scores, strict=True)):
         first = turn.turn.candidates[int(ranking(values)[0])]
         chosen[row, aspects.index(first.aspect)] = 1.0
-    return _means(turns, chosen)
+    return _round_means(turns, chosen)
 
 
 def distance(first: Floats, second: Floats, weights: npt.NDArray[np.int64]) -> float:
-    """Mean total variation distance, in [0, 1].
+    """Mean total variation distance between two sets of shares, in [0, 1].
 
     Args:
         first: [R, A] shares.
-        second: [R, A].
+        second: [R, A] shares.
         weights: [R] turns of each round.
     """
     each = np.abs(first - second).sum(axis=1) / 2  # [R]
     return float(np.average(each, weights=weights))
 
 
-def _rows(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
+def _rounds(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
+    """[T] the row of each turn's round."""
     return np.array([min(turn.round, LAST_ROUND) - 1 for turn in turns], np.int64)
 
 
-def _means(turns: Sequence[LabelledTurn], each: Floats) -> Floats:
-    """[R, A] means of [T, A] over the turns of each round; zeros where a round has none."""
+def _round_means(turns: Sequence[LabelledTurn], each: Floats) -> Floats:
+    """[R, A] means of [T, A] over the turns of each round; zeros for a round without turns."""
     sums = np.zeros((LAST_ROUND, each.shape[1]))
-    np.add.at(sums, _rows(turns), each)
+    np.add.at(sums, _rounds(turns), each)
     return sums / np.maximum(turns_per_round(turns), 1)[:, None]

@@ -1,9 +1,10 @@
-"""Measuring a trained ranker against other rankings of the same turns."""
+"""Comparing a trained ranker with other rankings of the same turns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from langgraph_cooper.ranker.data.dialogue import (
     fingerprint,
 )
 from langgraph_cooper.ranker.data.labels import Encode, LabelledTurn, label_turns
-from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior
+from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
 from langgraph_cooper.ranker.evaluation.baselines import (
     Scores,
     constant_aspect_scores,
@@ -36,7 +37,7 @@ from langgraph_cooper.ranker.evaluation.metrics import (
     turns_per_round,
 )
 
-# The names of the rankings in a report; stable, so that reports of different days compare.
+# The rankings' names in a report. They are part of its file form.
 RANDOM = "random"
 COMMONEST = "commonest aspect"
 SIMILARITY = "similarity"
@@ -49,21 +50,19 @@ NAMES = (RANDOM, COMMONEST, SIMILARITY, PRIOR, EVIDENCE, WITHOUT_PROGRESSION, LL
 
 GROUND_TRUTH = "ground truth"
 
-AHEAD = 64
-"""Turns whose states are embedded in one batch before they are ranked."""
-
-Progress = Callable[[int, int], None]
+BATCH = 64
+"""Turns whose states are embedded in one batch."""
 
 
 @dataclass(frozen=True)
 class MeasuredTurns:
-    """The turns that rankings are compared on, and what was left out.
+    """The turns that rankings are compared on.
 
     Attributes:
         task: Their task.
         dialogues: All dialogues.
         turns: [T] labelled turns; `dialogue` is a position in `dialogues`.
-        skipped: Reason -> how many system turns are left out for it.
+        skipped: Reason -> number of system turns left out for it.
     """
 
     task: TaskSpec
@@ -75,16 +74,16 @@ class MeasuredTurns:
     def label(
         cls, dialogues: Sequence[AnnotatedDialogue], task: TaskSpec, encode: Encode
     ) -> MeasuredTurns:
-        """Labels the turns of annotated dialogues.
+        """Label the turns of annotated dialogues.
 
         Args:
-            dialogues: Annotated, with strategies.
+            dialogues: Annotated dialogues with strategies.
             task: Their task.
             encode: Sentence encoder of the labels' similarities.
 
         Raises:
-            DataError: No turn has both candidates and a strategy that the task knows, or a
-                candidate has an aspect that the task has not.
+            DataError: No turn has both candidates and a strategy that the task knows, or the task
+                lacks a candidate's aspect.
         """
         turns = label_turns(dialogues, task, encode).turns
         annotated = [(d, turn) for d in dialogues for turn in d.turns]
@@ -107,9 +106,8 @@ class MeasuredTurns:
         return np.array([turn.dialogue for turn in self.turns], np.int64)
 
     def history(self, turn: LabelledTurn) -> list[Utterance]:
-        """What was said before a turn."""
-        said = self.dialogues[turn.dialogue].utterances[: turn.turn.index]
-        return [Utterance(utterance.speaker, utterance.text) for utterance in said]
+        """The utterances before a turn."""
+        return self.dialogues[turn.dialogue].history(turn.turn.index)
 
 
 @dataclass(frozen=True)
@@ -118,27 +116,26 @@ class Evaluation:
 
     Attributes:
         measured: The turns.
-        prior: What the commonest aspect and P(aspect | round) are from.
+        prior: The source of the most frequent aspect and of P(aspect | round).
         scores: Ranking -> its scores; COOPER's is the last.
-        figures: Ranking -> its figures.
     """
 
     measured: MeasuredTurns
-    prior: RankingPrior
+    prior: AspectPrior
     scores: Mapping[str, Scores]
-    figures: Mapping[str, Figures] = field(init=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def figures(self) -> dict[str, Figures]:
+        """Ranking -> its metrics."""
         turns = self.measured.turns
-        figures = {name: measure(turns, values) for name, values in self.scores.items()}
-        object.__setattr__(self, "figures", figures)
+        return {name: measure(turns, values) for name, values in self.scores.items()}
 
     def report(self, *, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
-        """All that there is to tell, as plain values (docs/ranker.md says what they mean).
+        """Return all figures as plain values (docs/ranker.md explains them).
 
         Args:
             samples: Resamples of the bootstrap, over dialogues.
-            seed: Of the bootstrap.
+            seed: Seed of the bootstrap.
         """
         bootstrap = Bootstrap(self.measured.groups, samples=samples, seed=seed)
         turns = self.measured.turns
@@ -151,7 +148,7 @@ class Evaluation:
             "skipped": dict(self.measured.skipped),
             "one_candidate": sum(len(turn.labels) == 1 for turn in turns),
             "nothing_relevant": sum(not turn.hits.any() for turn in turns),
-            "commonest_aspect": self.prior.commonest,
+            "commonest_aspect": self.prior.majority_aspect,
             "similarity_weight": self._weight(),
             "bootstrap": {"samples": samples, "seed": seed, "over": "dialogues", "sides": 2},
             **self._rounds(),
@@ -206,65 +203,57 @@ class Evaluation:
 def evaluate_rankings(
     measured: MeasuredTurns,
     ranker: Ranker,
-    prior: RankingPrior,
+    prior: AspectPrior,
     *,
     others: Mapping[str, Ranker] | None = None,
     given: Mapping[str, Scores] | None = None,
-    progress: Progress = lambda _done, _all: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Evaluation:
-    """Ranks the candidates of every turn in all ways, the rankers' as at inference.
+    """Rank the candidates of every turn with the baselines and the rankers.
 
     Args:
         measured: The turns.
         ranker: COOPER's.
         prior: P(aspect | round) and the weight of the similarity beside it.
         others: Further rankers to compare with, by name (the ablation without progression).
-        given: Rankings that were made elsewhere, by name (a language model's).
-        progress: Is told how many turns of how many are ranked.
+        given: Scores from elsewhere, by name (a language model's).
+        progress: Called with the number of turns ranked and the number to rank.
     """
     turns = measured.turns
     similarity = similarity_scores(turns, measured.dialogues, ranker.embed)
     scores: dict[str, Scores] = {
         RANDOM: random_scores(turns),
-        COMMONEST: constant_aspect_scores(turns, prior.commonest),
+        COMMONEST: constant_aspect_scores(turns, prior.majority_aspect),
         SIMILARITY: similarity,
         PRIOR: prior.scores(turns, similarity),
     }
     rankers = {**(others or {}), COOPER: ranker}
-    ranked = {
-        name: ranker_scores(
-            one,
-            measured,
-            lambda done, number=number: progress(  # type: ignore[misc]
-                number * len(turns) + done, len(turns) * len(rankers)
-            ),
-        )
-        for number, (name, one) in enumerate(rankers.items())
-    }
-    ours = ranked.pop(COOPER)
-    return Evaluation(measured, prior, {**scores, **ranked, **(given or {}), COOPER: ours})
+    done = 0
+    for name, one in rankers.items():
+        scores[name] = []
+        for turn_scores in ranker_scores(one, measured):
+            scores[name].append(turn_scores)
+            done += 1
+            progress(done, len(turns) * len(rankers))
+    ours = scores.pop(COOPER)
+    return Evaluation(measured, prior, {**scores, **(given or {}), COOPER: ours})
 
 
-def ranker_scores(
-    ranker: Ranker, measured: MeasuredTurns, done: Callable[[int], None] = lambda _done: None
-) -> Scores:
-    """Scores of every turn's candidates, along the very path of a conversation.
+def ranker_scores(ranker: Ranker, measured: MeasuredTurns) -> Iterator[npt.NDArray[np.float64]]:
+    """Yield the scores [n] of each turn's candidates, computed as in a conversation.
 
-    Only the states are embedded in batches beforehand, which several turns at a time is much
-    quicker; the ranker then finds them in its encoder's cache.
+    The states of many turns are embedded in one batch beforehand, which is much faster; the ranker
+    then finds them in its encoder's cache.
     """
-    scores: Scores = []
-    for start in range(0, len(measured.turns), AHEAD):
-        some = measured.turns[start : start + AHEAD]
+    for start in range(0, len(measured.turns), BATCH):
+        some = measured.turns[start : start + BATCH]
         ranker.embed([text for turn in some for text in turn.turn.states.values()])
         for turn in some:
             topics = [ScoredTopic(c.aspect, c.topic) for c in turn.turn.candidates]
             states = {name: turn.turn.states.get(name, "") for name in measured.task.aspect_names}
             signals = {name: ranker.progression(name, text).signal for name, text in states.items()}
             ranked = ranker.score(measured.history(turn), topics, signals)
-            scores.append(np.asarray(ranked, np.float64))
-            done(len(scores))
-    return scores
+            yield np.asarray(ranked, np.float64)
 
 
 def _series(found: Figures) -> dict[str, Any]:

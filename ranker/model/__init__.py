@@ -1,1 +1,1 @@
-"""The ranker itself: encoder, progression modules, Transformer, evidence, score and checkpoints."""
+"""The trained ranker: encoder, progression modules, Transformer, evidence, score, checkpoints."""

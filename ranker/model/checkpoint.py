@@ -1,7 +1,7 @@
-"""Checkpoints of a ranker: where they are, what they say of themselves, what they fit.
+"""A checkpoint's folder and configuration, read and checked without torch.
 
 A checkpoint is a folder with `config.json` (a `RankerConfig`) and `model.safetensors`; nothing in
-it is ever executed. This module needs no torch; `weights` reads and writes the tensors.
+it is ever executed. `weights` reads and writes the tensors.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -20,28 +21,67 @@ from langgraph_cooper.ranker.model.encoder import SentenceEncoder
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer"
-"""Sub-folder with the tokeniser, in a checkpoint with all weights of its Transformer."""
+"""Sub-folder of the tokeniser, in a checkpoint with all weights of its Transformer."""
 
 REMEDY = "fetch the checkpoint again or train one with 'cooper train'"
 
 
 class CheckpointError(CooperError):
-    """A checkpoint is missing, damaged, foreign, or not made for what it is used for."""
+    """A checkpoint is missing or damaged, or does not fit its use."""
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint whose configuration is read."""
+
+    folder: Path
+    config: RankerConfig
+
+    def check_aspects(self, aspects: Sequence[str]) -> None:
+        """Check that the checkpoint was trained for these aspects, in this order.
+
+        Raises:
+            CheckpointError: It was not.
+        """
+        if tuple(aspects) != self.config.aspects:
+            raise CheckpointError(
+                f"the checkpoint {self.folder} ranks {', '.join(self.config.aspects)} (task "
+                f"{self.config.task}), not {', '.join(aspects)}: use a checkpoint trained for "
+                "this task."
+            )
+
+    def check_encoder(self, encoder: SentenceEncoder) -> None:
+        """Check that the checkpoint was trained on this encoder's embeddings.
+
+        Raises:
+            CheckpointError: The encoder's dimension or its pinned weights differ.
+        """
+        config = self.config
+        if encoder.dimension != config.dimension:
+            raise CheckpointError(
+                f"encoder {encoder.name} gives {encoder.dimension} dimensions and the checkpoint "
+                f"{self.folder} needs {config.dimension}: use its encoder {config.encoder}."
+            )
+        if config.encoder_sha256 not in (None, encoder.sha256):
+            raise CheckpointError(
+                f"encoder {encoder.name} (SHA-256 {encoder.sha256}) is not the one that the "
+                f"checkpoint {self.folder} was trained on ({config.encoder}, SHA-256 "
+                f"{config.encoder_sha256}): use that."
+            )
 
 
 def checkpoint_folder(name: str | Path) -> Path:
-    """The local folder of a checkpoint.
+    """Return the local folder of a checkpoint.
 
     Args:
-        name: a folder, or a hub name `owner/name`, which is fetched once.
+        name: A folder, or a hub name `owner/name`, which is fetched once.
 
     Raises:
-        CheckpointError: if there is no such folder, or the hub does not deliver it.
+        CheckpointError: There is no such folder, or the hub does not deliver it.
     """
     folder = Path(name)
     if folder.is_dir():
         return folder
-    # "checkpoints/esc" reads like a hub name; the folder beside it tells that a path is meant.
+    # "checkpoints/esc" reads like a hub name; an existing parent folder shows that it is a path.
     hub_like = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", str(name)) and not folder.parent.is_dir()
     if not hub_like:
         raise CheckpointError(f"there is no checkpoint folder {folder}: {REMEDY}.")
@@ -57,13 +97,19 @@ def checkpoint_folder(name: str | Path) -> Path:
         ) from error
 
 
-def read_config(name: str | Path) -> RankerConfig:
-    """Reads a checkpoint's configuration, without torch and without its weights.
+def open_checkpoint(name: str | Path | Checkpoint) -> Checkpoint:
+    """Find a checkpoint and read its configuration; return one that is open as it is.
+
+    Args:
+        name: A folder or hub name.
 
     Raises:
-        CheckpointError: if the checkpoint is missing or its configuration is another program's.
+        CheckpointError: The checkpoint is missing, or its configuration is another program's.
     """
-    file = checkpoint_folder(name) / CONFIG
+    if isinstance(name, Checkpoint):
+        return name
+    folder = checkpoint_folder(name)
+    file = folder / CONFIG
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -76,7 +122,7 @@ def read_config(name: str | Path) -> RankerConfig:
             f"(it has no 'format'): {REMEDY}."
         )
     try:
-        return RankerConfig.model_validate(raw)
+        return Checkpoint(folder, RankerConfig.model_validate(raw))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "it"
@@ -84,35 +130,3 @@ def read_config(name: str | Path) -> RankerConfig:
             f"{file} is not the configuration of a ranker of this version "
             f"({field}: {first['msg']}): {REMEDY}."
         ) from None
-
-
-def check_aspects(config: RankerConfig, aspects: Sequence[str], folder: Path) -> None:
-    """Checks that a checkpoint was trained for these aspects, in this order.
-
-    Raises:
-        CheckpointError: if not.
-    """
-    if tuple(aspects) != config.aspects:
-        raise CheckpointError(
-            f"the checkpoint {folder} ranks {', '.join(config.aspects)} (task {config.task}), "
-            f"not {', '.join(aspects)}: use a checkpoint trained for this task."
-        )
-
-
-def check_encoder(config: RankerConfig, encoder: SentenceEncoder, folder: Path) -> None:
-    """Checks that an encoder is the one whose embeddings a checkpoint was trained on.
-
-    Raises:
-        CheckpointError: if its dimension or its pinned weights differ.
-    """
-    if encoder.dimension != config.dimension:
-        raise CheckpointError(
-            f"encoder {encoder.name} gives {encoder.dimension} dimensions and the checkpoint "
-            f"{folder} needs {config.dimension}: use its encoder {config.encoder}."
-        )
-    expected = config.encoder_sha256
-    if expected is not None and encoder.sha256 != expected:
-        raise CheckpointError(
-            f"encoder {encoder.name} (SHA-256 {encoder.sha256}) is not the one that the "
-            f"checkpoint {folder} was trained on ({config.encoder}, SHA-256 {expected}): use that."
-        )

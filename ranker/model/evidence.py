@@ -1,19 +1,23 @@
-"""What speaks for a candidate in the sentence encoder's own space."""
+"""The part of the score that compares embeddings of the sentence encoder, without Transformer."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from langgraph_cooper.ranker.data.dialogue import RECENT
-from langgraph_cooper.ranker.model.next_utterance import FLOOR, Expectation, Expected
+from langgraph_cooper.ranker.model.next_utterance import (
+    FLOOR,
+    NextUtteranceModel,
+    NextUtterancePrediction,
+)
 
 
 class TurnVectors(NamedTuple):
-    """What evidence is made of: B turns in the space of the encoder of the states."""
+    """The inputs of the evidence: B turns in the encoder's embedding space."""
 
     topics: Tensor
     """`[B, C, n_d]`: the candidates, unit norm; zeros where padded or empty."""
@@ -21,32 +25,22 @@ class TurnVectors(NamedTuple):
     """`[B, 3, n_d]`: the last three utterances, the newest first; likewise."""
     rounds: Tensor
     """`[B]` int64: the dialogue rounds, from 1."""
-    expected: Expected
-    """What is expected of the next utterance."""
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same on another device."""
-        return self._replace(
-            topics=self.topics.to(device),
-            recent=self.recent.to(device),
-            rounds=self.rounds.to(device),
-            expected=self.expected.to(device),
-        )
+    predicted: NextUtterancePrediction
 
 
 class Evidence(nn.Module):
-    """A score from a candidate's own embedding and from its products with others.
+    """A score from a candidate's embedding and its products with recent and predicted utterances.
 
-    e(c) = MLP(x) + w . c + R[round, a], with a the candidate's aspect and x made of its cosines
-    with the last three utterances, its product with the expected one, log P(a | round, last three
-    utterances), and a itself. Progression signals are not among them: here they added nothing
-    and, where a language model wrote the states, did harm (docs/results.md).
+    e(c) = MLP(x, a) + w . c + R[round, a], with a the candidate's aspect and x its features: its
+    cosines with the last three utterances, its product with the predicted one, and
+    log P(a | round, last three utterances). Progression signals are no features: here they added
+    nothing and, where a language model wrote the states, did harm (docs/results.md).
 
     Args:
         aspects: n_T, without the passive one.
-        rounds: dialogue rounds told apart.
+        rounds: Number of dialogue rounds to distinguish.
         dimension: n_d.
-        width: of the hidden layer; the wider, the less its first weights matter.
+        width: Size of the hidden layer. The wider, the less the initial weights matter.
     """
 
     mean: Tensor
@@ -55,53 +49,54 @@ class Evidence(nn.Module):
     def __init__(self, aspects: int, rounds: int, dimension: int, *, width: int = 128) -> None:
         super().__init__()
         self.aspects = aspects
-        self.expectation = Expectation(aspects, rounds, dimension)
+        # The attribute names its tensors in every checkpoint.
+        self.expectation = NextUtteranceModel(aspects, rounds, dimension)
         self.register_buffer("mean", torch.zeros(RECENT + 2))
         self.register_buffer("deviation", torch.ones(RECENT + 2))
         self.hidden = nn.Linear(RECENT + 2 + aspects + 1, width)
         self.output = nn.Linear(width, 1, bias=False)
         self.topic = nn.Linear(dimension, 1, bias=False)
         self.rounds = nn.Embedding(rounds, aspects + 1)
-        self.begin()
+        self.reset_parameters()
 
-    def begin(self) -> None:
-        """Draws the first weights anew, by the global generator."""
+    def reset_parameters(self) -> None:
+        """Draw the initial weights, by the global generator."""
         self.hidden.reset_parameters()
         self.output.reset_parameters()
         nn.init.zeros_(self.topic.weight)
         nn.init.zeros_(self.rounds.weight)
 
     def vectors(self, topics: Tensor, recent: Tensor, rounds: Tensor) -> TurnVectors:
-        """Completes the texts' embeddings by what is expected."""
+        """Complete the embeddings of B turns by the predicted next utterance."""
         return TurnVectors(topics, recent, rounds, self.expectation(recent, rounds))
 
     def forward(self, vectors: TurnVectors, aspects: Tensor) -> Tensor:
-        """Scores B turns of C candidates.
+        """Score B turns of C candidates.
 
         Args:
-            vectors: of the texts.
+            vectors: Embeddings of the turns.
             aspects: `[B, C]` int64.
 
         Returns:
             `[B, C]`.
         """
-        inputs = (self.products(vectors, aspects) - self.mean) / self.deviation
+        inputs = (self.features(vectors, aspects) - self.mean) / self.deviation
         own = one_hot(aspects, self.aspects + 1).to(inputs.dtype)
         hidden = torch.relu(self.hidden(torch.cat([inputs, own], dim=-1)))
         scores: Tensor = self.output(hidden).squeeze(-1)
         topic: Tensor = self.topic(vectors.topics).squeeze(-1)
         last = self.rounds.num_embeddings - 1
-        due: Tensor = self.rounds((vectors.rounds - 1).clamp(0, last))  # [B, n_T + 1]
-        return scores + topic + due.gather(1, aspects)
+        by_round: Tensor = self.rounds((vectors.rounds - 1).clamp(0, last))  # [B, n_T + 1]
+        return scores + topic + by_round.gather(1, aspects)
 
-    def products(self, vectors: TurnVectors, aspects: Tensor) -> Tensor:
-        """All of x but a: `[B, C, 5]`."""
-        against = torch.cat([vectors.recent, vectors.expected.utterance[:, None]], dim=1)
-        cosines = torch.einsum("bcd,bxd->bcx", vectors.topics, against)
-        due = vectors.expected.aspects.clamp(min=FLOOR).log().gather(1, aspects)
-        return torch.cat([cosines, due[:, :, None]], dim=-1)
+    def features(self, vectors: TurnVectors, aspects: Tensor) -> Tensor:
+        """Return x `[B, C, 5]`."""
+        utterances = torch.cat([vectors.recent, vectors.predicted.utterance[:, None]], dim=1)
+        products = torch.einsum("bcd,bxd->bcx", vectors.topics, utterances)
+        log_p = vectors.predicted.aspects.clamp(min=FLOOR).log().gather(1, aspects)
+        return torch.cat([products, log_p[:, :, None]], dim=-1)
 
-    def standardise(self, products: Tensor) -> None:
-        """Takes mean and deviation from all candidates' products `[N, 5]`."""
-        self.mean.copy_(products.mean(dim=0))
-        self.deviation.copy_(products.std(dim=0).clamp(min=1e-3))
+    def standardise(self, features: Tensor) -> None:
+        """Set mean and deviation by the features `[N, 5]` of all candidates."""
+        self.mean.copy_(features.mean(dim=0))
+        self.deviation.copy_(features.std(dim=0).clamp(min=1e-3))

@@ -1,84 +1,71 @@
-"""Low-rank adapters: W + (alpha / rank) B A over linear layers of a Transformer.
+"""Low-rank adapters (LoRA): W + (alpha / rank) B A over linear layers of the Transformer.
 
-Small enough to need no library, so that a shipped checkpoint is loaded by what trained it. Before
-inference the adapters are merged into W and cost nothing.
+Training learns A and B with peft. Loading adds their product to W, so that inference needs no peft
+and no further arithmetic.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from langgraph_cooper.ranker.model.config import AdapterConfig
 
-
-class LowRankLinear(nn.Module):
-    """A frozen linear layer plus a trainable change of low rank.
-
-    Args:
-        base: the layer `y = W x + b`; its parameters are frozen.
-        config: rank r, alpha and dropout.
-    """
-
-    def __init__(self, base: nn.Linear, config: AdapterConfig) -> None:
-        super().__init__()
-        self.base = base.requires_grad_(False)
-        self.scale = config.alpha / config.rank
-        self.a = nn.Parameter(torch.empty(config.rank, base.in_features))
-        # B starts at zero: an untrained adapter changes nothing.
-        self.b = nn.Parameter(torch.zeros(base.out_features, config.rank))
-        nn.init.kaiming_uniform_(self.a, a=5**0.5)
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """`[..., in]` to `[..., out]`."""
-        low = nn.functional.linear(self.dropout(inputs), self.a)  # [..., r]
-        result: Tensor = self.base(inputs) + self.scale * nn.functional.linear(low, self.b)
-        return result
-
-    def merged(self) -> nn.Linear:
-        """The plain layer with W + scale B A."""
-        with torch.no_grad():
-            self.base.weight += self.scale * (self.b @ self.a)
-        return self.base
+PARTS = {"lora_A.default.weight": "a", "lora_B.default.weight": "b"}
+"""peft's names for A `[rank, in]` and B `[out, rank]` -> their names in a checkpoint."""
 
 
-def add_adapters(transformer: nn.Module, config: AdapterConfig) -> int:
-    """Freezes a Transformer and puts adapters over the layers that the configuration names.
-
-    Returns:
-        How many layers got one.
+def adapted_layers(transformer: nn.Module, config: AdapterConfig) -> dict[str, nn.Linear]:
+    """Return the linear layers that a configuration selects, by name.
 
     Raises:
-        ValueError: if no layer has such a name.
+        ValueError: No layer has such a name.
     """
-    transformer.requires_grad_(False)
-    chosen = [
-        name
+    found = {
+        name: module
         for name, module in transformer.named_modules()
-        if isinstance(module, nn.Linear) and _wanted(name, config)
-    ]
-    if not chosen:
+        if isinstance(module, nn.Linear) and _selected(name, config)
+    }
+    if not found:
         raise ValueError(f"the Transformer has no linear layers named {', '.join(config.targets)}")
-    for name in chosen:
-        base = transformer.get_submodule(name)
-        assert isinstance(base, nn.Linear)
-        transformer.set_submodule(name, LowRankLinear(base, config))
-    return len(chosen)
+    return found
 
 
-def merge_adapters(transformer: nn.Module) -> None:
-    """Folds every adapter into its layer."""
-    for name, module in list(transformer.named_modules()):
-        if isinstance(module, LowRankLinear):
-            transformer.set_submodule(name, module.merged())
-
-
-def _wanted(name: str, config: AdapterConfig) -> bool:
+def _selected(name: str, config: AdapterConfig) -> bool:
     layer = re.search(r"(?:^|\.)layers?\.(\d+)\.", name)
     if layer is None:  # embeddings and poolers
         return False
     inside = config.layers is None or int(layer.group(1)) in config.layers
     return inside and name.rsplit(".", 1)[-1] in config.targets
+
+
+def adapter_shapes(transformer: nn.Module, config: AdapterConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all A and B, by their names in a checkpoint."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, layer in adapted_layers(transformer, config).items():
+        shapes[f"{name}.a"] = (config.rank, layer.in_features)
+        shapes[f"{name}.b"] = (layer.out_features, config.rank)
+    return shapes
+
+
+def adapter_tensors(transformer: nn.Module) -> dict[str, Tensor]:
+    """Return A and B of the adapters that peft has added, by their names in a checkpoint."""
+    return {
+        name.removesuffix(long) + short: value
+        for name, value in transformer.state_dict().items()
+        for long, short in PARTS.items()
+        if name.endswith(f".{long}")
+    }
+
+
+@torch.no_grad()
+def merge_adapters(
+    transformer: nn.Module, config: AdapterConfig, tensors: Mapping[str, Tensor]
+) -> None:
+    """Add (alpha / rank) B A to the weight of each adapted layer."""
+    for name, layer in adapted_layers(transformer, config).items():
+        a, b = tensors[f"{name}.a"].float(), tensors[f"{name}.b"].float()
+        layer.weight += config.alpha / config.rank * (b @ a)

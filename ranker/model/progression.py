@@ -1,4 +1,4 @@
-"""The progression analysis module: how far an aspect is from its estimated target state."""
+"""The progression analysis module (paper, "Local Analysis"): an aspect's way to its target."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 EMPTY_NORM = 1e-6
-"""A state embedding shorter than this is the zero vector of an empty summary."""
+"""Largest norm of the embedding of an empty summary."""
 
 
 class ProgressionOutput(NamedTuple):
-    """One aspect's analysis of a batch of states."""
+    """The analysis of a batch of states of one aspect."""
 
     signal: Tensor
     """`[B, 2, n_d]`: p = [v; s]."""
@@ -26,20 +26,23 @@ class ProgressionOutput(NamedTuple):
 
 
 class ProgressionModule(nn.Module):
-    """COOPER, Local Analysis: attention of the state over the typical target states.
+    """Attention of a state over the typical target states.
 
     h_j = (W s) . (W e_j),  alpha = softmax(h),  v = ReLU(sum_j alpha_j e_j),  p = [v; s].
 
-    The progress figure is for people and no part of the paper: the cosine between the state and
-    the attended target (before the ReLU), as a share: that of the training conversations which
-    ended farther from their targets than this state is now (by a normal approximation).
+    The progress figure is for readers and not in the paper. It takes the cosine between the state
+    and the attended target (before the ReLU), and tells the share of training conversations that
+    ended farther from their target, by a normal approximation.
 
     Args:
         targets: `[k, n_d]` typical target states e_j.
         texts: k texts, the training summary nearest to each.
-        calibration: mean and standard deviation of that cosine over the training conversations'
+        calibration: Mean and standard deviation of that cosine over the training conversations'
             final states.
-        generator: for the noise of W.
+        generator: For the noise of W.
+
+    Raises:
+        ValueError: Targets and texts differ in number.
     """
 
     targets: Tensor
@@ -59,18 +62,18 @@ class ProgressionModule(nn.Module):
             )
         self.texts = tuple(texts)
         dimension = targets.shape[1]
-        # Near the identity, W starts as the encoder's own similarity, which is already meaningful
-        # and gives a target near the state; a random W would attend to all targets alike, and
-        # little gradient passes a flat softmax. The noise breaks W's symmetry.
+        # Near the identity, W starts as the encoder's own similarity and attends to targets near
+        # the state. A random W would attend to all targets alike, and little gradient passes a
+        # flat softmax. The noise breaks W's symmetry.
         noise = torch.randn(dimension, dimension, generator=generator) * (0.01 / dimension**0.5)
         self.weight = nn.Parameter(torch.eye(dimension) + noise)
         self.register_buffer("targets", targets.detach().clone().float())
-        # Saved with the configuration, in full precision, where people can read it.
+        # Saved with the configuration, readable and in full precision.
         span = torch.tensor(calibration, dtype=torch.float32)
         self.register_buffer("calibration", span, persistent=False)
 
     def forward(self, states: Tensor) -> ProgressionOutput:
-        """Analyses B states `[B, n_d]`."""
+        """Analyse B states `[B, n_d]`."""
         queries = states @ self.weight.T  # W s: [B, n_d]
         keys = self.targets @ self.weight.T  # W e_j: [k, n_d]
         attention = torch.softmax(queries @ keys.T, dim=-1)  # [B, k]
@@ -81,15 +84,15 @@ class ProgressionModule(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, finals: Tensor) -> None:
-        """Sets by final states `[N, n_d]` what counts as near: half of them get more than 0.5.
+        """Calibrate the progress figure so that half of the final states `[N, n_d]` exceed 0.5.
 
-        The cosines are those of the present W: to be called again whenever W has learnt.
+        The cosines depend on W: call it again after W has changed.
         """
         near = self(finals).closeness
         self.calibration.copy_(torch.stack([near.mean(), near.std(correction=0)]))
 
     def _progress(self, states: Tensor, closeness: Tensor) -> Tensor:
         mean, deviation = self.calibration
-        # Final states that are all alike (too little data) must not divide by zero.
+        # Identical final states (too little data) must not divide by zero.
         progress = torch.special.ndtr((closeness - mean) / torch.clamp(deviation, min=1e-3))
         return torch.where(states.norm(dim=-1) > EMPTY_NORM, progress, torch.zeros_like(progress))

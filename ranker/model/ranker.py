@@ -1,113 +1,89 @@
-"""The ranker of the Global Coordination module, with the progression modules it reads."""
+"""The ranker of the Global Coordination module, with the progression modules that feed it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
-from langgraph_cooper.ranker.model.aspect_mixing import decide
-from langgraph_cooper.ranker.model.config import SPECIAL_TOKENS, AdapterConfig, Form, RankerConfig
+from langgraph_cooper.ranker.model.checkpoint import Checkpoint, CheckpointError, open_checkpoint
+from langgraph_cooper.ranker.model.config import SPECIAL_TOKENS, Form, RankerConfig
+from langgraph_cooper.ranker.model.encoder import EncoderError, encoder_sha256
 from langgraph_cooper.ranker.model.evidence import Evidence, TurnVectors
-from langgraph_cooper.ranker.model.lora import add_adapters, merge_adapters
-from langgraph_cooper.ranker.model.progression import ProgressionModule, ProgressionOutput
+from langgraph_cooper.ranker.model.fusion import Fusion
+from langgraph_cooper.ranker.model.lora import adapter_shapes, adapter_tensors, merge_adapters
+from langgraph_cooper.ranker.model.next_utterance import FLOOR
+from langgraph_cooper.ranker.model.progression import ProgressionModule
 from langgraph_cooper.ranker.model.tokens import TokenBatch, TurnTokenizer, TurnTokens, build
-from langgraph_cooper.ranker.model.transformer import (
-    Transformer,
-    load_transformer,
-    transformer_from_config,
-)
-from langgraph_cooper.ranker.model.weights import load_checkpoint, save_checkpoint
+from langgraph_cooper.ranker.model.transformer import Transformer, load_transformer
+from langgraph_cooper.ranker.model.weights import read_transformer, read_weights, write_checkpoint
 
-__all__ = [
-    "AdapterConfig",
-    "CooperRanker",
-    "RankerConfig",
-    "Transformer",
-    "load_transformer",
-    "transformer_from_config",
-]
+MASKED = -1e30
+"""A score so low that its exponential is 0; finite, so that 0 times it is no NaN."""
+
+TRANSFORMER = "transformer."
+"""Prefix of the Transformer's tensors."""
 
 
-class Fusion(nn.Module):
-    """One score from a turn's signals and a candidate's [CLS] vector.
+def aspect_logits(
+    scores: Tensor, aspects: Tensor, mask: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """Compute each aspect's log-mean-exp of its candidates' scores.
 
-    `paper`: f = FF(p~ | b~), a single linear layer over the two side by side. Such a layer adds
-    the same w . p~ to every candidate of a turn, so that the signals cannot change a ranking.
-
-    `aspect`: f = FF(p~ | b~) + d[a] + <U p~, V b~> / sqrt(r), with a the candidate's aspect
-    (passive is the last one), and d = G p~, by which the signals say which aspect is due; the
-    bilinear term lets them say which topics are.
-
-    Without signals only their terms go: `paper` is FF(b~), `aspect` keeps a constant per aspect,
-    so that the ablation loses the signals and not the knowledge of a candidate's aspect.
+    An aspect with more candidates has no advantage by their number.
 
     Args:
-        config: the ranker's.
-        hidden: length of b~.
+        scores: `[B, C]`.
+        aspects: `[B, C]` int64.
+        mask: `[B, C]` bool, False where padded.
+        count: Number of aspects A.
+
+    Returns:
+        `[B, A]` logits, and `[B, A]` bool, whether the aspect has candidates.
     """
+    member = one_hot(aspects, count).bool() & mask.unsqueeze(2)  # [B, C, A]
+    sizes = member.sum(dim=1)
+    sums = torch.logsumexp(scores.unsqueeze(2).masked_fill(~member, MASKED), dim=1)
+    return sums - sizes.clamp(min=1).to(scores.dtype).log(), sizes > 0
 
-    def __init__(self, config: RankerConfig, hidden: int) -> None:
-        super().__init__()
-        signal = config.dimension if config.progression else 0
-        self.output = nn.Linear(signal + hidden, 1)
-        self.aspects: nn.Linear | None = None
-        self.signal_factor: nn.Linear | None = None
-        self.text_factor: nn.Linear | None = None
-        if config.fusion == "aspect":
-            # With no inputs only the bias is left; torch warns when it initialises empty weights.
-            self.aspects = nn.Linear(max(signal, 1), len(config.aspects) + 1)
-            if config.progression:
-                self.signal_factor = nn.Linear(signal, config.interaction, bias=False)
-                self.text_factor = nn.Linear(hidden, config.interaction, bias=False)
 
-    def silence(self) -> None:
-        """Lets every score begin at 0, so that training begins where the evidence stands."""
-        for layer in (self.output, self.aspects, self.text_factor):
-            if layer is not None:
-                for parameter in layer.parameters():
-                    nn.init.zeros_(parameter)
+def mix_in_aspects(
+    scores: Tensor, aspects: Tensor, mask: Tensor, probabilities: Tensor, weight: float
+) -> Tensor:
+    """Mix given probabilities of the aspects into scores.
 
-    def forward(self, signal: Tensor | None, text: Tensor, aspects: Tensor) -> Tensor:
-        """Scores B turns of C candidates.
+    f'(c) = f(c) + weight (log P(a) - log-mean-exp of f over the candidates of a), with a the aspect
+    of c. Weight 0 changes nothing; with weight 1 P alone decides between the aspects, and f orders
+    the candidates within each.
 
-        Args:
-            signal: p~ `[B, n_d]`, or None without progression.
-            text: b~ `[B, C, hidden]`.
-            aspects: `[B, C]` int64.
+    Args:
+        scores: `[B, C]`, f.
+        aspects: `[B, C]` int64.
+        mask: `[B, C]` bool, False where padded.
+        probabilities: `[B, n_T + 1]`, P.
+        weight: In [0, 1].
 
-        Returns:
-            `[B, C]`.
-        """
-        turns, count = aspects.shape
-        if signal is None:
-            joined = text
-        else:
-            joined = torch.cat([signal[:, None].expand(turns, count, -1), text], dim=-1)
-        scores: Tensor = self.output(joined).squeeze(-1)  # [B, C]
-        if self.aspects is not None:
-            due = self.aspects(text.new_zeros(turns, 1) if signal is None else signal)
-            scores = scores + due.gather(1, aspects)
-        if signal is not None and self.signal_factor is not None and self.text_factor is not None:
-            left = self.signal_factor(signal)  # [B, r]
-            right = self.text_factor(text)  # [B, C, r]
-            scores = scores + torch.einsum("br,bcr->bc", left, right) / left.shape[-1] ** 0.5
-        return scores
+    Returns:
+        `[B, C]`.
+    """
+    logits, _ = aspect_logits(scores, aspects, mask, probabilities.shape[1])
+    shift = probabilities.clamp(min=FLOOR).log() - logits
+    return scores + weight * shift.gather(1, aspects)
 
 
 class CooperRanker(nn.Module):
     """COOPER's trainable parts: progression modules, MLP_PRG, Transformer and score.
 
     Args:
-        config: what it is made of.
-        transformer: used instead of the one that the configuration names.
-        targets: per aspect `[k_i, n_d]` typical target states; zeros to be loaded into if omitted.
-        generator: for the noise in the progression modules' W.
+        config: The architecture.
+        transformer: Used instead of the one that the configuration names.
+        targets: Per aspect `[k_i, n_d]` typical target states; zeros if omitted.
+        generator: For the noise in the progression modules' W.
     """
 
     def __init__(
@@ -124,14 +100,12 @@ class CooperRanker(nn.Module):
             tokenizer, history_tokens=config.history_tokens, topic_tokens=config.topic_tokens
         )
         _check_positions(config, self.transformer)
-        if config.adapter is not None:
-            add_adapters(self.transformer, config.adapter)
-        elif config.weights == "adapters":  # none of them: heads over a frozen Transformer
+        if config.weights == "adapters":
             self.transformer.requires_grad_(False)
         states = targets or [torch.zeros(k, config.dimension) for k in config.targets]
         self.progressions = nn.ModuleDict(
             {
-                # Module names may hold no dots and shadow no attribute, aspects' names may.
+                # Module names may not hold dots or shadow attributes; aspects' names may.
                 f"aspect_{index}": ProgressionModule(vectors, texts, span, generator)
                 for index, (vectors, texts, span) in enumerate(
                     zip(states, config.target_texts, config.calibration, strict=True)
@@ -147,17 +121,17 @@ class CooperRanker(nn.Module):
             )
         else:
             self.progressions.requires_grad_(False)
-        self.fusion = Fusion(config, int(self._transformer_config("hidden_size")))
+        self.fusion = Fusion(config, int(self._architecture("hidden_size")))
         self.evidence: Evidence | None = None
         if config.evidence:
             self.evidence = Evidence(len(config.aspects), config.rounds, config.dimension)
-            self.fusion.silence()
+            self.fusion.zero()
 
     def progression_module(self, aspect: str) -> ProgressionModule:
-        """The progression module of one aspect.
+        """Return the progression module of one aspect.
 
         Raises:
-            ValueError: if the ranker does not know the aspect.
+            ValueError: The ranker does not know the aspect.
         """
         if aspect not in self.config.aspects:
             raise ValueError(f"aspect {aspect!r} is not one of {', '.join(self.config.aspects)}")
@@ -165,13 +139,8 @@ class CooperRanker(nn.Module):
         assert isinstance(module, ProgressionModule)
         return module
 
-    def progression(self, aspect: str, states: Tensor) -> ProgressionOutput:
-        """Analyses states `[B, n_d]` of one aspect."""
-        result: ProgressionOutput = self.progression_module(aspect)(states)
-        return result
-
     def signals(self, states: Tensor) -> Tensor:
-        """Progression signals of all aspects.
+        """Compute the progression signals of all aspects.
 
         Args:
             states: `[B, n_T, n_d]` state embeddings, in the order of `config.aspects`.
@@ -182,18 +151,11 @@ class CooperRanker(nn.Module):
         modules = self.progressions.values()
         return torch.stack([m(states[:, i]).signal for i, m in enumerate(modules)], dim=1)
 
-    def encode(self, tokens: TokenBatch) -> Tensor:
-        """b~ `[B, C, hidden]`: the Transformer's output at each candidate's [CLS]."""
-        arguments: dict[str, Any] = {}
-        if int(self._transformer_config("type_vocab_size", 0)) > 1:
-            arguments["token_type_ids"] = tokens.token_type_ids
-        hidden: Tensor = self.transformer(
-            input_ids=tokens.input_ids,
-            attention_mask=tokens.attention_mask,
-            position_ids=tokens.position_ids,
-            **arguments,
-        ).last_hidden_state  # [R, L, hidden]
-        return hidden[tokens.cls_rows, tokens.cls_columns]
+    def tokens(self, turns: Sequence[TurnTokens], form: Form | None = None) -> TokenBatch:
+        """Build the input of tokenised turns, by default in the ranker's own form."""
+        return build(turns, self.tokenizer.specials, form or self.config.form)
+
+    # -- the score --------------------------------------------------------------------------------
 
     def forward(
         self,
@@ -202,23 +164,52 @@ class CooperRanker(nn.Module):
         signals: Tensor,
         vectors: TurnVectors | None = None,
     ) -> Tensor:
-        """Scores the candidates of B turns.
+        """Score the candidates of B turns.
 
         Args:
-            tokens: from `tokens(...)`.
+            tokens: From `tokens(...)`.
             aspects: `[B, C]` int64, each candidate's `config.aspect_index`; 0 where padded.
             signals: `[B, n_T, 2, n_d]` from `signals(...)`; not read without progression.
-            vectors: from `evidence.vectors(...)`; only a ranker with `config.evidence` reads them.
+            vectors: From `evidence.vectors(...)`; only a ranker with `config.evidence` reads them.
 
         Returns:
-            `[B, C]` float32 scores; where a turn has fewer than C candidates they mean nothing.
+            `[B, C]` float64, meaningless where padded; higher is better.
         """
-        return self.coordinate(self.encode(tokens).float(), aspects, signals, vectors)
+        return self.score(self.encode(tokens), aspects, signals, vectors, tokens.mask)
 
-    def coordinate(
+    def encode(self, tokens: TokenBatch) -> Tensor:
+        """Compute b~ `[B, C, hidden]` float32: the Transformer's output at each [CLS]."""
+        arguments: dict[str, Any] = {}
+        if int(self._architecture("type_vocab_size", 0)) > 1:
+            arguments["token_type_ids"] = tokens.token_type_ids
+        hidden: Tensor = self.transformer(
+            input_ids=tokens.input_ids,
+            attention_mask=tokens.attention_mask,
+            position_ids=tokens.position_ids,
+            **arguments,
+        ).last_hidden_state  # [R, L, hidden]
+        return hidden[tokens.cls_rows, tokens.cls_columns].float()
+
+    def score(
+        self,
+        text: Tensor,
+        aspects: Tensor,
+        signals: Tensor,
+        vectors: TurnVectors | None,
+        mask: Tensor,
+    ) -> Tensor:
+        """Score candidates whose b~ `[B, C, hidden]` is known; otherwise as `forward`."""
+        raw = self.raw_scores(text, aspects, signals, vectors)
+        return self._final(raw, aspects, vectors, mask)
+
+    def raw_scores(
         self, text: Tensor, aspects: Tensor, signals: Tensor, vectors: TurnVectors | None
     ) -> Tensor:
-        """The score from b~ `[B, C, hidden]`: all that comes after the Transformer."""
+        """Compute f `[B, C]` float32, the score before the aspects are mixed in.
+
+        The training losses take it: a mixed score would hide from them how f decides between the
+        aspects.
+        """
         prg = None if self.mlp is None else self.mlp(signals.flatten(start_dim=1))  # [B, n_d]
         scores: Tensor = self.fusion(prg, text, aspects)
         if self.evidence is not None:
@@ -227,52 +218,106 @@ class CooperRanker(nn.Module):
             scores = scores + self.evidence(vectors, aspects)
         return scores
 
-    def decide(
-        self,
-        scores: Sequence[npt.NDArray[np.float64]],
-        aspects: Sequence[Sequence[int]],
-        due: Tensor | None,
-    ) -> list[npt.NDArray[np.float64]]:
-        """The final scores of B turns, in which the aspects' decision is taken in.
+    def evidence_scores(self, aspects: Tensor, vectors: TurnVectors, mask: Tensor) -> Tensor:
+        """Score by the evidence alone, without Transformer and signals; otherwise as `forward`.
 
-        Args:
-            scores: per turn [n], from `forward`.
-            aspects: per turn [n].
-            due: `[B, n_T + 1]`, the expected aspects; not read where `config.decision` is 0.
+        Raises:
+            ValueError: The ranker has no evidence.
         """
-        if due is None or not self.config.decision:
-            return list(scores)
-        return [
-            decide(found, owners, row, self.config.decision)
-            for found, owners, row in zip(scores, aspects, due.double().cpu().numpy(), strict=True)
-        ]
+        if self.evidence is None:
+            raise ValueError("this ranker has no evidence to score by")
+        return self._final(self.evidence(vectors, aspects), aspects, vectors, mask)
 
-    def tokens(self, turns: Sequence[TurnTokens], form: Form | None = None) -> TokenBatch:
-        """The input of tokenised turns, in the ranker's own form unless another is asked for."""
-        form = form or self.config.form
-        return build(turns, self.tokenizer.specials, form)
+    def _final(
+        self, raw: Tensor, aspects: Tensor, vectors: TurnVectors | None, mask: Tensor
+    ) -> Tensor:
+        # In float64: in float32, close candidates could round to the same mixed score.
+        scores = raw.double()
+        if vectors is None or not self.config.decision:
+            return scores
+        probabilities = vectors.predicted.aspects.double()
+        return mix_in_aspects(scores, aspects, mask, probabilities, self.config.decision)
 
-    def merge_adapters(self) -> Self:
-        """Folds the adapters into the Transformer, for inference; it cannot be saved after."""
-        merge_adapters(self.transformer)
-        return self
+    # -- checkpoints ------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path, *, half: bool = True) -> RankerConfig:
-        """Saves weights and configuration; see `weights.save_checkpoint`."""
-        return save_checkpoint(self, folder, half=half)
+        """Save weights and configuration.
+
+        Args:
+            folder: Created if missing; other files in it (a model card) stay.
+            half: Store numbers in half precision.
+
+        Returns:
+            The configuration as saved, with calibration and the fingerprints of all weights.
+
+        Raises:
+            CheckpointError: The folder cannot be written.
+            ValueError: The adapters are merged, as in every loaded ranker.
+        """
+        tensors = self.state_dict()
+        if self.config.weights == "adapters":
+            tensors = {k: v for k, v in tensors.items() if not k.startswith(TRANSFORMER)}
+        if self.config.adapter is not None:
+            adapters = adapter_tensors(self.transformer)
+            if not adapters:
+                raise ValueError("a loaded ranker, with its adapters merged, cannot be saved again")
+            tensors |= {TRANSFORMER + name: value for name, value in adapters.items()}
+        tokenizer = self.tokenizer.tokenizer
+        return write_checkpoint(folder, self._stamped(), tensors, tokenizer, half=half)
+
+    def _stamped(self) -> RankerConfig:
+        """Return the configuration with the calibration and the fingerprints of other weights."""
+        config = self.config
+        spans = [m.get_buffer("calibration").tolist() for m in self.progressions.values()]
+        update: dict[str, Any] = {
+            "encoder_sha256": config.encoder_sha256 or _local_sha256(config.encoder),
+            "calibration": tuple((float(mean), float(deviation)) for mean, deviation in spans),
+        }
+        if config.weights == "full":
+            architecture: Any = self.transformer.config
+            update["transformer_config"] = json.loads(architecture.to_json_string(use_diff=False))
+        else:
+            update["transformer_sha256"] = _local_sha256(config.transformer)
+        return RankerConfig.model_validate(config.model_dump() | update)
 
     @classmethod
     def from_pretrained(
-        cls,
-        folder: str | Path,
-        *,
-        aspects: Sequence[str] | None = None,
-        merge: bool = True,
+        cls, name: str | Path | Checkpoint, *, aspects: Sequence[str] | None = None
     ) -> Self:
-        """Loads a checkpoint folder or hub name; see `weights.load_checkpoint`."""
-        return load_checkpoint(folder, cls, aspects=aspects, merge=merge)
+        """Load a checkpoint in float32 and evaluation mode, its adapters merged.
 
-    def _transformer_config(self, name: str, default: Any = None) -> Any:
+        Args:
+            name: A folder or hub name.
+            aspects: Aspects of the task, in order; checked unless omitted.
+
+        Raises:
+            CheckpointError: The checkpoint is missing or damaged, or does not fit.
+        """
+        checkpoint = open_checkpoint(name)
+        if aspects is not None:
+            checkpoint.check_aspects(aspects)
+        config = checkpoint.config
+        try:
+            ranker = cls(config, read_transformer(checkpoint))
+            shapes: dict[str, tuple[int, ...]] = {}
+            if config.adapter is not None:
+                shapes = adapter_shapes(ranker.transformer, config.adapter)
+        except (EncoderError, ValueError) as error:
+            raise CheckpointError(
+                f"the checkpoint {checkpoint.folder} cannot be used: {str(error).rstrip('.')}."
+            ) from error
+        expected = {TRANSFORMER + key: shape for key, shape in shapes.items()}
+        for key, value in ranker.state_dict().items():
+            if config.weights == "full" or not key.startswith(TRANSFORMER):
+                expected[key] = tuple(value.shape)
+        tensors = read_weights(checkpoint, expected)
+        ranker.load_state_dict(tensors, strict=False)  # checked above; copied into float32
+        if config.adapter is not None:
+            adapters = {key: tensors[TRANSFORMER + key] for key in shapes}
+            merge_adapters(ranker.transformer, config.adapter, adapters)
+        return ranker.eval()
+
+    def _architecture(self, name: str, default: Any = None) -> Any:
         return getattr(self.transformer.config, name, default)
 
 
@@ -284,3 +329,10 @@ def _check_positions(config: RankerConfig, transformer: nn.Module) -> None:
             f"history_tokens + topic_tokens + {SPECIAL_TOKENS} is {needed}, more than the "
             f"{positions} positions of the Transformer"
         )
+
+
+def _local_sha256(name: str) -> str | None:
+    try:
+        return encoder_sha256(name)
+    except EncoderError:  # loading it will report the missing package
+        return None

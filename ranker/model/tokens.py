@@ -1,21 +1,20 @@
-"""From texts to the Transformer's input, in the packed and in the pairwise form.
+"""Building the Transformer's input from texts, in the packed and in the pairwise form.
 
-*Pairwise* is the paper's: `[CLS] history [SEP] candidate [SEP]`, one row per candidate, each with
-its own copy of the history. *Packed* reads the history once per turn, in one row
+*Pairwise* is the paper's form: `[CLS] history [SEP] candidate [SEP]`, one row per candidate, each
+with its own copy of the history. *Packed* reads the history once per turn, in one row
 
     [CLS] history [SEP] | [CLS] c1 [SEP] | [CLS] c2 [SEP] | ...
 
-where the history sees only itself, a candidate sees the history and itself, and each candidate's
-positions continue the history's. A candidate's score therefore depends neither on the other
-candidates nor on their order, as in the pairwise form, at about a fifth of the arithmetic.
+The history attends to itself, a candidate to the history and itself, and each candidate's positions
+continue the history's. As in the pairwise form, a candidate's vector depends neither on the other
+candidates nor on their order; it takes about a fifth of the arithmetic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,13 +25,13 @@ from langgraph_cooper.ranker.model.config import Form
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-CHARACTERS_PER_TOKEN = 64
-"""Texts are cut to this many characters per token before they are tokenised: words average five
-characters a token, and tokenising 100 kB to keep 32 tokens would cost more than the ranking."""
+MAX_CHARACTERS_PER_TOKEN = 64
+"""Upper bound on the characters that are tokenised per token kept. Tokens average five characters;
+tokenising 100 kB to keep 32 tokens would cost more than the ranking."""
 
 
 class Specials(NamedTuple):
-    """Token ids that frame the texts."""
+    """Ids of the tokens that frame the texts."""
 
     cls: int
     sep: int
@@ -40,14 +39,13 @@ class Specials(NamedTuple):
 
 
 class TurnTokens(NamedTuple):
-    """One turn's texts as token ids, without special tokens."""
+    """Token ids of a turn's texts, without special tokens."""
 
     history: list[int]
     candidates: list[list[int]]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenBatch:
+class TokenBatch(NamedTuple):
     """The Transformer's input for B turns of at most C candidates: R rows of L tokens."""
 
     input_ids: Tensor
@@ -62,19 +60,20 @@ class TokenBatch:
     """`[B, C]` int64: the row of each candidate's [CLS]; any row where a turn has fewer than C."""
     cls_columns: Tensor
     """`[B, C]` int64: its place in that row."""
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same batch on another device."""
-        return type(self)(*(getattr(self, name).to(device) for name in self.__slots__))
+    mask: Tensor
+    """`[B, C]` bool: False where a turn has fewer than C candidates."""
 
 
 class TurnTokenizer:
     """Cuts and tokenises a turn's texts; safe to use from several threads.
 
     Args:
-        tokenizer: the Transformer's own.
-        history_tokens: how many of the history's last tokens are kept.
-        topic_tokens: how many of a candidate's first tokens are kept.
+        tokenizer: Tokeniser of the Transformer.
+        history_tokens: Number of the history's last tokens to keep.
+        topic_tokens: Number of a candidate's first tokens to keep.
+
+    Raises:
+        ValueError: The tokeniser lacks a special token.
     """
 
     def __init__(
@@ -90,18 +89,18 @@ class TurnTokenizer:
         self._lock = Lock()
 
     def turn(self, history: Sequence[Utterance], candidates: Sequence[str]) -> TurnTokens:
-        """Tokenises one turn: the history cut on the left, each candidate on the right."""
-        limit = self.topic_tokens * CHARACTERS_PER_TOKEN
+        """Tokenise a turn: cut the history on the left, each candidate on the right."""
+        limit = self.topic_tokens * MAX_CHARACTERS_PER_TOKEN
         topics = self._ids([topic[:limit] for topic in candidates])
         cut = [ids[: self.topic_tokens] for ids in topics]
         return TurnTokens(self.history(history), cut)
 
     def history(self, history: Sequence[Utterance]) -> list[int]:
-        """The last tokens of a dialogue, each utterance under its role mark."""
-        limit = self.history_tokens * CHARACTERS_PER_TOKEN
+        """Return the last tokens of a dialogue, each utterance under its role mark."""
+        limit = self.history_tokens * MAX_CHARACTERS_PER_TOKEN
         texts: list[str] = []
         characters = 0
-        for utterance in reversed(history):  # no more than can matter
+        for utterance in reversed(history):  # stop after the last tokens that are kept
             if characters > limit:
                 break
             texts.append(marked(utterance)[-limit:])
@@ -114,18 +113,18 @@ class TurnTokenizer:
             return []
         safe = [encodable(text) for text in texts]
         with self._lock:
-            # split_special_tokens: somebody who types "[SEP]" has typed five characters.
+            # split_special_tokens: a typed "[SEP]" is five characters, no special token.
             ids = self.tokenizer(safe, add_special_tokens=False, split_special_tokens=True)
         return [list(tokens) for tokens in ids["input_ids"]]
 
 
 def build(turns: Sequence[TurnTokens], specials: Specials, form: Form) -> TokenBatch:
-    """Builds the input of the given form for B turns."""
+    """Build the input of B turns in the given form."""
     return pack(turns, specials) if form == "packed" else pair(turns, specials)
 
 
 def pack(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
-    """Packs B turns into B rows."""
+    """Pack B turns into B rows."""
     ids: list[list[int]] = []
     positions: list[list[int]] = []
     segments: list[list[int]] = []  # 0 in the history, n in the n-th candidate
@@ -147,24 +146,25 @@ def pack(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
         segments.append(segment)
         columns.append(starts)
     segment_ids = _padded(segments, -1)  # [B, L]
-    # A token sees its own segment and the history. Padding sees the history, so that no row of
-    # the softmax is empty; nothing sees padding.
+    # A token attends to its own segment and the history. Padding attends to the history, so that
+    # no row of the softmax is empty; nothing attends to padding.
     same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    mask = (same | (segment_ids == 0)[:, None, :]) & (segment_ids >= 0)[:, None, :]
-    cls_columns = _padded(columns, 0)
+    seen = (same | (segment_ids == 0)[:, None, :]) & (segment_ids >= 0)[:, None, :]
+    cls_columns = _padded(columns, -1)
     rows = torch.arange(len(turns))[:, None].expand_as(cls_columns)
     return TokenBatch(
         input_ids=_padded(ids, specials.pad),
         position_ids=_padded(positions, 0),
         token_type_ids=(segment_ids > 0).long(),
-        attention_mask=mask[:, None],
+        attention_mask=seen[:, None],
         cls_rows=rows,
-        cls_columns=cls_columns,
+        cls_columns=cls_columns.clamp(min=0),
+        mask=cls_columns >= 0,
     )
 
 
 def pair(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
-    """Makes one row per candidate of B turns, padded on the right."""
+    """Build one row per candidate of B turns, padded on the right."""
     ids: list[list[int]] = []
     types: list[list[int]] = []
     rows: list[list[int]] = []
@@ -177,22 +177,22 @@ def pair(turns: Sequence[TurnTokens], specials: Specials) -> TokenBatch:
             types.append([0] * len(left) + [1] * len(right))
     token_type_ids = _padded(types, -1)  # [R, L]
     real = token_type_ids >= 0
-    cls_rows = _padded(rows, 0)
+    cls_rows = _padded(rows, -1)
     return TokenBatch(
         input_ids=_padded(ids, specials.pad),
         position_ids=torch.arange(token_type_ids.shape[1]).expand_as(token_type_ids) * real,
         token_type_ids=token_type_ids.clamp(min=0),
         attention_mask=real[:, None, None, :],
-        cls_rows=cls_rows,
+        cls_rows=cls_rows.clamp(min=0),
         cls_columns=torch.zeros_like(cls_rows),
+        mask=cls_rows >= 0,
     )
 
 
 def chunks(turn: TurnTokens, limit: int) -> Iterable[TurnTokens]:
-    """Splits a turn so that no packed row has more than `limit` tokens of candidates.
+    """Split a turn so that no packed row has more than `limit` tokens of candidates.
 
-    Memory grows with the square of a row's length; a candidate's score does not change with the
-    company it is in.
+    Memory grows with the square of a row's length. A longer candidate gets a row of its own.
     """
     part: list[list[int]] = []
     size = 0
@@ -206,7 +206,7 @@ def chunks(turn: TurnTokens, limit: int) -> Iterable[TurnTokens]:
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """`[R, L]` int64 of rows of unequal length, padded on the right."""
+    """Pad rows of unequal length on the right: `[R, L]` int64."""
     length = max((len(row) for row in rows), default=0)
     padded = [[*row, *[value] * (length - len(row))] for row in rows]
     return torch.tensor(padded, dtype=torch.long).reshape(len(rows), length)

@@ -17,11 +17,11 @@ from langgraph_cooper.ranker.model.encoder import (
 )
 
 SUPPORTED = ("bert", "electra")
-"""The model types that are tested to read the packed and the pairwise form as they are meant.
+"""Model types that are tested with the packed and the pairwise form.
 
-Others would be wrong without a word (RoBERTa and its kin begin their positions at 2, where the
-ranker's begin at 0), cannot mask the attention as the packed form needs it (MPNet), or name their
-layers so that adapters and dropout do not find them (DistilBERT)."""
+Others would give wrong scores without an error (RoBERTa numbers positions from 2, the ranker from
+0), cannot mask the attention as the packed form needs it (MPNet), or name their layers so that
+adapters and dropout do not find them (DistilBERT)."""
 
 
 class Transformer(NamedTuple):
@@ -32,13 +32,13 @@ class Transformer(NamedTuple):
 
 
 def load_transformer(name: str) -> Transformer:
-    """Loads the Transformer that the ranker starts from.
+    """Load the Transformer that the ranker starts from.
 
     Args:
-        name: the default encoder (its pinned weights), a hub name or a folder.
+        name: The default encoder (its pinned weights), a hub name or a folder.
 
     Raises:
-        EncoderError: if it cannot be loaded, or is of a type that is not supported.
+        EncoderError: It cannot be loaded, or its type is not supported.
     """
     folder = encoder_folder(name)
     local = Path(folder).is_dir()
@@ -47,7 +47,7 @@ def load_transformer(name: str) -> Transformer:
             config = AutoConfig.from_pretrained(folder, local_files_only=local)
             _check_type(f"Transformer {name!r}", config.model_type)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
-            # sdpa takes a boolean mask of any shape; eager attention would add it as a number.
+            # sdpa takes a boolean mask of any shape; eager attention would add it as numbers.
             module = AutoModel.from_pretrained(
                 folder, config=config, local_files_only=local, attn_implementation="sdpa"
             )
@@ -62,10 +62,10 @@ def load_transformer(name: str) -> Transformer:
 
 
 def transformer_from_config(config: dict[str, Any], tokenizer_folder: str | Path) -> Transformer:
-    """Builds a Transformer whose weights a checkpoint holds in full; they are random here.
+    """Build a Transformer with random weights, to be filled from a checkpoint.
 
     Raises:
-        EncoderError: if the architecture is unknown or not supported, or the tokeniser is missing.
+        EncoderError: The architecture is unknown or not supported, or the tokeniser is missing.
     """
     if "model_type" in config:
         _check_type(f"the Transformer saved in {tokenizer_folder}", config["model_type"])
@@ -75,7 +75,7 @@ def transformer_from_config(config: dict[str, Any], tokenizer_folder: str | Path
             module = AutoModel.from_config(  # type: ignore[no-untyped-call]
                 AutoConfig.for_model(**config), attn_implementation="sdpa"
             )
-        except Exception as error:  # each of the three has its own way to fail
+        except Exception as error:  # each of the three raises its own
             raise EncoderError(
                 f"the Transformer saved in {tokenizer_folder} cannot be rebuilt "
                 f"({first_line(error)}): its tokeniser or architecture is missing or damaged; "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langgraph_cooper.ranker.data.jsonl import replacing
 from langgraph_cooper.ranker.evaluation.metrics import DEPTH
 from langgraph_cooper.ranker.evaluation.report import (
     COMMONEST,
@@ -37,38 +38,41 @@ COLOURS = {
 }
 LABELS = {COOPER: "COOPER", LLM: "LLM"}
 FURTHER = (style.GREEN, style.DARK)
-"""For rankers that somebody named."""
+"""For rankers with a user's own names."""
 
 METRICS = {"precision": "precision@n", "hit": "hit@n"}
 ROUNDS_OF = (GROUND_TRUTH, COOPER, PRIOR)
-"""Whose choices Figure 3 shows."""
+"""The rankings in Figure 3."""
 
 
 def draw_report(report: dict[str, Any], folder: Path, *, form: str = "png") -> list[Path]:
-    """Draws both figures and lays the report beside them.
+    """Draw both figures and write the report beside them.
 
     Args:
-        report: As `Evaluation.report` gives it, or read from its JSON.
+        report: The result of `Evaluation.report`, or its JSON read again.
         folder: Where `ranking`, `rounds` and `report.json` go.
         form: "png" or "svg".
 
     Raises:
-        PlotError: The report lacks something, or the folder cannot be written.
+        PlotError: The report is malformed, or the folder cannot be written.
     """
     try:
         drawn = [_draw_bars(report, folder, form), _draw_rounds(report, folder, form)]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise style.PlotError(
-            "this is not a report of 'cooper evaluate ranking --json': run it and draw what it "
-            "prints"
+            "this is not a report of 'cooper evaluate ranking --json': run it and draw its output"
         ) from None
-    beside = folder / "report.json"
-    beside.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return [*drawn, beside]
+    file = folder / "report.json"
+    try:
+        with replacing(file) as stream:
+            stream.write(json.dumps(report, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise style.PlotError(f"{file} cannot be written: {error.strerror}") from None
+    return [*drawn, file]
 
 
 def _draw_bars(report: dict[str, Any], folder: Path, form: str) -> Path:
-    """Figure 2: precision@n and hit@n for n = 1..5, a bar for each ranking."""
+    """Draw Figure 2: precision@n and hit@n for n = 1..5, a bar for each ranking."""
     figure = style.new_figure(9.6, 3.9)
     panels = figure.subplots(1, len(METRICS), sharey=True)
     rankings = report["rankings"]
@@ -89,13 +93,12 @@ def _draw_bars(report: dict[str, Any], folder: Path, form: str) -> Path:
         f"Rankings of the same {report['turns']:,} turns "
         f"({report['dialogues']:,} dialogues, task {report['task']})"
     )
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(rankings), frameon=False)
+    style.legend_below(figure, *panels[0].get_legend_handles_labels())
     return style.save(figure, folder, "ranking", form)
 
 
 def _draw_rounds(report: dict[str, Any], folder: Path, form: str) -> Path:
-    """Figure 3: the aspect that comes first, over the rounds."""
+    """Draw Figure 3: the aspect of the first choice, over the rounds."""
     by_round, distances = report["by_round"], report["distances"]
     shares = {name: np.array(by_round["shares"][name]) for name in ROUNDS_OF}
     reached = np.flatnonzero(by_round["turns"])
@@ -109,7 +112,7 @@ def _draw_rounds(report: dict[str, Any], folder: Path, form: str) -> Path:
         if name in distances:
             title += f" (distance {distances[name]:.3f})"
         axes.set_title(title, fontsize=10.5)
-        axes.spines[["top", "right"]].set_visible(False)
+        style.tidy(axes, grid=None)
         axes.set_ylim(0, 1)
         axes.margins(x=0.01)
     panels[0].set_ylabel("share of turns")
@@ -117,17 +120,15 @@ def _draw_rounds(report: dict[str, Any], folder: Path, form: str) -> Path:
         f"Aspect of the real utterance and of the first choice, {report['turns']:,} turns "
         f"(task {report['task']})"
     )
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    style.legend_below(figure, *panels[0].get_legend_handles_labels())
     return style.save(figure, folder, "rounds", form)
 
 
 def _stack(axes: Axes, rows: np.ndarray[Any, Any], aspects: list[str]) -> None:
-    """Stacked bars of [R, A] shares."""
+    """Draw [R, A] shares as stacked bars."""
     below = np.zeros(len(rows))
     for index, aspect in enumerate(aspects):
-        # The last one is passive, which stands apart from the aspects.
-        last = index == len(aspects) - 1
+        last = index == len(aspects) - 1  # passive, drawn unlike the aspects
         colour = style.LIGHT if last else style.SERIES[index % len(style.SERIES)]
         axes.bar(range(len(rows)), rows[:, index], 0.86, bottom=below, color=colour, label=aspect)
         below += rows[:, index]

@@ -1,9 +1,10 @@
-"""What all figures share: their colours, their size, and how they are saved."""
+"""The common style of all figures: colours, axes, legends, and saving."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph_cooper.prompts.errors import CooperError
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which people with any colour vision tell apart.
+# Okabe and Ito's colours, distinct for people with any colour vision.
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, RED, YELLOW = "#56B4E9", "#D55E00", "#F0E442"
 LIGHT, GREY, DARK = "#C8C8C8", "#8C8C8C", "#404040"
@@ -25,7 +26,7 @@ class PlotError(CooperError):
 
 
 def check_plots(folder: Path | None = None) -> None:
-    """Looks beforehand whether figures can be drawn, and makes their folder.
+    """Check that figures can be drawn, and create their folder.
 
     Raises:
         PlotError: matplotlib is not installed, or the folder cannot be made.
@@ -42,29 +43,35 @@ def check_plots(folder: Path | None = None) -> None:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure, inches wide and high; no window and no state of pyplot's is behind it."""
+    """Create a figure of a width and height in inches, without pyplot's global state."""
     check_plots()
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def tidy(axes: Axes, *, grid: str = "y") -> None:
-    """Takes off what only fills the frame, and lays a faint grid behind."""
+def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] | None = "y") -> None:
+    """Remove the frame's top and right, and draw a faint grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis=grid, color="#E4E4E4", linewidth=0.7)  # type: ignore[arg-type]
-    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color="#E4E4E4", linewidth=0.7)
+        axes.set_axisbelow(True)
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """Draw one legend for all panels, in a row below them."""
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
 
 
 def save(figure: Figure, folder: Path, name: str, form: str) -> Path:
-    """Writes `folder/name.form`, the same bytes for the same figure.
+    """Write `folder/name.form`, with the same bytes for the same figure.
 
     Raises:
         PlotError: The folder cannot be written.
     """
     import matplotlib as mpl
 
-    # Dates and random identifiers would make every run another file.
+    # Dates and random identifiers would make the files of two runs differ.
     metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}}[form]
     file = folder / f"{name}.{form}"
     check_plots(folder)

@@ -1,4 +1,4 @@
-"""Where conversations end: how well final states cluster, and a map of them."""
+"""Final states: how well they cluster, and a map of them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class StateMap:
     """The states of one aspect.
 
     Attributes:
-        aspect: Whose they are.
+        aspect: Name of the aspect.
         finals: [N, n_d] final states.
         centroids: [k, n_d] target states.
-        paths: Of a few dialogues, [L, n_d] the states in order of their turns.
+        paths: [L, n_d] states of a few dialogues, in the order of their turns.
     """
 
     aspect: str
@@ -36,7 +36,7 @@ class StateMap:
 
 
 def draw_silhouettes(targets: Sequence[TargetStates], folder: Path, *, form: str = "png") -> Path:
-    """Draws `silhouettes`: the mean silhouette for each number of clusters, a line per aspect."""
+    """Draw `silhouettes`: the mean silhouette for each number of clusters, a line per aspect."""
     figure = style.new_figure(6.4, 3.8)
     from matplotlib.ticker import MaxNLocator
 
@@ -62,32 +62,27 @@ def draw_silhouettes(targets: Sequence[TargetStates], folder: Path, *, form: str
 def draw_states(
     maps: Sequence[StateMap], folder: Path, *, form: str = "png", note: str = ""
 ) -> Path:
-    """Draws `states`: final states, target states and paths of dialogues, a panel per aspect.
+    """Draw `states`: final states, target states and paths of dialogues, a panel per aspect.
 
-    The plane is that of the final states' two principal components; it is computed without chance.
+    The plane is spanned by the first two principal components of the final states; the same states
+    give the same plane.
 
     Args:
         maps: One per aspect.
-        folder: Where to.
+        folder: The figure's folder.
         form: "png" or "svg".
-        note: Behind the title, such as the task.
+        note: End of the title, such as the task.
     """
     figure = style.new_figure(3.9 * len(maps), 4.5)
     panels = np.atleast_1d(figure.subplots(1, len(maps)))
     for axes, one in zip(panels, maps, strict=True):
         _draw_map(axes, one)
     handles: dict[str, Any] = {}
-    for axes in panels:  # a dialogue may have no state of one aspect, and so no line there
+    for axes in panels:  # a dialogue without states of an aspect has no line in its panel
         drawn, labels = axes.get_legend_handles_labels()
         handles |= dict(zip(labels, drawn, strict=True))
     names = sorted(handles, key=lambda label: (label.startswith("dialogue"), label))
-    figure.legend(
-        [handles[name] for name in names],
-        names,
-        loc="outside lower center",
-        ncols=len(names),
-        frameon=False,
-    )
+    style.legend_below(figure, [handles[name] for name in names], names)
     figure.suptitle(
         "Final states, target states, and dialogues on their way from an open to a full circle"
         + note
@@ -118,4 +113,4 @@ def _draw_map(axes: Axes, one: StateMap) -> None:
         xlabel=f"1st component ({share[0]:.0%} of variance)",
         ylabel=f"2nd component ({share[1]:.0%})",
     )
-    axes.spines[["top", "right"]].set_visible(False)
+    style.tidy(axes, grid=None)

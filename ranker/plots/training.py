@@ -1,4 +1,4 @@
-"""How a training run went: the loss by step, and the figures on valid by epoch."""
+"""The course of a training run: the loss by step, and the metrics on valid by epoch."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from langgraph_cooper.ranker.plots import style
 
 VALID = ("hit@3", "hit@1", "precision@1", "ndcg@5")
 SMOOTHED_OVER = 20
-"""Parts of a run over which the loss is averaged."""
+"""The loss is averaged over windows of one in this many of a run's steps."""
 
 
 def draw_log(log: Sequence[dict[str, Any]], folder: Path, *, form: str = "png") -> Path:
-    """Draws `training` from the records of a log.
+    """Draw `training` from the records of a log.
 
     Args:
-        log: "step" records with `step` and `loss`, and "valid" records with `epoch` and figures;
+        log: "step" records with `step` and `loss`, and "valid" records with `epoch` and metrics;
             epoch -1 is before the first.
-        folder: Where to.
+        folder: The figure's folder.
         form: "png" or "svg".
 
     Raises:
@@ -41,7 +41,7 @@ def draw_log(log: Sequence[dict[str, Any]], folder: Path, *, form: str = "png") 
     for number, record in enumerate(r for r in valid[:-1] if r["epoch"] >= 0):
         label = "end of an epoch" if number == 0 else None
         left.axvline(record["step"], color=style.GREY, linewidth=0.7, linestyle=":", label=label)
-    # A few wild steps at the beginning would press all others into a line.
+    # The limits cut off outliers, which would flatten the curve.
     left.set_ylim(loss.min() * 0.98, np.quantile(loss, 0.995) * 1.04)
     left.set(xlabel="step", ylabel="loss", title="Training loss")
     _legend(left, 3)
@@ -70,7 +70,7 @@ def _draw_valid(axes: Any, valid: Sequence[dict[str, Any]]) -> None:
 
 
 def _legend(axes: Any, columns: int) -> None:
-    """Below the axes, where no line runs through it."""
+    """Draw the legend below the axes, clear of the curves."""
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
     axes.legend(
         frameon=False, fontsize=8, ncols=columns, columnspacing=1.2, handlelength=1.6, **place

@@ -1,1 +1,1 @@
-"""Training a ranker: target states, losses, adapters, and the run with its resumable state."""
+"""Training a ranker: target states, losses, adapters, and a run that resumes."""

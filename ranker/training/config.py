@@ -1,4 +1,4 @@
-"""What decides a training run."""
+"""The configuration of a training run."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from langgraph_cooper.prompts.errors import CooperError
-from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form, Fusion
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form, Fusion, Precision
 from langgraph_cooper.ranker.training.losses import Objective
 
 NOT_THE_RESULT = {"output", "cache", "data_note", "licence", "save_every"}
-"""Settings that change nothing about the weights."""
+"""Settings without influence on the weights."""
 
 FILES = {"train", "valid"}
-"""Of these not the path counts but the contents."""
+"""Settings that count by the contents of the file."""
 
 
 class TrainingError(CooperError):
-    """A training run cannot start, go on, or save; names the remedy."""
+    """A training run cannot start, go on or save; the message names the remedy."""
 
 
 class TrainConfig(BaseModel):
-    """All that decides a training run.
+    """The settings of a training run.
 
-    The same configuration and files give the same result on a machine's processor. Other machines,
-    other numbers of threads and accelerators compute slightly different sums.
+    The same settings and files give the same result on the CPU of one machine. Other machines,
+    numbers of threads and accelerators round sums differently.
 
     Attributes:
         task: Name or path of the task.
@@ -35,42 +35,42 @@ class TrainConfig(BaseModel):
         valid: Annotated JSONL, for choosing the epoch.
         output: Folder of the checkpoint.
         encoder: Sentence encoder of states and similarities.
-        transformer: Where the ranker's Transformer starts from.
+        transformer: Source of the Transformer's initial weights.
         form: "packed" or "pairwise" (the paper's).
-        fusion: "aspect", or "paper" (see `langgraph_cooper.ranker.model.ranker.Fusion`).
+        fusion: "aspect" or "paper" (see `langgraph_cooper.ranker.model.fusion`).
         progression: False trains the ablation without progression signals.
-        evidence: Whether candidates are compared, in the encoder's own space, with what was said
-            and with what is expected; fitted beforehand and then held (see
-            `langgraph_cooper.ranker.model.evidence`). With `fusion="paper"` this and the next two
-            mean nothing.
-        rounds: Dialogue rounds that the evidence tells apart.
-        decision: How much of the decision between the aspects is P(aspect | round, last
-            utterances); see `langgraph_cooper.ranker.model.aspect_mixing`.
+        evidence: Compare embeddings of candidates with recent and predicted utterances; fitted
+            before the rest and then frozen (see `langgraph_cooper.ranker.model.evidence`). Ignored
+            with `fusion="paper"`, like the next two.
+        rounds: Number of dialogue rounds that the evidence distinguishes.
+        decision: Weight of P(aspect | round, last utterances) in the decision between the aspects
+            (see `langgraph_cooper.ranker.model.ranker.mix_in_aspects`).
         adapter_rank: Rank of the low-rank adapters; 0 trains the Transformer in full.
-        freeze_layers: The lowest layers of the Transformer stay as they are, without a backward
-            pass. With adapters these are the layers without one.
-        history_tokens: The history's last tokens that are read.
-        topic_tokens: A candidate's first tokens that are read.
+        freeze_layers: Number of the Transformer's lowest layers that are not trained: they have no
+            adapters and no backward pass.
+        history_tokens: Number of the history's last tokens to read.
+        topic_tokens: Number of a candidate's first tokens to read.
         objective: Losses and their weights.
         clusters: Smallest and largest number of target states to try; default N/50 to N/20.
-        epochs: At most so many. More than one cost precision@1 on ESConv (docs/results.md).
-        patience: Stop after so many epochs without a better one; None: never.
+        epochs: Largest number of epochs. More than one cost precision@1 on ESConv
+            (docs/results.md).
+        patience: Number of epochs without a better one before stopping; None: never stop.
         turns_per_batch: Turns in a step, over all devices.
         transformer_rate: Learning rate of adapters or Transformer; default 2e-4, in full 5e-5.
         head_rate: Learning rate of progression modules, MLP and score.
         warmup: Share of the steps with a rising rate; it falls linearly afterwards.
-        weight_decay: Of weight matrices other than the progression modules' W.
+        weight_decay: Weight decay of matrices other than the progression modules' W.
         clip: Largest norm of the gradient.
-        dropout: Of the Transformer's trained layers. Their attention has none, which would keep a
-            CPU from computing it in one fused step.
-        seed: Of everything random.
-        max_turns: Train on so many turns, drawn by seed; None: all. Evidence is fitted to all.
+        dropout: Dropout of the Transformer's trained layers, but for attention weights: it would
+            keep a CPU from computing attention in one fused step.
+        seed: Seed of everything random.
+        max_turns: Number of turns to train on, drawn by seed; None: all. Evidence is fitted to all.
         precision: "auto" takes bfloat16 where the device computes in it.
-        device: "auto" (CUDA if there is one), "cpu" or "cuda".
+        device: "auto" (CUDA if available), "cpu" or "cuda".
         save_every: Steps between two saved states.
         cache: Folder of computed embeddings; default: beside the run's state.
-        data_note: For the model card: what the files hold and how they were annotated.
-        licence: For the model card: under what terms the checkpoint may be used.
+        data_note: For the model card: contents of the files and source of the annotation.
+        licence: For the model card: terms of use of the checkpoint.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -104,7 +104,7 @@ class TrainConfig(BaseModel):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     seed: int = 0
     max_turns: int | None = Field(default=None, ge=1)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     save_every: int = Field(default=100, ge=1)
     cache: Path | None = None
@@ -129,7 +129,7 @@ class TrainConfig(BaseModel):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the settings and of the data's contents; where the files lie does not matter."""
+        """Hash of the settings and of the data's contents, not of the files' paths."""
         settings = self.model_dump_json(exclude=NOT_THE_RESULT | FILES)
         digest = hashlib.sha256(settings.encode())
         for file in (self.train, self.valid):

@@ -1,11 +1,11 @@
-"""Training examples: labelled turns in the form that the ranker reads, all computed once."""
+"""Training examples: labelled turns, tokenised and embedded."""
 
 from __future__ import annotations
 
-import logging
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,18 +13,15 @@ import torch
 from torch import Tensor
 
 from langgraph_cooper.prompts.task import PASSIVE, TaskSpec
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Utterance
-from langgraph_cooper.ranker.data.labels import (
-    Embeddings,
-    Encode,
-    LabelledTurn,
-    label_turns,
-)
+from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError
+from langgraph_cooper.ranker.data.labels import Embeddings, Encode, LabelledTurn, label_turns
 from langgraph_cooper.ranker.model.evidence import TurnVectors
-from langgraph_cooper.ranker.model.next_utterance import Expectation, Expected, recent_texts
+from langgraph_cooper.ranker.model.next_utterance import (
+    NextUtteranceModel,
+    NextUtterancePrediction,
+    recent_texts,
+)
 from langgraph_cooper.ranker.model.tokens import TurnTokenizer, TurnTokens
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,8 @@ class Examples:
 
     Attributes:
         turns: [T] labelled turns, for the metrics.
-        skipped: Annotated turns that could not be labelled.
-        dialogues: How many dialogues they come from.
+        skipped: Number of annotated turns that could not be labelled.
+        dialogues: Number of dialogues of the split.
         tokens: [T] history and candidates as token ids.
         states: [T, n_T, n_d] float32 state embeddings; zeros where a summary is empty.
         aspects: [T] lists, the aspect index of each candidate; passive comes last.
@@ -44,7 +41,7 @@ class Examples:
         topics: [T] lists, the row in `texts` of each candidate.
         recent: [T, 3] int64, the rows in `texts` of the last utterances, the newest first.
         replies: [T] int64, the rows in `texts` of the real utterances.
-        expected: What is expected of them, for rankers with evidence.
+        predicted: Their predicted next utterances, for rankers with evidence.
     """
 
     turns: list[LabelledTurn]
@@ -59,17 +56,17 @@ class Examples:
     topics: list[list[int]]
     recent: Tensor
     replies: Tensor
-    expected: Expected | None = None
+    predicted: NextUtterancePrediction | None = None
 
     def __len__(self) -> int:
         return len(self.turns)
 
     def lengths(self) -> list[int]:
-        """[T] tokens of each turn in the packed form, without the special ones."""
+        """Return the number of tokens of each turn in the packed form, [T]."""
         return [len(t.history) + sum(len(c) + 2 for c in t.candidates) for t in self.tokens]
 
     def of(self, rows: Sequence[int]) -> Examples:
-        """Some of the turns."""
+        """Return some of the turns."""
         keep = list(rows)
         return replace(
             self,
@@ -82,28 +79,28 @@ class Examples:
             topics=[self.topics[row] for row in keep],
             recent=self.recent[keep],
             replies=self.replies[keep],
-            expected=self.expected and self.expected.of(keep),
+            predicted=self.predicted and self.predicted.of(keep),
         )
 
-    def fit(self, expectation: Expectation) -> None:
-        """Fits what is expected to these turns."""
-        expectation.fit(
-            self.texts[self.recent], self.rounds, self.promoted, self.texts[self.replies]
-        )
+    def fit(self, model: NextUtteranceModel) -> None:
+        """Fit the prediction of the next utterance to these turns."""
+        model.fit(*self._fitted_to)
 
-    def expecting_apart(self, expectation: Expectation) -> Examples:
-        """The same with what is expected of each turn by fits to other conversations of these."""
-        given = (self.texts[self.recent], self.rounds, self.promoted, self.texts[self.replies])
+    def with_cross_fit(self, model: NextUtteranceModel) -> Examples:
+        """Return the turns, each with a prediction by a fit to others of these conversations."""
         groups = np.array([turn.dialogue for turn in self.turns], np.int64)
-        return replace(self, expected=expectation.fit_apart(groups, *given))
+        return replace(self, predicted=model.cross_fit(groups, *self._fitted_to))
 
-    def expecting(self, expectation: Expectation) -> Examples:
-        """The same with what is expected by a fit to other turns."""
-        return replace(self, expected=expectation(self.texts[self.recent], self.rounds))
+    def with_prediction(self, model: NextUtteranceModel) -> Examples:
+        """Return the turns with predictions by a model fitted to other turns."""
+        return replace(self, predicted=model(self.texts[self.recent], self.rounds))
+
+    @property
+    def _fitted_to(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.texts[self.recent], self.rounds, self.promoted, self.texts[self.replies]
 
 
-@dataclass(frozen=True)
-class TurnBatch:
+class TurnBatch(NamedTuple):
     """The targets of B turns with at most C candidates.
 
     Attributes:
@@ -113,7 +110,7 @@ class TurnBatch:
         hits: [B, C] bool.
         similarity: [B, C] float32.
         promoted: [B, n_T + 1] float32.
-        vectors: What evidence is made of; None if nothing was fitted to expect.
+        vectors: Embeddings for the evidence; None without predictions.
         mask: [B, C] bool, False where padded.
     """
 
@@ -126,11 +123,6 @@ class TurnBatch:
     vectors: TurnVectors | None
     mask: Tensor
 
-    def to(self, device: torch.device) -> TurnBatch:
-        """The same batch on another device."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
-        return replace(self, **moved)
-
 
 def make_examples(
     dialogues: Sequence[AnnotatedDialogue],
@@ -138,10 +130,10 @@ def make_examples(
     encode: Encode,
     tokenizer: TurnTokenizer,
 ) -> Examples:
-    """Labels, embeds and tokenises the turns of a split.
+    """Label, embed and tokenise the turns of a split.
 
     Raises:
-        DataError: A candidate's aspect is not the task's, or no turn can be labelled.
+        DataError: The task lacks a candidate's aspect, or no turn can be labelled.
     """
     aspects = (*task.aspect_names, PASSIVE)
     labelling = label_turns(dialogues, task, encode)
@@ -151,39 +143,29 @@ def make_examples(
             f"none of the {labelling.skipped} annotated turns has candidates and a strategy that "
             f"the task {task.name!r} knows: check the task, or label the utterances"
         )
-    histories = [_history(dialogues[turn.dialogue], turn) for turn in turns]
+    histories = [dialogues[turn.dialogue].history(turn.turn.index) for turn in turns]
+    topics = [[candidate.topic for candidate in turn.turn.candidates] for turn in turns]
+    recent = [recent_texts(history) for history in histories]
     replies = [dialogues[turn.dialogue].utterances[turn.turn.index].text for turn in turns]
-    # Each distinct text is embedded and kept once.
-    rows: defaultdict[str, int] = defaultdict(lambda: len(rows))
-    topics = [[rows[candidate.topic] for candidate in turn.turn.candidates] for turn in turns]
-    recent = [[rows[text] for text in recent_texts(history)] for history in histories]
-    said = [rows[reply] for reply in replies]
+    texts = Embeddings([*chain(*topics), *chain(*recent), *replies], encode)
     return Examples(
         turns=turns,
         skipped=labelling.skipped,
         dialogues=len(dialogues),
-        tokens=[
-            tokenizer.turn(history, [candidate.topic for candidate in turn.turn.candidates])
-            for history, turn in zip(histories, turns, strict=True)
-        ],
+        tokens=[tokenizer.turn(*pair) for pair in zip(histories, topics, strict=True)],
         states=_states(turns, task, encode),
         aspects=[[aspects.index(c.aspect) for c in turn.turn.candidates] for turn in turns],
         promoted=torch.tensor([[float(a in turn.promoted) for a in aspects] for turn in turns]),
         rounds=torch.tensor([turn.round for turn in turns]),
-        texts=torch.from_numpy(encode(list(rows))),
-        topics=topics,
-        recent=torch.tensor(recent),
-        replies=torch.tensor(said),
+        texts=torch.from_numpy(texts.matrix),
+        topics=[texts.rows(row) for row in topics],
+        recent=torch.tensor([texts.rows(row) for row in recent]),
+        replies=torch.tensor(texts.rows(replies)),
     )
 
 
-def _history(dialogue: AnnotatedDialogue, turn: LabelledTurn) -> list[Utterance]:
-    said = dialogue.utterances[: turn.turn.index]
-    return [Utterance(utterance.speaker, utterance.text) for utterance in said]
-
-
 def _states(turns: Sequence[LabelledTurn], task: TaskSpec, encode: Encode) -> Tensor:
-    """[T, n_T, n_d]."""
+    """Return state embeddings [T, n_T, n_d]."""
     rows = [[turn.turn.states.get(name, "") for name in task.aspect_names] for turn in turns]
     flat = [text for row in rows for text in row]
     embedded = Embeddings(flat, encode)(flat)  # [T * n_T, n_d]
@@ -191,7 +173,7 @@ def _states(turns: Sequence[LabelledTurn], task: TaskSpec, encode: Encode) -> Te
 
 
 def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
-    """The targets of the turns at `rows`, padded to the longest candidate list."""
+    """Collect the turns at `rows` into a batch, padded to the longest candidate list."""
     turns = [examples.turns[row] for row in rows]
     width = max(len(turn.labels) for turn in turns)
 
@@ -211,12 +193,12 @@ def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
         hits=padded([turn.hits for turn in turns]).bool(),
         similarity=padded([turn.similarity for turn in turns]),
         promoted=examples.promoted[list(rows)],
-        vectors=examples.expected
+        vectors=examples.predicted
         and TurnVectors(
             examples.texts[places] * mask[:, :, None],
             examples.texts[examples.recent[list(rows)]],
             examples.rounds[list(rows)],
-            examples.expected.of(rows),
+            examples.predicted.of(rows),
         ),
         mask=mask,
     )
@@ -225,15 +207,15 @@ def collate(examples: Examples, rows: Sequence[int]) -> TurnBatch:
 def plan_batches(
     lengths: Sequence[int], size: int, generator: np.random.Generator, *, spread: int = 32
 ) -> list[list[int]]:
-    """One epoch's batches: random, but of turns of like length, so that little is padding.
+    """Plan an epoch's batches: random, but of turns of similar length, for little padding.
 
-    Turns are shuffled, sorted by length within stretches of `spread` batches, cut into batches and
-    the batches shuffled again.
+    Turns are shuffled, sorted by length within stretches of `spread` batches and cut into batches;
+    the batches are shuffled again.
 
     Args:
         lengths: [T] tokens of each turn.
         size: Turns per batch.
-        generator: Decides the order; the same state gives the same batches.
+        generator: Source of the order; the same state gives the same batches.
         spread: Batches per stretch.
     """
     order = generator.permutation(len(lengths)).tolist()

@@ -1,4 +1,4 @@
-"""The model card in a checkpoint's folder: what it was trained on, how, and what it reached."""
+"""The model card in a checkpoint's folder: data, training and figures."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from langgraph_cooper.ranker.training.config import TrainConfig
 from langgraph_cooper.ranker.training.losses import Objective
 
 PATHS = {"train": "data", "valid": "valid", "output": "output"}
-"""Settings that are paths, of which only the names are shown -> their options."""
+"""Settings that are paths, shown by name only -> their options."""
 
 OPTIONS = (
     *("seed", "epochs", "patience", "max_turns", "turns_per_batch", "fusion", "form", "clusters"),
     *("encoder", "adapter_rank", "freeze_layers", "precision", "device"),
 )
 """Settings with an option of the same name."""
+
+SHOWN = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
+"""Figures on valid in the log and the card."""
 
 NOT_SHOWN = {"data_note", "licence", "cache"}
 
@@ -36,13 +39,13 @@ def write_model_card(
     log: Sequence[Mapping[str, Any]],
     clusters: Mapping[str, tuple[int, float]],
 ) -> None:
-    """Writes the card.
+    """Write the card.
 
     Args:
-        file: Where to.
-        ranker: The ranker's configuration.
-        config: The training run's; of paths only the names are shown.
-        sizes: Split -> (dialogues, turns trained or measured on, annotated turns left out).
+        file: The card.
+        ranker: Configuration of the ranker.
+        config: Configuration of the run.
+        sizes: Split -> (dialogues, turns used, annotated turns left out).
         log: The run's log.
         clusters: Aspect -> (number of target states, their silhouette).
     """
@@ -50,8 +53,8 @@ def write_model_card(
         f"# COOPER ranker for the task `{ranker.task}`",
         "",
         "Ranks topic candidates of specialised agents (COOPER, AAAI 2024) within the package "
-        "`langgraph-cooper`. It is a research artefact: no advice of a professional stands behind "
-        "what it prefers.",
+        "`langgraph-cooper`. It is a research artefact: no professional has reviewed its "
+        "preferences.",
         "",
         *_section("Licence", [_licence(config)]),
         *_section("Data", _data(config, sizes)),
@@ -84,14 +87,13 @@ def _data(config: TrainConfig, sizes: Mapping[str, tuple[int, int, int]]) -> lis
 
 
 def _figures(log: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = ("hit@1", "hit@3", "precision@1", "precision@3", "ndcg@5")
     valid = [record for record in log if record["kind"] == "valid"]
     best = max((r["epoch"] for r in valid if r["best"]), default=None)
     rows = [
-        f"| {_epoch(r['epoch'], best)} | " + " | ".join(f"{r[name]:.3f}" for name in names) + " |"
+        f"| {_epoch(r['epoch'], best)} | " + " | ".join(f"{r[name]:.3f}" for name in SHOWN) + " |"
         for r in valid
     ]
-    return ["| epoch | " + " | ".join(names) + " |", "| --- " * (len(names) + 1) + "|", *rows]
+    return ["| epoch | " + " | ".join(SHOWN) + " |", "| --- " * (len(SHOWN) + 1) + "|", *rows]
 
 
 def _epoch(epoch: int, best: int | None) -> str:
@@ -111,7 +113,7 @@ def _training(
 ) -> list[str]:
     shown = config.model_dump(mode="json", exclude=NOT_SHOWN)
     shown |= {name: getattr(config, name).name for name in PATHS}
-    # What the run asked for is not what the paper's fusion takes.
+    # The paper's fusion ignores these settings of the run.
     shown |= {"evidence": ranker.evidence, "decision": ranker.decision}
     speeds = sorted(r["turns_per_second"] for r in log if r["kind"] == "step")
     middle = speeds[len(speeds) // 2] if speeds else 0.0
@@ -131,7 +133,7 @@ def _training(
 
 
 def _command(config: TrainConfig) -> str:
-    """The command with every option that has another value than its default."""
+    """Return the command, with every option that differs from its default."""
     words = ["cooper", "train", "--task", Path(config.task).name]
     for name, option in PATHS.items():
         words += [f"--{option}", getattr(config, name).name]
@@ -148,7 +150,7 @@ def _command(config: TrainConfig) -> str:
 
 
 def _machine() -> str:
-    """Processor or accelerator and torch's version, without any host's name."""
+    """Name processor or accelerator and torch's version, but no host."""
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     name = torch.cpu.get_capabilities().get("cpu_name") or platform.machine()

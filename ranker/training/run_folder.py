@@ -1,11 +1,10 @@
-"""A training run on the disk: what it began with, where it stands. All or nothing."""
+"""The state of a training run on the disk; each file is written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,17 +13,21 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from langgraph_cooper.ranker.model.next_utterance import Expected
+from langgraph_cooper.ranker.data.jsonl import replacing
+from langgraph_cooper.ranker.model.next_utterance import NextUtterancePrediction
 from langgraph_cooper.ranker.training.config import TrainingError
 from langgraph_cooper.ranker.training.targets import TargetStates
 
 Record: TypeAlias = dict[str, Any]
 """One line of the log."""
 
+FORMAT = 2
+"""Version of the saved state. It changes with the names of parameters and fields."""
+
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """The progress of a run."""
 
     step: int = 0
     best: tuple[float, float] = (-1.0, -1.0)
@@ -34,45 +37,45 @@ class Progress:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a run fits before its first step. One that goes on takes it over.
+    """The parts that a run fits before its first step, taken over when it resumes.
 
-    Fitted anew, by another number of threads or on another machine, it may come out otherwise, and
-    what was learnt since would go on beside other target states and other evidence.
+    Fitted again, with another number of threads or on another machine, they may differ, and the
+    trained parameters would no longer fit them.
 
     Attributes:
         targets: The target states, in the task's order of aspects.
         evidence: The fitted evidence's state; empty for a ranker without.
-        expected: What is expected of the training turns by fits to other conversations.
+        predicted: Cross-fitted predictions of the training turns.
     """
 
     targets: list[TargetStates]
     evidence: Mapping[str, Tensor]
-    expected: Expected | None
+    predicted: NextUtterancePrediction | None
 
 
 class RunFolder:
     """The folder of a run, beside its output.
 
     Args:
-        folder: Made if it is not there.
-        fingerprint: Of the run; what stands in the folder must have the same.
+        folder: Created if missing.
+        fingerprint: Fingerprint of the run; a saved state must have the same.
 
     Raises:
-        TrainingError: The folder cannot be made.
+        TrainingError: The folder cannot be created.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self.folder = folder
-        self._fingerprint = fingerprint
+        self._fingerprint = f"{fingerprint} {FORMAT}"
         with self.writing():
             folder.mkdir(parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Turns a full or read-only disk into one sentence.
+        """Turn an OSError, as of a full or read-only disk, into a TrainingError.
 
         Raises:
-            TrainingError: Instead of an OSError.
+            TrainingError: Something inside raised an OSError.
         """
         try:
             yield
@@ -84,23 +87,23 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The best checkpoint so far."""
+        """Folder of the best checkpoint so far."""
         return self.folder / "best"
 
     def save_fitted(self, fitted: Fitted) -> None:
-        """Keeps what was fitted before the first step."""
+        """Save the parts fitted before the first step."""
         targets = [asdict(t) | {"centroids": torch.from_numpy(t.centroids)} for t in fitted.targets]
-        expected = None if fitted.expected is None else list(fitted.expected)
+        predicted = None if fitted.predicted is None else list(fitted.predicted)
         self._save(
             "fitted.pt",
-            {"targets": targets, "evidence": dict(fitted.evidence), "expected": expected},
+            {"targets": targets, "evidence": dict(fitted.evidence), "predicted": predicted},
         )
 
     def load_fitted(self) -> Fitted | None:
-        """What was kept, if there is any.
+        """Return the saved fitted parts, if any.
 
         Raises:
-            TrainingError: It is damaged, or another run's.
+            TrainingError: They are damaged, or another run's.
         """
         found = self._load("fitted.pt")
         if found is None:
@@ -108,51 +111,39 @@ class RunFolder:
         return Fitted(
             [TargetStates(**t | {"centroids": t["centroids"].numpy()}) for t in found["targets"]],
             found["evidence"],
-            None if found["expected"] is None else Expected(*found["expected"]),
+            found["predicted"] and NextUtterancePrediction(*found["predicted"]),
         )
 
-    def save_state(self, progress: Progress, learnt: Mapping[str, Any]) -> None:
-        """Keeps where a run stands, and what has learnt."""
-        self._save("state.pt", asdict(progress) | {"log": json.dumps(progress.log), **learnt})
+    def save_state(self, progress: Progress, trained: Mapping[str, Any]) -> None:
+        """Save progress, parameters and optimiser."""
+        self._save("state.pt", {"progress": asdict(progress), **trained})
         with self.writing():
             write_log(self.folder / "log.jsonl", progress.log)
 
     def load_state(self) -> tuple[Progress, dict[str, Any]] | None:
-        """Where the run stood, and what had learnt, if that was kept.
+        """Return the saved progress and the rest of the state, if any.
 
         Raises:
-            TrainingError: It is damaged, or another run's.
+            TrainingError: The state is damaged, or another run's.
         """
         found = self._load("state.pt")
-        if found is None:
-            return None
-        progress = Progress(
-            found.pop("step"),
-            tuple(found.pop("best")),
-            found.pop("best_epoch"),
-            json.loads(found.pop("log")),
-        )
-        return progress, found
+        return None if found is None else (Progress(**found.pop("progress")), found)
 
     def finish(self, output: Path) -> None:
-        """Turns the best checkpoint into the output."""
+        """Rename the best checkpoint to the output, and remove the saved state."""
         with self.writing():
-            # The folder lies beside the output, so that this is one step.
+            # The folder is beside the output, so that renaming is atomic.
             self.best.replace(output)
             for name in ("state.pt", "fitted.pt"):
                 (self.folder / name).unlink(missing_ok=True)
 
     def _save(self, name: str, values: Mapping[str, Any]) -> None:
-        # Written in memory first: torch tells of a full disk with a RuntimeError.
+        # Serialised in memory first: torch reports a full disk by a RuntimeError.
         written = io.BytesIO()
-        part = (self.folder / name).with_suffix(".part")
         with self.writing():
             torch.save({"fingerprint": self._fingerprint, **values}, written)
-            with part.open("wb") as stream:
+            with replacing(self.folder / name) as stream:
                 stream.write(written.getbuffer())
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(self.folder / name)
 
     def _load(self, name: str) -> dict[str, Any] | None:
         file = self.folder / name
@@ -161,7 +152,7 @@ class RunFolder:
         try:
             found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
             same = found.pop("fingerprint") == self._fingerprint
-        except Exception:  # a damaged file fails in many ways inside torch
+        except Exception:  # torch raises many types for a damaged file
             raise TrainingError(f"{file} is damaged: remove {self.folder} to start anew") from None
         if not same:
             raise TrainingError(
@@ -172,5 +163,5 @@ class RunFolder:
 
 
 def write_log(file: Path, log: Sequence[Record]) -> None:
-    """Writes a log, one JSON object a line."""
+    """Write a log, one JSON object a line."""
     file.write_text("".join(json.dumps(record) + "\n" for record in log), encoding="utf-8")

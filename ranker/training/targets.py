@@ -11,10 +11,10 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from langgraph_cooper.ranker.data.dialogue import DataError
-from langgraph_cooper.ranker.data.labels import Encode, Floats
+from langgraph_cooper.ranker.data.labels import Embeddings, Encode, Floats
 
 N_INIT = 4
-"""Restarts of k-means for each k; the tightest clustering of them counts."""
+"""Restarts of k-means for each k; the tightest clustering is taken."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class TargetStates:
     """The typical target states of one aspect.
 
     Attributes:
-        aspect: Whose they are.
+        aspect: Name of the aspect.
         centroids: [k, n_d] float32, the centroids e_1..e_k in the state embedding space.
-        texts: [k], for each centroid the training summary nearest to it by cosine.
-        silhouette: k -> mean silhouette, for every k that was tried.
-        sizes: [k], summaries in each cluster; the clusters stand in falling order of size.
+        texts: [k], the training summary nearest to each centroid by cosine.
+        silhouette: k -> mean silhouette, for every k tried.
+        sizes: [k], number of summaries in each cluster, largest first.
     """
 
     aspect: str
@@ -37,7 +37,7 @@ class TargetStates:
 
 
 def cluster_range(count: int) -> range:
-    """The numbers of clusters that are tried by default: N/50 to N/20, at least 2."""
+    """Return the default numbers of clusters to try: N/50 to N/20, at least 2."""
     low = max(2, count // 50)
     return range(low, max(low, count // 20) + 1)
 
@@ -50,22 +50,21 @@ def find_targets(
     ks: range | None = None,
     seed: int = 0,
 ) -> TargetStates:
-    """Clusters final state summaries; the number of clusters is that of the best silhouette.
+    """Cluster final state summaries by k-means; the best silhouette chooses k.
 
     Args:
-        aspect: Whose summaries they are.
-        finals: Final summary of each training conversation, in any order; empty ones count for
-            nothing.
+        aspect: Name of the aspect.
+        finals: Final summary of each training conversation, in any order; empty ones are ignored.
         encode: State encoder.
-        ks: Numbers of clusters to try; default `cluster_range(N)`. Those above the number of
-            distinct summaries less one are left out (a silhouette needs two in one cluster).
-        seed: Of k-means. The same seed and texts give the same result.
+        ks: Numbers of clusters to try, each less than the number of distinct summaries (a
+            silhouette needs two in one cluster); default `cluster_range(N)`.
+        seed: Seed of k-means. The same seed and texts give the same result.
 
     Raises:
         DataError: Fewer conversations than clusters.
     """
     texts = sorted(text for text in finals if text.strip())  # k-means depends on the order
-    embedded = _embed(texts, encode)  # [N, n_d]
+    embedded = Embeddings(texts, encode)(texts)  # [N, n_d]
     wanted = ks if ks is not None else cluster_range(len(texts))
     distinct = len(np.unique(embedded, axis=0))
     usable = [k for k in wanted if 2 <= k < distinct]
@@ -90,18 +89,8 @@ def find_targets(
     )
 
 
-def _embed(texts: Sequence[str], encode: Encode) -> Floats:
-    """[N, n_d] of the non-empty texts, each distinct one encoded once."""
-    rows = [text for text in texts if text.strip()]
-    distinct = list(dict.fromkeys(rows))
-    if not distinct:
-        return np.zeros((0, 1), np.float32)
-    place = {text: row for row, text in enumerate(distinct)}
-    return encode(distinct)[[place[text] for text in rows]]
-
-
 def _unit(rows: npt.NDArray[np.floating]) -> Floats:
-    """Rows scaled to unit norm; a zero row stays zero."""
+    """Scale rows to unit norm; a zero row stays zero."""
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     unit: Floats = (rows / np.maximum(norms, 1e-12)).astype(np.float32)
     return unit

@@ -1,7 +1,8 @@
 """Measures what the safety guard finds and misses: `python -m tests.benchmarks.crisis`.
 
-The corpus is tests/faults/crisis.toml. With `--esconv FILE` it also counts the messages of real
-seekers that fire; `--show` prints them, for a person to judge.
+The corpus is tests/faults/crisis.toml; tests/faults/crisis_lines has lines by independent writers.
+With `--esconv FILE` it also counts the messages of real seekers that fire; `--show` prints them,
+for a person to judge.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pathlib import Path
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, phrase_book
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
+LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
+HELD_OUT = ("w02", "w06", "w09", "w12")
+
 
 def corpus() -> None:
     """Count misses, disguised words and false alarms on the corpus."""
@@ -29,6 +33,23 @@ def corpus() -> None:
     said = shuffled()
     joined = [" ".join(said[i : i + 3]) for i in range(len(said) - 2)]
     print(f"benign, three read together {len(joined)}   fired {sum(map(_fires, joined))}")
+
+
+def writers() -> None:
+    """Count what fires of each writer's lines, one message at a time; held-out writers first."""
+    table = {}
+    for file in sorted(LINES.glob("*.tsv"), key=lambda file: (file.name[:3] not in HELD_OUT, file)):
+        lines = [row.split("\t") for row in file.read_text("utf-8").splitlines()]
+        table[file.stem] = {
+            label: [_fires(text) for mark, _, text in lines if mark == label] for label in "+-"
+        }
+    held = {name: name[:3] in HELD_OUT for name in table}
+    for name, wanted in (("held out", True), ("the others", False)):
+        own = [table[writer] for writer in held if held[writer] is wanted]
+        table[name] = {label: [fired for f in own for fired in f[label]] for label in "+-"}
+    for name, fired in table.items():
+        crisis, harmless = (f"{sum(fired[x])} of {len(fired[x])}" for x in "+-")
+        print(f"{name:24s} crisis: {crisis} fired   harmless: {harmless} fired")
 
 
 def speed() -> None:
@@ -74,6 +95,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true")
     given = parser.parse_args()
     corpus()
+    writers()
     speed()
     for file in given.esconv:
         conversations(file, given.show)

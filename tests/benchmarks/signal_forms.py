@@ -8,23 +8,24 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from langgraph_cooper.ranker.model.next_utterance import RECENT, RIDGE
+from langgraph_cooper.ranker.data.dialogue import RECENT
+from langgraph_cooper.ranker.model.next_utterance import RIDGE
 from tests.benchmarks.study import FOLDS, ROUNDS, Conversation, Floats, Study
 
 NEVER = 30
-DECAY = 0.8  # what an utterance counts, of what the one after it counts
+DECAY = 0.8  # weight of an utterance, as a share of the weight of the next one
 
 
 def _beside(*columns: npt.ArrayLike) -> Floats:
-    """[N, x] of arrays [N] and [N, x_i]."""
+    """Stack arrays [N] and [N, x_i] into [N, x]."""
     return np.column_stack([np.asarray(column, np.float64) for column in columns])
 
 
 def without_signals(it: Study) -> Floats:
-    """[N, x]: what every ranking sees."""
+    """Return the features of every ranking, [N, x]."""
     recent = it.examples.texts[it.examples.recent].numpy()[it.turn]  # [N, 3, n_d]
-    due = it.expected.aspects.numpy()[it.turn]  # [N, n_T + 1]
-    said = it.expected.utterance.numpy()[it.turn]
+    due = it.predicted.aspects.numpy()[it.turn]  # [N, n_T + 1]
+    said = it.predicted.utterance.numpy()[it.turn]
     return _beside(
         it.examples.rounds.numpy()[it.turn],
         it.aspect,
@@ -37,7 +38,7 @@ def without_signals(it: Study) -> Floats:
 
 
 def _popularity(it: Study) -> Floats:
-    """[N]: how often each candidate's topic was the best of those in other quarters."""
+    """Return how often each candidate's topic was the best in other folds, [N]."""
     topics = np.concatenate(it.examples.topics)
     folds = it.fold[it.turn]
     seen, best = (Counter[tuple[int, int]]() for _ in range(2))
@@ -51,7 +52,7 @@ def _popularity(it: Study) -> Floats:
 
 
 def _closeness(it: Study) -> Floats:
-    """How near each state is to what it attends to, and whether there is one."""
+    """Return each state's cosine with its attended target, and whether there is a state."""
     norms = np.linalg.norm(it.states, axis=2)
     length = np.maximum(np.linalg.norm(it.targets, axis=2), 1e-9)
     near = np.einsum("tad,tad->ta", it.states, it.targets) / length
@@ -66,8 +67,8 @@ def _length(it: Study) -> Floats:
     return _beside(counts[it.turn, :, 0], it.own(counts))
 
 
-def _foretold(it: Study, known: Floats) -> Floats:
-    """The product with an expected utterance that was fitted to `known` [T, x] too."""
+def _predicted(it: Study, known: Floats) -> Floats:
+    """Return the product with a next utterance predicted from `known` [T, x] as well."""
     from sklearn.linear_model import Ridge
 
     recent = it.examples.texts[it.examples.recent].flatten(1).numpy()
@@ -80,13 +81,13 @@ def _foretold(it: Study, known: Floats) -> Floats:
     return _beside(np.einsum("nd,nd->n", it.topic, said[it.turn]))
 
 
-def _foretold_by_states(it: Study) -> Floats:
-    return _foretold(it, it.states.reshape(len(it.states), -1))
+def _predicted_by_states(it: Study) -> Floats:
+    return _predicted(it, it.states.reshape(len(it.states), -1))
 
 
-def _foretold_by_all(it: Study) -> Floats:
-    """From the means of what each side said, and of all with the later weighing more."""
-    return _foretold(it, np.stack([_gist(told) for told in it.conversations]))
+def _predicted_by_all(it: Study) -> Floats:
+    """Predict from each side's mean embedding, and from a mean with more weight on the end."""
+    return _predicted(it, np.stack([_gist(told) for told in it.conversations]))
 
 
 def _gist(told: Conversation) -> Floats:
@@ -97,7 +98,7 @@ def _gist(told: Conversation) -> Floats:
 
 
 def _covered(it: Study) -> Floats:
-    """Largest and mean cosine with what each side said before the last utterances."""
+    """Return largest and mean cosine with each side's utterances before the last ones."""
     rows = []
     for told, topics in zip(it.conversations, _topics_by_turn(it), strict=True):
         early = np.arange(len(told.system)) < len(told.system) - RECENT
@@ -119,7 +120,7 @@ def _done_by_labels(it: Study) -> Floats:
 
 
 def _done_by_guess(it: Study) -> Floats:
-    """As an agent could know it: what was said tells which aspects it promoted."""
+    """As an agent could estimate it: from the embeddings of the utterances."""
     from sklearn.linear_model import LogisticRegression
 
     promoted = it.examples.promoted.numpy() > 0
@@ -133,7 +134,7 @@ def _done_by_guess(it: Study) -> Floats:
 
 
 def _done(it: Study, promoted: Floats) -> Floats:
-    """How often, and how long ago, each aspect was promoted, given [T, n_T + 1] by turn."""
+    """Return how often, and how long ago, each aspect was promoted, of [T, n_T + 1] by turn."""
     counts, since = np.zeros_like(promoted), np.full_like(promoted, NEVER)
     for row in range(1, len(promoted)):
         if it.groups[row] == it.groups[row - 1]:
@@ -152,14 +153,14 @@ FORMS: Mapping[str, Callable[[Study], Floats]] = {
     "closeness to the target": _closeness,
     "change since the last turn": lambda it: it.cosines(it.change),
     "length of the states": _length,
-    "next utterance from the states": _foretold_by_states,
+    "next utterance from the states": _predicted_by_states,
 }
-"""Of the states that the agents wrote, and of their targets."""
+"""Forms of the states that the agents wrote, and of their targets."""
 
 BOUNDS: Mapping[str, Callable[[Study], Floats]] = {
     "whole conversation: topics covered": _covered,
-    "... next utterance from it": _foretold_by_all,
+    "... next utterance from it": _predicted_by_all,
     "... aspects promoted so far": _done_by_guess,
     "aspects promoted so far (labels)": _done_by_labels,
 }
-"""What states could say at best: of all that was said, and of what people say was promoted."""
+"""Upper bounds for states: from the whole conversation, and from human labels."""

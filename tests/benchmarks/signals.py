@@ -1,12 +1,12 @@
-"""What progression signals add to a ranking: `python -m tests.benchmarks.signals --data FILE`.
+"""The effect of progression signals on a ranking: `python -m tests.benchmarks.signals --data FILE`.
 
-Boosted trees, which overfit less on noisy turns than anything trained by gradient descent here,
-order the candidates of each turn; they are fitted to three quarters of the conversations and
-measured on the fourth, in turn, so that every annotated turn counts. All see what needs no
-signals: the round, the candidate's aspect, its cosines with the last three utterances, its product
-with the expected one, P(aspect | round, last three utterances), and how often its topic was the
-best in other conversations. Each form of the signals is then added to that by itself; and so is,
-as a bound on what states could say, what all of the conversation tells.
+Boosted trees order the candidates of each turn; on noisy turns they overfit less than models
+trained by gradient descent here. They are fitted to three quarters of the conversations and
+measured on the fourth, in four folds. All have the features that need no signals: the round, the
+candidate's aspect, its cosines with the last three utterances, its product with the predicted one,
+P(aspect | round, last three utterances), and how often its topic was the best in other
+conversations. Each form of the signals is added to these by itself, and so are, as upper bounds,
+features of the whole conversation.
 """
 
 from __future__ import annotations
@@ -21,13 +21,11 @@ import numpy as np
 
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
-from langgraph_cooper.ranker.data.labels import Encode
 from langgraph_cooper.ranker.data.reading import load_dialogues
 from langgraph_cooper.ranker.evaluation.metrics import Bootstrap, measure
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
-from langgraph_cooper.ranker.model.encoder import load_encoder
 from langgraph_cooper.ranker.trained import computes_bfloat16
-from langgraph_cooper.ranker.training.embedding_cache import DiskCache, Memo
+from langgraph_cooper.ranker.training.embedding_cache import caching_encoder
 from tests.benchmarks.signal_forms import BOUNDS, FORMS, without_signals
 from tests.benchmarks.study import FOLDS, Floats, Study, study
 
@@ -35,7 +33,7 @@ METRICS = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 
 
 def scored(it: Study, features: Floats, seeds: int) -> list[Floats]:
-    """Scores [n] of every turn by trees that were fitted to the other quarters."""
+    """Score [n] the candidates of every turn by trees fitted to the other folds."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     scores = np.zeros(len(features))
@@ -59,7 +57,7 @@ def scored(it: Study, features: Floats, seeds: int) -> list[Floats]:
 
 
 def compare(it: Study, seeds: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Figures of all forms, with their difference to the ranking without signals and its p."""
+    """Measure all forms, with difference and p value to the ranking without signals."""
     plain = without_signals(it)
     bootstrap = Bootstrap(it.groups)
     base = measure(it.examples.turns, scored(it, plain, seeds)).columns()
@@ -84,7 +82,7 @@ def compare(it: Study, seeds: int) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def show(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:
-    """One line."""
+    """Print one line."""
     cells = [
         f"{f['value']:.4f} ({f['difference']:+.4f}, p {f['p']:.3f})"
         if "p" in f
@@ -95,13 +93,13 @@ def show(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def main() -> None:
-    """Runs the comparison and prints it."""
+    """Run the comparison and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="annotated dialogues")
     parser.add_argument("--task", default="esc")
     parser.add_argument("--seed", type=int, default=0, help="of the target states")
-    parser.add_argument("--seeds", type=int, default=2, help="fits that each score is the mean of")
-    parser.add_argument("--cache", type=Path, help="folder in which embeddings are kept")
+    parser.add_argument("--seeds", type=int, default=2, help="number of fits averaged per score")
+    parser.add_argument("--cache", type=Path, help="folder of computed embeddings")
     parser.add_argument("--json", type=Path, help="file to write")
     options = parser.parse_args()
     task = load_task(options.task)
@@ -109,13 +107,8 @@ def main() -> None:
     dialogues = [d for d in found if isinstance(d, AnnotatedDialogue) and d.turns]
     if not dialogues:
         parser.error(f"{options.data} is not annotated: run cooper annotate first")
-    half = computes_bfloat16()
-    encoder = load_encoder(DEFAULT_ENCODER, bfloat16=half)
-    encode: Encode = encoder.encode
-    if options.cache:
-        identity = f"{DEFAULT_ENCODER} {encoder.sha256}{' bfloat16' if half else ''}"
-        encode = DiskCache(encode, options.cache, identity)
-    it = study(dialogues, task, Memo(encode), options.seed)
+    encode, _ = caching_encoder(DEFAULT_ENCODER, options.cache, bfloat16=computes_bfloat16())
+    it = study(dialogues, task, encode, options.seed)
     print(f"{len(it.examples)} turns of {len(dialogues)} dialogues; {', '.join(METRICS)}")
     forms = compare(it, options.seeds)
     show("none", forms["none"])

@@ -1,9 +1,9 @@
 """Many conversations at once against a faulty endpoint: `python -m tests.benchmarks.soak`.
 
 Each turn goes through `Turns` into an SQLite file, as an application's would. An
-OpenAI-compatible server on the loopback, in a process of its own, spoils a share of its answers;
-which ones follows from the seed. At the end the file is opened anew and read: every message has to
-stand there once, in order, each with an answer. A turn that is lost makes the exit code 1.
+OpenAI-compatible server on the loopback, in a process of its own, spoils a share of its answers,
+chosen by the seed. At the end the file is opened anew and read: every message must be there once,
+in order, with an answer. If a turn was lost, the exit code is 1.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ SAYINGS = (
 )
 FAULTS = ("429", "429 for 90 s", "500", "too slow", "cut", "HTML", "JSON", "prose", "withheld")
 DEADLINE = 30.0  # seconds for the model calls of a turn
-TIMES = 5  # how often a message is sent whose turn fails
+TIMES = 5  # attempts at a message whose turn fails
 MARKS = (25, 50, 75, 100)  # percent of the conversations after which memory is read
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is run. `timeout` is the client's, in seconds; `faults` a share of the calls."""
+    """The size of a run. `timeout` is the client's, in seconds; `faults` a share of the calls."""
 
     conversations: int = 200
     turns: int = 10
@@ -70,17 +70,17 @@ class Options:
 
 @dataclass
 class Result:
-    """What came of it.
+    """The outcome of a run.
 
     Attributes:
-        lost: What is wrong with the threads as they stand in the file; empty where nothing is.
-        injected: Calls that were answered, by fault; "none" for those answered well.
-        fallbacks: What stood in, by (step, kind of fault).
-        touched: Turns in which something stood in.
-        raised: Turns that failed and were sent again, by error.
+        lost: Errors in the threads as the file has them.
+        injected: Number of answered calls by fault; "none" counts those without one.
+        fallbacks: Number of fallbacks by (step, kind of fault).
+        touched: Number of turns with a fallback.
+        raised: Number of turns that failed and were sent again, by error.
         memory: (conversations done, resident bytes of this process) after each conversation.
-        seconds: How long the conversations took.
-        processor: Seconds of this process's CPU time in them.
+        seconds: Duration of all conversations.
+        processor: This process's CPU time in them, in seconds.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -112,16 +112,16 @@ def _spoilt(fault: str, request: Request, slow: float) -> Reply:
 
 
 def serve(share: float, seed: int, slow: float, pipe: Any) -> None:
-    """The endpoint's process: tells its address, and on being asked what it has injected."""
+    """Run the endpoint: send its address through the pipe and, on request, what it injected."""
     injected: Counter[str] = Counter()
     asked: Counter[str] = Counter()
 
     def reply(request: Request) -> Reply:
-        server.requests.clear()  # it would remember every one
+        server.requests.clear()  # else it keeps every one
         talk = (re.findall(r"\(Talk (\d+)\.\)", request.given) or ["?"])[-1]
         who = f"{talk} {request.asked.key}"
         asked[who] += 1
-        # Drawn by who asks for how-manieth time: the order in which talks come does not matter.
+        # Drawn by the caller and the number of its calls: independent of the order of the talks.
         drawn = random.Random(f"{seed} {who} {asked[who]}")
         fault = drawn.choice(FAULTS) if drawn.random() < share else "none"
         injected[fault] += 1
@@ -135,7 +135,7 @@ def serve(share: float, seed: int, slow: float, pipe: Any) -> None:
 
 @contextmanager
 def _endpoint(options: Options, injected: Counter[str]) -> Iterator[str]:
-    """Its address. When it is left, what was injected has been added to `injected`."""
+    """Start the endpoint and yield its address; at the end add its faults to `injected`."""
     ours, theirs = multiprocessing.Pipe()
     spawning = multiprocessing.get_context("spawn")
     process = spawning.Process(
@@ -158,7 +158,7 @@ def _endpoint(options: Options, injected: Counter[str]) -> Iterator[str]:
 
 
 def said_in(talk: int, turns: int) -> list[HumanMessage]:
-    """What the user of a talk says, each message with an id of its own."""
+    """Return the messages of a talk's user, each with an id of its own."""
     from langchain_core.messages import HumanMessage
 
     return [
@@ -168,7 +168,7 @@ def said_in(talk: int, turns: int) -> list[HumanMessage]:
 
 
 def lost_turns(talk: int, said: Sequence[HumanMessage], kept: Sequence[BaseMessage]) -> list[str]:
-    """What is wrong with a thread: each message has to stand there once, in order, answered."""
+    """Return the errors of a thread: each message must be there once, in order, answered."""
     wrong = [
         f"talk {talk}: {message.id} stands there {found} times"
         for message in said
@@ -192,7 +192,7 @@ def _faults(state: Any) -> list[tuple[str, str]]:
 
 
 async def _say(turns: Turns, talk: int, message: HumanMessage, result: Result) -> None:
-    """One turn: streamed in every second talk. What fails is sent again, with its id."""
+    """Run a turn, streamed in every second talk. A failed message is sent again with its id."""
     from langgraph_cooper.graph import CooperContext
 
     thread, context = f"talk-{talk}", CooperContext(deadline=DEADLINE)
@@ -207,7 +207,7 @@ async def _say(turns: Turns, talk: int, message: HumanMessage, result: Result) -
                     state = part["data"] if part["type"] == "values" else state
             else:
                 state = (await turns.asend(thread, message, context=context)).state
-        except Exception as error:  # whatever it is, an application's client would ask again
+        except Exception as error:  # an application's client would try again after any error
             result.raised[f"{type(error).__name__} {getattr(error, 'kind', '')}".strip()] += 1
             continue
         faults = _faults(state)
@@ -262,7 +262,7 @@ async def _converse(options: Options, url: str, file: Path, result: Result) -> N
 
 
 def _read(options: Options, file: Path) -> list[str]:
-    """What is lost, by the file alone: with a connection and a graph that saw none of it."""
+    """Return what is lost, from the file alone: with a new connection and graph."""
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     from langgraph_cooper.graph import create_cooper
@@ -278,7 +278,7 @@ def _read(options: Options, file: Path) -> list[str]:
 
 
 def soak(options: Options) -> Result:
-    """Runs the conversations, then reads what was kept."""
+    """Run the conversations, then read the file."""
     result = Result()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "talks.sqlite")
@@ -292,7 +292,7 @@ def soak(options: Options) -> Result:
 
 
 def _resident(*, collect: bool) -> int:
-    """Bytes of memory that this process holds now (where /proc is missing: has held at most)."""
+    """Return the resident bytes of this process (their peak, where there is no /proc)."""
     if collect:
         gc.collect()
     statm = Path("/proc/self/statm")
@@ -302,12 +302,12 @@ def _resident(*, collect: bool) -> int:
 
 
 def _marks(options: Options) -> dict[int, int]:
-    """Which number of conversations is how many percent of them."""
+    """Return the percentages of `MARKS` by number of conversations."""
     return {max(1, options.conversations * percent // 100): percent for percent in MARKS}
 
 
 def slope(memory: Sequence[tuple[int, int]]) -> float:
-    """Bytes per conversation: least squares over what follows the first quarter, the warm-up."""
+    """Return bytes per conversation: least squares without the first quarter, the warm-up."""
     kept = [(n, size) for n, size in memory if n >= memory[-1][0] / 4]
     mean_n = sum(n for n, _ in kept) / len(kept)
     mean_size = sum(size for _, size in kept) / len(kept)
@@ -319,7 +319,7 @@ def slope(memory: Sequence[tuple[int, int]]) -> float:
 
 
 def summary(options: Options, result: Result) -> dict[str, Any]:
-    """What is printed."""
+    """Return the figures to print."""
     marks = {0: 0, **_marks(options)}
     calls = result.injected.total()
     spoilt = calls - result.injected["none"]
@@ -377,7 +377,7 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, bool]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs it and prints a table or JSON; 1 where a turn was lost."""
+    """Run it and print a table or JSON; return 1 if a turn was lost."""
     from rich.console import Console
 
     options, as_json = _options(arguments)

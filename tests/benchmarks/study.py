@@ -1,4 +1,4 @@
-"""Annotated turns as a study of rankings sees them: one array per quantity, candidates in rows."""
+"""Annotated turns as arrays for a study of rankings: one per quantity, candidates in rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from langgraph_cooper.prompts.task import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
 from langgraph_cooper.ranker.data.labels import Encode
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
-from langgraph_cooper.ranker.model.next_utterance import Expectation, Expected
+from langgraph_cooper.ranker.model.next_utterance import NextUtteranceModel, NextUtterancePrediction
 from langgraph_cooper.ranker.model.progression import ProgressionModule
 from langgraph_cooper.ranker.model.tokens import TurnTokenizer
 from langgraph_cooper.ranker.model.transformer import load_transformer
@@ -28,11 +28,11 @@ ROUNDS = 15
 
 
 class Conversation(NamedTuple):
-    """All that was said before a turn, oldest first.
+    """The utterances before a turn, oldest first.
 
     Attributes:
         utterances: [L, n_d] embeddings.
-        system: [L] bool, whether the system said it.
+        system: [L] bool, whether the system is the speaker.
     """
 
     utterances: Floats
@@ -46,20 +46,20 @@ class Study:
     Attributes:
         names: The aspects' names, in the task's order.
         examples: The turns.
-        expected: What is expected of them by fits to other conversations.
+        predicted: Their next utterances, predicted by fits to other conversations.
         turn: [N], the turn of each candidate.
         aspect: [N].
         topic: [N, n_d] embeddings.
         best: [N] bool, the best-labelled of its turn.
-        fold: [T], the quarter that each turn is measured in.
-        targets: [T, n_T, n_d], the mixtures of target states that the states attend to.
+        fold: [T], the fold of each turn.
+        targets: [T, n_T, n_d], the attended mixtures of target states.
         change: [T, n_T, n_d], the states less those of the turn before.
-        conversations: [T], what was said before each turn.
+        conversations: [T], the utterances before each turn.
     """
 
     names: tuple[str, ...]
     examples: Examples
-    expected: Expected
+    predicted: NextUtterancePrediction
     turn: npt.NDArray[np.int64]
     aspect: npt.NDArray[np.int64]
     topic: Floats
@@ -71,27 +71,27 @@ class Study:
 
     @property
     def states(self) -> Floats:
-        """[T, n_T, n_d]."""
+        """State embeddings [T, n_T, n_d]."""
         return self.examples.states.numpy().astype(np.float64)
 
     @property
     def groups(self) -> npt.NDArray[np.int64]:
-        """[T], the dialogue of each turn."""
+        """The dialogue of each turn, [T]."""
         return np.array([turn.dialogue for turn in self.examples.turns], np.int64)
 
     @property
     def replies(self) -> Floats:
-        """[T, n_d], what the real system said."""
+        """Embeddings of the real system utterances, [T, n_d]."""
         return self.examples.texts[self.examples.replies].numpy().astype(np.float64)
 
     def own(self, values: Floats) -> Floats:
-        """[N, x]: of `[T, n_T, x]` what belongs to a candidate's aspect; zeros if passive."""
+        """Take each candidate's aspect of `[T, n_T, x]`: [N, x], zeros if passive."""
         count = values.shape[1]
         mine = values[self.turn, np.minimum(self.aspect, count - 1)]
         return np.where(self.aspect[:, None] < count, mine, 0.0)
 
     def cosines(self, vectors: Floats) -> Floats:
-        """[N, n_T + 1]: of each candidate with `[T, n_T, n_d]`, and with its own aspect's."""
+        """Return cosines of candidates with `[T, n_T, n_d]`, own aspect last: [N, n_T + 1]."""
         norms = np.maximum(np.linalg.norm(vectors, axis=2, keepdims=True), 1e-9)
         unit = vectors / norms
         every = np.einsum("nd,nad->na", self.topic, unit[self.turn])
@@ -101,15 +101,15 @@ class Study:
 def study(
     dialogues: Sequence[AnnotatedDialogue], task: TaskSpec, encode: Encode, seed: int
 ) -> Study:
-    """Labels, embeds and fits what all rankings see."""
+    """Label, embed and fit the inputs of all rankings."""
     tokenizer = TurnTokenizer(
         load_transformer(DEFAULT_ENCODER).tokenizer, history_tokens=8, topic_tokens=4
     )
     examples = make_examples(dialogues, task, encode, tokenizer)
     groups = np.array([turn.dialogue for turn in examples.turns])
-    expectation = Expectation(len(task.aspects), ROUNDS, examples.texts.shape[1])
-    expected = examples.expecting_apart(expectation).expected
-    assert expected is not None
+    model = NextUtteranceModel(len(task.aspects), ROUNDS, examples.texts.shape[1])
+    predicted = examples.with_cross_fit(model).predicted
+    assert predicted is not None
     mixtures = []
     for index, name in enumerate(task.aspect_names):
         finals = [dialogue.final_states.get(name, "") for dialogue in dialogues]
@@ -125,7 +125,7 @@ def study(
     return Study(
         names=task.aspect_names,
         examples=examples,
-        expected=expected,
+        predicted=predicted,
         turn=np.repeat(np.arange(len(examples)), [len(row) for row in examples.topics]),
         aspect=np.concatenate(examples.aspects),
         topic=examples.texts[np.concatenate(examples.topics)].numpy().astype(np.float64),

@@ -1,7 +1,7 @@
-"""What a turn costs: `make bench`, or `python -m tests.benchmarks.turn [--json]`.
+"""The cost of a turn: `make bench`, or `python -m tests.benchmarks.turn [--json]`.
 
-Every time is a median over repeated turns on the machine that runs it; what can be is given as a
-ratio to something measured in the same run.
+Every time is a median over repeated turns on this machine. Where possible, a figure is a ratio to
+another one of the same run.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class SlowModel(BaseChatModel):
 
 
 def import_seconds() -> dict[str, Any]:
-    """Importing the package and building a graph, in a process of its own."""
+    """Time importing the package and building a graph, in a process of its own."""
     code = (
         "import sys, time; began = time.perf_counter()\n"
         "from langgraph_cooper.graph import create_cooper\n"
@@ -97,7 +97,7 @@ def import_seconds() -> dict[str, Any]:
 
 
 def cold_start() -> dict[str, float]:
-    """`cooper chat` from the shell to its first reply, the process's start included."""
+    """Time `cooper chat` from the start of its process to its first reply."""
     command = "from langgraph_cooper.graph.cli import main; main()"
     seconds = []
     for _ in range(3):
@@ -108,7 +108,7 @@ def cold_start() -> dict[str, float]:
 
 
 def warm_turns(folder: Path) -> dict[str, Any]:
-    """Turns of one conversation after the first, saved to SQLite, split by node."""
+    """Time the turns of a conversation after the first, saved to SQLite, split by node."""
     nodes: dict[str, list[float]] = defaultdict(list)
     turns: list[float] = []
     with SqliteSaver.from_conn_string(str(folder / "warm.sqlite")) as saver:
@@ -127,7 +127,7 @@ def warm_turns(folder: Path) -> dict[str, Any]:
 
 
 def sqlite_growth(folder: Path) -> dict[str, float]:
-    """Bytes that a turn adds to the database, in a conversation of 5 and of 50 turns."""
+    """Count the bytes that a turn adds to the database, in conversations of 5 and 50 turns."""
     path = folder / "growth.sqlite"
     sizes = [0]
     with SqliteSaver.from_conn_string(str(path)) as saver:
@@ -145,7 +145,7 @@ def sqlite_growth(folder: Path) -> dict[str, float]:
 
 
 def ranking() -> dict[str, float]:
-    """Ranking one turn's candidates as shipped, against one padded pairwise fp32 batch."""
+    """Time ranking one turn's candidates as shipped, against a padded pairwise fp32 batch."""
     task = load_task("esc")
     history = [
         Utterance("user" if i % 2 == 0 else "system", text) for i, text in enumerate(SAYINGS)
@@ -156,7 +156,7 @@ def ranking() -> dict[str, float]:
     numbers = itertools.count()
 
     def heard() -> list[Utterance]:
-        """The last utterance is new in every turn: its embedding is in no cache."""
+        """Return a history whose last utterance is new, so that no cache has its embedding."""
         last = history[-1]
         return [*history[:-1], last._replace(text=f"{last.text} ({next(numbers)})")]
 
@@ -172,7 +172,7 @@ def ranking() -> dict[str, float]:
 
 
 def slow_model(folder: Path) -> dict[str, float]:
-    """Turns with a chat model of 0.5 s per call, over the critical path of three calls."""
+    """Time turns with a chat model of 0.5 s a call, over the critical path of three calls."""
     ratios = []
     with SqliteSaver.from_conn_string(str(folder / "slow.sqlite")) as saver:
         graph = create_cooper("esc", model=SlowModel()).compile(checkpointer=saver)
@@ -204,7 +204,7 @@ def _tasks(graph: Any, text: str, thread: str) -> Iterator[dict[str, Any]]:
 
 
 def _payload(path: Path) -> int:
-    """Bytes that the saver has written, without SQLite's own slack."""
+    """Return the bytes that the saver has written, without SQLite's own slack."""
     with sqlite3.connect(path) as connection:
         columns = {"checkpoints": ("checkpoint", "metadata"), "writes": ("value",)}
         return sum(
@@ -234,7 +234,7 @@ def _python(*arguments: str, stdin: str = "") -> str:
 
 
 def main() -> None:
-    """Runs all measurements and prints them as a table or as JSON."""
+    """Run all measurements and print them as a table or as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     as_json = parser.parse_args().json

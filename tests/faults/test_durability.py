@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,16 @@ def asked(server: OpenAIServer, model: str) -> Counter[str]:
     return Counter(r.asked.key for r in server.requests if r.body["model"] == model)
 
 
-def kill(when: str, nodes: list[str], server: OpenAIServer, folder: Path) -> dict[str, Any]:
+def kill(
+    when: str,
+    nodes: list[str],
+    server: OpenAIServer,
+    folder: Path,
+    reply: Callable[[Request], Reply] = obey,
+) -> dict[str, Any]:
     """Each node in a thread of its own, its requests under its own name as the model's."""
     server.requests.clear()
+    server.reply = reply
     found: dict[str, Any] = run("kill", str(folder), when, *nodes, environment=endpoint(server))
     assert list(found) == nodes
     return found
@@ -108,8 +115,7 @@ def test_killed_in_the_middle_of_a_request(server: OpenAIServer, folder: Path) -
             os.kill(int((folder / name).read_text(encoding="utf-8")), signal.SIGKILL)
         return obey(request)
 
-    server.reply = reply
-    holds(kill("request", nodes, server, folder))
+    holds(kill("request", nodes, server, folder, reply))
     assert sorted(died) == sorted(nodes)
     for node in nodes:
         counts = asked(server, node)

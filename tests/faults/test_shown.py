@@ -11,9 +11,9 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from rich.console import Console
 
-from langgraph_cooper.graph import create_cooper
-from langgraph_cooper.graph.cli.turn import TurnRun
+from langgraph_cooper.graph import Turns, create_cooper
 from langgraph_cooper.graph.cli.view import agents_view, fault_line
+from langgraph_cooper.graph.threads.spoken import SpokenTurn
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.state import Fault
@@ -107,13 +107,12 @@ def test_a_cut_reply_and_the_whole_one_are_told_apart(
         generator_model=Breaking(script={"generator": text}, words=words),
         ranker=FakeRanker(),
     ).compile(checkpointer=InMemorySaver())
-    run = TurnRun(graph, {"configurable": {"thread_id": "1"}}, "I lost my job.", resume=False)
+    run = SpokenTurn(Turns(graph), ESC, "1", "I lost my job.")
     pieces = list(run)
-    assert run.turn
     assert pieces[: len(cut)] == cut
-    assert "".join(piece or "" for piece in pieces[len(cut) :]) == run.turn.reply
+    assert "".join(piece or "" for piece in pieces[len(cut) :]) == run.record()["reply"]
     assert run.state["messages"][-1].response_metadata[STANDS_IN] == "cut"
-    assert run.turn.record(ESC)["faults"] == [
+    assert run.record()["faults"] == [
         {
             "aspect": None,
             "step": "generator",

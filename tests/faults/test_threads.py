@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -13,16 +14,19 @@ from typing import Any
 
 import aiosqlite
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatResult
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph.state import CompiledStateGraph
+from pydantic import PrivateAttr
 
 from langgraph_cooper.graph import InputError, Reply, ThreadBusyError, Turns, create_cooper
 from langgraph_cooper.graph.threads.locks import FileLock, ProcessLock
 from tests.support.processes import THREAD, run, texts
 from tests.support.rankers import FakeRanker
+from tests.support.roles import recognise
 from tests.support.scripted import ScriptedModel
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -106,12 +110,29 @@ async def test_sync_and_async_and_several_helpers_share_a_thread(graph: Graph) -
     assert len((await one.asend(THREAD, None)).state["messages"]) == 16
 
 
-async def test_threads_do_not_wait_for_one_another(model: ScriptedModel, graph: Graph) -> None:
-    model.delay = 0.1
-    turns = Turns(graph)
-    await asyncio.gather(*(turns.asend(f"thread-{n}", said()) for n in range(6)))
-    calls = sorted(model.calls, key=lambda call: call.began)
-    assert sum(call.began < calls[0].ended for call in calls) > 6  # of more than one thread
+class Meeting(ScriptedModel):
+    """Its trackers answer once those of six threads have been asked."""
+
+    _there: set[str] = PrivateAttr(default_factory=set)
+    _all_there: asyncio.Event = PrivateAttr(default_factory=asyncio.Event)
+
+    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **more: Any) -> ChatResult:
+        if recognise(messages[0].text).role == "tracker":
+            self._there.update(re.findall(r"thread \d", messages[1].text))
+            if len(self._there) == 6:
+                self._all_there.set()
+            await self._all_there.wait()
+        return await super()._agenerate(messages, *args, **more)
+
+
+async def test_threads_do_not_wait_for_one_another() -> None:
+    turns = Turns(cooper(InMemorySaver(), Meeting()))
+    replies = await asyncio.gather(
+        *(turns.asend(f"thread-{n}", f"I am thread {n}.") for n in range(6))
+    )
+    for reply in replies:  # nobody was given up on
+        assert reply.state["exploration"]["state"] == "What is known about exploration."
+        assert reply.state["exploration"]["faults"] == []
 
 
 @pytest.mark.parametrize("locked", ["locked", "unlocked"])
@@ -149,9 +170,9 @@ def sqlite_state(file: Path) -> Any:
 
 
 async def test_who_waits_too_long_is_told(graph: Graph, model: ScriptedModel) -> None:
-    turns = Turns(graph, wait=0.05)
+    turns = Turns(graph, wait=0.5)  # long enough for a free thread on a busy machine
     async with turns.aholding(THREAD):
-        with pytest.raises(ThreadBusyError, match=r"'anna' was busy .* 0\.05 seconds; send"):
+        with pytest.raises(ThreadBusyError, match=r"'anna' was busy .* 0\.5 seconds; send"):
             await turns.asend(THREAD, said())
         with pytest.raises(ThreadBusyError):
             await asyncio.to_thread(turns.send, THREAD, said())
@@ -284,15 +305,16 @@ async def store(tmp_path: Path) -> AsyncIterator[AsyncSqliteSaver]:
 
 async def cut(graph: Graph, model: ScriptedModel, message: HumanMessage) -> None:
     """A client that goes away while the generator works."""
-    model.delay = 0.2
+    model.delays = {"generator": 60}
     sending = asyncio.create_task(Turns(graph).asend(THREAD, message))
     config: Any = {"configurable": {"thread_id": THREAD}}
     while (await graph.aget_state(config)).next != ("generator",):
+        assert not sending.done()
         await asyncio.sleep(0.01)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    model.delay = 0.0
+    model.delays = {}
 
 
 async def test_a_client_that_leaves_and_asks_again(

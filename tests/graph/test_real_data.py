@@ -12,7 +12,7 @@ import pytest
 from langgraph_cooper.graph.cli import main
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.reading import load_dialogues
-from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior, load_prior, promoted_turns
+from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior, load_prior, promoted_turns
 from langgraph_cooper.ranker.load import shipped_checkpoint
 
 DATA = Path(os.environ.get("COOPER_DATA", "data"))
@@ -28,12 +28,12 @@ def real(name: str) -> Path:
 
 def test_the_shipped_prior_is_that_of_the_training_dialogues() -> None:
     train = load_dialogues(real("esconv/train.txt"), ESC)
-    counted = RankingPrior.count(promoted_turns(train, ESC))
+    counted = AspectPrior.count(promoted_turns(train, ESC))
     folder = shipped_checkpoint(ESC)
     assert folder is not None
     shipped = load_prior(folder, ESC)
     assert shipped.rounds == counted.rounds
-    assert shipped.commonest == "comforting"
+    assert shipped.majority_aspect == "comforting"
 
 
 def test_candidates_of_a_language_model_are_ranked(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -9,6 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from langgraph_cooper.nodes import InputError
+from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.normalisation import plain
 from langgraph_cooper.nodes.crisis.phrases import PhraseBook, crisis_kind, phrase_book, unsayable
 from langgraph_cooper.nodes.guard import MARK, guard_node, help_text, released
@@ -17,7 +18,6 @@ from langgraph_cooper.prompts import (
     TaskError,
     help_texts,
     load_task,
-    phrases,
 )
 
 ESC = load_task("esc")

@@ -9,8 +9,11 @@ from torch.nn.functional import normalize
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from tests.ranker.tiny import HIDDEN, random_ranker, ranker_config, save_tiny
 
-# Tiny matrices gain nothing from threads, which on a busy machine wait for one another.
-torch.set_num_threads(1)
+
+@pytest.fixture(autouse=True)
+def _torch_seed() -> None:
+    """Torch's generator starts anew in every test, as pytest-randomly starts the others."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

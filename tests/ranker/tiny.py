@@ -12,9 +12,10 @@ from torch.nn.functional import normalize
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.model.config import RankerConfig
 from langgraph_cooper.ranker.model.evidence import TurnVectors
-from langgraph_cooper.ranker.model.next_utterance import Expected
+from langgraph_cooper.ranker.model.next_utterance import NextUtterancePrediction
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.transformer import load_transformer
+from langgraph_cooper.ranker.training.adapters import add_adapters
 
 HIDDEN = 32
 ASPECTS = ("exploration", "comforting", "action")
@@ -74,8 +75,16 @@ def turn_vectors(count: int = len(TOPICS)) -> TurnVectors:
     recent = normalize(torch.randn(1, 3, HIDDEN, generator=generator), dim=-1)
     recent[:, 2] = 0.0
     topics = normalize(torch.randn(1, len(TOPICS), HIDDEN, generator=generator), dim=-1)
-    expected = Expected(torch.tensor([[0.5, 0.2, 0.9, 0.1]]), 0.4 * recent[:, 1])
-    return TurnVectors(topics[:, :count], recent, torch.tensor([2]), expected)
+    predicted = NextUtterancePrediction(torch.tensor([[0.5, 0.2, 0.9, 0.1]]), 0.4 * recent[:, 1])
+    return TurnVectors(topics[:, :count], recent, torch.tensor([2]), predicted)
+
+
+def fresh_ranker(config: RankerConfig, *parts: Any) -> CooperRanker:
+    """A ranker as training starts from it, with adapters where the configuration has some."""
+    model = CooperRanker(config, *parts)
+    if config.adapter is not None:
+        add_adapters(model.transformer, config.adapter)
+    return model
 
 
 def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
@@ -87,7 +96,7 @@ def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
     ]
     with torch.random.fork_rng():  # layers draw their first weights from torch's own generator
         torch.manual_seed(7)
-        model = CooperRanker(config, load_transformer(config.transformer), targets, generator)
+        model = fresh_ranker(config, load_transformer(config.transformer), targets, generator)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:

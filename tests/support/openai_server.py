@@ -74,6 +74,7 @@ class Reply:
         refusal: What stands in the message's `refusal`.
         broken: A line that stands half-way through a stream, in place of all that follows.
         drip: Seconds before each piece of a body that is not streamed.
+        heard: The rest of a stream waits until this is set, and breaks off after a minute.
     """
 
     text: str = ""
@@ -87,6 +88,7 @@ class Reply:
     refusal: str | None = None
     broken: bytes | None = None
     drip: float = 0.0
+    heard: threading.Event | None = None
 
 
 def obey(request: Request) -> Reply:
@@ -117,6 +119,13 @@ class OpenAIServer:
     def asked(self, key: str) -> list[Request]:
         """The requests of one module: "tracker:exploration", all "tracker", or "generator"."""
         return [r for r in self.requests if key in (r.asked.key, r.asked.role)]
+
+    def arrived(self, count: int) -> int:
+        """How many requests have come, waiting for so many: a client may give up before that."""
+        until = time.monotonic() + 30
+        while len(self.requests) < count and time.monotonic() < until:
+            time.sleep(0.01)
+        return len(self.requests)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -192,6 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
         for piece, delay in zip(pieces[: len(pieces) // 2 if half else None], delays, strict=False):
             self.server.owner.closing.wait(delay)
             self._event(_chunk(request, {"content": piece}))
+            if reply.heard is not None and not reply.heard.wait(60):
+                return
         if reply.broken is not None:
             self.wfile.write(reply.broken + b"\n\n")
         if half:

@@ -21,15 +21,15 @@ SETTINGS = {
 
 
 class NoPostgresError(Exception):
-    """It cannot be started here; says why."""
+    """PostgreSQL cannot be started here; the message says why."""
 
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """Starts a server and gives its connection string.
+    """Start a server and yield its connection string.
 
     Raises:
-        NoPostgresError: There are no binaries, or nobody to run them as (it refuses root).
+        NoPostgresError: There are no binaries, or no user but root to run them.
     """
     programs = _programs()
     owner = _owner()
@@ -73,7 +73,7 @@ def _programs() -> Path:
 
 
 def _owner() -> dict[str, Any]:
-    """Whom to run it as, for `subprocess`: it refuses to run as root."""
+    """Return the user to run it, for `subprocess`: PostgreSQL refuses root."""
     if os.geteuid() != 0:
         return {}
     for name in ("postgres", "nobody"):
@@ -82,4 +82,4 @@ def _owner() -> dict[str, Any]:
         except KeyError:
             continue
         return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-    raise NoPostgresError("PostgreSQL refuses to run as root, and nobody else is here")
+    raise NoPostgresError("PostgreSQL refuses to run as root, and there is no other user")

@@ -1,7 +1,7 @@
 """Processes that converse, race and die, for the tests of durability.
 
-Run as a program (`python -m support.processes ...`): a process with one thread, which has all
-imported, forks as many as a test wants within milliseconds. What it finds is a JSON line.
+Run as a program (`python -m tests.support.processes ...`): a process with one thread and all
+imports done forks as many children as a test needs within milliseconds. It prints a JSON line.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FIRST, SECOND = "I lost my job last week.", "I can't tell my wife."
 
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> Any:
-    """Runs this module as a program and gives what it found."""
+    """Run this module as a program and return what it printed."""
     here = Path(__file__).parents[2]
     paths = [str(here), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
@@ -67,7 +67,7 @@ COOPER = create_cooper("esc", ranker=FakeRanker())
 
 @asynccontextmanager
 async def async_turns(store: str, *, locked: bool = True) -> AsyncIterator[Turns]:
-    """`Turns` on an SQLite file, or on PostgreSQL where `store` is a connection string."""
+    """Open `Turns` on an SQLite file, or on PostgreSQL if `store` is a connection string."""
     none = None if locked else Unlocked()
     if "dbname=" not in store:
         async with aiosqlite.connect(store) as connection:
@@ -82,7 +82,7 @@ async def async_turns(store: str, *, locked: bool = True) -> AsyncIterator[Turns
 
 @contextmanager
 def sync_graph(file: Path) -> Iterator[Any]:
-    """The compiled graph on an SQLite file."""
+    """Open the compiled graph on an SQLite file."""
     connection = sqlite3.connect(file, check_same_thread=False)
     try:
         saver: BaseCheckpointSaver[str] = SqliteSaver(connection, serde=cooper_serde())
@@ -92,7 +92,7 @@ def sync_graph(file: Path) -> Iterator[Any]:
 
 
 class Unlocked:
-    """No lock at all: what happens without one."""
+    """No lock at all, to show what happens without one."""
 
     def try_acquire(self, thread_id: str) -> bool:
         return True
@@ -105,7 +105,7 @@ class Unlocked:
 
 
 def forked(work: Callable[[], Any]) -> tuple[int, Any]:
-    """Runs something in a child; its exit status (negative: the signal that killed it), result."""
+    """Run something in a child; return its exit status (negative: a signal) and its result."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -128,7 +128,7 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
 
 
 def race(store: str, locked: str, processes: int, count: int) -> None:
-    """Several processes send messages to one thread at once."""
+    """Let several processes send messages to one thread at once."""
     children = []
     for number in range(processes):
         child = os.fork()
@@ -154,13 +154,13 @@ async def _converse(store: str, locked: bool, number: int, count: int) -> None:
 
 
 def node_of(metadata: dict[str, Any]) -> str:
-    """Which node a callback is of, as Studio names it: "exploration:tracker", "intake"."""
+    """Return the node of a callback, as Studio names it: "exploration:tracker", "intake"."""
     parts = metadata.get("langgraph_checkpoint_ns", "").split("|")
     return ":".join(part.partition(":")[0] for part in parts if part)
 
 
 class Killer(BaseCallbackHandler):
-    """Kills its own process with SIGKILL where a node begins (or ends), its siblings finished."""
+    """Kills its own process where a node begins (or ends), once the node's siblings finished."""
 
     run_inline = True
     raise_error = True
@@ -186,7 +186,7 @@ class Killer(BaseCallbackHandler):
             if self._when == "start":
                 self._kill()
             with self._once:
-                if not self._runs:  # what follows under this name runs inside the node
+                if not self._runs:  # later runs of this name are inside the node
                     self._runs.add(run_id)
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: Any) -> None:
@@ -201,7 +201,7 @@ class Killer(BaseCallbackHandler):
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _saved(self) -> set[str]:
-        """The branches whose reports stand in the database as this turn's."""
+        """Return the branches whose reports of this turn are in the database."""
         if not self._siblings:
             return set()
         with sqlite3.connect(self._file) as reader:
@@ -214,13 +214,13 @@ class Killer(BaseCallbackHandler):
 
 
 def texts(state: Any) -> list[str]:
-    """What stands in a thread."""
+    """Return the texts of a thread."""
     return [message.text for message in state["messages"]]
 
 
 def kill(folder: str, when: str, nodes: Sequence[str]) -> None:
-    """For each node: a second turn is killed there, resumed by sending its message again."""
-    chat_model("warm")  # imports and certificates: once, in place of once in each child
+    """Kill a second turn at each node, and resume it by sending its message again."""
+    chat_model("warm")  # imports and certificates: once, not in each child
     template = Path(folder, "first.sqlite")
     forked(lambda: _first(template))
     found = {}
@@ -236,7 +236,7 @@ def kill(folder: str, when: str, nodes: Sequence[str]) -> None:
 
 
 def _killer(node: str, when: str, file: Path) -> list[BaseCallbackHandler]:
-    """None where the test's server kills, in the middle of a request."""
+    """Return the callback that kills; none if the test's server kills, during a request."""
     return [] if when == "request" else [Killer(node, when, file)]
 
 
@@ -256,7 +256,7 @@ def _second(file: Path, model: str, callbacks: Sequence[BaseCallbackHandler]) ->
 
 
 def _kept(file: Path) -> dict[str, Any]:
-    """What the dead process left: what was said, and what would be run next."""
+    """Return what the dead process left: the texts, and the nodes to run next."""
     with sync_graph(file) as graph:
         snapshot = graph.get_state({"configurable": {"thread_id": THREAD}})
         return {"texts": texts(snapshot.values), "next": list(snapshot.next)}

@@ -22,7 +22,7 @@ class RoleModel(BaseChatModel):
     def model_post_init(self, context: Any) -> None:
         super().model_post_init(context)
         if self.meet:
-            self._barrier = threading.Barrier(self.meet, timeout=10)
+            self._barrier = threading.Barrier(self.meet, timeout=60)
 
     @property
     def _llm_type(self) -> str:

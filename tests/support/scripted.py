@@ -37,11 +37,13 @@ class ScriptedModel(BaseChatModel):
         script: Answers by key: "tracker:exploration" for one agent, "tracker" for all,
             "generator". An exception is raised, a function gets the messages.
         delay: Seconds that every call takes.
+        delays: Seconds for the calls of one module in place of it, by key as in the script.
         calls: What was asked, in the order in which it was answered.
     """
 
     script: Mapping[str, Any] = Field(default_factory=dict)
     delay: float = 0.0
+    delays: Mapping[str, float] = Field(default_factory=dict)
     calls: list[ModelCall] = Field(default_factory=list)
 
     @property
@@ -55,6 +57,10 @@ class ScriptedModel(BaseChatModel):
     def unused(self) -> set[str]:
         """Return the keys of the script that no call used."""
         return {key for key in self.script if not self.asked(key)}
+
+    def _pause(self, messages: list[BaseMessage]) -> float:
+        asked = recognise(messages[0].text)
+        return self.delays.get(asked.key, self.delays.get(asked.role, self.delay))
 
     def _answer(self, messages: list[BaseMessage], began: float) -> str:
         system = messages[0].text
@@ -73,7 +79,7 @@ class ScriptedModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         began = time.monotonic()
-        time.sleep(self.delay)
+        time.sleep(self._pause(messages))
         return _result(self._answer(messages, began))
 
     async def _agenerate(
@@ -84,7 +90,7 @@ class ScriptedModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         began = time.monotonic()
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(self._pause(messages))
         return _result(self._answer(messages, began))
 
     def _stream(
@@ -95,7 +101,7 @@ class ScriptedModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         began = time.monotonic()
-        time.sleep(self.delay)
+        time.sleep(self._pause(messages))
         for chunk in _pieces(self._answer(messages, began)):
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -109,7 +115,7 @@ class ScriptedModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         began = time.monotonic()
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(self._pause(messages))
         for chunk in _pieces(self._answer(messages, began)):
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)

@@ -1,4 +1,4 @@
-"""Short ways to write down what was said, and what the agents are given."""
+"""Short builders of utterances, candidates and rankings."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 
 
 def user(text: str) -> Utterance:
-    """What the user said."""
+    """Return an utterance of the user."""
     return Utterance("user", text)
 
 
 def system(text: str) -> Utterance:
-    """What the system said."""
+    """Return an utterance of the system."""
     return Utterance("system", text)
 
 
 def rounds(count: int) -> list[Utterance]:
-    """A history whose next system utterance falls in the round after `count`, the user waiting."""
+    """Return `count` rounds and one more utterance of the user."""
     said = [(user(f"Word {n} from me."), system(f"Reply {n} of mine.")) for n in range(count)]
     return [utterance for pair in said for utterance in pair] + [user("Last word.")]
 
 
 def candidate(topic: str, strategy: str = "Question", source: str = "bank") -> Candidate:
-    """A candidate."""
+    """Return a candidate."""
     return Candidate(topic=topic, strategy=strategy, source=source)
 
 
 def ranking(topics: Sequence[tuple[str, str]], source: str = "bank") -> list[RankedCandidate]:
-    """A ranking of (aspect, topic), best first."""
+    """Return a ranking of (aspect, topic), best first."""
     return [
         RankedCandidate(
             rank=rank, score=-float(rank), aspect=aspect, strategy="", topic=topic, source=source
@@ -41,7 +41,7 @@ def ranking(topics: Sequence[tuple[str, str]], source: str = "bank") -> list[Ran
 
 
 def everything(task: TaskSpec) -> list[tuple[str, str]]:
-    """(aspect, topic) of all the task's topics, the passive ones included."""
+    """Return (aspect, topic) of all topics of the task, including the passive ones."""
     owned = [(aspect.name, aspect.topics) for aspect in task.aspects]
     owned += [(PASSIVE, kind.topics) for kind in task.passive]
     return [(name, topic.topic) for name, topics in owned for topic in topics]

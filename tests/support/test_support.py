@@ -18,7 +18,7 @@ GENERATOR = "Write your next utterance."
 def ask(server: OpenAIServer, *, stream: bool = False) -> httpx.Response:
     messages = [{"role": "system", "content": GENERATOR}]
     body = {"model": "m", "messages": messages, "stream": stream}
-    return httpx.post(f"{server.url}/chat/completions", json=body, timeout=5)
+    return httpx.post(f"{server.url}/chat/completions", json=body, timeout=60)
 
 
 def test_a_whole_stream_ends_and_a_cut_one_does_not() -> None:
@@ -53,8 +53,8 @@ def test_closing_ends_a_delay() -> None:
         OpenAIServer(lambda _: Reply("Late.", delay=60)) as server,
         pytest.raises(httpx.ReadTimeout),
     ):
-        httpx.post(f"{server.url}/chat/completions", json={"messages": []}, timeout=0.2)
-    assert time.monotonic() - began < 5
+        httpx.post(f"{server.url}/chat/completions", json={"model": "m"}, timeout=0.2)
+    assert time.monotonic() - began < 30
 
 
 async def test_a_scripted_model_takes_its_time_and_knows_what_was_unused() -> None:

@@ -1,4 +1,4 @@
-"""Turns against the loopback endpoint, in the four ways to run a graph, and what came of them."""
+"""Turns against the loopback endpoint, in the four ways to run a graph, and their outcomes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ SPOKEN = "I hear you, and I am glad you told me."  # what a sensible model's gen
 
 
 def cooper(**choices: Any) -> Graph:
-    """COOPER with a cheap ranker, kept in memory."""
+    """Return COOPER with a cheap ranker, kept in memory."""
     ranker = FakeRanker(prefer=lambda candidate: float(candidate.aspect == "action"))
     return create_cooper("esc", ranker=ranker, **choices).compile(checkpointer=InMemorySaver())
 
 
 def only(key: str, *replies: Reply) -> Callable[[Request], Reply]:
-    """Answers one module ("generator", "tracker:action") with these, the last for all that follow.
+    """Answer one module ("generator", "tracker:action") with these, and then with the last.
 
-    All others are answered as by a model that does as it is told.
+    All other modules get the answers of an obedient model.
     """
     waiting = list(replies)
 
@@ -47,13 +47,13 @@ def only(key: str, *replies: Reply) -> Callable[[Request], Reply]:
 
 
 async def done(answer: Any) -> Any:
-    """What a call gave, sync or async."""
+    """Return the result of a call, sync or async."""
     return await answer if inspect.isawaitable(answer) else answer
 
 
 @dataclass
 class Turn:
-    """What came of a turn."""
+    """The outcome of a turn."""
 
     state: dict[str, Any]
     error: ModelError | None
@@ -62,18 +62,18 @@ class Turn:
 
     @property
     def messages(self) -> list[str]:
-        """What stands in the thread."""
+        """The texts in the thread."""
         return [message.text for message in self.state["messages"]]
 
     @property
     def faults(self) -> set[str]:
-        """The kinds of what failed in this turn, for which something stood in."""
+        """The kinds of this turn's faults."""
         reports = [self.state["cooper"], *(v for v in self.state.values() if isinstance(v, dict))]
         return {fault["kind"] for report in reports for fault in report.get("faults", [])}
 
     @property
     def reply(self) -> str | None:
-        """What the system said, if it did."""
+        """The answer, if there is one."""
         last = self.state["messages"][-1]
         return last.text if last.type == "ai" else None
 
@@ -81,10 +81,10 @@ class Turn:
 async def turn(
     graph: Graph, way: str = "invoke", said: str = SAID, *, again: bool = False, **choices: Any
 ) -> Turn:
-    """Runs a turn; a ModelError that it raises is kept.
+    """Run a turn; keep a ModelError that it raises.
 
     Args:
-        graph: What `cooper` gave.
+        graph: A graph of `cooper`.
         way: One of `WAYS`; the streams are of messages, through subgraphs.
         said: The user's message.
         again: Resume the turn that failed, without a new message.

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Field, PrivateAttr
 
 from langgraph_cooper.graph.annotation.annotate import AnnotationError, annotate
 from langgraph_cooper.graph.annotation.cost import estimate_annotation
@@ -47,11 +49,13 @@ class Failing(RoleModel):
     """Answers so many calls, then breaks off every answer until it is mended."""
 
     left: int = 0
+    _counting: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def _generate(self, *given: Any, **more: Any) -> Any:
-        if self.left <= 0:
-            raise TimeoutError
-        self.left -= 1
+        with self._counting:  # three agents ask at once
+            if self.left <= 0:
+                raise TimeoutError
+            self.left -= 1
         return super()._generate(*given, **more)
 
 
@@ -191,7 +195,7 @@ async def test_a_file_of_other_dialogues_is_not_added_to(tmp_path: Path, role_mo
     out = tmp_path / "out.jsonl"
     await annotate(dialogues(2), ESC, out, model=role_model)
     before = out.read_bytes()
-    with pytest.raises(DataError, match=r"line 1: the dialogue 'd.' is another one"):
+    with pytest.raises(DataError, match=r"line 1: the dialogue 'd.' has other utterances"):
         await annotate(dialogues(2, "My cat died"), ESC, out, model=role_model)
     with pytest.raises(DataError, match="not the task's"):
         await annotate(dialogues(2), load_task("persuasion"), out, model=role_model)
@@ -226,32 +230,32 @@ async def test_nothing_is_added_to_annotations_of_others(tmp_path: Path, role_mo
     out = tmp_path / "out.jsonl"
     await annotate(dialogues(3), ESC, out, model=role_model)
     before = out.read_bytes()
-    with pytest.raises(DataError, match=r"line \d: the dialogue 'd2' is none of those"):
+    with pytest.raises(DataError, match=r"line \d: the dialogue 'd2' is not among those"):
         await annotate(dialogues(2), ESC, out, model=role_model)
-    with pytest.raises(DataError, match="now it would be by 'offline, esc"):
+    with pytest.raises(DataError, match="but these annotations are by 'offline, esc"):
         await annotate(dialogues(4), ESC, out)
     other = ESC.model_copy(update={"goal": "To be quick."})
-    with pytest.raises(DataError, match=r"annotated by .*, now it would be by"):
+    with pytest.raises(DataError, match=r"annotated by .*, but these annotations are by"):
         await annotate(dialogues(4), other, out, model=role_model)
     assert out.read_bytes() == before
 
 
 async def test_the_estimate_counts_what_an_annotation_really_sends(tmp_path: Path) -> None:
     class Metered(RoleModel):
-        read: int = 0
+        lengths: list[int] = Field(default_factory=list)
 
         def _generate(self, messages: Any, *given: Any, **more: Any) -> Any:
-            self.read += sum(len(message.text) for message in messages)
+            self.lengths.append(sum(len(message.text) for message in messages))
             return super()._generate(messages, *given, **more)
 
     model = Metered()
-    await annotate(dialogues(30), ESC, tmp_path / "out.jsonl", model=model)
-    estimate = estimate_annotation(dialogues(30), ESC)
-    assert estimate.calls == len(model.calls) == 30 * 15
+    await annotate(dialogues(10), ESC, tmp_path / "out.jsonl", model=model)
+    estimate = estimate_annotation(dialogues(10), ESC)
+    assert estimate.calls == len(model.calls) == 10 * 15
     # Its summaries are longer than this model's.
-    assert model.read / 4 < estimate.tokens_in < 1.5 * model.read / 4
+    assert sum(model.lengths) / 4 < estimate.tokens_in < 1.5 * sum(model.lengths) / 4
     assert estimate.tokens_out > 0
-    assert estimate_annotation(dialogues(60), ESC).tokens_in == pytest.approx(
+    assert estimate_annotation(dialogues(20), ESC).tokens_in == pytest.approx(
         2 * estimate.tokens_in, rel=0.05
     )
 

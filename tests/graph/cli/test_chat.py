@@ -13,8 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
+from langgraph_cooper.graph import ModelError, Turns, create_cooper
 from langgraph_cooper.graph.cli import main
+from langgraph_cooper.graph.cli.conversation import Conversation
+from langgraph_cooper.prompts import load_task
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 COOPER = [sys.executable, "-c", "from langgraph_cooper.graph.cli import main; main()"]
 SAID = "I got laid off last week and I feel anxious."
@@ -126,6 +132,7 @@ def test_an_unfinished_turn_is_finished_first(cooper: Cooper, tmp_path: Path) ->
     assert [turn["turn"] for turn in done] == [1, 2]
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_dead_endpoint_is_one_line_a_turn_and_yet_a_reply(
     cooper: Cooper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +247,48 @@ def test_importing_the_package_loads_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_command_line_starts_without_what_its_commands_need() -> None:
+    code = (
+        "import sys; import langgraph_cooper.graph.cli.app; print({'torch', 'langgraph', 'numpy',"
+        " 'langchain_core', 'transformers', 'sklearn', 'openai'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_person_is_shown_an_answer_that_a_fault_had_kept_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ScriptedModel(script={"generator": ModelError("the key is refused")})
+    graph = create_cooper("esc", model=model, ranker=FakeRanker()).compile(
+        checkpointer=InMemorySaver()
+    )
+    typed = iter(["I lost my job.", " ", "a" * 8_001, "It was last week."])
+
+    def type_next(*_: object) -> str:
+        text = next(typed, None)
+        if text is None:
+            raise EOFError
+        if text.startswith("It was"):
+            model.script = {"generator": "I hear you."}
+        return text
+
+    monkeypatch.setattr("builtins.input", type_next)
+    conversation = Conversation(
+        task=load_task("esc"), graph=graph, turns=Turns(graph), thread="anna", as_json=True
+    )
+    conversation.converse()
+    output = capsys.readouterr()
+    lines = output.out.replace("seeker: ", "").splitlines()
+    told = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [turn["user"] for turn in told] == ["I lost my job.", "It was last week."]
+    assert [line[:30] for line in output.err.splitlines()] == [
+        "error: the key is refused",
+        "error: the message has 8,001 c",
+    ]
+    assert "Goodbye." in output.out
 
 
 def test_control_c_ends_it_without_a_word_while_it_starts() -> None:

@@ -87,7 +87,7 @@ def test_a_file_of_something_else_is_not_added_to(tmp_path: Path) -> None:
     out = tmp_path / "diary.txt"
     out.write_text("dear diary\n", "utf-8")
     dialogues = load_dialogues(_esconv(tmp_path / "train.txt"), ESC)
-    with pytest.raises(DataError, match="something else"):
+    with pytest.raises(DataError, match="not an annotated dialogue"):
         asyncio.run(annotate(dialogues, ESC, out))
     assert out.read_text("utf-8") == "dear diary\n"
 
@@ -211,7 +211,7 @@ def test_dialogues_in_both_files_are_told_before_the_annotation(
     out = tmp_path / "out"
     command = ["train", "--data", str(data), "--valid", str(valid), "--output", str(out)]
     assert _run(monkeypatch, *command) == 1
-    assert f"2 dialogues stand both in {data} and in {valid}" in capsys.readouterr().err
+    assert f"2 dialogues are both in {data} and in {valid}" in capsys.readouterr().err
     assert not list(tmp_path.glob("out*"))
 
 

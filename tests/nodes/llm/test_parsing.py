@@ -163,9 +163,9 @@ def test_topics_are_short_and_on_one_line() -> None:
     ids=lambda text: text[:7].strip(),
 )
 def test_an_endless_answer_is_given_up_soon(text: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()  # what it costs, whatever else the machine does
     read_candidates(text, STRATEGIES)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_a_list_is_bounded() -> None:

@@ -10,7 +10,13 @@ import pytest
 
 from langgraph_cooper.prompts.errors import CooperError
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Dialogue
-from langgraph_cooper.ranker.data.jsonl import read_annotated, write_annotated
+from langgraph_cooper.ranker.data.jsonl import (
+    finished_lines,
+    read_annotated,
+    remove_unfinished_line,
+    replacing,
+    write_annotated,
+)
 from tests.ranker.toys import said, toy_dialogue, toy_dialogues
 
 
@@ -148,3 +154,49 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_annotated(path, fails())
     assert read_annotated(path) == toy_dialogues(1)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_write_under_a_file_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_annotated(tmp_path / "file" / "a.jsonl", toy_dialogues(1))
+
+
+def test_a_replaced_file_is_seen_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+
+    def write(data: bytes, *, fails: bool = False) -> None:
+        with replacing(path) as file:
+            file.write(data)
+            assert Path(file.name).suffix == ".txt"
+            assert path.exists() == fails
+            if fails:
+                raise RuntimeError
+
+    write(b"one")
+    with pytest.raises(RuntimeError):
+        write(b"two", fails=True)
+    assert path.read_bytes() == b"one"
+    assert [left.name for left in path.parent.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("cut", [b"", b'{"i', b'{"id": "b", "utter'])
+def test_appending_goes_on_behind_the_last_finished_line(tmp_path: Path, cut: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    assert finished_lines(path, b'{"id": ') == []
+    remove_unfinished_line(path)
+    assert not path.exists()
+    whole = b'{"id": "a"}\n\n{"id": "\xc3\xa9"}\n'
+    path.write_bytes(whole + cut)
+    lines = [(1, b'{"id": "a"}'), (3, b'{"id": "\xc3\xa9"}')]
+    assert finished_lines(path, b'{"id": ') == lines
+    assert path.read_bytes() == whole + cut
+    remove_unfinished_line(path)
+    assert path.read_bytes() == whole
+
+
+def test_a_file_that_another_program_writes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"id": "a"}\nhello')
+    with pytest.raises(ValueError, match="begins otherwise"):
+        finished_lines(path, b'{"id": ')

@@ -13,9 +13,9 @@ from langgraph_cooper.ranker.data.labels import (
     Embeddings,
     Floats,
     label_turns,
-    label_turns_one_by_one,
     rank_labels,
 )
+from tests.benchmarks.labels import label_one_by_one
 from tests.ranker.toys import encode, said, toy_dialogue, toy_dialogues, toy_task
 
 
@@ -88,14 +88,11 @@ def test_each_distinct_text_is_embedded_once(task: TaskSpec) -> None:
 
 def test_one_by_one_gives_the_same_labels(task: TaskSpec) -> None:
     dialogues = toy_dialogues(4)
-    fast, slow = (
-        label_turns(dialogues, task, encode),
-        label_turns_one_by_one(dialogues, task, encode),
-    )
-    assert fast.skipped == slow.skipped
-    for one, other in zip(fast.turns, slow.turns, strict=True):
-        assert one.labels.tolist() == other.labels.tolist()
-        np.testing.assert_allclose(one.similarity, other.similarity, atol=1e-6)
+    turns = label_turns(dialogues, task, encode).turns
+    slow = label_one_by_one(dialogues, task, encode)
+    for turn, (labels, similarity) in zip(turns, slow, strict=True):
+        assert turn.labels.tolist() == labels
+        np.testing.assert_allclose(turn.similarity, similarity, atol=1e-6)
 
 
 def test_embeddings_of_nothing() -> None:

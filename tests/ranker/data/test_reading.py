@@ -177,7 +177,7 @@ def test_other_malformed_files_are_named(tmp_path: Path) -> None:
     path.write_text(CSV + '3,"' + "x" * 200_000 + '",1,0,one\n', encoding="utf-8")
     with pytest.raises(DataError, match="line 5: not CSV"):
         load_dialogues(path, P4G)
-    with pytest.raises(DataError, match="no form that is known"):
+    with pytest.raises(DataError, match="has an unknown form"):
         load_dialogues(lines(tmp_path / "z.json", {"hello": 1}), ESC)
     with pytest.raises(DataError, match="cannot be read"):
         load_dialogues(tmp_path / "none.txt", ESC)
@@ -222,7 +222,7 @@ def test_a_file_is_annotated_or_it_is_not(tmp_path: Path) -> None:
     plain = Dialogue(id="mine", utterances=(said("user", "a"), said("system", "b", "Question")))
     both = [plain.model_dump(mode="json"), toy_dialogues(1)[0].model_dump(mode="json")]
     for records in (both, both[::-1]):
-        with pytest.raises(DataError, match="line 2: of the dialogues some are annotated"):
+        with pytest.raises(DataError, match="line 2: some dialogues are annotated"):
             load_dialogues(lines(tmp_path / "own.jsonl", *records), ESC)
 
 

@@ -10,11 +10,11 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, fingerprint
 from langgraph_cooper.ranker.data.labels import LabelledTurn, label_turns
 from langgraph_cooper.ranker.evaluation.aspect_prior import (
+    AspectPrior,
     PromotedTurn,
-    RankingPrior,
+    fit_aspect_prior,
     load_prior,
     promoted_turns,
-    ranking_prior,
 )
 from langgraph_cooper.ranker.evaluation.baselines import similarity_scores
 from langgraph_cooper.ranker.evaluation.metrics import measure
@@ -45,7 +45,7 @@ def promoting(number: int, *aspects: str) -> PromotedTurn:
 def test_it_knows_the_rounds(
     turns: list[LabelledTurn], dialogues: list[AnnotatedDialogue], task: TaskSpec
 ) -> None:
-    prior = RankingPrior.count(promoted_turns(dialogues, task), smoothing=0.0)
+    prior = AspectPrior.count(promoted_turns(dialogues, task), smoothing=0.0)
     assert prior.probability("explore", 1) == 1.0
     assert prior.probability("explore", 2) == 0.0
     assert prior.probability("explore", 99) == pytest.approx(1 / 3)
@@ -56,23 +56,23 @@ def test_it_knows_the_rounds(
 
 def test_late_rounds_count_as_one_and_an_utterance_may_promote_several() -> None:
     late = [promoting(15, "act"), promoting(40, "act", "comfort")]
-    prior = RankingPrior.count([promoting(1, "explore"), *late], smoothing=0.0)
+    prior = AspectPrior.count([promoting(1, "explore"), *late], smoothing=0.0)
     assert prior.probability("act", 15) == prior.probability("act", 77) == 1.0
     assert prior.probability("comfort", 30) == 0.5
 
 
 def test_smoothing_pulls_towards_the_overall_share(turns: list[LabelledTurn]) -> None:
-    prior = RankingPrior.count(turns, smoothing=20.0)  # 20 turns in each round
+    prior = AspectPrior.count(turns, smoothing=20.0)  # 20 turns in each round
     assert prior.probability("explore", 1) == pytest.approx((20 + 20 / 3) / 40)
 
 
 def test_commonest_aspect() -> None:
     train = [promoting(1, "explore"), promoting(2, "act"), promoting(3, "act", "comfort")]
-    assert RankingPrior.count(train).commonest == "act"
+    assert AspectPrior.count(train).majority_aspect == "act"
 
 
 def test_the_weight_is_tuned(dialogues: list[AnnotatedDialogue], task: TaskSpec) -> None:
-    counted = RankingPrior.count(promoted_turns(dialogues, task))
+    counted = AspectPrior.count(promoted_turns(dialogues, task))
     prior = counted.tuned(dialogues, task, encode, weights=(50.0, 0.3))
     assert prior.weight == 0.3  # with 50 the similarity drowns the prior
     assert prior.tuning is not None
@@ -84,7 +84,7 @@ def test_the_weight_is_tuned(dialogues: list[AnnotatedDialogue], task: TaskSpec)
 def test_it_comes_back_from_its_file_without_any_text(
     tmp_path: Path, dialogues: list[AnnotatedDialogue], task: TaskSpec
 ) -> None:
-    prior = ranking_prior(dialogues, dialogues[:5], task, encode)
+    prior = fit_aspect_prior(dialogues, dialogues[:5], task, encode)
     prior.save(tmp_path)
     assert load_prior(tmp_path, task) == prior
     text = (tmp_path / "prior.json").read_text("utf-8")
@@ -97,7 +97,7 @@ def test_a_prior_that_is_missing_damaged_or_of_another_task_is_one_error(
 ) -> None:
     with pytest.raises(CheckpointError, match=r"no prior.json .*--train"):
         load_prior(tmp_path, task)
-    RankingPrior.count(promoted_turns(dialogues, task)).save(tmp_path)
+    AspectPrior.count(promoted_turns(dialogues, task)).save(tmp_path)
     with pytest.raises(CheckpointError, match="'act', which the task 'esc'"):
         load_prior(tmp_path, load_task("esc"))
     for damaged in ('{"rounds": ', '{"rounds": {}}', '{"rounds": {}, "weight": NaN}'):
@@ -110,10 +110,10 @@ def test_nothing_to_count_or_to_tune_on_is_an_error(
     dialogues: list[AnnotatedDialogue], task: TaskSpec
 ) -> None:
     with pytest.raises(DataError, match="check the task"):
-        RankingPrior.count(promoted_turns(dialogues, load_task("persuasion")))
+        AspectPrior.count(promoted_turns(dialogues, load_task("persuasion")))
     bare = [dialogue.model_copy(update={"turns": ()}) for dialogue in dialogues]
     with pytest.raises(DataError, match="cannot be tuned"):
-        ranking_prior(dialogues, bare, task, encode)
+        fit_aspect_prior(dialogues, bare, task, encode)
 
 
 @pytest.mark.parametrize("name", ["esc", "persuasion"])
@@ -123,7 +123,7 @@ def test_shipped_checkpoints_have_a_tuned_prior(name: str) -> None:
     assert folder is not None
     prior = load_prior(folder, task)
     assert prior.tuning is not None
-    assert prior.commonest in task.aspect_names
+    assert prior.majority_aspect in task.aspect_names
     first, last = task.aspect_names[0], task.aspect_names[-1]
     assert prior.probability(first, 1) > prior.probability(first, 9)
     assert prior.probability(last, 1) < prior.probability(last, 9)

@@ -15,7 +15,7 @@ from langgraph_cooper.ranker.data.dialogue import (
     Utterance,
     dialogue_round,
 )
-from langgraph_cooper.ranker.evaluation.aspect_prior import RankingPrior, promoted_turns
+from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior, promoted_turns
 from langgraph_cooper.ranker.evaluation.report import (
     COOPER,
     NAMES,
@@ -70,12 +70,12 @@ def dialogues() -> list[AnnotatedDialogue]:
 
 
 @pytest.fixture
-def prior(dialogues: list[AnnotatedDialogue], task: TaskSpec) -> RankingPrior:
-    return RankingPrior.count(promoted_turns(dialogues, task))
+def prior(dialogues: list[AnnotatedDialogue], task: TaskSpec) -> AspectPrior:
+    return AspectPrior.count(promoted_turns(dialogues, task))
 
 
 def test_a_report_has_every_ranking_and_its_p_values(
-    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: RankingPrior
+    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: AspectPrior
 ) -> None:
     measured = MeasuredTurns.label(dialogues, task, encode)
     wrong = [-turn.labels.astype(float) for turn in measured.turns]
@@ -110,7 +110,7 @@ def test_a_report_has_every_ranking_and_its_p_values(
 
 
 def test_what_is_left_out_is_counted_by_reason(
-    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: RankingPrior
+    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: AspectPrior
 ) -> None:
     first, second, third, *others = dialogues
     none, one = first.turns[0], second.turns[0]
@@ -141,9 +141,9 @@ def test_what_is_left_out_is_counted_by_reason(
 
 
 def test_it_says_when_the_weight_was_tuned_on_what_is_measured(
-    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: RankingPrior
+    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: AspectPrior
 ) -> None:
-    def weight(own: RankingPrior) -> dict[str, object]:
+    def weight(own: AspectPrior) -> dict[str, object]:
         measured = MeasuredTurns.label(dialogues, task, encode)
         report = evaluate_rankings(measured, KnowingRanker(), own).report(samples=10)
         found: dict[str, object] = report["similarity_weight"]
@@ -157,7 +157,7 @@ def test_it_says_when_the_weight_was_tuned_on_what_is_measured(
 
 
 def test_progress_is_told_over_all_rankers(
-    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: RankingPrior
+    dialogues: list[AnnotatedDialogue], task: TaskSpec, prior: AspectPrior
 ) -> None:
     told: list[tuple[int, int]] = []
     measured = MeasuredTurns.label(dialogues[:2], task, encode)

@@ -16,11 +16,12 @@ from tests.benchmarks.study import Study
 from tests.ranker.toys import encode, toy_dialogues, toy_task
 
 
-@pytest.fixture
-def it(monkeypatch: pytest.MonkeyPatch, tiny_transformer: str) -> Study:
-    monkeypatch.setattr(study, "load_transformer", lambda _: load_transformer(tiny_transformer))
+@pytest.fixture(scope="module")
+def it(tiny_transformer: str) -> Study:
     task = toy_task(load_task("esc").prompts)
-    return study.study(toy_dialogues(48), task, encode, seed=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "load_transformer", lambda _: load_transformer(tiny_transformer))
+        return study.study(toy_dialogues(48), task, encode, seed=0)
 
 
 def test_every_form_has_a_row_for_each_candidate(it: Study) -> None:
@@ -82,6 +83,7 @@ def test_it_notices_a_signal_that_tells(it: Study, monkeypatch: pytest.MonkeyPat
         return rng.normal(size=(len(given.best), 1))
 
     monkeypatch.setattr(signals, "FORMS", {"oracle": oracle, "nothing": nothing})
+    monkeypatch.setattr(signals, "BOUNDS", {"nothing": nothing})  # each costs four fits
     monkeypatch.setattr(signals, "measure", _share_of(noise))
     report = signals.compare(shuffled, seeds=1)
     assert report["oracle"]["hit@1"]["difference"] > 0.3

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cosine_similarity, normalize
 
 from langgraph_cooper.ranker.data.dialogue import Utterance
-from langgraph_cooper.ranker.model.next_utterance import Expectation, recent_texts
+from langgraph_cooper.ranker.model.next_utterance import NextUtteranceModel, recent_texts
 
 TURNS = 400
 
@@ -24,7 +24,7 @@ def _data() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def test_it_learns_what_the_round_and_the_last_utterance_tell() -> None:
     recent, rounds, promoted, replies = _data()
-    expectation = Expectation(3, 3, 8).fit(recent, rounds, promoted, replies)
+    expectation = NextUtteranceModel(3, 3, 8).fit(recent, rounds, promoted, replies)
     found = expectation(recent, rounds).aspects
     assert found.shape == (TURNS, 4)
     early = found[rounds == 1, 0].mean() - found[rounds != 1, 0].mean()
@@ -39,7 +39,7 @@ def test_it_learns_what_the_round_and_the_last_utterance_tell() -> None:
 
 def test_it_learns_what_is_said_next() -> None:
     recent, rounds, promoted, replies = _data()
-    expectation = Expectation(3, 3, 8).fit(recent, rounds, promoted, replies)
+    expectation = NextUtteranceModel(3, 3, 8).fit(recent, rounds, promoted, replies)
     said = expectation(recent, rounds).utterance
     assert cosine_similarity(said, replies).mean() > 0.8
     assert cosine_similarity(said, replies.roll(1, dims=0)).mean() < 0.2
@@ -53,9 +53,9 @@ def test_expectations_apart_do_not_know_the_answer() -> None:
     few = slice(0, 60)  # so that a fit can learn by heart
     given = (100 * recent[few], rounds[few], promoted[few], replies[few])
     groups = np.arange(60) // 3
-    expectation = Expectation(3, 3, 8).fit(*given)
+    expectation = NextUtteranceModel(3, 3, 8).fit(*given)
     seen = cosine_similarity(expectation(*given[:2]).utterance, replies[few]).mean()
-    apart = expectation.fit_apart(groups, *given)
+    apart = expectation.cross_fit(groups, *given)
     unseen = cosine_similarity(apart.utterance, replies[few]).mean()
     assert seen > 0.4
     assert unseen < 0.15
@@ -63,7 +63,7 @@ def test_expectations_apart_do_not_know_the_answer() -> None:
     # without any of them.
     fold = groups % 4 == 2
     others = [value[~fold] for value in map(torch.Tensor.numpy, given)]
-    again = Expectation(3, 3, 8).fit(*map(torch.from_numpy, others))
+    again = NextUtteranceModel(3, 3, 8).fit(*map(torch.from_numpy, others))
     torch.testing.assert_close(
         apart.utterance[fold], again(given[0][fold], given[1][fold]).utterance
     )
@@ -71,7 +71,9 @@ def test_expectations_apart_do_not_know_the_answer() -> None:
 
 def test_a_single_conversation_is_fitted_to_itself() -> None:
     recent, rounds, promoted, replies = (value[:4] for value in _data())
-    apart = Expectation(3, 3, 8).fit_apart(np.zeros(4, np.int64), recent, rounds, promoted, replies)
+    apart = NextUtteranceModel(3, 3, 8).cross_fit(
+        np.zeros(4, np.int64), recent, rounds, promoted, replies
+    )
     assert torch.isfinite(apart.utterance).all()
     assert torch.isfinite(apart.aspects).all()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,19 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.ranker.model.config import AdapterConfig, RankerConfig
 from langgraph_cooper.ranker.model.evidence import TurnVectors
-from langgraph_cooper.ranker.model.lora import LowRankLinear
-from langgraph_cooper.ranker.model.next_utterance import Expected
+from langgraph_cooper.ranker.model.lora import adapter_tensors
+from langgraph_cooper.ranker.model.next_utterance import NextUtterancePrediction
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import TurnTokens
-from tests.ranker.tiny import ASPECTS, HISTORY, TOPICS, random_ranker, ranker_config, turn_vectors
+from tests.ranker.tiny import (
+    ASPECTS,
+    HISTORY,
+    TOPICS,
+    fresh_ranker,
+    random_ranker,
+    ranker_config,
+    turn_vectors,
+)
 
 OWNERS = torch.tensor([[0, 1, 2, 3, 0]])  # 3 is passive
 FORMS = ("packed", "pairwise")
@@ -60,7 +69,7 @@ def test_score_by_numpy(tiny_transformer: str, states: torch.Tensor, fusion: str
 def _evidence(w: dict[str, NDArray[np.float64]], place: int, aspect: int) -> Any:
     vectors = turn_vectors()
     topic = vectors.topics[0, place].numpy()
-    said = np.vstack([vectors.recent[0].numpy(), vectors.expected.utterance.numpy()])
+    said = np.vstack([vectors.recent[0].numpy(), vectors.predicted.utterance.numpy()])
     products = np.append(said @ topic, np.log([0.5, 0.2, 0.9, 0.1][aspect]))
     inputs = (products - w["evidence.mean"]) / w["evidence.deviation"]
     given = np.concatenate([inputs, np.eye(4)[aspect]])
@@ -84,7 +93,7 @@ def test_the_round_decides_between_aspects(ranker: CooperRanker, form: Any) -> N
     assert ranker.evidence is not None
     table = ranker.evidence.rounds.weight.detach()
     torch.testing.assert_close(
-        scores(3) - scores(1), (table[2] - table[0])[OWNERS], atol=1e-4, rtol=1e-4
+        scores(3) - scores(1), (table[2] - table[0])[OWNERS].double(), atol=1e-4, rtol=1e-4
     )
     torch.testing.assert_close(scores(3), scores(40))
 
@@ -95,7 +104,7 @@ def test_the_transformer_begins_silent_beside_evidence(
     model = CooperRanker(ranker_config(tiny_transformer)).eval()
     assert model.evidence is not None
     alone = model.evidence(turn_vectors(), OWNERS)
-    torch.testing.assert_close(_scores(model, states), alone)
+    torch.testing.assert_close(_scores(model, states), alone.double())
     bare = CooperRanker(ranker_config(tiny_transformer, evidence=False)).eval()
     assert _scores(bare, states).std() > 0.01
 
@@ -109,7 +118,7 @@ def test_signal_stacks_every_aspect_in_order(ranker: CooperRanker, states: torch
     signals = ranker.signals(states)
     assert signals.shape == (1, 3, 2, 32)
     for index, aspect in enumerate(ASPECTS):
-        expected = ranker.progression(aspect, states[:, index]).signal
+        expected = ranker.progression_module(aspect)(states[:, index]).signal
         torch.testing.assert_close(signals[:, index], expected)
 
 
@@ -170,8 +179,8 @@ def test_padding_changes_nothing(ranker: CooperRanker, states: torch.Tensor, for
     topics = turn_vectors().topics.repeat(3, 2, 1)
     topics[0, 5:], topics[2, 2:] = 0.0, 0.0
     one = turn_vectors()
-    expected = Expected(*(value.repeat(3, 1) for value in one.expected))
-    vectors = TurnVectors(topics, one.recent.repeat(3, 1, 1), one.rounds.repeat(3), expected)
+    predicted = NextUtterancePrediction(*(value.repeat(3, 1) for value in one.predicted))
+    vectors = TurnVectors(topics, one.recent.repeat(3, 1, 1), one.rounds.repeat(3), predicted)
     batch = ranker.tokens([turn, other, small], form)
     owners = torch.zeros(3, 10, dtype=torch.long)
     owners[0, :5], owners[1], owners[2, :2] = OWNERS[0], OWNERS[0].repeat(2), OWNERS[0, :2]
@@ -243,32 +252,34 @@ def test_full_training_reaches_the_whole_transformer(
 
 
 def test_adapters_start_as_nothing_and_merge_exactly(
-    tiny_transformer: str, states: torch.Tensor
+    tiny_transformer: str, states: torch.Tensor, tmp_path: Path
 ) -> None:
     config = ranker_config(tiny_transformer)
     bare = CooperRanker(ranker_config(tiny_transformer, adapter=None)).eval()
-    fresh = CooperRanker(config).eval()
+    fresh = fresh_ranker(config).eval()
     turn = _turn(fresh)
     alike = (m.encode(m.tokens([turn])) for m in (fresh, bare))
     torch.testing.assert_close(*alike, atol=1e-5, rtol=1e-5)
     model = random_ranker(config)
     before = _scores(model, states)
-    after = _scores(model.merge_adapters(), states)
-    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-4)
-    assert not any(isinstance(m, LowRankLinear) for m in model.modules())
+    model.save_pretrained(tmp_path, half=False)
+    loaded = CooperRanker.from_pretrained(tmp_path)
+    torch.testing.assert_close(before, _scores(loaded, states), atol=1e-4, rtol=1e-4)
+    assert not adapter_tensors(loaded.transformer)
     assert (before - _scores(fresh, states)).abs().max() > 0.1
 
 
 def test_adapters_only_where_asked(tiny_transformer: str) -> None:
     adapter = AdapterConfig(rank=2, targets=("query", "value"), layers=(1,))
-    model = CooperRanker(ranker_config(tiny_transformer, adapter=adapter))
-    names = [k for k, m in model.transformer.named_modules() if isinstance(m, LowRankLinear)]
-    assert [name.split(".")[2] for name in names] == ["1", "1"]
-    assert [name.rsplit(".", 1)[1] for name in names] == ["query", "value"]
+    model = fresh_ranker(ranker_config(tiny_transformer, adapter=adapter))
+    names = sorted(adapter_tensors(model.transformer))
+    assert [name.split(".")[2] for name in names] == ["1"] * 4
+    layers = [f"{layer}.{part}" for layer in ("query", "value") for part in "ab"]
+    assert [name.split("self.")[1] for name in names] == layers
     trainable = [k for k, p in model.transformer.named_parameters() if p.requires_grad]
     assert len(trainable) == 4
     with pytest.raises(ValueError, match="no linear layers named q_proj"):
-        CooperRanker(ranker_config(tiny_transformer, adapter=AdapterConfig(targets=("q_proj",))))
+        fresh_ranker(ranker_config(tiny_transformer, adapter=AdapterConfig(targets=("q_proj",))))
 
 
 def test_more_tokens_than_positions(tiny_transformer: str) -> None:

@@ -15,17 +15,17 @@ from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.data.jsonl import write_annotated
 from langgraph_cooper.ranker.evaluation.aspect_prior import load_prior
 from langgraph_cooper.ranker.evaluation.metrics import measure
-from langgraph_cooper.ranker.model.next_utterance import Expectation
+from langgraph_cooper.ranker.model.next_utterance import NextUtteranceModel
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import TurnTokenizer
 from langgraph_cooper.ranker.model.transformer import load_transformer
-from langgraph_cooper.ranker.training import trainer
-from langgraph_cooper.ranker.training.assembly import parameter_groups
+from langgraph_cooper.ranker.training import run_folder, trainer
 from langgraph_cooper.ranker.training.config import TrainConfig, TrainingError
 from langgraph_cooper.ranker.training.embedding_cache import DiskCache, Memo
+from langgraph_cooper.ranker.training.evidence import evidence_scores
 from langgraph_cooper.ranker.training.examples import collate, make_examples, plan_batches
-from langgraph_cooper.ranker.training.fitting import evidence_scores
 from langgraph_cooper.ranker.training.losses import Objective, total_loss
+from langgraph_cooper.ranker.training.optimizer import parameter_groups
 from langgraph_cooper.ranker.training.run_folder import RunFolder
 from langgraph_cooper.ranker.training.scorer import TurnScorer, score_examples
 from langgraph_cooper.ranker.training.trainer import train
@@ -90,7 +90,7 @@ def scores_of(folder: Path, config: TrainConfig, task: TaskSpec) -> list[np.ndar
     ranker = CooperRanker.from_pretrained(folder, aspects=task.aspect_names)
     examples = make_examples(toy_dialogues(3, first=6), task, encode, ranker.tokenizer)
     if ranker.evidence is not None:
-        examples = examples.expecting(ranker.evidence.expectation)
+        examples = examples.with_prediction(ranker.evidence.expectation)
     return score_examples(TurnScorer(ranker), examples, torch.device("cpu"))
 
 
@@ -136,7 +136,7 @@ def test_overfits_eight_turns(
         run._step(range(8), 0)
         losses.append(run.progress.log[-1]["loss"])
     assert losses[-1] < 0.5 * losses[0]
-    turns = run.prepared.train
+    turns = run.setup.train
     figures = measure(turns.turns, run.score(turns)).means()
     assert figures["hit@1"] == 1.0
     assert figures["precision@1"] == 1.0
@@ -165,7 +165,7 @@ def test_the_transformer_alone_overfits_eight_turns(
         head_rate=1e-12,
     )
     run = _run(small)
-    turns = run.prepared.train
+    turns = run.setup.train
     before = measure(turns.turns, run.score(turns)).means()
     losses = []
     for _ in range(40):
@@ -212,7 +212,7 @@ def test_loaded_elsewhere_it_scores_the_same(config: TrainConfig, task: TaskSpec
     run = _run(changed(config, adapter_rank=4))
     for rows in ([0, 1, 2, 3], [4, 5, 6, 7]):
         run._step(rows, 0)
-    before = run.score(run.prepared.valid)
+    before = run.score(run.setup.valid)
     run.ranker.save_pretrained(config.output, half=False)
     after = scores_of(config.output, config, task)
     for one, two in zip(before, after, strict=True):
@@ -230,6 +230,24 @@ def test_another_run_s_state_is_refused(config: TrainConfig) -> None:
         train(changed(config, seed=9), encode=encode)
     (config.work / "state.pt").write_bytes(b"cut")
     with pytest.raises(TrainingError, match="damaged"):
+        train(config, encode=encode)
+
+
+def test_a_state_of_another_version_is_refused(
+    config: TrainConfig, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parameters have other names, which loading would pass over without a word."""
+
+    def kill(step: int) -> None:
+        if step == 2:
+            raise KilledError
+
+    monkeypatch.setattr(run_folder, "FORMAT", run_folder.FORMAT - 1)
+    with pytest.raises(KilledError):
+        train(config, encode=encode, on_step=kill)
+    monkeypatch.undo()
+    monkeypatch.setattr(trainer, "load_task", lambda name: task)
+    with pytest.raises(TrainingError, match="other settings or data"):
         train(config, encode=encode)
 
 
@@ -270,7 +288,7 @@ def test_impossible_settings_are_refused(config: TrainConfig, fields: dict[str, 
 
 def test_a_dialogue_in_both_files_is_refused(config: TrainConfig) -> None:
     write_annotated(config.valid, toy_dialogues(3, first=4))
-    with pytest.raises(TrainingError, match=r"2 dialogues stand both in .*train\.jsonl and"):
+    with pytest.raises(TrainingError, match=r"2 dialogues are both in .*train\.jsonl and"):
         train(config, encode=encode)
 
 
@@ -306,7 +324,7 @@ def test_where_no_epoch_is_better_the_evidence_alone_is_kept(
     assert "evidence alone (this one)" in (folder / "README.md").read_text(encoding="utf-8")
     examples = make_examples(toy_dialogues(3, first=6), task, encode, ranker.tokenizer)
     assert ranker.evidence is not None
-    examples = examples.expecting(ranker.evidence.expectation)
+    examples = examples.with_prediction(ranker.evidence.expectation)
     for one, two in zip(
         evidence_scores(ranker, examples), scores_of(folder, config, task), strict=True
     ):
@@ -429,13 +447,17 @@ def test_the_scorer_is_the_ranker(config: TrainConfig, form: str, fusion: str) -
     run = _run(changed(config, form=form, fusion=fusion))
     run.scorer.eval()
     ranker = run.ranker
-    batch = collate(run.prepared.train, [0, 3, 5])
-    tokens = ranker.tokens([run.prepared.train.tokens[row] for row in (0, 3, 5)])
+    batch = collate(run.setup.train, [0, 3, 5])
+    tokens = ranker.tokens([run.setup.train.tokens[row] for row in (0, 3, 5)])
     with torch.no_grad():
-        expected = ranker(tokens, batch.aspects, ranker.signals(batch.states), batch.vectors)
-        got = run.scorer(tokens, batch.aspects, batch.states, batch.vectors)
+        signals = ranker.signals(batch.states)
+        final = ranker(tokens, batch.aspects, signals, batch.vectors)
+        torch.testing.assert_close(run.scorer.score(tokens, batch), final)
+        text = ranker.encode(tokens)
+        expected = ranker.raw_scores(text, batch.aspects, signals, batch.vectors)
+        got = run.scorer(tokens, batch)
         run.scorer.in_bfloat16 = True
-        rough = run.scorer(tokens, batch.aspects, batch.states, batch.vectors)
+        rough = run.scorer(tokens, batch)
     torch.testing.assert_close(got, expected)
     assert rough.dtype == torch.float32
     torch.testing.assert_close(rough, expected, atol=0.2, rtol=0.2)
@@ -482,8 +504,8 @@ def test_vectors_are_those_of_the_texts(task: TaskSpec, tiny_transformer: str) -
     turns = TurnTokenizer(loaded.tokenizer, history_tokens=48, topic_tokens=16)
     dialogues = toy_dialogues(2)
     examples = make_examples(dialogues, task, encode, turns)
-    assert collate(examples, [0, 1]).vectors is None  # nothing was fitted to expect
-    vectors = collate(examples.expecting(Expectation(3, 2, 32)), [0, 1]).vectors
+    assert collate(examples, [0, 1]).vectors is None  # without predictions
+    vectors = collate(examples.with_prediction(NextUtteranceModel(3, 2, 32)), [0, 1]).vectors
     assert vectors is not None
     second = dialogues[0].turns[1]
     np.testing.assert_allclose(

@@ -10,8 +10,9 @@ import torch
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.transformer import load_transformer
-from langgraph_cooper.ranker.training.assembly import new_ranker, parameter_groups, target_states
 from langgraph_cooper.ranker.training.config import TrainConfig
+from langgraph_cooper.ranker.training.optimizer import parameter_groups
+from langgraph_cooper.ranker.training.setup import new_ranker, target_states
 from tests.ranker.toys import encode, toy_dialogues, toy_task
 
 DECAY, RATE, HEAD_RATE = 0.25, 0.5, 0.125

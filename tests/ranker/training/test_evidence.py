@@ -11,8 +11,8 @@ import torch
 from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker.evaluation.metrics import measure
 from langgraph_cooper.ranker.model.ranker import CooperRanker
+from langgraph_cooper.ranker.training.evidence import evidence_scores, fit_evidence
 from langgraph_cooper.ranker.training.examples import Examples, make_examples
-from langgraph_cooper.ranker.training.fitting import evidence_scores, fit_evidence
 from langgraph_cooper.ranker.training.losses import Objective
 from langgraph_cooper.ranker.training.scorer import TurnScorer, score_examples
 from tests.ranker.tiny import ranker_config
@@ -39,7 +39,7 @@ def test_it_ranks_other_conversations(tiny_transformer: str, task: TaskSpec) -> 
     ranker = _ranker(tiny_transformer)
     fit_evidence(ranker, _examples(ranker, task, 24), Objective(), seed=0)
     assert ranker.evidence is not None
-    others = _examples(ranker, task, 8, first=24).expecting(ranker.evidence.expectation)
+    others = _examples(ranker, task, 8, first=24).with_prediction(ranker.evidence.expectation)
     figures = measure(others.turns, evidence_scores(ranker, others)).means()
     assert figures["hit@1"] > 0.9
     assert figures["precision@1"] > 0.9
@@ -75,9 +75,9 @@ def test_training_turns_see_fits_to_other_conversations(
 ) -> None:
     ranker = _ranker(tiny_transformer)
     plain = _examples(ranker, task, 6)
-    apart = fit_evidence(ranker, plain, Objective(), seed=0).expected
+    apart = fit_evidence(ranker, plain, Objective(), seed=0).predicted
     assert ranker.evidence is not None
-    own = plain.expecting(ranker.evidence.expectation).expected
+    own = plain.with_prediction(ranker.evidence.expectation).predicted
     assert apart is not None
     assert own is not None
     real = plain.texts[plain.replies]

@@ -1,0 +1,169 @@
+"""A conversation at a terminal or through a pipe. Its turns run through `Turns`, as everywhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateSnapshot
+from rich.console import Console
+from rich.text import Text
+
+from langgraph_cooper.graph.cli.store import StoreError
+from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
+from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
+from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.nodes.errors import InputError, ModelError
+from langgraph_cooper.nodes.intake import check_text
+from langgraph_cooper.prompts import CooperError, TaskSpec
+from langgraph_cooper.ranker.load import ranker_loader
+
+
+@dataclass
+class Conversation:
+    """One person's conversation in one thread, which no other program may enter meanwhile.
+
+    See `cooper chat --help` for the fields.
+    """
+
+    task: TaskSpec
+    graph: CompiledStateGraph[Any, Any, Any, Any]
+    turns: Turns
+    thread: str
+    db: Path | None = None
+    model: str | None = None
+    ranker: str | None = None
+    as_json: bool = False
+    show_agents: bool = False
+
+    def __post_init__(self) -> None:
+        self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._sound = True
+        self._model_failed = False
+
+    def check_thread(self) -> None:
+        """Refuse a thread of another task, before anything is added to it.
+
+        Raises:
+            StoreError: The thread cannot be read.
+            InputError: It belongs to another task.
+        """
+        try:
+            state = self._snapshot().values
+        except Exception as error:  # a damaged file makes the decoder raise anything
+            raise StoreError(
+                f"the thread {self.thread!r} in {self.db} cannot be read "
+                f"({type(error).__name__}: {error}); choose another --thread or --db"
+            ) from error
+        owner = (state.get("cooper") or {}).get("task")
+        if owner and owner != self.task.name:
+            raise InputError(
+                f"the thread {self.thread!r} belongs to the task {owner!r}: continue it with "
+                f"--task {owner}, or choose another --thread"
+            )
+
+    def answer_lines(self) -> bool:
+        """Answer each line of standard input.
+
+        Returns:
+            Whether every line was answered, and without a fault.
+        """
+        with self._reporting(InputError):
+            self._begin()
+        for number, line in enumerate(sys.stdin.buffer, start=1):
+            with self._reporting(InputError, where=f"line {number}: "):
+                text = check_text(line.decode("utf-8", errors="replace"))
+                with self._reporting(InputError):
+                    self._take(text)
+        return self._sound
+
+    def converse(self) -> None:
+        """Talk with a person until they leave (Ctrl-D or Ctrl-C)."""
+        with suppress(ImportError):  # not on every system; gives input() its arrow keys
+            import readline  # noqa: F401
+        who = self.model or "offline, without a language model"
+        self._out.print(Text(f"{self.task.title} · {who} · Ctrl-D ends it", style="dim"))
+        # The models load while the person reads and types.
+        threading.Thread(target=self._warm_up, daemon=True).start()
+        with suppress(KeyboardInterrupt):
+            with self._reporting(InputError, ModelError):
+                self._begin()
+            for text in self._typed():
+                with self._reporting(InputError, ModelError):
+                    said = check_text(text)
+                    if self._model_failed:
+                        with suppress(ModelError):  # show the answer that is still missing
+                            self._begin()
+                    self._take(said)
+        kept = f" It is kept as thread {self.thread!r}." if self.db else ""
+        self._out.print(f"\nGoodbye.{kept}", style="dim")
+
+    def _warm_up(self) -> None:
+        with suppress(CooperError):  # the first turn reports it
+            ranker_loader(self.task, self.ranker)()
+
+    def _typed(self) -> Iterator[str]:
+        while True:
+            try:
+                text = self._out.input(Text(f"{self.task.user_role}: ", style="bold"))
+            except (EOFError, KeyboardInterrupt):
+                return
+            if text.strip():
+                yield text
+
+    @contextmanager
+    def _reporting(self, *errors: type[CooperError], where: str = "") -> Iterator[None]:
+        """Print these errors and let the conversation go on."""
+        try:
+            yield
+        except errors as error:
+            self._err.print(Text(f"error: {where}{error}", style="red"))
+            self._sound = False
+            self._model_failed |= isinstance(error, ModelError)
+
+    def _snapshot(self) -> StateSnapshot:
+        config: RunnableConfig = {"configurable": {"thread_id": self.thread}}
+        return self.graph.get_state(config)
+
+    def _begin(self) -> None:
+        """Finish a turn that was cut, or open the conversation where the system does."""
+        if system_is_due(self.task, self._snapshot()):
+            self._take(None)
+
+    def _take(self, text: str | None) -> None:
+        """Run and print a turn; None says nothing new."""
+        turn = SpokenTurn(self.turns, self.task, self.thread, text)
+        if self.as_json:
+            for _ in turn:
+                pass
+            print(json.dumps(turn.record(), ensure_ascii=False), flush=True)  # noqa: T201
+        else:
+            self._print_text(turn)
+        if faults := fault_line(self.task, turn.state):
+            self._err.print(Text(f"warning: {faults}", style="yellow"))
+            self._sound = False
+
+    def _print_text(self, turn: SpokenTurn) -> None:
+        pieces = iter(turn)
+        with self._out.status("listening …"):
+            first = next(pieces, "")
+        if self.show_agents:
+            self._out.print(agents_view(self.task, turn.state))
+        elif sys.stdout.isatty():
+            self._out.print(summary_line(self.task, turn.state))
+        self._out.print(Text(f"{self.task.system_role}: ", style="bold"), end="")
+        for piece in chain([first], pieces):
+            text = Text("\n(cut off) ", style="dim") if piece is None else Text(piece)
+            self._out.print(text, end="")
+            self._out.file.flush()
+        self._out.print()

@@ -1,0 +1,90 @@
+"""Reading files of dialogues and annotating them, for several commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from langgraph_cooper.graph.cli.progress import progress_bar
+from langgraph_cooper.prompts import TaskSpec
+
+if TYPE_CHECKING:
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
+
+
+def read_file(task: TaskSpec, file: Path) -> list[Dialogue]:
+    """Read dialogues in any form, and report on standard error what the file holds."""
+    from langgraph_cooper.ranker.data.reading import read_dialogues
+
+    loaded = read_dialogues(file, task)
+    typer.echo(loaded.report.sentence(), err=True)
+    return loaded.dialogues
+
+
+def annotated_of(dialogues: Sequence[Dialogue]) -> list[AnnotatedDialogue]:
+    """Return those dialogues that are annotated."""
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
+
+    return [d for d in dialogues if isinstance(d, AnnotatedDialogue)]
+
+
+def annotate_into(
+    task: TaskSpec,
+    dialogues: Sequence[Dialogue],
+    out: Path,
+    *,
+    model: str | None = None,
+    at_once: int = 2,
+    deadline: float = 300,
+) -> None:
+    """Annotate dialogues into a file; tell the cost before, and show a bar meanwhile."""
+    from langgraph_cooper.graph.annotation.annotate import annotate, unfinished
+
+    typer.echo(annotation_cost(task, unfinished(dialogues, task, out, model), model), err=True)
+    with _one_thread(), progress_bar(f"annotating into {out.name}") as progress:
+        job = progress.add_task("dialogues", total=len(dialogues))
+        work = annotate(
+            dialogues,
+            task,
+            out,
+            model=model,
+            at_once=at_once,
+            deadline=deadline,
+            done=lambda number: progress.advance(job, number),
+        )
+        result = asyncio.run(work)
+    said = f"{out}: {result.found + result.made:,} dialogues, {result.made:,} of them new"
+    if result.relabelled:
+        said += f"; {result.relabelled:,} that were there got the data's present labels"
+    if result.filled:
+        said += f"; {result.filled:,} candidates are the bank's, as {model} gave too few"
+    typer.echo(said, err=True)
+
+
+def annotation_cost(task: TaskSpec, dialogues: Sequence[Dialogue], model: str | None) -> str:
+    """Return what annotating these dialogues takes, in one sentence."""
+    turns = sum(len(dialogue.system_turns) for dialogue in dialogues)
+    work = f"{len(dialogues):,} dialogues with {turns:,} system turns are to be annotated"
+    if model is None:
+        return f"{work}, offline: no calls"
+    from langgraph_cooper.graph.annotation.cost import estimate_annotation
+
+    return f"{work}: {estimate_annotation(dialogues, task).sentence(model)}"
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: several agents share the cores, and more threads only wait."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,18 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Task = Annotated[
+    str, typer.Option(help="A shipped task, or the path of your own task's file or folder.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Form = Annotated[Literal["png", "svg"], typer.Option(help="Of the figures.")]
+Figures = Annotated[Path, typer.Option(help="The folder for the figures.")]
+Encoder = Annotated[
+    str | None, typer.Option(help="Sentence encoder of the states; none: all-MiniLM-L6-v2.")
+]

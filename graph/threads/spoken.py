@@ -1,0 +1,157 @@
+"""A turn as a client shows it: the words for the person as they come, then a record of the turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, closing
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StateSnapshot
+
+from langgraph_cooper.graph.threads.turns import SPEAKER, Said, Turns, is_unfinished
+from langgraph_cooper.nodes.generator import STANDS_IN
+from langgraph_cooper.nodes.language.history import speaker_of
+from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
+from langgraph_cooper.nodes.state import Fault
+from langgraph_cooper.prompts import TaskSpec
+
+SPEAKERS = ("guard", SPEAKER, "reply_guard")
+"""The nodes whose words are for the person."""
+
+RANKED = ("rank", "score", "aspect", "strategy", "topic")
+
+
+class SpokenTurn:
+    """A turn of a conversation, run through `Turns`. Iterate over it once, with or without `async`.
+
+    It yields the words for the person as they come, without the thoughts of a reasoning model. If a
+    model breaks off after some words were shown, it yields None and then the words that replace
+    them: words on a screen cannot be taken back.
+
+    Example:
+        turn = SpokenTurn(turns, task, "anna", HumanMessage("I lost my job.", id="message-1"))
+        for piece in turn:
+            print(" [cut off] " if piece is None else piece, end="")
+        print(turn.record())
+
+    Args:
+        turns: Runs the turn. See `Turns.send` for the other arguments and the errors.
+        task: The task of the conversation.
+
+    Attributes:
+        state: The latest state of the thread; the final one after the iteration.
+        seconds: The duration of the turn.
+    """
+
+    def __init__(
+        self,
+        turns: Turns,
+        task: TaskSpec,
+        thread_id: str,
+        message: Said = None,
+        *,
+        context: Any = None,
+        config: RunnableConfig | None = None,
+    ) -> None:
+        self.state: Mapping[str, Any] = {}
+        self.seconds = 0.0
+        self._turns, self._task = turns, task
+        self._given = thread_id, message
+        self._options: dict[str, Any] = {"context": context, "config": config}
+        self._options["stream_mode"] = ["messages", "values"]
+        self._thoughts = ThoughtFilter()
+        self._speaker: str | None = None
+        self._replaced = self._anew = self._shown = False
+        self._heard: str | None = None  # id of the message
+
+    def __iter__(self) -> Iterator[str | None]:
+        began = time.perf_counter()
+        with closing(self._turns.stream(*self._given, **self._options)) as parts:
+            for part in parts:
+                yield from self._hear(part)
+        yield from self._say(self._thoughts.end())
+        self.seconds = time.perf_counter() - began
+
+    async def __aiter__(self) -> AsyncIterator[str | None]:
+        began = time.perf_counter()
+        async with aclosing(self._turns.astream(*self._given, **self._options)) as parts:
+            async for part in parts:
+                for piece in self._hear(part):
+                    yield piece
+        for piece in self._say(self._thoughts.end()):
+            yield piece
+        self.seconds = time.perf_counter() - began
+
+    def _hear(self, part: Mapping[str, Any]) -> Iterator[str | None]:
+        if part["type"] == "values":
+            self.state = part["data"]
+            return
+        chunk, metadata = part["data"]
+        node = metadata["langgraph_node"]
+        if not (chunk.text and node in SPEAKERS and isinstance(chunk, AIMessage)):
+            return
+        self._speaker = self._speaker or node
+        replaced = STANDS_IN in metadata or node != self._speaker
+        if replaced != self._replaced:  # another reply begins
+            yield from self._say(self._thoughts.end())
+            self._thoughts, self._replaced, self._anew = ThoughtFilter(), replaced, self._shown
+        self._heard = chunk.id
+        yield from self._say(self._thoughts.feed(chunk.text))
+
+    def _say(self, text: str) -> Iterator[str | None]:
+        if not text:
+            return
+        if self._anew:
+            yield None
+        self._anew, self._shown = False, True
+        yield text
+
+    def record(self) -> dict[str, Any]:
+        """Return the turn as plain JSON values: a line of `cooper chat --json`."""
+        spoken = [message for message in self.state["messages"] if speaker_of(message)]
+        # An answer that was given earlier need not be the last one.
+        place = next((n for n, m in enumerate(spoken) if m.id == self._heard), len(spoken) - 1)
+        before = spoken[place - 1] if place > 0 else None
+        return {
+            "turn": self.state["cooper"]["round"],
+            "user": before.text if before and speaker_of(before) == "user" else None,
+            "reply": spoken[place].text,
+            "aspects": {n: _aspect(self.state.get(n, {})) for n in self._task.aspect_names},
+            "ranking": [
+                {key: ranked[key] for key in RANKED} for ranked in self.state.get("ranking", [])
+            ],
+            "faults": [
+                {"aspect": name, **fault} for name, fault in faults_of(self._task, self.state)
+            ],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _aspect(report: Mapping[str, Any]) -> dict[str, Any]:
+    targets = report.get("targets") or []
+    return {
+        "state": report.get("state", ""),
+        "progress": report.get("progress", 0.0),
+        "target": targets[0]["text"] if targets else None,
+        "candidates": [
+            {"topic": c["topic"], "strategy": c["strategy"]} for c in report.get("candidates", [])
+        ],
+    }
+
+
+def faults_of(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str | None, Fault]]:
+    """Return the faults of the last turn, each with the aspect of its agent or None."""
+    agents = [(n, f) for n in task.aspect_names for f in state.get(n, {}).get("faults", [])]
+    return [*agents, *((None, fault) for fault in state.get("cooper", {}).get("faults", []))]
+
+
+def system_is_due(task: TaskSpec, snapshot: StateSnapshot) -> bool:
+    """Return whether the system speaks next although nothing new is said (a message of None).
+
+    That is so where a turn was cut, and where the system opens the conversation.
+    """
+    spoken = any(speaker_of(message) for message in snapshot.values.get("messages", []))
+    return is_unfinished(snapshot) or (task.opens == "system" and not spoken)

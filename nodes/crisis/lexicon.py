@@ -1,0 +1,65 @@
+"""The guard's lexicon: crisis phrases (`phrases.toml`) and spellings of words (`spelling.toml`)."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from langgraph_cooper.prompts.guard import CrisisKind, Part
+
+
+class Kind(Part):
+    """The patterns of one kind of crisis."""
+
+    name: CrisisKind
+    patterns: tuple[str, ...]
+
+
+class Harmless(Part):
+    """Patterns of harmless phrases, which do not count if one of the `unless` words follows."""
+
+    patterns: tuple[str, ...]
+    unless: tuple[str, ...] = ()
+
+
+class Phrases(Part):
+    """The guard's patterns; `kinds` are in order of precedence."""
+
+    written: datetime.date
+    version: int
+    words: Mapping[str, tuple[str, ...]]
+    kinds: tuple[Kind, ...]
+    harmless: tuple[Harmless, ...]
+    reply: tuple[str, ...]
+
+
+class Spelling(Part):
+    """Spellings, misspellings and disguises of words."""
+
+    keys: tuple[str, ...]
+    distinct: frozenset[str]
+    starred: tuple[str, ...]
+    joined: tuple[str, ...]
+    words: Mapping[str, str]
+    pairs: Mapping[str, str]
+
+
+@lru_cache(maxsize=1)
+def phrases() -> Phrases:
+    """Read the shipped phrases."""
+    fields = _read("phrases.toml")
+    return Phrases.model_validate({**fields, "reply": fields["reply"]["patterns"]})
+
+
+@lru_cache(maxsize=1)
+def spelling() -> Spelling:
+    """Read the shipped spellings."""
+    return Spelling.model_validate(_read("spelling.toml"))
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))
