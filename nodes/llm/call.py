@@ -132,6 +132,7 @@ class _Asking(Generic[Given, Result]):
         self._habits = habits_of(question.named)
         self._room = 1
         self._refused: list[Quirk] = []
+        self._learnt = 0  # of those refused: a repair is no second observation
         self._certain = True
         self._watch = Watch(0)
 
@@ -289,7 +290,8 @@ class _Asking(Generic[Given, Result]):
         checked(answer, self._question.named)
         if capped_short(answer) and _cut_late(answer.text):
             self._habits.widen(self._question.role, self._room, factor=2, limit=2)
-        self._habits.learn(self._refused, certain=self._certain)
+        self._habits.learn(self._refused[self._learnt :], certain=self._certain)
+        self._learnt = len(self._refused)
         streamed = self._watch.thoughts
         if streamed.unopened or thinks_unopened(answer.text):
             self._habits.thinks = True
