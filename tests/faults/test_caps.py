@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.faults import capped_short
 from langgraph_cooper.nodes.llm.quirks import habits_of
@@ -58,6 +59,20 @@ async def test_a_ranking_has_one_too(server: OpenAIServer) -> None:
     ranking = llm_ranking(load_task("esc"), chat_model("some-model"))
     assert ranking.invoke({"history": [], "candidates": topics}) == [1, 0]
     assert [caps(r) for r in server.requests] == [{"max_tokens": 18}]
+
+
+async def test_an_order_that_was_cut_off_is_not_read(server: OpenAIServer) -> None:
+    def reply(request: Request) -> Reply:
+        short = caps(request)["max_tokens"] < 100
+        return Reply("Of the 2 topics, 1", finish="length") if short else Reply("[2, 1]")
+
+    server.reply = reply
+    topics = [ScoredTopic("action", "Walk."), ScoredTopic("action", "Rest.")]
+    ranking = llm_ranking(load_task("esc"), chat_model("some-model"))
+    assert ranking.invoke({"history": [], "candidates": topics}) == [1, 0]
+    server.reply = lambda _: Reply("Of the 2 topics, 1", finish="length")
+    with pytest.raises(ModelError, match="stopped before its answer was whole"):
+        ranking.invoke({"history": [], "candidates": topics})
 
 
 @pytest.mark.parametrize(
