@@ -293,8 +293,9 @@ class _Asking(Generic[Given, Result]):
         self._habits.learn(self._refused[self._learnt :], certain=self._certain)
         self._learnt = len(self._refused)
         streamed = self._watch.thoughts
-        if streamed.unopened or thinks_unopened(answer.text):
-            self._habits.thinks = True
+        unopened = streamed.unopened or thinks_unopened(answer.text)
+        if unopened or not capped_short(answer):
+            self._habits.thinks = unopened
         # The beginning of an unexpected thought was let through.
         return (
             answer.model_copy(update={"content": streamed.answer}) if streamed.unopened else answer

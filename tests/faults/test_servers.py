@@ -11,7 +11,7 @@ import pytest
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from langgraph_cooper.nodes.llm import quirks
+from langgraph_cooper.nodes.llm import chat_model, quirks
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.turns import SAID, SPOKEN, WAYS, cooper, only, turn
 
@@ -185,6 +185,18 @@ async def test_thoughts_are_not_said(before: str, way: str, server: OpenAIServer
     assert ended.faults == set()
     assert ended.state["action"]["state"] == "What is known about action."
     assert "".join(ended.tokens) == (SPOKEN if "stream" in way else "")
+
+
+@pytest.mark.parametrize("way", ["invoke", "stream"])
+async def test_one_tag_does_not_make_a_thinker(way: str, server: OpenAIServer) -> None:
+    habits = quirks.habits_of(chat_model("some-model"))
+    server.reply = lambda _: Reply(f"You wrote: </think> {SPOKEN}")
+    await turn(cooper(generator_model="some-model"), way)
+    assert habits.thinks
+    server.reply = obey
+    ended = await turn(cooper(generator_model="some-model"), way)
+    assert ended.messages == [SAID, SPOKEN]
+    assert not habits.thinks
 
 
 async def test_a_stream_cut_in_its_thoughts_is_tried_again(server: OpenAIServer) -> None:
