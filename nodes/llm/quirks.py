@@ -22,7 +22,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_cooper.nodes.llm.budget import ROLES
-from langgraph_cooper.nodes.llm.models import at_openai, describe, speaks_openai
+from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai
 
 # Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
 REFUSALS = (400, 422, 500, 501)
@@ -263,12 +263,12 @@ class Habits:
 
 
 _lock = threading.Lock()
-_known: dict[str, Habits] = {}
+_known: dict[object, Habits] = {}
 
 
 def habits_of(model: BaseChatModel) -> Habits:
     """Return what this process knows of a model at its endpoint."""
-    return _known.setdefault(describe(model), Habits(model))
+    return _known.setdefault(identity(model), Habits(model))
 
 
 def forget() -> None:
