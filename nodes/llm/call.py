@@ -69,6 +69,7 @@ class Question(Generic[Given, Result]):
         prompt: Makes the messages from the input.
         read: Reads the result from the input and the answer. If it raises `UnreadableError`, the
             model is shown its answer and the reason, and asked once more.
+        read_shown: Reads, in place of `read`, an answer that a person has already seen in full.
         response_format: The form of the answer, for an endpoint that knows the parameter.
         tokens: Returns, for the input, how many tokens a good answer takes at most.
     """
@@ -81,6 +82,7 @@ class Question(Generic[Given, Result]):
     read: Callable[[Given, AIMessage], Result]
     response_format: dict[str, Any] | None = None
     tokens: Callable[[Given], int] | None = None
+    read_shown: Callable[[Given, AIMessage], Result] | None = None
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
@@ -192,7 +194,9 @@ class _Asking(Generic[Given, Result]):
         """Return the result of an answer, even of one that its cap cut off."""
         if capped_short(answer) and self._only_thoughts(answer):
             raise UnreadableError("That is no answer yet.")
-        return self._question.read(self._given, answer)
+        question = self._question
+        seen = self._heard and not self._watch.held
+        return ((seen and question.read_shown) or question.read)(self._given, answer)
 
     def repair(
         self, messages: list[BaseMessage], answer: AIMessage, why: UnreadableError

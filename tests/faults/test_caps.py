@@ -153,13 +153,31 @@ async def test_what_is_whole_is_used(way: str, server: OpenAIServer) -> None:
             "generator": "I hear you! What was it like? You were so",
         }
     )
-    ended = await turn(cooper(model="some-model"), way)
+    ended = await turn(cooper(model="some-model"), way, hold_reply=True)
     assert ended.faults == set()
     assert ended.messages == [SAID, "I hear you! What was it like?"]
+    assert "".join(ended.tokens) == (ended.reply if "stream" in way else "")
     report = ended.state["action"]
     assert report["state"] == "They lost a job."
     assert [c["topic"] for c in report["candidates"] if c["source"] == "model"] == ["Ask one."]
     assert len(server.requests) == 7
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_what_was_on_the_screen_is_kept(way: str, server: OpenAIServer) -> None:
+    server.reply = cut({"generator": "I hear you! What was it like? You were so"})
+    ended = await turn(cooper(generator_model="some-model"), way, hold_reply=False)
+    assert ended.faults == set()
+    assert ended.reply == "I hear you! What was it like? You were so"
+    assert "".join(ended.tokens) == ended.reply
+
+
+async def test_a_tail_on_the_screen_is_checked(server: OpenAIServer) -> None:
+    server.reply = cut({"generator": "I hear you. You should kill yourself and"})
+    ended = await turn(cooper(generator_model="some-model"), "stream", hold_reply=False)
+    assert "kill yourself" in "".join(ended.tokens)
+    assert "kill yourself" not in (ended.reply or "")
+    assert ended.reply != "I hear you."
 
 
 @pytest.mark.parametrize(
