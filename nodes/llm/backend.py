@@ -29,12 +29,11 @@ from langgraph_cooper.nodes.llm.parsing import (
     read_summary,
     whole_sentences,
 )
+from langgraph_cooper.nodes.llm.watch import NOT_STREAMED
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
-# LangGraph leaves the tokens of a model with this tag out of the "messages" stream.
-NOT_STREAMED = ["nostream"]
 # Number of last utterances in a prompt; the state summaries cover the earlier ones.
 PROMPT_UTTERANCES = 24
 # Up to this many utterances the generator gets no topics (the paper's released settings).
@@ -95,7 +94,7 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
             return summary
         raise UnreadableError("There is no summary in that. Answer with the summary alone.")
 
-    quiet = model.with_config(tags=NOT_STREAMED)
+    quiet = model.with_config(tags=[NOT_STREAMED])
     names = task.aspect_names
     tokens = SUMMARY_TOKENS
     return ask(Question("tracker", names, quiet, model, prompt, read, None, lambda _: tokens))
@@ -116,7 +115,7 @@ def llm_promoter(
         history = given["history"][-PROMPT_UTTERANCES:]
         return bounded(partial(_promoter_prompt, task, given), history)
 
-    quiet = model.with_config(tags=NOT_STREAMED)
+    quiet = model.with_config(tags=[NOT_STREAMED])
     names = task.aspect_names
 
     def tokens(given: PromoterInput) -> int:
@@ -195,7 +194,13 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         return bounded(written, history[-PROMPT_UTTERANCES:])
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
-        text = _written(answer)
+        return said(answer, _written(answer))
+
+    def shown(_: GeneratorInput, answer: AIMessage) -> AIMessage:
+        # The guard must check, and the thread keep, all of what was on the screen.
+        return said(answer, _written(answer) and strip_thoughts(answer.text).strip())
+
+    def said(answer: AIMessage, text: str) -> AIMessage:
         if not text:
             raise UnreadableError("That says nothing. Answer with the utterance alone.")
         # Neither thoughts nor calls of tools become part of the message.
@@ -207,7 +212,7 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         return round(WORD_TOKENS * task.reply_words)
 
     names = task.aspect_names
-    return ask(Question("generator", names, model, model, prompt, spoken, None, tokens))
+    return ask(Question("generator", names, model, model, prompt, spoken, None, tokens, shown))
 
 
 def _written(answer: AIMessage) -> str:

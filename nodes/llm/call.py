@@ -69,6 +69,7 @@ class Question(Generic[Given, Result]):
         prompt: Makes the messages from the input.
         read: Reads the result from the input and the answer. If it raises `UnreadableError`, the
             model is shown its answer and the reason, and asked once more.
+        read_shown: Reads, in place of `read`, an answer that a person has already seen in full.
         response_format: The form of the answer, for an endpoint that knows the parameter.
         tokens: Returns, for the input, how many tokens a good answer takes at most.
     """
@@ -81,6 +82,7 @@ class Question(Generic[Given, Result]):
     read: Callable[[Given, AIMessage], Result]
     response_format: dict[str, Any] | None = None
     tokens: Callable[[Given], int] | None = None
+    read_shown: Callable[[Given, AIMessage], Result] | None = None
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
@@ -132,6 +134,7 @@ class _Asking(Generic[Given, Result]):
         self._habits = habits_of(question.named)
         self._room = 1
         self._refused: list[Quirk] = []
+        self._learnt = 0  # of those refused: a repair is no second observation
         self._certain = True
         self._watch = Watch(0)
 
@@ -139,10 +142,10 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
 
         def once() -> AIMessage:
-            with self._habits.first(role) as first:
-                wait([first], timeout=FIRST_ALONE)
-                with self._slot() as turn:
-                    wait([turn], timeout=self._budget.left(role))
+            with self._slot() as turn:
+                wait([turn], timeout=self._budget.left(role))
+                with self._habits.first(role) as first:
+                    wait([first], timeout=FIRST_ALONE)
                     return exchange(turn)
 
         def exchange(turn: Future[None]) -> AIMessage:
@@ -164,10 +167,10 @@ class _Asking(Generic[Given, Result]):
         role = self._question.role
 
         async def once() -> AIMessage:
-            with self._habits.first(role) as first:
-                await _reached(first, FIRST_ALONE)
-                with self._slot() as turn:
-                    await _reached(turn, self._budget.left(role))
+            with self._slot() as turn:
+                await _reached(turn, self._budget.left(role))
+                with self._habits.first(role) as first:
+                    await _reached(first, FIRST_ALONE)
                     return await exchange(turn)
 
         async def exchange(turn: Future[None]) -> AIMessage:
@@ -191,7 +194,9 @@ class _Asking(Generic[Given, Result]):
         """Return the result of an answer, even of one that its cap cut off."""
         if capped_short(answer) and self._only_thoughts(answer):
             raise UnreadableError("That is no answer yet.")
-        return self._question.read(self._given, answer)
+        question = self._question
+        seen = self._heard and not self._watch.held
+        return ((seen and question.read_shown) or question.read)(self._given, answer)
 
     def repair(
         self, messages: list[BaseMessage], answer: AIMessage, why: UnreadableError
@@ -289,10 +294,12 @@ class _Asking(Generic[Given, Result]):
         checked(answer, self._question.named)
         if capped_short(answer) and _cut_late(answer.text):
             self._habits.widen(self._question.role, self._room, factor=2, limit=2)
-        self._habits.learn(self._refused, certain=self._certain)
+        self._habits.learn(self._refused[self._learnt :], certain=self._certain)
+        self._learnt = len(self._refused)
         streamed = self._watch.thoughts
-        if streamed.unopened or thinks_unopened(answer.text):
-            self._habits.thinks = True
+        unopened = streamed.unopened or thinks_unopened(answer.text)
+        if unopened or not capped_short(answer):
+            self._habits.thinks = unopened
         # The beginning of an unexpected thought was let through.
         return (
             answer.model_copy(update={"content": streamed.answer}) if streamed.unopened else answer

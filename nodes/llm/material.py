@@ -13,9 +13,11 @@ from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
-# The role marks of chat templates: some servers obey them wherever they stand.
+# The role marks of chat templates: some servers obey them wherever they stand. Tags of thoughts:
+# a model that repeats one would seem to think.
 ROLE_MARKS = re.compile(
-    r"<[|\uff5c][^|\uff5c<>]{1,40}[|\uff5c]>|</?(?:s|bos|eos|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>",
+    r"<[|\uff5c][^|\uff5c<>]{1,40}[|\uff5c]>|</?(?:s|bos|eos|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>"
+    r"|</?think(?:ing)?>",
     re.IGNORECASE,
 )
 

@@ -16,6 +16,8 @@ from langgraph_cooper.nodes.errors import ModelError
 TIMEOUT_SECONDS = 60.0
 # Under one of these names every package's models keep a cap of their own.
 CAPS = ("max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
+# Under one of these names packages keep the address of an endpoint, besides `base_url`.
+BASE_URLS = ("openai_api_base", "endpoint_url", "anthropic_api_url")
 
 
 def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> BaseChatModel:
@@ -110,6 +112,16 @@ def capped_model(model: Runnable[Any, Any], tokens: int) -> Runnable[Any, Any]:
     if not unset or not isinstance(model, BaseChatModel):
         return model
     return model.model_copy(update={unset[0]: tokens})
+
+
+def identity(model: BaseChatModel) -> tuple[type[BaseChatModel], str, str]:
+    """Return what tells a model at its endpoint from others: class, name and base URL."""
+    settings = ("model_name", "model", "model_id")
+    name = next((str(found) for key in settings if (found := getattr(model, key, None))), "")
+    # The client's own URL also holds a default from the environment.
+    places = (getattr(model, "root_client", None), model)
+    urls = [getattr(place, key, None) for place in places for key in ("base_url", *BASE_URLS)]
+    return type(model), name, next((str(url).rstrip("/") for url in urls if url), "")
 
 
 def describe(model: BaseChatModel) -> str:

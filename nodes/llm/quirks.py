@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_cooper.nodes.llm.budget import ROLES
-from langgraph_cooper.nodes.llm.models import at_openai, describe, speaks_openai
+from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai
 
 # Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
 REFUSALS = (400, 422, 500, 501)
@@ -30,6 +31,8 @@ MAX_TOLD = 4_000  # characters of the server's message that are searched
 # Caps are this much wider for OpenAI's own endpoint and for other providers, which answer quickly,
 # and for a model that needs to think; at most so much wider.
 ROOM, MOST_ROOM = 16, 64
+# Seconds between two observations of an ambiguous refusal: one burst of lanes is one observation.
+APART = 5.0
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,7 @@ class Habits:
         self._room = ROOM if quick else 1
         self._rooms: dict[str, int] = {}
         self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
-        self._suspected: frozenset[Quirk] = frozenset()
+        self._suspected: dict[Quirk, float] = {}
 
     @contextmanager
     def first(self, role: str) -> Iterator[Future[None]]:
@@ -241,26 +244,31 @@ class Habits:
 
         Another lane's answer may have had the same effect before.
         """
-        self._rooms[role] = max(self.room(role), min(room * factor, limit))
-        return self._rooms[role] > room
+        with _lock:
+            self._rooms[role] = max(self.room(role), min(room * factor, limit))
+            return self._rooms[role] > room
 
     def learn(self, quirks: Iterable[Quirk], *, certain: bool) -> None:
         """Remember what the server refused before it answered the plainer request.
 
-        What may have been a passing fault is believed the second time.
+        Require a second observation of an ambiguous refusal, `APART` seconds after the first.
         """
-        found = frozenset(quirk for quirk in quirks if quirk.lasts)
-        self.quirks |= found if certain else found & self._suspected
-        self._suspected |= found
+        now = time.monotonic()
+        with _lock:
+            for quirk in quirks:
+                if quirk.lasts and (
+                    certain or now - self._suspected.setdefault(quirk, now) > APART
+                ):
+                    self.quirks |= {quirk}
 
 
 _lock = threading.Lock()
-_known: dict[str, Habits] = {}
+_known: dict[object, Habits] = {}
 
 
 def habits_of(model: BaseChatModel) -> Habits:
     """Return what this process knows of a model at its endpoint."""
-    return _known.setdefault(describe(model), Habits(model))
+    return _known.setdefault(identity(model), Habits(model))
 
 
 def forget() -> None:

@@ -15,7 +15,8 @@ from langchain_core.runnables import Runnable
 
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES, bounded
-from langgraph_cooper.nodes.llm.call import Question, ask
+from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
+from langgraph_cooper.nodes.llm.faults import capped_short
 from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
@@ -55,6 +56,8 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
         return [SystemMessage(system), HumanMessage("\n\n".join(blocks))]
 
     def read(given: RankingInput, answer: AIMessage) -> list[int]:
+        if capped_short(answer):  # its prose may hold numbers, and a cut list is no order
+            raise UnreadableError("There is no whole order in that. Answer with the list alone.")
         return read_order(answer.text, len(given["candidates"]))
 
     def tokens(given: RankingInput) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -15,6 +15,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
 from langgraph_cooper.nodes.llm.faults import capped_short, ended
 
+# LangGraph leaves the tokens of a model with this tag out of the "messages" stream.
+NOT_STREAMED = "nostream"
 Result = TypeVar("Result")
 
 
@@ -31,6 +33,7 @@ class Watch(BaseCallbackHandler):
     Attributes:
         begun: Whether a chunk came.
         shown: Whether a chunk with text came, which a person may have seen.
+        held: Whether such chunks are kept from the "messages" stream until a guard has checked.
         thoughts: The filter of the thoughts.
     """
 
@@ -40,6 +43,7 @@ class Watch(BaseCallbackHandler):
     def __init__(self, seconds: float, *, thinking: bool = False) -> None:
         self.begun = False
         self.shown = False
+        self.held = False
         self.thoughts = ThoughtFilter(thinking)
         self._ends = time.monotonic() + seconds
 
@@ -48,8 +52,11 @@ class Watch(BaseCallbackHandler):
         """Skip the event of a call's beginning, for which LangChain writes out all messages."""
         return True
 
-    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:
+    def on_llm_new_token(
+        self, token: Any, *, chunk: Any = None, tags: Sequence[str] | None = None, **_: Any
+    ) -> None:
         """Note a chunk of a stream, and remove the thoughts in it."""
+        self.held = NOT_STREAMED in (tags or ())
         message = getattr(chunk, "message", None)
         if message is not None and isinstance(message.content, str):
             token = self.thoughts.feed(message.content)
@@ -58,8 +65,9 @@ class Watch(BaseCallbackHandler):
             message.content = token
         self._came(bool(token))
 
-    def on_stream_event(self, event: Any, **_: Any) -> None:
+    def on_stream_event(self, event: Any, *, tags: Sequence[str] | None = None, **_: Any) -> None:
         """Note a chunk in LangChain's newer protocol of events."""
+        self.held = NOT_STREAMED in (tags or ())
         self._came(event.get("event") == "content-block-delta")
 
     def _came(self, text: bool) -> None:

@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.faults import capped_short
 from langgraph_cooper.nodes.llm.quirks import habits_of
@@ -58,6 +59,20 @@ async def test_a_ranking_has_one_too(server: OpenAIServer) -> None:
     ranking = llm_ranking(load_task("esc"), chat_model("some-model"))
     assert ranking.invoke({"history": [], "candidates": topics}) == [1, 0]
     assert [caps(r) for r in server.requests] == [{"max_tokens": 18}]
+
+
+async def test_an_order_that_was_cut_off_is_not_read(server: OpenAIServer) -> None:
+    def reply(request: Request) -> Reply:
+        short = caps(request)["max_tokens"] < 100
+        return Reply("Of the 2 topics, 1", finish="length") if short else Reply("[2, 1]")
+
+    server.reply = reply
+    topics = [ScoredTopic("action", "Walk."), ScoredTopic("action", "Rest.")]
+    ranking = llm_ranking(load_task("esc"), chat_model("some-model"))
+    assert ranking.invoke({"history": [], "candidates": topics}) == [1, 0]
+    server.reply = lambda _: Reply("Of the 2 topics, 1", finish="length")
+    with pytest.raises(ModelError, match="stopped before its answer was whole"):
+        ranking.invoke({"history": [], "candidates": topics})
 
 
 @pytest.mark.parametrize(
@@ -138,13 +153,31 @@ async def test_what_is_whole_is_used(way: str, server: OpenAIServer) -> None:
             "generator": "I hear you! What was it like? You were so",
         }
     )
-    ended = await turn(cooper(model="some-model"), way)
+    ended = await turn(cooper(model="some-model"), way, hold_reply=True)
     assert ended.faults == set()
     assert ended.messages == [SAID, "I hear you! What was it like?"]
+    assert "".join(ended.tokens) == (ended.reply if "stream" in way else "")
     report = ended.state["action"]
     assert report["state"] == "They lost a job."
     assert [c["topic"] for c in report["candidates"] if c["source"] == "model"] == ["Ask one."]
     assert len(server.requests) == 7
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_what_was_on_the_screen_is_kept(way: str, server: OpenAIServer) -> None:
+    server.reply = cut({"generator": "I hear you! What was it like? You were so"})
+    ended = await turn(cooper(generator_model="some-model"), way, hold_reply=False)
+    assert ended.faults == set()
+    assert ended.reply == "I hear you! What was it like? You were so"
+    assert "".join(ended.tokens) == ended.reply
+
+
+async def test_a_tail_on_the_screen_is_checked(server: OpenAIServer) -> None:
+    server.reply = cut({"generator": "I hear you. You should kill yourself and"})
+    ended = await turn(cooper(generator_model="some-model"), "stream", hold_reply=False)
+    assert "kill yourself" in "".join(ended.tokens)
+    assert "kill yourself" not in (ended.reply or "")
+    assert ended.reply != "I hear you."
 
 
 @pytest.mark.parametrize(

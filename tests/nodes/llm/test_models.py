@@ -8,6 +8,7 @@ import pytest
 
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.llm.models import TIMEOUT_SECONDS, chat_model, describe
+from langgraph_cooper.nodes.llm.quirks import habits_of
 from tests.support.scripted import ScriptedModel
 
 
@@ -49,3 +50,19 @@ def test_description_tells_name_and_place_but_no_secret(monkeypatch: pytest.Monk
     monkeypatch.setenv("OPENAI_BASE_URL", "http://someone:sesame@127.0.0.1:9/v1")
     assert describe(chat_model("some-model")) == "the model 'some-model' at http://127.0.0.1:9/v1"
     assert describe(ScriptedModel()) == "the model 'scripted'"
+
+
+class Local(ScriptedModel):
+    """Another package's model."""
+
+    model: str = ""
+    base_url: str | None = None
+
+
+def test_models_of_other_packages_are_told_apart() -> None:
+    here = "http://127.0.0.1:9"
+    given = [("a", here), ("b", here), ("a", "http://127.0.0.1:8"), ("a", None)]
+    models = [ScriptedModel(), *(Local(model=name, base_url=url) for name, url in given)]
+    known = [habits_of(model) for model in models]
+    assert len(set(map(id, known))) == len(models)
+    assert habits_of(Local(model="a", base_url=f"{here}/")) is known[1]
