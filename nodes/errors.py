@@ -53,5 +53,5 @@ class ModelError(CooperError):
 
     @property
     def passing(self) -> bool:
-        """Whether the turn may go on: nobody has to mend anything first."""
+        """Whether the fault is transient."""
         return self.kind != "configuration"

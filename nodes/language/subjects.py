@@ -38,7 +38,7 @@ def subjects_in_play(
 def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> bool:
     """Return whether a topic respects what the user has refused (`AspectSpec.unless`).
 
-    Nobody who has said no is asked again. After a refusal only the aspect's own topics about that
+    Never ask again after a refusal. After a refusal only the aspect's own topics about that
     refusal are left, whoever proposes them.
 
     Args:

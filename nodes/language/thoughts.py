@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 # A thought without an end is all thought: an alternative that matches the end keeps this linear.
 THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 UNOPENED = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+TAG = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
 UNFINISHED_TAG = re.compile(r"</?[a-z]{0,8}\Z", re.IGNORECASE)  # may yet become "<thinking>"
 
 
@@ -38,32 +39,49 @@ class ThoughtFilter:
     def __init__(self, thinking: bool = False) -> None:
         self.unopened = False
         self._thinking = thinking
-        self._text = ""
-        self._given = 0
+        self._inside = False  # a thought that was opened
+        self._tail = ""  # may yet become a tag
+        self._parts: list[str] = []  # of the answer
+        self._given = 0  # of these parts
 
     def feed(self, piece: str) -> str:
         """Return the part of the answer that is certain after this piece."""
-        self._text += piece
-        if thinks_unopened(self._text):
-            self._text, self._given = strip_thoughts(self._text), 0
-            self._thinking, self.unopened = False, True
-        return "" if self._thinking else self._rest(UNFINISHED_TAG.sub("", self._text))
+        text, begin = self._tail + piece, 0
+        for tag in TAG.finditer(text):
+            opens = not tag[1]
+            if not self._inside and opens:
+                self._keep(text[begin : tag.start()])
+            elif not self._inside:  # all before it was a thought
+                self._parts, self._given = [], 0
+                self._thinking, self.unopened = False, True
+            self._inside, begin = opens, tag.end()
+        certain = UNFINISHED_TAG.sub("", text[begin:])
+        self._tail = text[begin + len(certain) :]
+        self._keep(certain)
+        return self._rest()
 
     def end(self, *, cut: bool = False) -> str:
         """Return the rest of the answer, after the last piece; no thought that was cut off."""
         if cut and self._thinking:
-            self._text = ""
-        self._thinking = False
-        return self._rest(self._text)
+            self._parts, self._tail = [], ""
+        self._keep(self._tail)
+        self._thinking, self._tail = False, ""
+        return self._rest()
 
     @property
     def answer(self) -> str:
         """The answer so far."""
-        return strip_thoughts(self._text).lstrip()
+        return "".join([*self._parts, "" if self._inside else self._tail]).lstrip()
 
-    def _rest(self, text: str) -> str:
-        answer = strip_thoughts(text).lstrip()
-        rest, self._given = answer[self._given :], max(self._given, len(answer))
+    def _keep(self, text: str) -> None:
+        text = text if self._parts else text.lstrip()
+        if text and not self._inside:
+            self._parts.append(text)
+
+    def _rest(self) -> str:
+        if self._thinking:
+            return ""
+        rest, self._given = "".join(self._parts[self._given :]), len(self._parts)
         return rest
 
 

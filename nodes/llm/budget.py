@@ -108,7 +108,10 @@ class Slots:
         self._lock = threading.Lock()
 
     def enter(self, role: Role) -> Future[None]:
-        """Return a future that is done as soon as a slot is this caller's; then `leave` it."""
+        """Queue for a slot.
+
+        The future completes when it is granted; release it with `leave`.
+        """
         turn: Future[None] = Future()
         with self._lock:
             self._waiting.append((role, turn))
@@ -126,9 +129,9 @@ class Slots:
             self._admit()
 
     def rounds(self, role: Role) -> int:
-        """Return in how many rounds this role's requests that are still to come will be sent.
+        """Return the number of batches for this role's outstanding requests.
 
-        The one that has just been given its slot counts among them.
+        Count the current one.
         """
         if self._count is None:
             return 1

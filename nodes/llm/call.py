@@ -337,7 +337,7 @@ class _Asking(Generic[Given, Result]):
 
 
 async def _reached(future: Future[None], seconds: float) -> None:
-    """Wait for a future that several threads and loops may share, at most so long."""
+    """Wait up to `seconds` for a future shared by threads and event loops."""
     if not future.done():
         await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)
 

@@ -41,6 +41,9 @@ NO_COMPLETION = (
 )
 NOT_IN_TIME = "did not answer in time; try again, or choose a faster model"
 
+INVALID = "rejects the request as invalid; check the model's settings"
+TOO_LONG = "has too small a context for the prompt; lower prompt_tokens"
+
 
 def fault(error: Exception, model: BaseChatModel, *, begun: bool = False) -> ModelError | None:
     """Translate an exception of a chat model's client.
@@ -214,8 +217,8 @@ def _any_client(error: Exception) -> _Reason | None:
         (core.ModelAuthenticationError, _Reason("configuration", "refuses the key; check it")),
         (core.ModelPermissionDeniedError, _Reason("configuration", "refuses the key; check it")),
         (core.ModelNotFoundError, _Reason("configuration", "is not there; check its name")),
-        (core.ModelInvalidRequestError, _Reason("configuration", "calls the request wrong")),
-        (core.ContextOverflowError, _Reason("configuration", "cannot read so much at once")),
+        (core.ModelInvalidRequestError, _Reason("configuration", INVALID)),
+        (core.ContextOverflowError, _Reason("configuration", TOO_LONG)),
         (core.ModelRateLimitError, _Reason("rate_limit", "allows no more requests now; wait")),
         (core.ModelAPIError, _Reason("server", "failed; see the server's log")),
         (core.ModelConnectionError, _Reason("connection", "cannot be reached; start its server")),

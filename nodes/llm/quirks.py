@@ -1,9 +1,8 @@
-"""The habits of servers that are not OpenAI's, and how each is asked plainly after a refusal.
+"""The quirks of servers that are not OpenAI's, and a plainer request for each.
 
-Servers with OpenAI's protocol (vLLM, llama.cpp, Ollama, gateways) differ in what they take, and no
-field of the protocol tells. So each request is first sent in full. `QUIRKS` is the one table of
-what may be refused; what was learnt is kept for each model and endpoint as long as the process
-lives.
+Servers support different subsets of the protocol and do not advertise them. Send each request in
+full first. Cache refusals per model and endpoint for the life of the process. `QUIRKS` is the one
+table of possible refusals.
 """
 
 from __future__ import annotations
@@ -179,13 +178,13 @@ def refused(
     """Find out what a server refused.
 
     Args:
-        error: What its client raised.
+        error: The client's exception.
         request: The request.
         tried: What was asked plainly already.
 
     Returns:
-        The quirk, or None if the request cannot be made plainer; and whether it is certain. A
-        server that does not say what it minds is asked without structured output.
+        The quirk, or None if the request cannot be made plainer; and whether it is certain. Drop
+        structured output if the server gives no reason.
     """
     status = getattr(error, "status_code", None)
     if status not in REFUSALS:
@@ -202,10 +201,10 @@ PASSED.set_result(None)
 
 
 class Habits:
-    """What was learnt of one model at one endpoint.
+    """Known behaviour of one model at one endpoint.
 
     Attributes:
-        quirks: What it refuses.
+        quirks: Features that the server rejects.
         thinks: Whether its answers begin in a thought that was not opened.
         cap: The name under which it is first sent a cap.
     """
@@ -224,7 +223,7 @@ class Habits:
     def first(self, role: str) -> Iterator[Future[None]]:
         """Let a role's first request to an unknown server go before those of the other lanes.
 
-        What it is refused, they need not be refused too. Yields the future to wait for.
+        Spare the other lanes the same refusal. Yield the future to wait for.
         """
         with _lock:
             before = self._first.get(role)

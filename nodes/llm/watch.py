@@ -90,8 +90,8 @@ class Watch(BaseCallbackHandler):
 def within(seconds: float, call: Callable[[], Result]) -> Result:
     """Run a call in a thread and give up on it after a time.
 
-    A client's own timeout applies to each read: an answer that drips never reaches it. Python
-    cannot end a thread from outside; an abandoned one ends with its connection, unawaited.
+    A read timeout never fires on a dripping stream. Python cannot kill a thread: an abandoned call
+    ends in the background with its connection.
 
     Raises:
         TimeoutError: The call took longer.

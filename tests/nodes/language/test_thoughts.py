@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
-from langgraph_cooper.nodes.language.thoughts import strip_thoughts, without_thoughts
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_cooper.nodes.language.thoughts import (
+    ThoughtFilter,
+    strip_thoughts,
+    without_thoughts,
+)
 
 ANSWERS = [
     ("That is hard.", "That is hard."),
@@ -51,3 +59,26 @@ def test_a_thought_without_a_beginning(answer: str, said: str, size: int) -> Non
     pieces = [answer[i : i + size] for i in range(0, len(answer), size)]
     assert strip_thoughts(answer).lstrip() == said
     assert "".join(without_thoughts(pieces, thinking=True)) == said
+
+
+@given(
+    st.lists(st.sampled_from(["<think>", "</thinking>", "</THINK>", "<", "th", "in ", " ", "\n"])),
+    st.integers(1, 9),
+)
+def test_the_answer_of_a_stream_is_that_of_its_text(parts: list[str], size: int) -> None:
+    text = "".join(parts)
+    stream = ThoughtFilter()
+    for i in range(0, len(text), size):
+        stream.feed(text[i : i + size])
+        read = text[: i + size]
+        assert stream.answer == strip_thoughts(read).lstrip()
+    stream.end()
+    assert stream.answer == strip_thoughts(text).lstrip()
+
+
+@pytest.mark.parametrize("opened", ["<think>", ""])
+def test_a_long_thought_in_many_pieces_takes_little_time(opened: str) -> None:
+    pieces = [opened, *["Hm, "] * 6_250, "</think>", *["Yes. "] * 6_250]
+    began = time.process_time()
+    assert "".join(without_thoughts(pieces, thinking=not opened)) == "Yes. " * 6_250
+    assert time.process_time() - began < 0.5

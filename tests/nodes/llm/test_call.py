@@ -5,7 +5,11 @@ from __future__ import annotations
 import httpx
 import openai
 import pytest
-from langchain_core.exceptions import OutputParserException
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelInvalidRequestError,
+    OutputParserException,
+)
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable
 from langchain_openai import ChatOpenAI
@@ -52,6 +56,8 @@ FAULTS = [
     (IndexError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
     (KeyError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
     (TypeError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
+    (ModelInvalidRequestError(KEY), "rejects the request as invalid; check the model's settings"),
+    (ContextOverflowError(KEY), "too small a context for the prompt; lower prompt_tokens"),
     (OutputParserException(KEY), "does not answer as an OpenAI-compatible endpoint does"),
 ]
 
