@@ -11,7 +11,7 @@ import pytest
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from langgraph_cooper.nodes.llm import chat_model, quirks
+from langgraph_cooper.nodes.llm import call, chat_model, quirks
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.turns import SAID, SPOKEN, WAYS, cooper, only, turn
 
@@ -74,6 +74,8 @@ async def test_what_is_refused_is_asked_plainly(
         return Reply(told, status=status) if refuses(request) else obey(request)
 
     server.reply = reply
+    # On a busy machine the first request may take longer than the others wait for it.
+    monkeypatch.setattr(call, "FIRST_ALONE", 60.0)
     name = "o3-like" if "developer" in refusal else "some-model"
     ended = await turn(cooper(model=name), way)
     assert ended.messages == [SAID, SPOKEN]
