@@ -83,13 +83,58 @@ def test_words_split_over_turns_are_read_together(parts: list[str], kind: str) -
 def test_help_comes_with_every_model_down_and_stays(task: str) -> None:
     DOWN.calls.clear()
     graph = esc(task=task, checkpointer=InMemorySaver())
-    said = ["I want to kill myself", "hello?", "Let us talk about my job", "I am fine now"]
+    said = ["I want to kill myself", "hello?", "Let us talk about my job", "I am fine"]
     replies = [graph.invoke(human(text), CONFIG)["messages"][-1] for text in said]
     assert DOWN.calls == []
     assert all(reply.additional_kwargs == {MARK: "suicide"} for reply in replies)
     assert len({reply.text for reply in replies}) == len(replies)
     assert all("988" in reply.text for reply in replies if "emergency" not in reply.text)
     assert len(graph.get_state(CONFIG).values["messages"]) == 8
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_whoever_says_that_they_are_safe_goes_on_with_help_in_view(nested: bool) -> None:
+    if nested:  # which remembers messages and nothing else
+        outer = StateGraph(MessagesState)
+        outer.add_node("support", esc("offline"))
+        outer.add_edge(START, "support")
+        graph: Any = outer.compile(checkpointer=InMemorySaver())
+    else:
+        graph = esc("offline", checkpointer=InMemorySaver())
+    helped = graph.invoke(human("I want to die"), CONFIG)["messages"][-1]
+    assert helped.text.endswith("Are you safe right now?")
+    state = graph.invoke(human("yes, I'm safe. my sister is here"), CONFIG)
+    assert MARK not in state["messages"][-1].additional_kwargs
+    if not nested:
+        assert state["ranking"]
+        assert (state["guard"]["tier"], state["guard"]["fired"]) == ("none", False)
+        assert "988" in state["guard"]["pinned"]
+    state = graph.invoke(human("I lost my job."), CONFIG)
+    assert MARK not in state["messages"][-1].additional_kwargs
+    again = graph.invoke(human("I want to die after all"), CONFIG)["messages"][-1]
+    assert again.text == helped.text
+
+
+@pytest.mark.parametrize("strict", [CooperContext(strict_guard=True), CooperContext(review=True)])
+def test_a_strict_guard_is_lifted_by_a_person_alone(strict: CooperContext) -> None:
+    graph = esc("offline", checkpointer=InMemorySaver())
+    graph.invoke(human("I want to die"), CONFIG, context=strict)
+    graph.invoke(human("yes, I'm safe"), CONFIG, context=strict)
+    assert graph.get_state(CONFIG).values["guard"]["fired"]
+
+
+@pytest.mark.parametrize("text", ["I never think of hurting myself.", "no i dont want to die lol"])
+def test_after_a_denial_nobody_asks_about_it(text: str) -> None:
+    asks = "That sounds hard. Do you ever think of hurting yourself?"
+    graph = esc(ScriptedModel(script={"generator": asks}))
+    for context in (CooperContext(), CooperContext(hold_reply=False)):
+        heard = [
+            part["data"][0].text
+            for part in graph.stream(
+                human(text), stream_mode=["messages"], version="v2", context=context
+            )
+        ]
+        assert "".join(heard) == "That sounds hard."
 
 
 async def test_no_lane_runs_and_the_text_streams() -> None:
