@@ -89,9 +89,7 @@ def after_guard(state: Mapping[str, Any]) -> str:
     return "review" if known.get("awaits_review") else "end"
 
 
-def help_text(
-    kind: CrisisKind, given: int, context: CooperContext, settings: GuardSettings
-) -> str:
+def help_text(kind: CrisisKind, given: int, context: CooperContext, settings: GuardSettings) -> str:
     """Return the fixed text for a kind of crisis.
 
     Args:
@@ -149,9 +147,7 @@ def _course(
         if side == "user":
             new = [text_of(message) for message in group]
             question = _question(reply, course)
-            course = course.after(
-                _found(said, new, reader), " ".join(new), question, strict=strict
-            )
+            course = course.after(_found(said, new, reader), " ".join(new), question, strict=strict)
             said, reply = said + new, None
         elif side == "system":
             for message in group:
@@ -238,5 +234,3 @@ def released(state: Mapping[str, Any]) -> Update:
     messages: Sequence[AnyMessage] = state.get("messages", [])
     last = messages[-1].id if messages else None
     return {"guard": GuardState(tier="none", fired=False, reviewed=True, through=last or "")}
-
-

@@ -158,9 +158,9 @@ class Conversation:
         pieces = iter(turn)
         with self._out.status("listening …"):
             first = next(pieces, "")
-        if self.show_agents:
+        if self.show_agents and not turn.by_guard:
             self._out.print(agents_view(self.task, turn.state))
-        elif sys.stdout.isatty():
+        elif sys.stdout.isatty() and not turn.by_guard:
             self._out.print(summary_line(self.task, turn.state))
         self._out.print(Text(f"{self.task.system_role}: ", style="bold"), end="")
         for piece in chain([first], pieces):
@@ -168,3 +168,6 @@ class Conversation:
             self._out.print(text, end="")
             self._out.file.flush()
         self._out.print()
+        pinned = (turn.state.get("guard") or {}).get("pinned")
+        if pinned and not turn.by_guard:
+            self._out.print(Text(f"  {pinned}", style="dim"))

@@ -37,6 +37,4 @@ def says_safe(text: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _patterns() -> dict[str, Matcher]:
-    return {
-        name: Matcher(patterns, phrases().words) for name, patterns in answers().items()
-    }
+    return {name: Matcher(patterns, phrases().words) for name, patterns in answers().items()}
