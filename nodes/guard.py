@@ -18,7 +18,7 @@ from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import asked_about, crisis_kind
-from langgraph_cooper.nodes.crisis.reading import read_phrases
+from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, utterances
 from langgraph_cooper.nodes.node import Node, Update, quick_node
@@ -27,9 +27,10 @@ from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_t
 from langgraph_cooper.ranker.data.dialogue import dialogue_round
 
 MARK = "cooper_guard"
-"""Key in the `additional_kwargs` of the guard's messages; its value is the kind of crisis, "concern"
-for a reply that begins with a question about safety, or "reply" for a text that replaced a reply.
-"""
+"""Key in the `additional_kwargs` of the guard's messages.
+
+Its value is the kind of crisis, "concern" where the reply begins with a question about safety, or
+"reply" where the text replaced a reply."""
 CONCERN = "concern"
 
 MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
@@ -40,7 +41,7 @@ NESTED = "|"  # separates the levels in the checkpoint namespace of a nested gra
 # Before the agents -----------------------------------------------------------------------------
 
 
-def guard_node(task: TaskSpec, reader: Reader = read_phrases) -> Node:
+def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
     """Build the node that reads the user's messages before any agent does.
 
     In a certain crisis it answers, and goes on to answer until the user says that they are safe
@@ -48,7 +49,7 @@ def guard_node(task: TaskSpec, reader: Reader = read_phrases) -> Node:
 
     Args:
         task: The task.
-        reader: Finds what one message shows; by default by the phrases alone.
+        reader: Finds what one message shows.
     """
     settings = task.guard or GuardSettings()
 

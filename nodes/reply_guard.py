@@ -1,8 +1,8 @@
-"""The guard of the reply: checks a draft, and begins it with a question where there is a concern."""
+"""The guard of the reply: checks a draft, and asks about safety where there is a concern."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage

@@ -22,6 +22,7 @@ from langgraph_cooper.graph.cli.store import StoreError
 from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
 from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
 from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.prompts import CooperError, TaskSpec
@@ -111,6 +112,8 @@ class Conversation:
     def _warm_up(self) -> None:
         with suppress(CooperError):  # the first turn reports it
             ranker_loader(self.task, self.ranker)()
+        if self.task.guard:
+            read_meaning("")
 
     def _typed(self) -> Iterator[str]:
         while True:

@@ -1,4 +1,4 @@
-"""The course of a crisis: a concern is asked about, twice at the most; the user may end a crisis."""
+"""A concern is asked about, twice at the most; the user may end a crisis."""
 
 from __future__ import annotations
 
