@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
+from langgraph_cooper.graph.training.lines import Example, Line
 from langgraph_cooper.nodes.crisis.classifier import (
     CONFIG,
     WEIGHTS,
@@ -22,7 +24,6 @@ from langgraph_cooper.nodes.crisis.classifier import (
     CrisisModel,
     crisis_kinds,
 )
-from langgraph_cooper.prompts import CrisisKind
 from langgraph_cooper.ranker.model.encoder import encoder_sha256
 from langgraph_cooper.ranker.model.lora import adapter_tensors
 from langgraph_cooper.ranker.training.adapters import add_adapters
@@ -30,17 +31,10 @@ from langgraph_cooper.ranker.training.adapters import add_adapters
 BATCH = 32
 POOL = 20 * BATCH  # messages that are sorted by length together
 SMOOTHING = 0.02  # labels are .02 and .98: some lines are labelled wrongly
+MOST_CERTAIN, MOST_CONCERN = (0.008, 0.003), (0.07, 0.027)
+"""Largest shares of traps and of ordinary messages over the thresholds: somewhat below those that
+docs/safety.md promises, since other writers differ."""
 KIND_WEIGHT = 0.2  # of the loss of the kinds
-
-
-class Example(NamedTuple):
-    """A message to learn from."""
-
-    text: str
-    crisis: float
-    """1 for a crisis, 0 for none, .5 where a careful supporter might ask."""
-    kind: CrisisKind | None = None
-    weight: float = 1.0
 
 
 class _Batches(Dataset[list[Example]]):
@@ -165,15 +159,56 @@ def write_classifier(
     return config
 
 
-def hidden_among(
-    examples: Iterable[Example], ordinary: Sequence[str], share: float, seed: int
-) -> list[Example]:
-    """Return longer messages: a share of the examples, among ordinary sentences of real people."""
-    rng = random.Random(seed)
-    longer = []
-    for example in examples:
-        if rng.random() < share:
-            before = rng.sample(ordinary, rng.randint(0, 2))
-            after = rng.sample(ordinary, rng.randint(0 if before else 1, 2))
-            longer.append(example._replace(text=" ".join([*before, example.text, *after])))
-    return longer
+class Thresholds(NamedTuple):
+    """Log-odds from which a crisis is certain, and from which it is a concern."""
+
+    certain: float
+    concern: float
+
+
+def choose_thresholds(traps: Sequence[float], ordinary: Sequence[float]) -> Thresholds:
+    """Choose the lowest thresholds that keep the shares of false alarms.
+
+    Args:
+        traps: Log-odds of harmless lines that tempt a guard, of writers who were left out.
+        ordinary: Log-odds of real messages that were left out.
+    """
+
+    def lowest(of_traps: float, of_ordinary: float) -> float:
+        return float(max(np.quantile(traps, 1 - of_traps), np.quantile(ordinary, 1 - of_ordinary)))
+
+    return Thresholds(lowest(*MOST_CERTAIN), lowest(*MOST_CONCERN))
+
+
+class LeftOut(NamedTuple):
+    """Log-odds of lines by models that did not see their writers, and of real messages."""
+
+    lines: list[float]
+    ordinary: list[float]
+
+
+def leave_writers_out(
+    lines: Sequence[Line],
+    learn: Callable[[Sequence[Line], str], CrisisModel],
+    ordinary: Sequence[str],
+    folds: int,
+) -> LeftOut:
+    """Train on all writers but some, in turn, and read the lines of those.
+
+    Args:
+        lines: Lines of at least `folds` writers.
+        learn: Trains a model on these lines, in a run of this name.
+        ordinary: Real messages that no model learns from; each model reads its share of them.
+        folds: Number of models.
+    """
+    writers = sorted({line.writer for line in lines})
+    odds, real = [0.0] * len(lines), []
+    for fold in range(folds):
+        out = set(writers[fold::folds])
+        model = learn([line for line in lines if line.writer not in out], f"fold-{fold}")
+        places = [place for place, line in enumerate(lines) if line.writer in out]
+        read = odds_of(model, [lines[place].text for place in places])
+        for place, value in zip(places, read, strict=True):
+            odds[place] = value
+        real += odds_of(model, ordinary[fold::folds])
+    return LeftOut(odds, real)
