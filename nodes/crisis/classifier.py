@@ -29,7 +29,7 @@ from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
 from langgraph_cooper.ranker.model.lora import adapter_shapes, merge_adapters
 from langgraph_cooper.ranker.model.transformer import load_transformer
 
-SHIPPED = Path(__file__).parent / "classifier"
+SHIPPED = Path(__file__).parent / "checkpoint"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train-guard'"
 MAX_TOKENS = 96
