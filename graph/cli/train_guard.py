@@ -32,6 +32,9 @@ def train_guard(
     held_out: Annotated[
         str, typer.Option(help="Writers whose lines are not opened, with commas between.")
     ] = "",
+    phrases: Annotated[
+        Path | None, typer.Option(help="More to learn from: a corpus of phrases (.toml).")
+    ] = None,
     most: Annotated[int, typer.Option(help="Real messages to learn from.", min=0)] = 4_000,
     folds: Annotated[
         int, typer.Option(help="Models that leave writers out, for the thresholds.", min=2)
@@ -53,10 +56,12 @@ def train_guard(
         line_examples,
         longer,
         read_lines,
+        read_phrases,
     )
     from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 
     written = read_lines(lines, [name.strip() for name in held_out.split(",") if name.strip()])
+    known = read_phrases(phrases) if phrases else []
     real = _user_messages(dialogues)
     rng = random.Random(seed)
     rng.shuffle(real)
@@ -69,9 +74,8 @@ def train_guard(
     def learn(some: Sequence[Line], name: str) -> CrisisModel:
         typer.echo(f"{name}: {len(some)} lines", err=True)
         rng = random.Random(seed)
-        examples = line_examples(some)
-        examples += longer(examples, ordinary, LONGER, rng)
-        examples += disguised(line_examples(some), DISGUISED, rng)
+        told = line_examples([*some, *known])
+        examples = told + longer(told, ordinary, LONGER, rng) + disguised(told, DISGUISED, rng)
         examples += [Example(text, 0.0, weight=REAL_WEIGHT) for text in others]
         return train_classifier(examples, run / name, seed=seed, epochs=epochs)
 

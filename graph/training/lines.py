@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +65,31 @@ def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
     if not lines:
         raise DataError(f"{folder} has no lines to learn from: name a folder of .tsv files")
     return lines
+
+
+def read_phrases(file: Path) -> list[Line]:
+    """Read a corpus of phrases: tables `crisis`, each with a kind and what is said, and `benign`.
+
+    Raises:
+        DataError: It is malformed.
+    """
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        crises = [
+            Line("phrases", "+", group["kind"], "plain", said)
+            for group in tables["crisis"].values()
+            for said in group["say"]
+        ]
+        benign = tables["benign"].items()
+        harmless = [
+            Line("phrases", "-", name, "trap", said) for name, listed in benign for said in listed
+        ]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{file} cannot be read ({type(error).__name__}: {error}): it needs tables [crisis.NAME] "
+            "with kind and say, and lists under [benign]"
+        ) from None
+    return crises + harmless
 
 
 def line_examples(lines: Iterable[Line]) -> list[Example]:
