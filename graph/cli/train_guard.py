@@ -80,7 +80,7 @@ def train_guard(
         return train_classifier(examples, run / name, seed=seed, epochs=epochs)
 
     left_out = leave_writers_out(written, learn, kept, folds)
-    traps = [odds for odds, line in zip(left_out.lines, written, strict=True) if line.label == "-"]
+    traps = [odds for odds, line in zip(left_out.lines, written, strict=True) if line.how == "trap"]
     thresholds = choose_thresholds(traps, left_out.ordinary)
     model = learn(written, "all")
     write_classifier(model, output, certain=thresholds.certain, concern=thresholds.concern)
