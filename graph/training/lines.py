@@ -86,8 +86,8 @@ def read_phrases(file: Path) -> list[Line]:
         ]
     except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{file} cannot be read ({type(error).__name__}: {error}): it needs [crisis.NAME] tables "
-            "with kind and say, and lists under [benign]"
+            f"{file} cannot be read ({type(error).__name__}: {error}): it needs "
+            "tables [crisis.NAME] with kind and say, and lists under [benign]"
         ) from None
     return crises + harmless
 
