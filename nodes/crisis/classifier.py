@@ -35,6 +35,7 @@ REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper
 MAX_TOKENS = 96
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
+FOUND = 5.0  # as large as the strongest token features, so that its weight is learnt as quickly
 
 
 class ClassifierError(CooperError):
@@ -76,15 +77,16 @@ class CrisisModel(nn.Module):
         """Return the model's input for N texts.
 
         Returns:
-            `input_ids` and `attention_mask`, `[N, tokens]`, and `found`, `[N, kinds + 1]`: whether
-            the phrases find each kind of crisis, and a denial.
+            `input_ids` and `attention_mask`, `[N, tokens]`, and `found`, `[N, kinds + 1]`: `FOUND`
+            where the phrases find a kind of crisis or a denial, else 0.
         """
         tokens = self.tokenizer(
             [encodable(text) for text in texts],
             padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt",
         )  # fmt: skip
         found = [
-            [float(crisis_kind(text) == kind) for kind in self.config.kinds] + [float(denies(text))]
+            [FOUND * (crisis_kind(text) == kind) for kind in self.config.kinds]
+            + [FOUND * denies(text)]
             for text in texts
         ]
         given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
