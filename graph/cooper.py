@@ -14,17 +14,11 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.generator import generator_node
-from langgraph_cooper.nodes.guard import (
-    Drafted,
-    after_guard,
-    drafting,
-    guard_node,
-    reply_guard_node,
-    review_node,
-)
+from langgraph_cooper.nodes.guard import after_guard, guard_node, review_node
 from langgraph_cooper.nodes.intake import intake_node
 from langgraph_cooper.nodes.node import Node
 from langgraph_cooper.nodes.passive import passive_node
+from langgraph_cooper.nodes.reply_guard import Drafted, drafting, reply_guard_node
 from langgraph_cooper.nodes.resources import OFFLINE, Resources
 from langgraph_cooper.nodes.state import CooperInput, conversation_schema, input_schema
 from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task

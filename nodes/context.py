@@ -55,6 +55,12 @@ class CooperContext(BaseModel):
         default=False,
         description="In a guarded task: interrupt for a person's decision after the guard's text.",
     )
+    strict_guard: bool | None = Field(
+        default=None,
+        description="In a guarded task: whether only a person can lift the guard after it fired; "
+        "otherwise the user may say that they are safe. If left out, the task decides; `review` "
+        "implies it.",
+    )
     goal: str | None = Field(
         default=None, min_length=1, max_length=600, description="A goal in place of the task's."
     )

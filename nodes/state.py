@@ -5,7 +5,7 @@ It holds only plain values: every saver can save strings, numbers, lists and dic
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
@@ -119,21 +119,31 @@ def with_fault(turn: TurnInfo, fault: Fault) -> TurnInfo:
 
 
 class GuardState(TypedDict, total=False):
-    """Whether the safety guard has taken over a conversation, and what a person decided."""
+    """What the safety guard knows of a conversation, and what a person decided."""
 
+    tier: Literal["none", "concern", "certain"]
+    """No crisis; perhaps one, and the reply begins with a question about safety; a crisis."""
     fired: bool
-    """True if the guard answers every turn, without agents or models, until a person lifts it."""
+    """True if the tier is "certain": the guard answers, without agents or models, until the user
+    says that they are safe or a person lifts it."""
     kind: CrisisKind
-    """The kind of crisis; the gravest if there were several."""
+    """The kind of crisis, also of one that is settled."""
+    pinned: str
+    """One sentence on where help is, to be kept in view once there was a crisis or a concern."""
     round: int
     """The dialogue round in which the guard fired."""
+    asked: int
+    """Number of times that the present concern was asked about."""
+    given: int
+    """Number of help texts that were given in the present crisis."""
+    quiet: int
+    """Number of the user's next turns in which no new concern is asked about."""
+    through: str
+    """The id of the last message that was read, or after which a person lifted the guard."""
     reviewed: bool
     """True after a person's review."""
     awaits_review: bool
     """True if the turn ends in an interrupt for a person's decision."""
-    released: str
-    """The id of the last message before a person lifted the guard; the guard reads only those
-    after it."""
 
 
 class CooperInput(TypedDict):

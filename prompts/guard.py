@@ -30,10 +30,13 @@ class GuardSettings(Part):
     Attributes:
         country: ISO 3166 code of the country whose help lines are named, unless a run chooses one.
         hold: Whether a language model's words wait until the whole reply is checked.
+        strict: Whether only a person can lift the guard after it fired. Otherwise it also ends when
+            the user answers that they are safe.
     """
 
     country: str | None = Field(default=None, pattern=r"^[A-Za-z]{2}$")
     hold: bool = True
+    strict: bool = False
 
 
 class Country(Part):
@@ -63,6 +66,10 @@ class HelpTexts(Part):
         countries: The help lines, by ISO 3166 code.
         first: The answer to a hit, by kind.
         later: Answers to the turns after it, used in rotation.
+        ask: Questions about safety where a crisis is not certain, by kind: the first, the second.
+        where: The line on where help is, after such a question.
+        safe: The question after each help text; left out where only a person can lift the guard.
+        pinned: The line that stays in view afterwards.
         unsaid: The replacement of a reply that must not be given.
     """
 
@@ -71,6 +78,10 @@ class HelpTexts(Part):
     countries: Mapping[str, Country]
     first: Mapping[CrisisKind, str]
     later: tuple[str, ...] = Field(min_length=2)
+    ask: Mapping[CrisisKind, tuple[str, str]]
+    where: str
+    safe: str
+    pinned: str
     unsaid: str
 
     def place(self, country: str | None) -> Country:

@@ -21,6 +21,7 @@ from langgraph_cooper.graph.cli import (
     tasks,
     threads,
     train,
+    train_guard,
 )
 from langgraph_cooper.prompts import CooperError, UnknownTaskError
 
@@ -31,7 +32,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (chat.chat, graph.graph, tasks.tasks, annotate.annotate, train.train):
+for command in (
+    chat.chat,
+    graph.graph,
+    tasks.tasks,
+    annotate.annotate,
+    train.train,
+    train_guard.train_guard,
+):
     app.command()(command)
 app.add_typer(threads.app, name="threads")
 app.add_typer(data.app, name="data")

@@ -22,6 +22,7 @@ from langgraph_cooper.graph.cli.store import StoreError
 from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
 from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
 from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.prompts import CooperError, TaskSpec
@@ -111,6 +112,8 @@ class Conversation:
     def _warm_up(self) -> None:
         with suppress(CooperError):  # the first turn reports it
             ranker_loader(self.task, self.ranker)()
+        if self.task.guard:
+            read_meaning("")
 
     def _typed(self) -> Iterator[str]:
         while True:
@@ -158,9 +161,9 @@ class Conversation:
         pieces = iter(turn)
         with self._out.status("listening …"):
             first = next(pieces, "")
-        if self.show_agents:
+        if self.show_agents and not turn.by_guard:
             self._out.print(agents_view(self.task, turn.state))
-        elif sys.stdout.isatty():
+        elif sys.stdout.isatty() and not turn.by_guard:
             self._out.print(summary_line(self.task, turn.state))
         self._out.print(Text(f"{self.task.system_role}: ", style="bold"), end="")
         for piece in chain([first], pieces):
@@ -168,3 +171,6 @@ class Conversation:
             self._out.print(text, end="")
             self._out.file.flush()
         self._out.print()
+        pinned = (turn.state.get("guard") or {}).get("pinned")
+        if pinned and not turn.by_guard:
+            self._out.print(Text(f"  {pinned}", style="dim"))

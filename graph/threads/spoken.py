@@ -15,12 +15,13 @@ from langgraph_cooper.graph.threads.turns import SPEAKER, Said, Turns, is_unfini
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.language.history import speaker_of
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
-from langgraph_cooper.nodes.state import Fault
+from langgraph_cooper.nodes.state import Fault, GuardState
 from langgraph_cooper.prompts import TaskSpec
 
 SPEAKERS = ("guard", SPEAKER, "reply_guard")
 """The nodes whose words are for the person."""
 
+GUARD = ("tier", "kind", "pinned")
 RANKED = ("rank", "score", "aspect", "strategy", "topic")
 
 
@@ -110,17 +111,25 @@ class SpokenTurn:
         self._anew, self._shown = False, True
         yield text
 
+    @property
+    def by_guard(self) -> bool:
+        """Whether the guard answered. No agent ran: their reports are those of an earlier turn."""
+        return self._speaker == "guard"
+
     def record(self) -> dict[str, Any]:
         """Return the turn as plain JSON values: a line of `cooper chat --json`."""
         spoken = [message for message in self.state["messages"] if speaker_of(message)]
         # An answer that was given earlier need not be the last one.
         place = next((n for n, m in enumerate(spoken) if m.id == self._heard), len(spoken) - 1)
         before = spoken[place - 1] if place > 0 else None
+        guard: GuardState = self.state.get("guard") or GuardState()
+        names = () if self.by_guard else self._task.aspect_names
         return {
             "turn": self.state["cooper"]["round"],
             "user": before.text if before and speaker_of(before) == "user" else None,
             "reply": spoken[place].text,
-            "aspects": {n: _aspect(self.state.get(n, {})) for n in self._task.aspect_names},
+            "guard": {key: guard[key] for key in GUARD if key in guard},  # type: ignore[literal-required]
+            "aspects": {n: _aspect(self.state.get(n, {})) for n in names},
             "ranking": [
                 {key: ranked[key] for key in RANKED} for ranked in self.state.get("ranking", [])
             ],

@@ -1,4 +1,4 @@
-"""The guard's lexicon: crisis phrases (`phrases.toml`) and spellings of words (`spelling.toml`)."""
+"""The guard's lexicon: crisis phrases (`phrases.toml`), answers (`answers.toml`) and spellings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ class Kind(Part):
 
 
 class Harmless(Part):
-    """Patterns of harmless phrases, which do not count if one of the `unless` words follows."""
+    """Patterns of harmless phrases, which do not count if one of the `unless` words follows.
+
+    One part has the denials ("I'm not suicidal").
+    """
 
     patterns: tuple[str, ...]
     unless: tuple[str, ...] = ()
+    denial: bool = False
 
 
 class Phrases(Part):
@@ -59,6 +63,12 @@ def phrases() -> Phrases:
 def spelling() -> Spelling:
     """Read the shipped spellings."""
     return Spelling.model_validate(_read("spelling.toml"))
+
+
+@lru_cache(maxsize=1)
+def answers() -> dict[str, list[str]]:
+    """Read the shipped patterns of answers to a question about safety."""
+    return _read("answers.toml")
 
 
 def _read(name: str) -> dict[str, Any]:

@@ -130,6 +130,11 @@ class Matcher:
                 yield found.span()
             start += len(word) + 1
 
+    def begins(self, text: str) -> bool:
+        """Return whether a normalised text begins with a pattern."""
+        word = text.split(" ", 1)[0]
+        return word in self._expressions and self._pattern(word).match(text) is not None
+
     def _pattern(self, word: str) -> re.Pattern[str]:
         if word not in self._compiled:
             self._compiled[word] = re.compile("|".join(self._expressions[word]))
@@ -152,6 +157,9 @@ class PhraseBook:
             )
             for harmless in data.harmless
         ]
+        self._denials = next(
+            Matcher(harmless.patterns, data.words) for harmless in data.harmless if harmless.denial
+        )
         self._reply = Matcher(data.reply, data.words)
         self._normaliser = Normaliser(spelling(), _vocabulary(data))
 
@@ -163,6 +171,10 @@ class PhraseBook:
         """Return the first kind of crisis, in the file's order, with a phrase in the text."""
         text = self._without_harmless(self.normalised(text))
         return next((name for name, matcher in self._kinds if any(matcher.spans(text))), None)
+
+    def denies(self, text: str) -> bool:
+        """Return whether a message denies a crisis, and none is found in the rest of it."""
+        return self.kind_of(text) is None and any(self._denials.spans(self.normalised(text)))
 
     def unsayable(self, reply: str) -> bool:
         """Return whether a reply contains a phrase that none may contain."""
@@ -198,6 +210,12 @@ def phrase_book() -> PhraseBook:
 def crisis_kind(text: str) -> CrisisKind | None:
     """Return the kind of crisis that a message speaks of, if any, by the shipped phrases."""
     return phrase_book().kind_of(text)
+
+
+@lru_cache(maxsize=1024)
+def denies(text: str) -> bool:
+    """Return whether a message plainly denies a crisis: "I never think of hurting myself"."""
+    return phrase_book().denies(text)
 
 
 def unsayable(reply: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
 from langgraph_cooper.graph import CooperContext, create_cooper
+from langgraph_cooper.nodes.crisis import classifier, reading
+from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
+from langgraph_cooper.nodes.crisis.reading import read_phrases
 from langgraph_cooper.nodes.guard import MARK, released
+from langgraph_cooper.prompts import help_texts
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -83,13 +88,58 @@ def test_words_split_over_turns_are_read_together(parts: list[str], kind: str) -
 def test_help_comes_with_every_model_down_and_stays(task: str) -> None:
     DOWN.calls.clear()
     graph = esc(task=task, checkpointer=InMemorySaver())
-    said = ["I want to kill myself", "hello?", "Let us talk about my job", "I am fine now"]
+    said = ["I want to kill myself", "hello?", "Let us talk about my job", "I am fine"]
     replies = [graph.invoke(human(text), CONFIG)["messages"][-1] for text in said]
     assert DOWN.calls == []
     assert all(reply.additional_kwargs == {MARK: "suicide"} for reply in replies)
     assert len({reply.text for reply in replies}) == len(replies)
     assert all("988" in reply.text for reply in replies if "emergency" not in reply.text)
     assert len(graph.get_state(CONFIG).values["messages"]) == 8
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_whoever_says_that_they_are_safe_goes_on_with_help_in_view(nested: bool) -> None:
+    if nested:  # which remembers messages and nothing else
+        outer = StateGraph(MessagesState)
+        outer.add_node("support", esc("offline"))
+        outer.add_edge(START, "support")
+        graph: Any = outer.compile(checkpointer=InMemorySaver())
+    else:
+        graph = esc("offline", checkpointer=InMemorySaver())
+    helped = graph.invoke(human("I want to die"), CONFIG)["messages"][-1]
+    assert helped.text.endswith("Are you safe right now?")
+    state = graph.invoke(human("yes, I'm safe. my sister is here"), CONFIG)
+    assert MARK not in state["messages"][-1].additional_kwargs
+    if not nested:
+        assert state["ranking"]
+        assert (state["guard"]["tier"], state["guard"]["fired"]) == ("none", False)
+        assert "988" in state["guard"]["pinned"]
+    state = graph.invoke(human("I lost my job."), CONFIG)
+    assert MARK not in state["messages"][-1].additional_kwargs
+    again = graph.invoke(human("I want to die after all"), CONFIG)["messages"][-1]
+    assert again.text == helped.text
+
+
+@pytest.mark.parametrize("strict", [CooperContext(strict_guard=True), CooperContext(review=True)])
+def test_a_strict_guard_is_lifted_by_a_person_alone(strict: CooperContext) -> None:
+    graph = esc("offline", checkpointer=InMemorySaver())
+    graph.invoke(human("I want to die"), CONFIG, context=strict)
+    graph.invoke(human("yes, I'm safe"), CONFIG, context=strict)
+    assert graph.get_state(CONFIG).values["guard"]["fired"]
+
+
+@pytest.mark.parametrize("text", ["I never think of hurting myself.", "no i dont want to die lol"])
+def test_after_a_denial_nobody_asks_about_it(text: str) -> None:
+    asks = "That sounds hard. Do you ever think of hurting yourself?"
+    graph = esc(ScriptedModel(script={"generator": asks}))
+    for context in (CooperContext(), CooperContext(hold_reply=False)):
+        heard = [
+            part["data"][0].text
+            for part in graph.stream(
+                human(text), stream_mode=["messages"], version="v2", context=context
+            )
+        ]
+        assert "".join(heard) == "That sounds hard."
 
 
 async def test_no_lane_runs_and_the_text_streams() -> None:
@@ -242,3 +292,92 @@ def test_offline_nothing_harmful_is_given_back() -> None:
     unguarded = create_cooper("esc", ranker=FakeRanker()).compile()
     state = unguarded.invoke(human("I want to hit the gym and I lost my job."))
     assert state["messages"][-1].text
+
+
+# A concern ----------------------------------------------------------------------------------------
+
+HINT = "I gave my records away, nobody will need them"
+
+
+@pytest.fixture
+def asks_about_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(text: str) -> Finding:
+        return Finding("concern", "suicide") if "records" in text else read_phrases(text)
+
+    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+
+
+@pytest.mark.usefixtures("asks_about_hints")
+@pytest.mark.parametrize("hold", [True, False])
+@pytest.mark.parametrize("model", ["offline", "scripted"])
+async def test_a_concern_begins_the_reply_with_a_question(model: str, hold: bool) -> None:
+    scripted = ScriptedModel(script={"generator": "That sounds hard. What happened?"})
+    graph = esc(scripted if model == "scripted" else "offline", checkpointer=InMemorySaver())
+    parts = [
+        part
+        async for part in graph.astream(
+            human(HINT), CONFIG, stream_mode=["messages", "values"], version="v2",
+            context=CooperContext(hold_reply=hold, country="us"),
+        )
+    ]  # fmt: skip
+    heard = "".join(part["data"][0].text for part in parts if part["type"] == "messages")
+    state = parts[-1]["data"]
+    first, _ = help_texts().ask["suicide"]
+    assert heard == state["messages"][-1].text
+    assert heard.startswith(f"{first} Whatever the answer is, you can call or text 988")
+    assert heard.count("?") == 1
+    if model == "scripted":
+        assert heard.endswith("That sounds hard.")
+    assert state["messages"][-1].additional_kwargs[MARK] == "concern"
+    assert (state["guard"]["tier"], state["guard"]["fired"]) == ("concern", False)
+    assert state["ranking"]  # the turn went on
+
+
+@pytest.mark.usefixtures("asks_about_hints")
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    ("answers", "tiers"),
+    [
+        (["yes"], ["certain"]),
+        (["No, nothing like that."], ["none"]),
+        (["I lost my job.", "and my flat", "it rains"], ["concern", "none", "none"]),
+        (["what?", "yes"], ["concern", "certain"]),
+    ],
+)
+def test_the_answer_decides(answers: list[str], tiers: list[str], nested: bool) -> None:
+    graph = esc("offline", checkpointer=InMemorySaver())
+    if nested:
+        outer = StateGraph(MessagesState)
+        outer.add_node("support", esc("offline"))
+        outer.add_edge(START, "support")
+        graph = outer.compile(checkpointer=InMemorySaver())
+    texts = help_texts().ask["suicide"]
+    asked = [graph.invoke(human(HINT), CONFIG)["messages"][-1].text.startswith(texts[0])]
+    for answer, tier in zip(answers, tiers, strict=True):
+        reply = graph.invoke(human(answer), CONFIG)["messages"][-1]
+        mark = reply.additional_kwargs.get(MARK)
+        assert mark == {"certain": "suicide", "concern": "concern", "none": None}[tier]
+        asked.append(reply.text.startswith(texts[1]))
+    assert asked == [True, *(tier == "concern" for tier in tiers)]
+
+
+@pytest.mark.usefixtures("asks_about_hints")
+def test_an_unsayable_reply_takes_no_question() -> None:
+    graph = esc(ScriptedModel(script={"generator": HARM}))
+    state = graph.invoke(human(HINT))
+    assert state["messages"][-1].additional_kwargs == {MARK: "reply"}
+    assert "?" not in state["messages"][-1].text
+
+
+def test_without_a_classifier_the_phrases_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(classifier, "SHIPPED", tmp_path)
+    reading._shipped_reader.cache_clear()
+    try:
+        assert reading.read_meaning("I want to die") == Finding("certain", "suicide")
+        assert reading.read_meaning(HINT) == Finding()
+    finally:
+        reading._shipped_reader.cache_clear()
+    assert "the guard reads by its phrases alone" in caplog.text
+    assert "cooper train-guard" in caplog.text

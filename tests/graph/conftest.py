@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from langgraph_cooper.nodes.crisis.reading import read_meaning
 from tests.support.role_model import RoleModel
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _guard_is_loaded() -> None:
+    """Load the guard's classifier before anything is timed."""
+    read_meaning("")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
-from langgraph_cooper.nodes import InputError
+from langgraph_cooper.nodes import CooperContext, InputError
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.normalisation import plain
 from langgraph_cooper.nodes.crisis.phrases import PhraseBook, crisis_kind, phrase_book, unsayable
@@ -120,8 +120,12 @@ def said(*texts: str) -> dict[str, list[AnyMessage]]:
     return {"messages": turns[:-1]}
 
 
-def test_nothing_is_changed_where_nothing_is_found() -> None:
-    assert guard_node(ESC).invoke(said("I lost my job.")) == {}
+def test_nothing_but_the_place_is_noted_where_nothing_is_found() -> None:
+    update = guard_node(ESC).invoke(said("I lost my job."))
+    assert set(update) == {"guard"}
+    assert update["guard"] == {
+        "tier": "none", "fired": False, "asked": 0, "given": 0, "quiet": 0, "through": "u0",
+    }  # fmt: skip
 
 
 def test_a_hit_is_answered_and_marked() -> None:
@@ -130,8 +134,12 @@ def test_a_hit_is_answered_and_marked() -> None:
     assert answer.additional_kwargs == {MARK: "suicide"}
     assert "988" in answer.text
     assert "116 123" in answer.text
+    pinned = update["guard"].pop("pinned")
+    assert "988" in pinned
+    assert "116 123" in pinned
     assert update["guard"] == {
-        "fired": True, "kind": "suicide", "round": 2, "reviewed": False, "awaits_review": False,
+        "tier": "certain", "fired": True, "kind": "suicide", "round": 2, "asked": 0, "given": 0,
+        "quiet": 0, "through": "u1", "reviewed": False, "awaits_review": False,
     }  # fmt: skip
 
 
@@ -150,14 +158,14 @@ def test_the_mark_alone_keeps_a_conversation_guarded() -> None:
     marked = AIMessage("Please call 988.", additional_kwargs={MARK: "suicide"})
     update = guard_node(ESC).invoke({"messages": [HumanMessage("x"), marked, HumanMessage("y")]})
     assert update["guard"]["fired"]
-    assert update["messages"][0].text != help_text("suicide", None, None, GuardSettings())
+    assert update["messages"][0].text != help_text("suicide", 0, CooperContext(), GuardSettings())
 
 
 def test_later_texts_differ_and_a_new_kind_has_its_own_first_text() -> None:
     node = guard_node(ESC)
     state = said("I want to hurt myself")
     texts = []
-    for number, text in enumerate(["ok", "ok", "no", "well", "why", "I want to die"]):
+    for number, text in enumerate(["ok", "well", "no", "not now", "why", "I want to die"]):
         update = node.invoke(state)
         texts.append(update["messages"][0].text)
         state = {
@@ -169,7 +177,8 @@ def test_later_texts_differ_and_a_new_kind_has_its_own_first_text() -> None:
             "guard": update["guard"],
         }
     assert len(set(texts)) == len(texts)
-    assert node.invoke(state)["messages"][0].text == help_text("suicide", None, None, ESC.guard)
+    first = help_text("suicide", 0, CooperContext(), ESC.guard or GuardSettings())
+    assert node.invoke(state)["messages"][0].text == first
 
 
 def test_a_person_lifts_it_and_what_was_said_before_is_not_read_again() -> None:
@@ -179,7 +188,8 @@ def test_a_person_lifts_it_and_what_was_said_before_is_not_read_again() -> None:
     state = {"messages": [*state["messages"], AIMessage("Help.", id="h")], "guard": hit["guard"]}
     state |= released(state)
     again = {**state, "messages": [*state["messages"], HumanMessage("I am better.", id="n")]}
-    assert node.invoke(again) == {}
+    assert set(node.invoke(again)) == {"guard"}
+    assert not node.invoke(again)["guard"]["fired"]
     worse = {**state, "messages": [*state["messages"], HumanMessage("I want to die.", id="n")]}
     update = node.invoke(worse)
     assert update["guard"]["fired"]
@@ -197,30 +207,44 @@ def test_too_long_a_message_is_read_before_it_is_refused() -> None:
 def test_a_question_about_it_is_not_answered_lightly(answer: str, fired: bool) -> None:
     asked = AIMessage("I see. Do you ever think of hurting yourself?")
     state = {"messages": [HumanMessage("I feel low"), asked, HumanMessage(answer)]}
-    assert bool(guard_node(ESC).invoke(state)) == fired
+    assert guard_node(ESC).invoke(state)["guard"]["fired"] == fired
 
 
 # The texts ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("country", [None, "XX", *help_texts().countries])
+@pytest.mark.parametrize("country", [None, "ZZ", *help_texts().countries])
 def test_every_text_names_help_and_harms_nobody(country: str | None) -> None:
-    place = help_texts().place(country)
-    for kind in help_texts().first:
-        for given in (None, *range(1, 8)):
-            text = help_text(kind, given, country, GuardSettings())
+    texts, context = help_texts(), CooperContext(country=country)
+    place = texts.place(country)
+    for kind in texts.first:
+        for given in range(8):
+            text = help_text(kind, given, context, GuardSettings())
             assert "{" not in text
             assert place.line in text or (place.abuse or "-") in text
-            if given is None:
+            assert text.endswith(texts.safe)
+            if not given:
                 assert place.emergency in text
                 assert "program" in text
-    assert {kind.name for kind in phrases().kinds} == set(help_texts().first)
+    assert {kind.name for kind in phrases().kinds} == set(texts.first) == set(texts.ask)
 
 
 def test_the_country_of_the_run_goes_before_the_tasks() -> None:
     austria = GuardSettings(country="at")
-    assert "142" in help_text("suicide", None, None, austria)
-    assert "13 11 14" in help_text("suicide", None, "au", austria)
+    assert "142" in help_text("suicide", 0, CooperContext(), austria)
+    assert "13 11 14" in help_text("suicide", 0, CooperContext(country="au"), austria)
+
+
+@pytest.mark.parametrize(
+    ("settings", "context"),
+    [
+        (GuardSettings(strict=True), CooperContext()),
+        (GuardSettings(), CooperContext(strict_guard=True)),
+        (GuardSettings(), CooperContext(review=True)),
+    ],
+)
+def test_a_strict_guard_does_not_offer_to_go_on(settings, context) -> None:
+    assert help_texts().safe not in help_text("suicide", 0, context, settings)
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,22 @@ async def test_a_turn_that_is_left_releases_its_thread(graph: Graph) -> None:
     await apieces.aclose()  # type: ignore[attr-defined]
     for thread in (THREAD, "other"):
         assert (await turns.asend(thread, FIRST)).text == "The first answer."
+
+
+def test_a_turn_of_the_guard_tells_no_reports_of_an_earlier_one(graph: Graph) -> None:
+    turns = Turns(graph)
+    first = SpokenTurn(turns, ESC, THREAD, FIRST)
+    list(first)
+    assert first.record()["aspects"].keys() == {"exploration", "comforting", "action"}
+    assert first.record()["guard"] == {"tier": "none"}
+    helped = SpokenTurn(turns, ESC, THREAD, "I want to die")
+    list(helped)
+    told = helped.record()
+    assert (told["aspects"], told["ranking"]) == ({}, [])
+    assert (told["guard"]["tier"], told["guard"]["kind"]) == ("certain", "suicide")
+    assert "988" in told["guard"]["pinned"]
+    resumed = SpokenTurn(turns, ESC, THREAD, "yes, I am safe")
+    assert "".join(map(str, resumed)) == "The first answer."
+    told = resumed.record()
+    assert told["guard"]["tier"] == "none"
+    assert "988" in told["guard"]["pinned"]

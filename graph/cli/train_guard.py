@@ -1,0 +1,101 @@
+"""`cooper train-guard`: from lines by many writers to the guard's classifier."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langgraph_cooper.graph.cli.dialogues import read_file
+from langgraph_cooper.prompts import load_task
+
+if TYPE_CHECKING:
+    from langgraph_cooper.graph.training.lines import Line
+    from langgraph_cooper.nodes.crisis.classifier import CrisisModel
+
+KEPT = 0.25  # of the real messages: for the thresholds
+LONGER, DISGUISED = 0.2, 0.1  # shares of the lines that are learnt from in another form, too
+SHORT = 25  # words of an ordinary sentence that others are hidden among
+REAL_WEIGHT = 0.5  # nobody labelled the real messages
+
+
+def train_guard(
+    lines: Annotated[Path, typer.Option(help="A folder of lines, one .tsv file per writer.")],
+    dialogues: Annotated[
+        Path, typer.Option(help="Conversations whose users are hardly ever in a crisis (ESConv).")
+    ],
+    output: Annotated[Path, typer.Option(help="The folder of the classifier.")],
+    held_out: Annotated[
+        str, typer.Option(help="Writers whose lines are not opened, with commas between.")
+    ] = "",
+    phrases: Annotated[
+        Path | None, typer.Option(help="More to learn from: a corpus of phrases (.toml).")
+    ] = None,
+    most: Annotated[int, typer.Option(help="Real messages to learn from.", min=0)] = 4_000,
+    folds: Annotated[
+        int, typer.Option(help="Models that leave writers out, for the thresholds.", min=2)
+    ] = 3,
+    epochs: Annotated[float, typer.Option(help="Passes over the messages.", min=0.1)] = 4.0,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+) -> None:
+    """Train the classifier of the safety guard; stopped, it goes on by the same command."""
+    # Imported here: it brings torch.
+    from langgraph_cooper.graph.training.crisis import (
+        choose_thresholds,
+        leave_writers_out,
+        train_classifier,
+        write_classifier,
+    )
+    from langgraph_cooper.graph.training.lines import (
+        Example,
+        disguised,
+        line_examples,
+        longer,
+        read_lines,
+        read_phrases,
+    )
+    from langgraph_cooper.nodes.crisis.phrases import crisis_kind
+
+    written = read_lines(lines, [name.strip() for name in held_out.split(",") if name.strip()])
+    known = read_phrases(phrases) if phrases else []
+    real = _user_messages(dialogues)
+    rng = random.Random(seed)
+    rng.shuffle(real)
+    kept = real[: round(KEPT * len(real))]
+    # Those that the phrases find are mostly crises, which nobody labelled.
+    others = [text for text in real[len(kept) :] if not crisis_kind(text)][:most]
+    ordinary = [text for text in others if len(text.split()) < SHORT]
+    run = output.parent / f".{output.name}-run"
+
+    def learn(some: Sequence[Line], name: str) -> CrisisModel:
+        typer.echo(f"{name}: {len(some)} lines", err=True)
+        rng = random.Random(seed)
+        told = line_examples([*some, *known])
+        examples = told + longer(told, ordinary, LONGER, rng) + disguised(told, DISGUISED, rng)
+        examples += [Example(text, 0.0, weight=REAL_WEIGHT) for text in others]
+        return train_classifier(examples, run / name, seed=seed, epochs=epochs)
+
+    left_out = leave_writers_out(written, learn, kept, folds)
+    traps = [odds for odds, line in zip(left_out.lines, written, strict=True) if line.how == "trap"]
+    thresholds = choose_thresholds(traps, left_out.ordinary)
+    model = learn(written, "all")
+    write_classifier(model, output, certain=thresholds.certain, concern=thresholds.concern)
+    (run / "left_out.json").write_text(json.dumps(left_out._asdict()), encoding="utf-8")
+    found = [
+        odds >= thresholds.concern
+        for odds, line in zip(left_out.lines, written, strict=True)
+        if line.label == "+"
+    ]
+    typer.echo(
+        f"the classifier is in {output}; of lines by writers that were left out it finds "
+        f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed"
+    )
+
+
+def _user_messages(file: Path) -> list[str]:
+    dialogues = read_file(load_task("esc"), file)
+    return [said.text for each in dialogues for said in each.utterances if said.speaker == "user"]

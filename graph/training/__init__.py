@@ -1,0 +1,1 @@
+"""Training what the nodes use: the guard's classifier."""

@@ -1,0 +1,214 @@
+"""Trains the guard's classifier of crises on lines by many writers and on real conversations."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainingArguments
+
+from langgraph_cooper.graph.training.lines import Example, Line
+from langgraph_cooper.nodes.crisis.classifier import (
+    CONFIG,
+    WEIGHTS,
+    ClassifierConfig,
+    CrisisModel,
+    crisis_kinds,
+)
+from langgraph_cooper.ranker.model.encoder import encoder_sha256
+from langgraph_cooper.ranker.model.lora import adapter_tensors
+from langgraph_cooper.ranker.training.adapters import add_adapters
+
+BATCH = 32
+POOL = 20 * BATCH  # messages that are sorted by length together
+SMOOTHING = 0.02  # labels are .02 and .98: some lines are labelled wrongly
+MOST_CERTAIN, MOST_CONCERN = (0.008, 0.003), (0.07, 0.027)
+"""Largest shares of traps and of ordinary messages over the thresholds: somewhat below those that
+docs/safety.md promises, since other writers differ."""
+KIND_WEIGHT = 0.2  # of the loss of the kinds
+
+
+class _Batches(Dataset[list[Example]]):
+    """Batches of messages of similar length, for little padding."""
+
+    def __init__(self, examples: Sequence[Example], seed: int) -> None:
+        shuffled = random.Random(seed).sample(list(examples), len(examples))
+        pools = [shuffled[start : start + POOL] for start in range(0, len(shuffled), POOL)]
+        self._batches = [
+            pool[start : start + BATCH]
+            for pool in (sorted(pool, key=lambda each: len(each.text)) for pool in pools)
+            for start in range(0, len(pool), BATCH)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, place: int) -> list[Example]:
+        return self._batches[place]
+
+
+class _Learner(nn.Module):
+    """The model with its loss, as `Trainer` wants it."""
+
+    def __init__(self, model: CrisisModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def collate(self, batches: Sequence[Sequence[Example]]) -> dict[str, Tensor]:
+        examples = [example for batch in batches for example in batch]
+        kinds = self.model.config.kinds
+        return {
+            **self.model.inputs([example.text for example in examples]),
+            "crisis": torch.tensor([example.crisis for example in examples]),
+            "kind": torch.tensor([kinds.index(e.kind) if e.kind else -1 for e in examples]),
+            "weight": torch.tensor([example.weight for example in examples]),
+        }
+
+    def forward(self, crisis: Tensor, kind: Tensor, weight: Tensor, **given: Tensor) -> Any:
+        odds = self.model(**given).float()
+        target = crisis.float() * (1 - 2 * SMOOTHING) + SMOOTHING
+        loss = functional.binary_cross_entropy_with_logits(odds[:, 0], target, reduction="none")
+        loss = (loss * weight).mean()
+        if (kind >= 0).any():
+            loss = loss + KIND_WEIGHT * functional.cross_entropy(odds[:, 1:], kind, ignore_index=-1)
+        return {"loss": loss, "odds": odds}
+
+
+def train_classifier(
+    examples: Sequence[Example],
+    run: Path,
+    *,
+    seed: int = 1,
+    epochs: float = 4.0,
+    rate: float = 1e-3,
+) -> CrisisModel:
+    """Train a classifier. The same call goes on where an earlier one was stopped.
+
+    Args:
+        examples: Messages to learn from.
+        run: Folder of the unfinished run, saved every few minutes.
+        seed: Of everything random.
+        epochs: Passes over the examples.
+        rate: Largest learning rate of the adapters.
+
+    Returns:
+        The model with its adapters, not merged.
+    """
+    config = ClassifierConfig(kinds=crisis_kinds())
+    torch.manual_seed(seed)
+    model = CrisisModel(config)
+    add_adapters(model.encoder, config.adapters)
+    learner = _Learner(model)
+    arguments = TrainingArguments(
+        output_dir=str(run), num_train_epochs=epochs, per_device_train_batch_size=1,
+        learning_rate=rate, warmup_steps=0.1, lr_scheduler_type="linear", weight_decay=0.01,
+        max_grad_norm=1.0, bf16=True, use_cpu=not torch.cuda.is_available(), seed=seed,
+        save_strategy="steps", save_steps=200, save_total_limit=1, logging_steps=50,
+        remove_unused_columns=False, report_to=[], dataloader_pin_memory=False,
+    )  # fmt: skip
+    trainer = Trainer(
+        model=learner, args=arguments, train_dataset=_Batches(examples, seed),
+        data_collator=learner.collate,
+    )  # fmt: skip
+    begun = any(run.glob("checkpoint-*"))
+    trainer.train(resume_from_checkpoint=begun or None)
+    return model.eval()
+
+
+def odds_of(model: CrisisModel, texts: Sequence[str], size: int = 64) -> list[float]:
+    """Return the log-odds of a crisis for each text, cut at the model's length."""
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    odds = [0.0] * len(texts)
+    with torch.inference_mode():
+        for start in range(0, len(order), size):
+            places = order[start : start + size]
+            found = model(**model.inputs([texts[place] for place in places]))[:, 0]
+            for place, value in zip(places, found.tolist(), strict=True):
+                odds[place] = value
+    return odds
+
+
+def write_classifier(
+    model: CrisisModel, folder: Path, *, certain: float, concern: float
+) -> ClassifierConfig:
+    """Write a trained model's adapters and head, in half precision, and its thresholds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {**adapter_tensors(model.encoder), **model.head.state_dict(prefix="head.")}
+    save_file(
+        {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()},
+        folder / WEIGHTS,
+    )
+    config = model.config.model_copy(
+        update={
+            "certain": certain,
+            "concern": concern,
+            "encoder_sha256": encoder_sha256(model.config.encoder),
+            "weights_sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+        }
+    )
+    (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return config
+
+
+class Thresholds(NamedTuple):
+    """Log-odds from which a crisis is certain, and from which it is a concern."""
+
+    certain: float
+    concern: float
+
+
+def choose_thresholds(traps: Sequence[float], ordinary: Sequence[float]) -> Thresholds:
+    """Choose the lowest thresholds that keep the shares of false alarms.
+
+    Args:
+        traps: Log-odds of harmless lines that tempt a guard, of writers who were left out.
+        ordinary: Log-odds of real messages that were left out.
+    """
+
+    def lowest(of_traps: float, of_ordinary: float) -> float:
+        return float(max(np.quantile(traps, 1 - of_traps), np.quantile(ordinary, 1 - of_ordinary)))
+
+    return Thresholds(lowest(*MOST_CERTAIN), lowest(*MOST_CONCERN))
+
+
+class LeftOut(NamedTuple):
+    """Log-odds of lines by models that did not see their writers, and of real messages."""
+
+    lines: list[float]
+    ordinary: list[float]
+
+
+def leave_writers_out(
+    lines: Sequence[Line],
+    learn: Callable[[Sequence[Line], str], CrisisModel],
+    ordinary: Sequence[str],
+    folds: int,
+) -> LeftOut:
+    """Train on all writers but some, in turn, and read the lines of those.
+
+    Args:
+        lines: Lines of at least `folds` writers.
+        learn: Trains a model on these lines, in a run of this name.
+        ordinary: Real messages that no model learns from; each model reads its share of them.
+        folds: Number of models.
+    """
+    writers = sorted({line.writer for line in lines})
+    odds, real = [0.0] * len(lines), []
+    for fold in range(folds):
+        out = set(writers[fold::folds])
+        model = learn([line for line in lines if line.writer not in out], f"fold-{fold}")
+        places = [place for place, line in enumerate(lines) if line.writer in out]
+        read = odds_of(model, [lines[place].text for place in places])
+        for place, value in zip(places, read, strict=True):
+            odds[place] = value
+        real += odds_of(model, ordinary[fold::folds])
+    return LeftOut(odds, real)

@@ -1,0 +1,133 @@
+"""Reads the lines that the guard's classifier learns from and is measured on."""
+
+from __future__ import annotations
+
+import random
+import tomllib
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from langgraph_cooper.nodes.crisis.lexicon import phrases
+from langgraph_cooper.prompts import CrisisKind
+from langgraph_cooper.ranker.data.dialogue import DataError
+
+TARGETS = {"+": 1.0, "-": 0.0, "?": 0.5}
+DISGUISES = str.maketrans({"i": "1", "e": "3", "a": "4", "o": "0", "s": "5"})
+
+
+class Line(NamedTuple):
+    """A message that one writer wrote."""
+
+    writer: str
+    label: str
+    """ "+" for a crisis, "-" for none, "?" where a careful supporter might ask."""
+    kind: str
+    how: str
+    """How a crisis is told ("plain", "worded", "hint"), or what a harmless line is."""
+    text: str
+
+
+class Example(NamedTuple):
+    """A message to learn from."""
+
+    text: str
+    crisis: float
+    """1 for a crisis, 0 for none, .5 where a careful supporter might ask."""
+    kind: CrisisKind | None = None
+    weight: float = 1.0
+
+
+def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
+    """Read a folder's `.tsv` files, one per writer, without the writers that are held out.
+
+    Args:
+        folder: Files with the fields label, kind, optionally how it is said, and text.
+        held_out: Writers whose files are not opened: the part of the name before the first "_".
+
+    Raises:
+        DataError: A line is malformed, or there is none.
+    """
+    lines = []
+    for file in sorted(folder.glob("*.tsv")):
+        writer = file.stem.split("_")[0]
+        if writer in held_out:
+            continue
+        for number, row in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+            label, *kinds, text = row.split("\t")
+            if label not in TARGETS or len(kinds) not in (1, 2) or not text.strip():
+                raise DataError(
+                    f"{file}, line {number}: write label, kind, how (may be left out) and text, "
+                    'with tabs between; a label is "+", "-" or "?"'
+                )
+            how = kinds[1] if len(kinds) == 2 else "hint" if label == "+" else "trap"
+            lines.append(Line(writer, label, kinds[0], how, text))
+    if not lines:
+        raise DataError(f"{folder} has no lines to learn from: name a folder of .tsv files")
+    return lines
+
+
+def read_phrases(file: Path) -> list[Line]:
+    """Read a corpus of phrases: tables `crisis`, each with a kind and what is said, and `benign`.
+
+    Raises:
+        DataError: It is malformed.
+    """
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        crises = [
+            Line("phrases", "+", group["kind"], "plain", said)
+            for group in tables["crisis"].values()
+            for said in group["say"]
+        ]
+        benign = tables["benign"].items()
+        harmless = [
+            Line("phrases", "-", name, "trap", said) for name, listed in benign for said in listed
+        ]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{file} cannot be read ({type(error).__name__}: {error}): it needs "
+            "tables [crisis.NAME] with kind and say, and lists under [benign]"
+        ) from None
+    return crises + harmless
+
+
+def line_examples(lines: Iterable[Line]) -> list[Example]:
+    """Return what a classifier learns from these lines; doubtful ones weigh half."""
+    kinds = {kind.name: kind.name for kind in phrases().kinds}
+    return [
+        Example(
+            line.text,
+            TARGETS[line.label],
+            kinds.get(line.kind) if line.label == "+" else None,  # type: ignore[call-overload]
+            0.5 if line.label == "?" else 1.0,
+        )
+        for line in lines
+    ]
+
+
+def longer(
+    examples: Iterable[Example], ordinary: Sequence[str], share: float, rng: random.Random
+) -> list[Example]:
+    """Return a share of the examples as longer messages, among ordinary sentences."""
+    found = []
+    for example in examples:
+        if ordinary and rng.random() < share:
+            before = rng.sample(ordinary, rng.randint(0, 2))
+            after = rng.sample(ordinary, rng.randint(0 if before else 1, 2))
+            found.append(example._replace(text=" ".join([*before, example.text, *after])))
+    return found
+
+
+def disguised(examples: Iterable[Example], share: float, rng: random.Random) -> list[Example]:
+    """Return a share of the examples with digits for letters in half of their words."""
+    return [
+        example._replace(
+            text=" ".join(
+                word.translate(DISGUISES) if rng.random() < 0.5 else word
+                for word in example.text.split()
+            )
+        )
+        for example in examples
+        if rng.random() < share
+    ]

@@ -1,0 +1,184 @@
+"""The classifier of crises: what a message means, where the phrases only know its words.
+
+A sentence encoder with low-rank adapters (LoRA) reads the message. From the mean and the maximum of
+its token embeddings, and from what the phrases find, a linear head gives the log-odds of a crisis
+and of each kind. Reference: Hu et al., "LoRA" (2022), section 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from langgraph_cooper.nodes.crisis.course import Finding
+from langgraph_cooper.nodes.crisis.lexicon import phrases
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies
+from langgraph_cooper.prompts import CooperError, CrisisKind
+from langgraph_cooper.ranker.data.dialogue import encodable
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, AdapterConfig
+from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
+from langgraph_cooper.ranker.model.lora import adapter_shapes, merge_adapters
+from langgraph_cooper.ranker.model.transformer import load_transformer
+
+SHIPPED = Path(__file__).parent / "checkpoint"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train-guard'"
+MAX_TOKENS = 96
+WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
+MAX_WINDOWS = 64
+FOUND = 5.0  # as large as the strongest token features, so that its weight is learnt as quickly
+
+
+class ClassifierError(CooperError):
+    """The guard's classifier cannot be loaded."""
+
+
+class ClassifierConfig(BaseModel):
+    """The form of a classifier; saved as `config.json` beside its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: str = DEFAULT_ENCODER
+    encoder_sha256: str | None = None
+    adapters: AdapterConfig = AdapterConfig(rank=16, alpha=32.0, dropout=0.05)
+    kinds: tuple[CrisisKind, ...]
+    certain: float = 0.0
+    """Log-odds from which a crisis is certain."""
+    concern: float = 0.0
+    """Log-odds from which it is a concern."""
+    weights_sha256: str = ""
+
+
+class CrisisModel(nn.Module):
+    """The encoder and the head.
+
+    Args:
+        config: The form.
+    """
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        encoder = load_transformer(config.encoder)
+        self.encoder, self.tokenizer = encoder.module, encoder.tokenizer
+        width = int(self.encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.head = nn.Linear(2 * width + len(config.kinds) + 1, 1 + len(config.kinds))
+
+    def inputs(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Return the model's input for N texts.
+
+        Returns:
+            `input_ids` and `attention_mask`, `[N, tokens]`, and `found`, `[N, kinds + 1]`: `FOUND`
+            where the phrases find a kind of crisis or a denial, else 0.
+        """
+        tokens = self.tokenizer(
+            [encodable(text) for text in texts],
+            padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt",
+        )  # fmt: skip
+        found = [
+            [FOUND * (crisis_kind(text) == kind) for kind in self.config.kinds]
+            + [FOUND * denies(text)]
+            for text in texts
+        ]
+        given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        return {**given, "found": torch.tensor(found)}
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, found: Tensor) -> Tensor:
+        """Return log-odds `[N, 1 + kinds]`: of a crisis, and the logits of its kinds."""
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask)[0].float()
+        mask = attention_mask[..., None].float()
+        mean = (hidden * mask).sum(1) / mask.sum(1)
+        largest = hidden.masked_fill(mask == 0, -torch.inf).amax(1)
+        odds: Tensor = self.head(torch.cat([mean, largest, found], 1))
+        return odds
+
+
+class CrisisClassifier:
+    """A trained classifier, safe to share between threads.
+
+    Args:
+        model: The model, its adapters merged.
+    """
+
+    def __init__(self, model: CrisisModel) -> None:
+        self.config = model.config
+        self._model = model.eval()
+        self._lock = Lock()  # tokenisers are not safe to share between threads
+        self._odds = lru_cache(maxsize=4_096)(self._compute)
+
+    def read(self, text: str) -> Finding:
+        """Return what a message shows.
+
+        A plain denial is believed, unless the crisis is certain all the same.
+        """
+        odds, kind = self._odds(text)
+        if odds >= self.config.certain:
+            return Finding("certain", crisis_kind(text) or kind)
+        if odds >= self.config.concern and not denies(text):
+            return Finding("concern", crisis_kind(text) or kind)
+        return Finding()
+
+    def odds(self, text: str) -> float:
+        """Return the log-odds of a crisis: of the gravest window of a long message."""
+        return self._odds(text)[0]
+
+    def _compute(self, text: str) -> tuple[float, CrisisKind]:
+        with self._lock, torch.inference_mode():
+            odds = self._model(**self._model.inputs(windows(text)))
+        gravest = odds[odds[:, 0].argmax()]
+        return float(gravest[0]), self.config.kinds[int(gravest[1:].argmax())]
+
+
+def windows(text: str) -> list[str]:
+    """Cut a long text into windows of words, each overlapping the next by half."""
+    words = re.findall(r"\S+", text)
+    if len(words) <= WINDOW:
+        return [text]
+    starts = range(0, len(words) - WINDOW // 2, WINDOW // 2)
+    return [" ".join(words[start : start + WINDOW]) for start in starts][:MAX_WINDOWS]
+
+
+def read_classifier(folder: str | Path) -> CrisisClassifier:
+    """Load a classifier.
+
+    Raises:
+        ClassifierError: Its files are missing or damaged, or made for another encoder.
+        EncoderError: The encoder cannot be loaded.
+    """
+    folder = Path(folder)
+    try:
+        config = ClassifierConfig.model_validate_json((folder / CONFIG).read_bytes())
+        tensors = load_file(folder / WEIGHTS)
+        found = file_sha256(folder / WEIGHTS)
+    except (OSError, ValidationError, SafetensorError) as error:
+        problem = str(error).splitlines()[0]
+        raise ClassifierError(
+            f"the guard's classifier in {folder} cannot be read ({problem}): {REMEDY}"
+        ) from None
+    if found != config.weights_sha256 or encoder_sha256(config.encoder) != config.encoder_sha256:
+        raise ClassifierError(
+            f"the guard's classifier in {folder} does not belong to its {CONFIG} or to the encoder "
+            f"{config.encoder}: {REMEDY}"
+        )
+    model = CrisisModel(config)
+    head = {name.removeprefix("head."): t.float() for name, t in tensors.items() if "head." in name}
+    expected = adapter_shapes(model.encoder, config.adapters)
+    if {name: tuple(tensors[name].shape) for name in expected if name in tensors} != expected:
+        raise ClassifierError(f"the guard's classifier in {folder} lacks weights: {REMEDY}")
+    merge_adapters(model.encoder, config.adapters, tensors)
+    model.head.load_state_dict(head)
+    return CrisisClassifier(model)
+
+
+def crisis_kinds() -> tuple[CrisisKind, ...]:
+    """Return the kinds of crisis, gravest first."""
+    return tuple(kind.name for kind in phrases().kinds)

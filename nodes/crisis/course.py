@@ -1,0 +1,90 @@
+"""The course of a crisis in a conversation: what was found, asked, answered and settled.
+
+Clinical practice is to ask openly about what is not certain, to believe a clear no, and to ask no
+more than is bearable. The course is computed from the messages alone: a graph inside another one
+has no other memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, get_args
+
+from langgraph_cooper.nodes.crisis.answers import answer_of, says_safe
+from langgraph_cooper.prompts import CrisisKind
+
+Tier = Literal["none", "concern", "certain"]
+"""What is known: no crisis; perhaps one, so that the system asks; one, so that help is named."""
+TIERS: tuple[Tier, ...] = get_args(Tier)
+
+MOST_QUESTIONS = 2  # about one concern
+QUIET_TURNS = 3  # after a clear no, or after the last question, nothing is asked about a concern
+
+
+class Finding(NamedTuple):
+    """What one message shows by itself."""
+
+    tier: Tier = "none"
+    kind: CrisisKind | None = None
+
+
+Reader = Callable[[str], Finding]
+
+
+@dataclass(frozen=True)
+class Course:
+    """The state of a conversation after one of the user's turns.
+
+    Attributes:
+        tier: What is known.
+        kind: The kind of crisis, also of one that is settled.
+        asked: Number of times that the present concern was asked about.
+        given: Number of help texts that were given in the present crisis.
+        quiet: Number of the user's next turns in which no new concern is asked about.
+    """
+
+    tier: Tier = "none"
+    kind: CrisisKind | None = None
+    asked: int = 0
+    given: int = 0
+    quiet: int = 0
+
+    def helped(self, kind: CrisisKind) -> Course:
+        """Return the course after a help text."""
+        given = self.given + 1 if self.tier == "certain" and kind == self.kind else 1
+        return Course("certain", kind, given=given)
+
+    def after(
+        self, finding: Finding, said: str, question: CrisisKind | None, *, strict: bool
+    ) -> Course:
+        """Return the course after the user's next turn.
+
+        Args:
+            finding: What the turn shows by itself.
+            said: Its words.
+            question: The kind of crisis that the system asked about just before, if it did.
+            strict: Whether only a person can lift a certain crisis.
+        """
+        if finding.tier == "certain":
+            again = self.tier == "certain" and finding.kind == self.kind
+            return self if again else Course("certain", finding.kind)
+        if self.tier == "certain":
+            settled = self.given and not strict and says_safe(said)
+            return Course("none", self.kind, quiet=QUIET_TURNS) if settled else self
+        if question:
+            return self._answered(question, said)
+        if self.tier == "concern":  # the question did not reach the user
+            return self
+        if finding.tier == "concern" and not self.quiet:
+            return Course("concern", finding.kind)
+        return replace(self, quiet=max(0, self.quiet - 1))
+
+    def _answered(self, question: CrisisKind, said: str) -> Course:
+        answer = answer_of(said)
+        if answer == "yes":
+            return Course("certain", question)
+        asked = self.asked + 1
+        if answer == "no" or asked >= MOST_QUESTIONS:
+            return Course("none", self.kind or question, quiet=QUIET_TURNS)
+        return Course("concern", question, asked=asked)

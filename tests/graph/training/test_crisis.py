@@ -1,0 +1,94 @@
+"""The guard's classifier learns, and is written and read again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("peft")
+
+from langgraph_cooper.graph.training.crisis import (
+    choose_thresholds,
+    leave_writers_out,
+    odds_of,
+    train_classifier,
+    write_classifier,
+)
+from langgraph_cooper.graph.training.lines import Example, Line
+from langgraph_cooper.nodes.crisis.classifier import (
+    ClassifierError,
+    CrisisModel,
+    read_classifier,
+    windows,
+)
+
+SAD = [f"I gave my {thing} away, nobody will need it" for thing in ["books", "dog", "ring", "car"]]
+GLAD = [f"I bought a {thing} with my sister" for thing in ["book", "dog", "ring", "car"]]
+EXAMPLES = [Example(text, 1.0, "suicide") for text in SAD] + [Example(t, 0.0) for t in GLAD]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> CrisisModel:
+    return train_classifier(EXAMPLES, tmp_path_factory.mktemp("run"), epochs=12)
+
+
+def test_it_learns_and_reads_the_same_after_writing(model: CrisisModel, tmp_path: Path) -> None:
+    odds = odds_of(model, [*SAD, *GLAD])
+    assert min(odds[: len(SAD)]) > max(odds[len(SAD) :])
+    middle = (min(odds[: len(SAD)]) + max(odds[len(SAD) :])) / 2
+    config = write_classifier(model, tmp_path, certain=100.0, concern=middle)
+    assert (config.certain, config.concern) == (100.0, middle)
+    read = read_classifier(tmp_path)
+    assert [read.odds(text) for text in SAD] == pytest.approx(odds[: len(SAD)], abs=0.05)
+    assert read.read(SAD[0]) == ("concern", "suicide")
+    assert read.read(GLAD[0]).tier == "none"
+    assert read.read("I am not suicidal. " + SAD[0]).tier == "none"  # a plain denial
+
+
+@pytest.mark.parametrize("spoil", ["missing", "cut", "other weights", "no configuration"])
+def test_a_damaged_classifier_is_named(model: CrisisModel, tmp_path: Path, spoil: str) -> None:
+    write_classifier(model, tmp_path, certain=1.0, concern=0.0)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    if spoil == "missing":
+        weights.unlink()
+    elif spoil == "cut":
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif spoil == "other weights":
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(bytes(data))
+    else:
+        config.write_text("{}", encoding="utf-8")
+    with pytest.raises(ClassifierError, match=r"the guard's classifier in .* train-guard"):
+        read_classifier(tmp_path)
+
+
+def test_thresholds_keep_both_shares_of_false_alarms() -> None:
+    traps, ordinary = [number / 100 for number in range(1000)], [-1.0] * 1000
+    certain, concern = choose_thresholds(traps, ordinary)
+    assert sum(odds >= certain for odds in traps) <= 10
+    assert sum(odds >= concern for odds in traps) <= 80
+    assert choose_thresholds([-9.0] * 1000, traps).concern > concern
+
+
+def test_each_writer_is_read_by_a_model_that_has_not_seen_it(model: CrisisModel) -> None:
+    lines = [Line(f"w{number}", "+", "suicide", "plain", f"text {number}") for number in range(5)]
+    seen: list[set[str]] = []
+
+    def learn(some: object, _: str) -> CrisisModel:
+        seen.append({line.writer for line in some})  # type: ignore[attr-defined]
+        return model
+
+    left_out = leave_writers_out(lines, learn, ["Hello.", "It rains."], folds=2)
+    assert seen == [{"w1", "w3"}, {"w0", "w2", "w4"}]
+    assert len(left_out.lines) == 5
+    assert len(left_out.ordinary) == 2
+
+
+def test_a_long_message_is_read_in_windows_that_overlap() -> None:
+    words = [f"word{number}" for number in range(150)]
+    cut = windows(" ".join(words))
+    assert [part.split()[0] for part in cut] == ["word0", "word30", "word60", "word90"]
+    assert set(" ".join(cut).split()) == set(words)
+    assert windows("one two") == ["one two"]

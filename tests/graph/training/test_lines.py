@@ -1,0 +1,87 @@
+"""Lines to train the guard on: read by writer, held out by writer, refused where malformed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from langgraph_cooper.graph.training.lines import (
+    Example,
+    disguised,
+    line_examples,
+    longer,
+    read_lines,
+    read_phrases,
+)
+from langgraph_cooper.ranker.data.dialogue import DataError
+
+
+def folder(tmp_path: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (tmp_path / f"{name}.tsv").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_lines_are_read_by_writer_and_those_held_out_are_not_opened(tmp_path: Path) -> None:
+    lines = read_lines(
+        folder(
+            tmp_path,
+            w01_teens="+\tsuicide\tI gave my things away\n-\tidiom\tI could kill for tea\n",
+            w02_others="this file is not even\topened\n",
+            w03_pairs="?\tdanger\tunsure\the shouts a lot\n+\tviolence\tplain\tI will hit him\n",
+        ),
+        held_out=["w02"],
+    )
+    assert [(line.writer, line.label, line.kind, line.how) for line in lines] == [
+        ("w01", "+", "suicide", "hint"),
+        ("w01", "-", "idiom", "trap"),
+        ("w03", "?", "danger", "unsure"),
+        ("w03", "+", "violence", "plain"),
+    ]
+    assert line_examples(lines) == [
+        Example("I gave my things away", 1.0, "suicide", 1.0),
+        Example("I could kill for tea", 0.0, None, 1.0),
+        Example("he shouts a lot", 0.5, None, 0.5),
+        Example("I will hit him", 1.0, "violence", 1.0),
+    ]
+
+
+@pytest.mark.parametrize("row", ["+\ttext alone", "*\tsuicide\ttext", "+\tsuicide\tplain\t "])
+def test_a_malformed_line_is_named(tmp_path: Path, row: str) -> None:
+    with pytest.raises(DataError, match=r"w01\.tsv, line 2: write label, kind"):
+        read_lines(folder(tmp_path, w01=f"+\tsuicide\tI want to die\n{row}\n"))
+
+
+def test_a_folder_without_lines_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no lines to learn from"):
+        read_lines(tmp_path)
+
+
+def test_a_corpus_of_phrases(tmp_path: Path) -> None:
+    file = tmp_path / "phrases.toml"
+    file.write_text(
+        '[crisis.plain]\nkind = "suicide"\nsay = ["I want to die"]\n'
+        '[benign]\nidioms = ["to die for"]',
+        encoding="utf-8",
+    )
+    assert [(line.label, line.kind, line.text) for line in read_phrases(file)] == [
+        ("+", "suicide", "I want to die"),
+        ("-", "idioms", "to die for"),
+    ]
+    file.write_text("[crisis]\nplain = 1\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"phrases\.toml cannot be read"):
+        read_phrases(file)
+
+
+def test_other_forms_of_a_line_keep_its_label() -> None:
+    examples = [Example(f"I want to die {number}", 1.0, "suicide") for number in range(100)]
+    ordinary = ["It rains.", "My cat is ill.", "We moved in May.", "Hello."]
+    among = longer(examples, ordinary, 0.3, random.Random(1))
+    assert 15 < len(among) < 45
+    assert all(len(each.text) > len("I want to die 10") for each in among)
+    assert all("I want to die" in each.text and each.kind == "suicide" for each in among)
+    changed = disguised(examples, 0.5, random.Random(1))
+    assert any("d13" in each.text for each in changed)
+    assert all(each.crisis == 1.0 for each in changed)

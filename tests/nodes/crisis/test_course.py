@@ -1,0 +1,67 @@
+"""A concern is asked about, twice at the most; the user may end a crisis."""
+
+from __future__ import annotations
+
+from langgraph_cooper.nodes.crisis.course import QUIET_TURNS, Course, Finding
+
+NOTHING, CONCERN = Finding(), Finding("concern", "suicide")
+CERTAIN = Finding("certain", "suicide")
+
+
+def take(
+    course: Course, finding: Finding, said: str, asked: bool = False, *, strict: bool = False
+) -> Course:
+    """Take one turn of the user's; `asked` if the system has just asked about safety."""
+    return course.after(finding, said, "suicide" if asked else None, strict=strict)
+
+
+def test_a_concern_is_asked_about_and_a_yes_makes_it_certain() -> None:
+    course = take(Course(), CONCERN, "I gave my things away.")
+    assert course.tier == "concern"
+    assert take(course, NOTHING, "sometimes, yes", asked=True) == Course("certain", "suicide")
+
+
+def test_a_clear_no_ends_it_and_nothing_is_asked_for_a_while() -> None:
+    course = take(take(Course(), CONCERN, "I gave my things away."), NOTHING, "no", asked=True)
+    assert (course.tier, course.kind) == ("none", "suicide")
+    for _ in range(QUIET_TURNS):
+        course = take(course, CONCERN, "I gave my things away.")
+        assert course.tier == "none"
+    assert take(course, CONCERN, "I gave my things away.").tier == "concern"
+
+
+def test_another_answer_is_asked_about_once_more_and_then_left() -> None:
+    course = take(Course(), CONCERN, "I gave my things away.")
+    course = take(course, NOTHING, "my boss called", asked=True)
+    assert (course.tier, course.asked) == ("concern", 1)
+    course = take(course, CONCERN, "whatever", asked=True)
+    assert (course.tier, course.kind) == ("none", "suicide")
+
+
+def test_a_question_that_was_not_said_is_still_to_be_asked() -> None:
+    course = take(Course(), CONCERN, "I gave my things away.")
+    assert take(course, NOTHING, "hello?") == course
+
+
+def test_a_crisis_in_the_answer_goes_before_a_no() -> None:
+    course = take(Course(), CONCERN, "I gave my things away.")
+    assert take(course, CERTAIN, "no, I have the rope here", asked=True).tier == "certain"
+
+
+def test_whoever_is_asked_and_says_that_they_are_safe_goes_on() -> None:
+    certain = take(Course(), CERTAIN, "I want to die")
+    assert take(certain, NOTHING, "I'm safe").tier == "certain"  # not asked yet
+    helped = certain.helped("suicide")
+    assert take(helped, NOTHING, "let us talk about my job") == helped
+    assert take(helped, NOTHING, "I'm safe", strict=True) == helped
+    settled = take(helped, NOTHING, "yes, I'm safe")
+    assert (settled.tier, settled.kind, settled.given) == ("none", "suicide", 0)
+    again = take(settled, CERTAIN, "I want to die")
+    assert (again.tier, again.given) == ("certain", 0)  # the first text comes again
+
+
+def test_help_texts_are_counted_by_kind() -> None:
+    course = take(Course(), CERTAIN, "I want to die").helped("suicide").helped("suicide")
+    assert course.given == 2
+    assert take(course, Finding("certain", "danger"), "he hits me").given == 0
+    assert Course().helped("danger") == Course("certain", "danger", given=1)
