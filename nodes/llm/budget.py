@@ -21,6 +21,7 @@ from langgraph.runtime import RunControl, Runtime, get_runtime
 
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 Role = Literal["tracker", "promoter", "generator"]
 # The share of the deadline by which each role must be done: a slow agent never takes the reply's
@@ -180,6 +181,7 @@ class Slots:
 
 _budgets: dict[Turn, Budget] = {}
 _lock = threading.Lock()
+wait_before_fork(_lock)
 
 
 def context_of_turn() -> CooperContext:
