@@ -15,6 +15,7 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
 from langgraph_cooper.nodes.offline import offline_backend
 from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 OFFLINE = "offline"
 Model = str | BaseChatModel | None
+
+# One for all graphs: a fork waits until no ranker is being loaded.
+_loading = threading.RLock()
+wait_before_fork(_loading)
 
 
 class Resources:
@@ -52,7 +57,6 @@ class Resources:
         self._model = model
         self._generator_model = generator_model
         self._load_ranker = load_ranker
-        self._lock = threading.Lock()
         self.offline = offline_backend(task, self._embed)
         self._backend = lru_cache(maxsize=32)(self._build)
 
@@ -62,7 +66,9 @@ class Resources:
         It is a method and not a property: LangGraph searches for subgraphs in the attributes that
         a node's function names, and would load the ranker while the graph is built.
         """
-        with self._lock:
+        if "_loaded" in self.__dict__:
+            return self._loaded
+        with _loading:
             return self._loaded
 
     @cached_property

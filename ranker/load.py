@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.api import Ranker
 from langgraph_cooper.ranker.model.checkpoint import CONFIG, Checkpoint, open_checkpoint
+from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form, Precision
 from langgraph_cooper.ranker.model.encoder import load_encoder
+from langgraph_cooper.ranker.model.forking import wait_before_fork
 from langgraph_cooper.ranker.untrained import UntrainedRanker
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def ranker_loader(
 
 _rankers: dict[tuple[Path, str, Precision, Form | None], TrainedRanker] = {}
 _rankers_lock = RLock()
+wait_before_fork(_rankers_lock)
 
 
 def load_ranker(
@@ -103,6 +106,10 @@ def load_ranker(
 
             loaded = load_encoder(source)
             checkpoint.check_encoder(loaded)
-            model = CooperRanker.from_pretrained(checkpoint)
-            _rankers[key] = TrainedRanker(model, loaded, precision=precision, form=form)
+
+            def build() -> TrainedRanker:
+                model = CooperRanker.from_pretrained(checkpoint)
+                return TrainedRanker(model, loaded, precision=precision, form=form)
+
+            _rankers[key] = compute(build)
         return _rankers[key]

@@ -9,10 +9,12 @@ import torch
 
 from langgraph_cooper.ranker.api import Array, Progression, ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import Form, Precision
 from langgraph_cooper.ranker.model.encoder import SentenceEncoder
 from langgraph_cooper.ranker.model.evidence import TurnVectors
 from langgraph_cooper.ranker.model.next_utterance import recent_texts
+from langgraph_cooper.ranker.model.progression import ProgressionOutput
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import chunks
 
@@ -62,8 +64,14 @@ class TrainedRanker:
             ValueError: The ranker does not know the aspect.
         """
         module = self.model.progression_module(aspect)
-        with torch.inference_mode():
-            result = module(torch.from_numpy(self.embed([state])))
+        embedded = self.embed([state])
+
+        @torch.inference_mode()
+        def analyse() -> ProgressionOutput:
+            output: ProgressionOutput = module(torch.from_numpy(embedded))
+            return output
+
+        result = compute(analyse)
         weights = result.attention[0].tolist()
         order = sorted(range(len(weights)), key=lambda j: (-weights[j], j))
         return Progression(
@@ -92,8 +100,11 @@ class TrainedRanker:
             return []
         aspects, vectors = self.inputs(history, candidates)
         stacked = self._signals(signals)
-        turn = self.model.tokenizer.turn(history, [candidate.topic for candidate in candidates])
-        with torch.inference_mode():
+        topics = [candidate.topic for candidate in candidates]
+
+        @torch.inference_mode()
+        def scored() -> list[float]:
+            turn = self.model.tokenizer.turn(history, topics)
             parts = [
                 self.model.encode(self.model.tokens([part], self.form))
                 for part in chunks(turn, ROW_TOKENS)
@@ -103,7 +114,9 @@ class TrainedRanker:
             scores: list[float] = self.model.score(text, aspects, stacked, vectors, mask)[
                 0
             ].tolist()
-        return scores
+            return scores
+
+        return compute(scored)
 
     def inputs(
         self, history: Sequence[Utterance], candidates: Sequence[ScoredTopic]
@@ -117,12 +130,12 @@ class TrainedRanker:
         """
         aspects = [self.config.aspect_index(candidate.aspect) for candidate in candidates]
         vectors = None
-        if self.model.evidence is not None:
+        if (evidence := self.model.evidence) is not None:
             topics = [candidate.topic for candidate in candidates]
             texts = torch.from_numpy(self.embed([*topics, *recent_texts(history)]))[None]
             split = len(topics)
             rounds = torch.tensor([dialogue_round(history)])
-            vectors = self.model.evidence.vectors(texts[:, :split], texts[:, split:], rounds)
+            vectors = compute(lambda: evidence.vectors(texts[:, :split], texts[:, split:], rounds))
         return torch.tensor([aspects]), vectors
 
     def _signals(self, signals: Mapping[str, Array]) -> torch.Tensor:
@@ -164,12 +177,16 @@ class EvidenceAlone:
             return []
         aspects, vectors = self._ranker.inputs(history, candidates)
         assert vectors is not None
-        with torch.inference_mode():
+
+        @torch.inference_mode()
+        def scored() -> list[float]:
             mask = torch.ones_like(aspects, dtype=torch.bool)
             scores: list[float] = self._ranker.model.evidence_scores(aspects, vectors, mask)[
                 0
             ].tolist()
-        return scores
+            return scores
+
+        return compute(scored)
 
 
 def computes_bfloat16() -> bool:

@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.ranker.model.forking import renew_after_fork, wait_before_fork
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -50,10 +51,16 @@ class ProcessLock:
 
     _held_in: ClassVar[WeakKeyDictionary[Saver, set[str]]] = WeakKeyDictionary()
     _guard = threading.Lock()
+    wait_before_fork(_guard)
 
     def __init__(self, saver: Saver) -> None:
         with self._guard:
             self._held = self._held_in.setdefault(saver, set())
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Forget in a child the turns of its parent."""
+        self._held.clear()
 
     def try_acquire(self, thread_id: str) -> bool:
         """Take the lock of a thread if nobody in this process has it; return whether it was."""
@@ -83,6 +90,11 @@ class FileLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, BaseFileLock] = {}
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Forget in a child the locks of its parent, which filelock has closed there."""
+        self._held.clear()
 
     def try_acquire(self, thread_id: str) -> bool:
         """Take the lock of a thread if no process has it; return whether it was free.
@@ -109,7 +121,9 @@ class FileLock:
 
     def release(self, thread_id: str) -> None:
         """Release the lock and remove its file; other holders of the file then make a new one."""
-        file = self._held.pop(thread_id)
+        file = self._held.pop(thread_id, None)
+        if file is None:  # a child that was forked in mid-turn: the lock is its parent's
+            return
         with suppress(OSError):  # Windows does not remove an open file: it stays, empty
             Path(file.lock_file).unlink()
         file.release()
@@ -131,6 +145,11 @@ class PostgresLock:
         self._held: set[str] = set()
         self._guard = threading.Lock()
         self._connection: Connection | None = None
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Forget in a child the connection of its parent; psycopg does not close it from there."""
+        self._held, self._guard, self._connection = set(), threading.Lock(), None
 
     def __repr__(self) -> str:
         return "PostgresLock(…)"  # the connection string may hold a password
@@ -153,6 +172,8 @@ class PostgresLock:
     def release(self, thread_id: str) -> None:
         """Release the lock."""
         with self._guard:
+            if thread_id not in self._held:  # as in a child that was forked in mid-turn
+                return
             self._held.discard(thread_id)
             try:
                 if not self._ask("SELECT pg_advisory_unlock(%s)", thread_id):
@@ -162,8 +183,13 @@ class PostgresLock:
             self._close_if_idle()
 
     def _ask(self, query: str, thread_id: str) -> bool:
-        import psycopg
-
+        try:
+            import psycopg
+        except ImportError as error:
+            raise LockError(
+                "PostgresLock needs psycopg: install it with "
+                "\"pip install 'langgraph-cooper[postgres]'\""
+            ) from error
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(self._conninfo, autocommit=True)

@@ -16,19 +16,26 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import RunControl
 from langgraph.types import Command, StateSnapshot
 
 from langgraph_cooper.graph.threads.ids import check_thread_id
+from langgraph_cooper.graph.threads.leaving import (
+    LockRequest,
+    TurnTask,
+    in_os_thread,
+    in_thread,
+)
 from langgraph_cooper.graph.threads.locks import TurnLock, alock_for, lock_for
 from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.nodes.errors import InputError
@@ -40,7 +47,6 @@ Graph = CompiledStateGraph[Any, Any, Any, Any]
 Input = dict[str, list[HumanMessage]] | Command[Any] | None
 Key = TypeVar("Key", bound=Hashable)
 Queue = TypeVar("Queue")
-T = TypeVar("T")
 
 # Seconds between two requests for a lock that another process holds: the pause doubles each time.
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2
@@ -161,7 +167,7 @@ class Turns:
         with self.holding(thread_id):
             if found := self._settle(turn):
                 return found
-            self._graph.invoke(turn.input, turn.config, **turn.options)
+            self._finish(turn.input, turn)
             return turn.reply(self._graph.get_state(turn.config))
 
     def stream(
@@ -190,7 +196,12 @@ class Turns:
             if found := self._settle(turn):
                 yield from _again(found, how["stream_mode"])
             else:
-                yield from self._graph.stream(turn.input, turn.config, **turn.options, **how)
+
+                def work(control: RunControl) -> Generator[dict[str, Any], None, None]:
+                    options = {**turn.options, **how, "control": control}
+                    yield from self._graph.stream(turn.input, turn.config, **options)
+
+                yield from in_thread(work)
 
     @contextmanager
     def holding(self, thread_id: str) -> Iterator[None]:
@@ -240,11 +251,19 @@ class Turns:
             # If it fails again, the new message may be answered all the same: by the safety guard,
             # say, which needs no model.
             try:
-                self._graph.invoke(None, turn.config, **turn.options)
+                self._finish(None, turn)
             except CooperError as error:
                 _log.warning(FAILED_AGAIN, error)
             turn.found = turn.answered(self._graph.get_state(turn.config))
         return turn.found
+
+    def _finish(self, given: Input, turn: _Turn) -> None:
+        """Run the graph to its end."""
+
+        def work(control: RunControl) -> Generator[Any, None, None]:
+            yield self._graph.invoke(given, turn.config, control=control, **turn.options)
+
+        list(in_thread(work))
 
     # Async -----------------------------------------------------------------------------------
 
@@ -258,14 +277,21 @@ class Turns:
     ) -> Reply:
         """Send a message to a thread and return the answer. See `send`.
 
-        If the task is cancelled, the next call on the thread finishes the turn.
+        If the task is cancelled, the turn ends: requests to models are closed and none begins. Its
+        message is stored if the thread was free, and the next call on the thread finishes the turn.
+        Otherwise the `CancelledError` has a note: send the message again.
         """
         turn = _Turn(thread_id, message, context, config)
-        async with self.aholding(thread_id):
-            if found := await self._asettle(turn):
-                return found
-            await self._graph.ainvoke(turn.input, turn.config, **turn.options)
-            return turn.reply(await self._graph.aget_state(turn.config))
+
+        async def work(task: TurnTask[Reply]) -> Reply:
+            async with self.aholding(thread_id):
+                if found := await self._asettle(turn):
+                    return found
+                async for _ in self._astored(turn, task, _how("values", False)):
+                    pass
+                return turn.reply(await self._graph.aget_state(turn.config))
+
+        return await TurnTask(work).result()
 
     async def astream(
         self,
@@ -283,12 +309,19 @@ class Turns:
         at once.
         """
         turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
-        async with self.aholding(thread_id):
-            if found := await self._asettle(turn):
-                for part in _again(found, how["stream_mode"]):
-                    yield part
-                return
-            async for part in self._graph.astream(turn.input, turn.config, **turn.options, **how):
+
+        async def work(task: TurnTask[None]) -> None:
+            async with self.aholding(thread_id):
+                if found := await self._asettle(turn):
+                    for part in _again(found, how["stream_mode"]):
+                        await task.hand(part)
+                    return
+                async with aclosing(self._astored(turn, task, how)) as parts:
+                    async for part in parts:
+                        await task.hand(part)
+
+        async with aclosing(TurnTask(work).parts()) as parts:
+            async for part in parts:
                 yield part
 
     @asynccontextmanager
@@ -297,18 +330,21 @@ class Turns:
         check_thread_id(thread_id)
         found = self._lock or await alock_for(self._saver)
         lock = self._lock = self._lock or found  # another task may have found it meanwhile
+        until = time.monotonic() + (float("inf") if self._wait is None else self._wait)
         async with AsyncExitStack() as held:
+            key = id(asyncio.get_running_loop()), thread_id
+            queue = held.enter_context(self._async_queues.of(key))
             try:
-                async with asyncio.timeout(self._wait):
-                    key = id(asyncio.get_running_loop()), thread_id
-                    queue = held.enter_context(self._async_queues.of(key))
+                async with asyncio.timeout(self._wait):  # a free queue is entered at once
                     await held.enter_async_context(queue)
-                    pauses = _pauses()
-                    while not await self._try(lock, thread_id):
-                        await asyncio.sleep(next(pauses))
-                    held.push_async_callback(_in_os_thread, partial(lock.release, thread_id))
             except TimeoutError:
                 raise self._busy(thread_id) from None
+            pauses = _pauses()
+            while not await self._try(lock, thread_id):  # once at least, however short the wait
+                if time.monotonic() > until:
+                    raise self._busy(thread_id)
+                await asyncio.sleep(next(pauses))
+            held.push_async_callback(in_os_thread, partial(lock.release, thread_id))
             yield
 
     async def aprune(self, thread_id: str, *, keep: int = 1) -> int:
@@ -320,6 +356,21 @@ class Turns:
         """Delete a thread. See `delete`."""
         async with self.aholding(thread_id):
             await self._saver.adelete_thread(thread_id)
+
+    async def _astored(
+        self, turn: _Turn, task: TurnTask[Any], how: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Run a turn, which cannot be cut before its message is stored."""
+        task.storing()
+        modes = how["stream_mode"]
+        # The first of the "values" comes when the input is stored.
+        how = {**how, "stream_mode": list(dict.fromkeys([*modes, "values"]))}
+        running = self._graph.astream(turn.input, turn.config, **turn.options, **how)
+        async with aclosing(cast("AsyncGenerator[dict[str, Any], None]", running)) as parts:
+            async for part in parts:
+                task.stored()
+                if part["type"] in modes:
+                    yield part
 
     async def _asettle(self, turn: _Turn) -> Reply | None:
         if turn.comes_after_another(await self._graph.aget_state(turn.config)):
@@ -333,9 +384,9 @@ class Turns:
     @staticmethod
     async def _try(lock: TurnLock, thread_id: str) -> bool:
         """Request a lock in an OS thread, as it may ask a database; release it if cancelled."""
-        request = _Request(lock, thread_id)
+        request = LockRequest(lock, thread_id)
         try:
-            return await _in_os_thread(request.run)
+            return await in_os_thread(request.run)
         except asyncio.CancelledError:
             # In a thread as well, and not awaited: giving the lock back may ask a database.
             asyncio.get_running_loop().run_in_executor(None, request.abandon)
@@ -346,41 +397,6 @@ class Turns:
             f"the thread {thread_id!r} was busy with another turn for {self._wait:g} seconds; send "
             "the message again, with the same id"
         )
-
-
-async def _in_os_thread(work: Callable[[], T]) -> T:
-    """Run blocking work to its end even if the caller is cancelled, however often.
-
-    anyio, under every FastAPI app, cancels each `await` of a cancelled task anew: work that merely
-    waits for a free OS thread would be dropped.
-    """
-    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work))
-
-
-class _Request:
-    """A request for a lock whose caller may leave before the answer comes."""
-
-    def __init__(self, lock: TurnLock, thread_id: str) -> None:
-        self._lock, self._thread_id = lock, thread_id
-        self._guard = threading.Lock()
-        self._granted = self._abandoned = False
-
-    def run(self) -> bool:
-        """Request the lock; give it back at once if the caller has left."""
-        granted = self._lock.try_acquire(self._thread_id)
-        with self._guard:
-            self._granted = granted and not self._abandoned
-            left = granted and self._abandoned
-        if left:
-            self._lock.release(self._thread_id)
-        return self._granted
-
-    def abandon(self) -> None:
-        """Abandon the request, and release the lock if it was granted."""
-        with self._guard:
-            self._abandoned, granted = True, self._granted
-        if granted:
-            self._lock.release(self._thread_id)
 
 
 def is_unfinished(snapshot: StateSnapshot) -> bool:

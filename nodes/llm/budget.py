@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Literal
 
+from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl, Runtime, get_runtime
 
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 Role = Literal["tracker", "promoter", "generator"]
 # The share of the deadline by which each role must be done: a slow agent never takes the reply's
@@ -27,6 +29,8 @@ Role = Literal["tracker", "promoter", "generator"]
 BY = {"tracker": 0.6, "promoter": 0.8, "generator": 1.0}
 # Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
+
+POLL = 0.05  # seconds between two looks at whether the run must end
 
 ROLES: tuple[Role, ...] = ("tracker", "promoter", "generator")  # in the order of a turn
 
@@ -41,22 +45,48 @@ class Budget:
         calls: The number of model calls. The last one is kept for the generator.
         seconds: From now on.
         slots: How many requests may be under way at the same time, and for whom.
+        control: The run's, which says whether it must end early.
     """
 
-    def __init__(self, calls: int, seconds: float, slots: Slots) -> None:
+    def __init__(
+        self, calls: int, seconds: float, slots: Slots, control: RunControl | None = None
+    ) -> None:
         self.calls = calls
         self.seconds = seconds
         self.slots = slots
         self._began = time.monotonic()
         self._spent = 0
+        self._control = control
         self._lock = threading.Lock()
+
+    def check_drained(self) -> None:
+        """End a run that is being drained, as when its caller has left: it can be resumed later.
+
+        Raises:
+            GraphDrained: The run must end.
+        """
+        if self._control is not None and self._control.drain_requested:
+            raise GraphDrained(self._control.drain_reason or "drained")
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in an OS thread, unless the run must end.
+
+        Raises:
+            GraphDrained: The run must end.
+        """
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self.check_drained()
+            time.sleep(min(left, POLL))
 
     def spend(self, role: Role) -> None:
         """Take one call.
 
         Raises:
             ModelError: No call is left for this role.
+            GraphDrained: The run must end.
         """
+        self.check_drained()
         with self._lock:
             if self._spent >= self._limit(role):
                 raise ModelError(
@@ -151,6 +181,7 @@ class Slots:
 
 _budgets: dict[Turn, Budget] = {}
 _lock = threading.Lock()
+wait_before_fork(_lock)
 
 
 def context_of_turn() -> CooperContext:
@@ -169,7 +200,8 @@ def budget_of_turn(aspects: Sequence[str]) -> Budget:
     """
     runtime, context = _runtime(), context_of_turn()
     calls = context.max_calls or SPARE * (2 * len(aspects) + 1)
-    new = Budget(calls, context.deadline, Slots(context.at_once, len(aspects)))
+    slots = Slots(context.at_once, len(aspects))
+    new = Budget(calls, context.deadline, slots, runtime.control if runtime else None)
     if (turn := _turn(runtime, aspects)) is None:
         return new
     with _lock:

@@ -155,13 +155,13 @@ class _Asking(Generic[Given, Result]):
                 config = self._watch.beside(self._config)
                 call = partial(self._model().invoke, request.messages, config, **request.options)
                 try:
-                    return self._taken(within(seconds, call))
+                    return self._taken(within(seconds, call, self._budget.check_drained))
                 except Exception as error:
                     if answer := salvaged(error):
                         return self._taken(answer)
                     self._fail(error, seconds, request)
 
-        return Retrying(**policy(self._time_left))(once)
+        return Retrying(**policy(self._time_left), sleep=self._budget.sleep)(once)
 
     async def aanswer(self, messages: list[BaseMessage]) -> AIMessage:
         role = self._question.role
@@ -308,6 +308,7 @@ class _Asking(Generic[Given, Result]):
     def _fail(self, error: Exception, seconds: float, request: Request) -> None:
         """Raise the fault of a call, or return if the server must be asked plainly at once."""
         named = self._question.named
+        self._watch.close()
         if timed_out(error) and self._budget.left(self._question.role) <= 0:
             found: ModelError | None = late(named, seconds, begun=self._heard)
         else:

@@ -22,6 +22,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langgraph_cooper.nodes.llm.budget import ROLES
 from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai
+from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 # Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
 REFUSALS = (400, 422, 500, 501)
@@ -262,6 +263,7 @@ class Habits:
 
 
 _lock = threading.Lock()
+wait_before_fork(_lock)
 _known: dict[object, Habits] = {}
 
 

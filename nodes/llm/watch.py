@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextvars
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
+from langgraph_cooper.nodes.llm.budget import POLL
 from langgraph_cooper.nodes.llm.faults import capped_short, ended
 
 # LangGraph leaves the tokens of a model with this tag out of the "messages" stream.
@@ -76,6 +78,10 @@ class Watch(BaseCallbackHandler):
         self.begun = True
         self.shown = self.shown or text
 
+    def close(self) -> None:
+        """End the stream at its next chunk: nobody waits for it any more."""
+        self._ends = -math.inf
+
     def beside(self, config: RunnableConfig) -> RunnableConfig:
         """Return the config with this handler before all others."""
         callbacks = config.get("callbacks")
@@ -87,11 +93,18 @@ class Watch(BaseCallbackHandler):
         return {**config, "callbacks": [self, *(callbacks or [])]}
 
 
-def within(seconds: float, call: Callable[[], Result]) -> Result:
+def within(
+    seconds: float, call: Callable[[], Result], check: Callable[[], None] = lambda: None
+) -> Result:
     """Run a call in a thread and give up on it after a time.
 
     A read timeout never fires on a dripping stream. Python cannot kill a thread: an abandoned call
     ends in the background with its connection.
+
+    Args:
+        seconds: The time.
+        call: The call.
+        check: Called again and again meanwhile; an error of its own also gives up the call.
 
     Raises:
         TimeoutError: The call took longer.
@@ -106,4 +119,9 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
             outcome.set_exception(error)
 
     threading.Thread(target=work, name="model-call", daemon=True).start()
-    return outcome.result(seconds)
+    ends = time.monotonic() + seconds
+    while not wait([outcome], min(POLL, max(ends - time.monotonic(), 0))).done:
+        check()
+        if time.monotonic() >= ends:
+            raise TimeoutError
+    return outcome.result()

@@ -8,7 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, RLock
@@ -19,7 +19,9 @@ import numpy as np
 from langgraph_cooper.prompts.errors import CooperError
 from langgraph_cooper.ranker.api import Array
 from langgraph_cooper.ranker.data.dialogue import encodable
+from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
+from langgraph_cooper.ranker.model.forking import renew_after_fork, wait_before_fork
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -150,13 +152,14 @@ class SentenceEncoder:
         self.name = name
         self.cache_size = cache_size
         self.sha256 = encoder_sha256(name)
-        self._model = _load_model(name)
+        self._model = compute(partial(_load_model, name))
         if bfloat16:
             self._model.bfloat16()
         self._cache: OrderedDict[str, Array] = OrderedDict()
         # Tokenisers are not safe to share between threads, and one batch at a time keeps the cores
         # busy anyway.
         self._lock = Lock()
+        renew_after_fork(self)
         self.dimension = int(self._model.get_embedding_dimension() or 0)
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> Array:
@@ -190,8 +193,8 @@ class SentenceEncoder:
             return np.zeros((0, self.dimension), dtype=np.float32)
         return np.stack([found[text] for text in cleaned])
 
-    def release_after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent process may have held."""
+    def forked(self) -> None:
+        """Replace the lock in a child: another thread of the parent process may have held it."""
         self._lock = Lock()
 
     def _batches(self, texts: list[str], size: int) -> Iterator[list[str]]:
@@ -209,14 +212,15 @@ class SentenceEncoder:
 
     def _forward(self, texts: list[str]) -> Array:
         """Embed N texts in one batch, past the cache: `[N, n_d]`, unit norm."""
-        embedded = self._model.encode(
+        embed = partial(
+            self._model.encode,
             texts,
             batch_size=len(texts),
             show_progress_bar=False,
             convert_to_numpy=True,
             normalize_embeddings=True,
         )
-        return np.asarray(embedded, dtype=np.float32)
+        return np.asarray(compute(embed), dtype=np.float32)
 
 
 def _load_model(name: str) -> SentenceTransformer:
@@ -252,25 +256,7 @@ def first_line(error: Exception) -> str:
 
 _encoders: dict[tuple[str, bool], SentenceEncoder] = {}
 _encoders_lock = RLock()
-
-
-def _after_fork() -> None:
-    """Let a forked child (gunicorn --preload, multiprocessing) use the models of its parent.
-
-    The threads of the parent's OpenMP pool do not exist in the child, which would wait for them for
-    ever; with one thread torch asks for none. A lock that another thread held is never released.
-    """
-    global _encoders_lock  # noqa: PLW0603
-    import torch
-
-    torch.set_num_threads(1)
-    _encoders_lock = RLock()
-    for encoder in _encoders.values():
-        encoder.release_after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=lambda: _after_fork() if _encoders else None)
+wait_before_fork(_encoders_lock)
 
 
 def load_encoder(name: str = DEFAULT_ENCODER, *, bfloat16: bool = False) -> SentenceEncoder:

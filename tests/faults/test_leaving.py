@@ -16,7 +16,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from langgraph_cooper.graph import PostgresLock, Turns, cooper_serde, create_cooper
-from langgraph_cooper.graph.threads.turns import _Request
+from langgraph_cooper.graph.threads.leaving import LockRequest
 from tests.support.postgres import NoPostgresError, postgres
 from tests.support.rankers import FakeRanker
 
@@ -120,7 +120,7 @@ class Held:
 
 def test_a_request_that_is_abandoned_holds_nothing() -> None:
     lock = Held()
-    late, early = _Request(lock, "anna"), _Request(lock, "anna")
+    late, early = LockRequest(lock, "anna"), LockRequest(lock, "anna")
     assert late.run()
     late.abandon()
     assert lock.holders == 0

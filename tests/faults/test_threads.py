@@ -6,6 +6,7 @@ import asyncio
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -170,7 +171,7 @@ def sqlite_state(file: Path) -> Any:
 
 
 async def test_who_waits_too_long_is_told(graph: Graph, model: ScriptedModel) -> None:
-    turns = Turns(graph, wait=0.5)  # long enough for a free thread on a busy machine
+    turns = Turns(graph, wait=0.5)
     async with turns.aholding(THREAD):
         with pytest.raises(ThreadBusyError, match=r"'anna' was busy .* 0\.5 seconds; send"):
             await turns.asend(THREAD, said())
@@ -178,6 +179,27 @@ async def test_who_waits_too_long_is_told(graph: Graph, model: ScriptedModel) ->
             await asyncio.to_thread(turns.send, THREAD, said())
     assert not model.calls
     assert (await turns.asend(THREAD, said())).text == ANSWER
+
+
+class SlowLock(ProcessLock):
+    """A lock whose answer takes a while, such as a database's."""
+
+    def try_acquire(self, thread_id: str) -> bool:
+        time.sleep(0.05)
+        return super().try_acquire(thread_id)
+
+
+@pytest.mark.parametrize("wait", [0, 0.001])
+async def test_a_free_thread_is_not_called_busy_however_short_the_wait(
+    graph: Graph, wait: float
+) -> None:
+    turns = Turns(graph, lock=SlowLock(InMemorySaver()), wait=wait)
+    assert (await turns.asend(THREAD, said())).text == ANSWER
+    assert (await asyncio.to_thread(turns.send, "bob", said())).text == ANSWER
+    async with turns.aholding(THREAD):
+        for sending in (turns.asend(THREAD, said()), asyncio.to_thread(turns.send, THREAD, said())):
+            with pytest.raises(ThreadBusyError):
+                await sending
 
 
 @pytest.mark.parametrize("kind", ["process", "file"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -102,11 +103,16 @@ class OpenAIServer:
     Args:
         reply: Decides the answer to each request; called from the server's threads. Assign to
             `reply` to change it between turns.
+
+    Attributes:
+        requests: Every request, as it arrived.
+        hung_up: How many clients closed their connection before they were answered.
     """
 
     def __init__(self, reply: Callable[[Request], Reply] = obey) -> None:
         self.reply = reply
         self.requests: list[Request] = []
+        self.hung_up = 0
         self.closing = threading.Event()
         self._http = _HTTPServer(self)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
@@ -165,7 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.path, headers, body)
         owner.requests.append(request)
         reply = owner.reply(request)
-        owner.closing.wait(reply.delay)
+        if self._left(reply.delay):
+            return
         if reply.raw is not None:
             self._send(reply, "text/html", reply.raw)
         elif reply.status >= 400:
@@ -176,6 +183,17 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             whole = json.dumps(_completion(reply, request)).encode()
             self._send(reply, "application/json", whole)
+
+    def _left(self, delay: float) -> bool:
+        """Wait before an answer; return whether the client hung up meanwhile."""
+        ends = time.monotonic() + delay
+        while (left := ends - time.monotonic()) > 0:
+            if self.server.owner.closing.wait(min(left, 0.02)):
+                return False
+            if select.select([self.connection], [], [], 0)[0]:
+                self.server.owner.hung_up += 1
+                return True
+        return False
 
     def _send(self, reply: Reply, kind: str, body: bytes) -> None:
         length = {"Content-Type": kind, "Content-Length": str(len(body))}

@@ -1,0 +1,138 @@
+"""Processes that fork after their models were loaded, as gunicorn --preload does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_cooper.ranker.model.computing import compute
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str, limit: float) -> Any:
+    """Run Python in a process of its own, with threads as by default; return what it printed."""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True,
+        check=False, timeout=limit,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_children_answer() -> None:
+    """Those forked just after a turn, and those forked while another thread is in one."""
+    counts = run("-m", "tests.benchmarks.forks", "--children", "8", "--limit", "60", limit=900)
+    assert counts == {moment: {"answered": 8} for moment in ("after a turn", "during a turn")}
+
+
+# A program that forks with `child`, which says in the end what the child said.
+PROGRAM = """
+import json, os, signal, sys, threading, time
+signal.alarm(90)
+def child(work):
+    reading, writing = os.pipe()
+    if (pid := os.fork()) == 0:
+        signal.alarm(30)
+        os.write(writing, json.dumps(work()).encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    return json.loads(os.read(reading, 10_000) or "null")
+"""
+
+
+def program(lines: str) -> Any:
+    return run(
+        "-W", "ignore::DeprecationWarning", "-c", PROGRAM + textwrap.dedent(lines), limit=120
+    )
+
+
+def test_a_fork_waits_for_locks_whatever_their_order() -> None:
+    assert program("""
+        from langgraph_cooper.ranker.model.forking import wait_before_fork
+        locks = [threading.Lock(), threading.RLock(), threading.Lock()]
+        for lock in locks:
+            wait_before_fork(lock)
+        over, ahead = False, 0
+        def work(order):
+            global ahead
+            while not over:
+                with locks[order[0]], locks[order[1]]:
+                    time.sleep(0.001)
+                time.sleep(0.002)
+                ahead += 1
+        for order in ((0, 1), (2, 0)):
+            threading.Thread(target=work, args=[order]).start()
+        free = [child(lambda: [lock.acquire(blocking=False) for lock in locks]) for _ in range(20)]
+        over = True
+        print(json.dumps([ahead > 0, free]))
+    """) == [True, [[True, True, True]] * 20]
+
+
+def test_a_child_has_a_thread_of_its_own_to_compute_in() -> None:
+    there, threads, parent = program("""
+        import torch
+        from langgraph_cooper.ranker.model.computing import compute
+        torch.set_num_threads(2)
+        before = compute(torch.get_num_threads)
+        threading.Thread(target=compute, args=[lambda: time.sleep(0.5)]).start()
+        told = child(lambda: [compute(threading.get_ident) > 0, compute(torch.get_num_threads)])
+        print(json.dumps([*told, compute(torch.get_num_threads) == before]))
+    """)
+    assert (there, threads, parent) == (True, 1, True)
+
+
+@pytest.mark.parametrize("kind", ["memory", "file"])
+def test_a_child_is_not_kept_out_of_its_parents_threads(kind: str, tmp_path: Path) -> None:
+    """In memory the child has conversations of its own; a file's turn stays its parent's."""
+    lock = "None" if kind == "memory" else f"FileLock(Path({str(tmp_path / 'locks')!r}))"
+    busy, parent, afterwards = program(f"""
+        from pathlib import Path
+        from langgraph.checkpoint.memory import InMemorySaver
+        from langgraph_cooper.graph import ThreadBusyError, Turns, create_cooper
+        from langgraph_cooper.graph.threads.locks import FileLock
+        from tests.support.rankers import FakeRanker
+        graph = create_cooper("esc", ranker=FakeRanker()).compile(checkpointer=InMemorySaver())
+        turns = Turns(graph, lock={lock}, wait=1)
+        inside, leave = threading.Event(), threading.Event()
+        def hold():
+            with turns.holding("anna"):
+                inside.set()
+                leave.wait(60)
+        def sent():
+            try:
+                return bool(turns.send("anna", "Hello.").text)
+            except ThreadBusyError:
+                return "busy"
+        holder = threading.Thread(target=hold)
+        holder.start()
+        inside.wait(60)
+        told = [child(sent), sent()]
+        leave.set()
+        holder.join()
+        print(json.dumps([*told, child(sent)]))
+    """)
+    assert (busy, parent, afterwards) == (True if kind == "memory" else "busy", "busy", True)
+
+
+def test_one_thread_computes_for_all() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: compute(threading.get_ident), range(20)))
+    assert len(found) == 1
+    assert found != {threading.get_ident()}
+    assert compute(lambda: compute(threading.get_ident)) in found
+    with pytest.raises(ZeroDivisionError):
+        compute(lambda: 1 / 0)
