@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from threading import Lock
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,6 +23,7 @@ from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies
 from langgraph_cooper.prompts import CooperError, CrisisKind
 from langgraph_cooper.ranker.data.dialogue import encodable
+from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, AdapterConfig
 from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
 from langgraph_cooper.ranker.model.lora import adapter_shapes, merge_adapters
@@ -112,7 +112,6 @@ class CrisisClassifier:
     def __init__(self, model: CrisisModel) -> None:
         self.config = model.config
         self._model = model.eval()
-        self._lock = Lock()  # tokenisers are not safe to share between threads
         self._odds = lru_cache(maxsize=4_096)(self._compute)
 
     def read(self, text: str) -> Finding:
@@ -132,19 +131,29 @@ class CrisisClassifier:
         return self._odds(text)[0]
 
     def _compute(self, text: str) -> tuple[float, CrisisKind]:
-        with self._lock, torch.inference_mode():
-            odds = self._model(**self._model.inputs(windows(text)))
+        odds = compute(partial(self._forward, windows(text)))
         gravest = odds[odds[:, 0].argmax()]
         return float(gravest[0]), self.config.kinds[int(gravest[1:].argmax())]
 
+    def _forward(self, texts: Sequence[str]) -> Tensor:
+        with torch.inference_mode():
+            odds: Tensor = self._model(**self._model.inputs(texts))
+        return odds
+
 
 def windows(text: str) -> list[str]:
-    """Cut a long text into windows of words, each overlapping the next by half."""
+    """Cut a long text into windows of words, each overlapping the next by half.
+
+    Of a text that is far too long to be answered, those with a phrase are kept.
+    """
     words = re.findall(r"\S+", text)
     if len(words) <= WINDOW:
         return [text]
     starts = range(0, len(words) - WINDOW // 2, WINDOW // 2)
-    return [" ".join(words[start : start + WINDOW]) for start in starts][:MAX_WINDOWS]
+    cut = [" ".join(words[start : start + WINDOW]) for start in starts]
+    if len(cut) > MAX_WINDOWS:
+        cut.sort(key=lambda window: crisis_kind(window) is None)  # those with a phrase first
+    return cut[:MAX_WINDOWS]
 
 
 def read_classifier(folder: str | Path) -> CrisisClassifier:

@@ -6,15 +6,18 @@ Torch is imported with the first message, not with this module.
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import RLock
 
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.ranker.model.computing import compute
+from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 LOG = logging.getLogger(__name__)
 _loading = RLock()
+wait_before_fork(_loading)
 
 
 def read_phrases(text: str) -> Finding:
@@ -35,7 +38,7 @@ def _shipped_reader() -> Reader:
     from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
 
     try:
-        return read_classifier(SHIPPED).read
+        return compute(partial(read_classifier, SHIPPED)).read
     except CooperError as error:
         LOG.warning("the guard reads by its phrases alone: %s", error)
         return read_phrases
