@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 
-from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.context import CooperContext, current_context
+from langgraph_cooper.nodes.node import Node, Update, quick_node
 from langgraph_cooper.nodes.progression import progression_node
 from langgraph_cooper.nodes.promoter import promoter_node
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import agent_schema
+from langgraph_cooper.nodes.state import AspectReport, agent_schema, changed
 from langgraph_cooper.nodes.tracker import tracker_node
 from langgraph_cooper.prompts import AspectSpec
+
+CHECKPOINTER = "__pregel_checkpointer"  # LangGraph's key of the saver that subgraphs inherit
+
+_handed: ContextVar[Mapping[str, Any] | None] = ContextVar("handed", default=None)
 
 
 def create_agent(
@@ -31,12 +40,71 @@ def create_agent(
     """
     working, report = agent_schema(aspect.name)
     graph = StateGraph(working, context_schema=CooperContext, output_schema=report)
-    graph.add_node("tracker", tracker_node(aspect, resources))
-    graph.add_node("promoter", promoter_node(aspect, resources))
-    graph.add_edge(START, "tracker")
-    graph.add_edge("tracker", "promoter")
+    steps = {"tracker": tracker_node(aspect, resources)}
+    steps["promoter"] = promoter_node(aspect, resources)
     if analyse:
-        graph.add_node("progression", progression_node(aspect, resources))
-        graph.add_edge("promoter", "progression")
-    graph.add_edge("progression" if analyse else "promoter", END)
+        steps["progression"] = progression_node(aspect, resources)
+    before = START
+    for name, node in steps.items():
+        graph.add_node(name, quick_node("view", _view(aspect.name)) | node)
+        graph.add_edge(before, name)
+        before = name
+    graph.add_edge(before, END)
     return graph
+
+
+def agent_node(aspect: AspectSpec, resources: Resources) -> Node:
+    """Build the node that runs an agent within a conversation's graph.
+
+    LangGraph saves a subgraph's input and, with each of its steps, its state. The messages and the
+    last report are in the conversation's checkpoint already, and a turn that is resumed begins the
+    node from there: they are handed to the agent past its own state. Offline its steps are quick
+    and give the same again, so that they are not saved one by one.
+    """
+    agent = create_agent(aspect, resources).compile()
+    given: Update = {aspect.name: {}}
+
+    def durability(config: RunnableConfig) -> Any:
+        # LangGraph warns of a durability where nothing is saved.
+        saved = config.get("configurable", {}).get(CHECKPOINTER) is not None
+        return "exit" if saved and resources.thinks_offline(current_context()) else None
+
+    def report(state: Mapping[str, Any], made: Mapping[str, Any]) -> Update:
+        return {aspect.name: changed(_last_report(state, aspect.name), made[aspect.name])}
+
+    def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        with _handing(state):
+            return report(state, agent.invoke(given, config, durability=durability(config)))
+
+    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        with _handing(state):
+            return report(state, await agent.ainvoke(given, config, durability=durability(config)))
+
+    return RunnableLambda(run, afunc=arun, name=aspect.name)
+
+
+@contextmanager
+def _handing(state: Mapping[str, Any]) -> Iterator[None]:
+    token = _handed.set(state)
+    try:
+        yield
+    finally:
+        _handed.reset(token)
+
+
+def _view(aspect: str) -> Any:
+    """Return a step of an agent's state, completed with what was handed to the agent."""
+
+    def view(state: Mapping[str, Any]) -> Update:
+        handed = _handed.get() or {}
+        made: AspectReport = state.get(aspect, {})
+        return {**handed, **state, aspect: changed(_last_report(handed, aspect), made)}
+
+    return view
+
+
+def _last_report(state: Mapping[str, Any], aspect: str) -> AspectReport:
+    """Return an agent's last report, without fields of earlier versions (the signal)."""
+    report: Any = state.get(aspect)
+    fields = report if isinstance(report, Mapping) else {}
+    return {k: v for k, v in fields.items() if k in AspectReport.__annotations__}  # type: ignore[return-value]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langgraph.graph import END, START, StateGraph
 
-from langgraph_cooper.graph.agent import create_agent
+from langgraph_cooper.graph.agent import agent_node
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
@@ -73,9 +73,7 @@ def create_cooper(
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
     for aspect in spec.aspects:
-        # An agent's input is narrowed to what it reads, since a subgraph's input is saved with it.
-        agent = create_agent(aspect, resources)
-        graph.add_node(aspect.name, agent.compile(), input_schema=agent.state_schema)
+        graph.add_node(aspect.name, agent_node(aspect, resources))
     graph.add_node(PASSIVE, passive_node(spec), input_schema=CooperInput)
     branches = [*spec.aspect_names, PASSIVE]
     for name in branches:

@@ -2,7 +2,6 @@
 
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError
-from langgraph_cooper.nodes.signal import decode_signal, encode_signal
 from langgraph_cooper.nodes.state import AspectReport, Candidate, RankedCandidate, Target
 
 __all__ = [
@@ -13,6 +12,4 @@ __all__ = [
     "ModelError",
     "RankedCandidate",
     "Target",
-    "decode_signal",
-    "encode_signal",
 ]

@@ -15,7 +15,6 @@ from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.signal import decode_signal
 from langgraph_cooper.nodes.state import Candidate, RankedCandidate, with_fault
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -116,7 +115,7 @@ def _scores(
     given = resources.ranker().score(
         history,
         [ScoredTopic(aspect, candidate["topic"]) for aspect, candidate in gathered],
-        _signals(resources.task, state),
+        _signals(resources, state),
     )
     scores = [float(score) for score in given]
     if len(scores) != len(gathered) or not any(math.isfinite(score) for score in scores):
@@ -124,13 +123,22 @@ def _scores(
     return finite(scores)
 
 
-def _signals(task: TaskSpec, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
-    """Return the progression signal of every aspect, zeros for a missing one."""
-    reports = {name: state.get(name) or {} for name in task.aspect_names}
-    known = {name: decode_signal(r["signal"]) for name, r in reports.items() if "signal" in r}
+def _signals(resources: Resources, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
+    """Return the progression signal of every aspect, zeros where the analysis failed."""
+    reports = {name: state.get(name) or {} for name in resources.task.aspect_names}
+    ranker = resources.ranker()
+    known = {
+        name: ranker.progression(name, report["state"]).signal
+        for name, report in reports.items()
+        if "state" in report and not _failed(report)
+    }
     for signal in list(known.values())[:1]:
-        known = {name: known.get(name, 0 * signal) for name in task.aspect_names}
+        known = {name: known.get(name, 0 * signal) for name in reports}
     return known
+
+
+def _failed(report: Mapping[str, Any]) -> bool:
+    return any(fault["step"] == "progression" for fault in report.get("faults", []))
 
 
 def taking_turns(gathered: Gathered) -> list[float]:

@@ -10,7 +10,6 @@ from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.node import Node, Update, fault_of
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.signal import encode_signal
 from langgraph_cooper.nodes.state import AspectReport, Target
 from langgraph_cooper.prompts import AspectSpec
 
@@ -18,25 +17,24 @@ if TYPE_CHECKING:
     from langgraph_cooper.ranker.api import Ranker
 
 NEAREST = 3  # target states in a report; the attention itself is over all of them
-FLOAT16_MAX = 65_504.0
 
 
 def progression_node(aspect: AspectSpec, resources: Resources) -> Node:
-    """Build the node that computes the aspect's progression signal p_i = [v_i; s_i].
+    """Build the node that analyses how far the aspect has come, and towards which target states.
 
     It is sync because it runs torch: LangGraph runs a sync node in a thread, where it cannot block
-    an event loop. After a fault the report has no signal.
+    an event loop. The progression signal p_i = [v_i; s_i] is not saved: the coordinator computes
+    it again from the state summary.
     """
 
     def progression(state: Mapping[str, Any]) -> Update:
         report: AspectReport = state[aspect.name]
         try:
-            return {aspect.name: {**report, **_analysis(resources.ranker(), aspect.name, report)}}
+            return {aspect.name: _analysis(resources.ranker(), aspect.name, report)}
         except Exception as error:
+            # The last progress stays.
             faults = [*report.get("faults", []), fault_of("progression", error)]
-        # The last progress stays; a signal of the last state would mislead the ranker.
-        known = {key: value for key, value in report.items() if key != "signal"}
-        return {aspect.name: {**known, "faults": faults}}
+        return {aspect.name: AspectReport(faults=faults)}
 
     return RunnableLambda(progression, name="progression")
 
@@ -46,11 +44,9 @@ def _analysis(ranker: Ranker, aspect: str, report: AspectReport) -> AspectReport
     # Without a state all targets have the same attention: none is the nearest.
     nearest = found.targets[:NEAREST] if report["state"] else ()
     numbers = [found.progress, *(weight for _, weight in nearest)]
-    largest = float(abs(found.signal).max())  # NaN if one is
-    if not (all(math.isfinite(number) for number in numbers) and largest < FLOAT16_MAX):
+    if not (all(map(math.isfinite, numbers)) and math.isfinite(abs(found.signal).max())):
         raise ArithmeticError(f"the ranker's analysis of {aspect!r} is no number")
     return AspectReport(
         progress=round(float(found.progress), 4),
         targets=[Target(text=text, weight=round(float(weight), 4)) for text, weight in nearest],
-        signal=encode_signal(found.signal),
     )

@@ -42,12 +42,12 @@ def promoter_node(aspect: AspectSpec, resources: Resources) -> Node:
         return resources.backend(current_context()).promoter, given(state)
 
     def finish(state: Mapping[str, Any], candidates: list[Candidate]) -> Update:
-        return {aspect.name: {**state[aspect.name], "candidates": bounded(candidates)}}
+        return {aspect.name: AspectReport(candidates=bounded(candidates))}
 
     def on_fault(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
         report: AspectReport = state[aspect.name]
         found = bank_candidates(resources, given(state), config) or report.get("candidates", [])
         faults = [*report.get("faults", []), fault]
-        return {aspect.name: {**report, "candidates": found, "faults": faults}}
+        return {aspect.name: AspectReport(candidates=found, faults=faults)}
 
     return calling_node("promoter", prepare, finish, on_fault)

@@ -108,6 +108,10 @@ class Resources:
         """Return whether a run's generator is the offline one."""
         return self._chosen(context.model, context.generator_model)[1] == OFFLINE
 
+    def thinks_offline(self, context: CooperContext) -> bool:
+        """Return whether a run's agents ask no language model."""
+        return self._chosen(context.model, context.generator_model)[0] == OFFLINE
+
     def _chosen(
         self, model: str | None, generator_model: str | None
     ) -> tuple[str | BaseChatModel, str | BaseChatModel]:

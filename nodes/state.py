@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
-from langgraph.graph.message import add_messages
 
 # The LangGraph server makes no JSON schema from `typing.TypedDict` on Python 3.11.
 from typing_extensions import TypedDict
 
+from langgraph_cooper.nodes.channels import LatestChannel, MessagesChannel
 from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.prompts import CrisisKind, TaskSpec
 
@@ -77,14 +77,15 @@ class AspectReport(TypedDict, total=False):
     farther from their target state than this one is from its own."""
     targets: list[Target]
     """The nearest typical target states, heaviest first."""
-    signal: str
-    """The progression signal p = [v; s], float16 in base64 (`decode_signal` gives the array)."""
     covers: Covered
     """The messages that the state summary was made from."""
     stale: bool
     """True if the tracker failed and the summary is that of an earlier turn."""
     faults: list[Fault]
     """The faults of this turn."""
+
+
+SavedReport: Any = Annotated[AspectReport, LatestChannel()]
 
 
 class RankedCandidate(TypedDict):
@@ -149,7 +150,7 @@ class GuardState(TypedDict, total=False):
 class CooperInput(TypedDict):
     """Input of a turn: messages, as in LangGraph's MessagesState."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], MessagesChannel()]
 
 
 def conversation_schema(task: TaskSpec) -> type[Any]:
@@ -169,8 +170,11 @@ def conversation_schema(task: TaskSpec) -> type[Any]:
     fields |= {"cooper": TurnInfo}
     if task.guard:
         fields |= {"guard": GuardState}
-    fields |= dict.fromkeys(task.aspect_names, AspectReport)
-    fields |= {"passive": list[Candidate], "ranking": list[RankedCandidate]}
+    fields |= dict.fromkeys(task.aspect_names, SavedReport)
+    fields |= {
+        "passive": list[Candidate],
+        "ranking": Annotated[list[RankedCandidate], LatestChannel()],
+    }
     schema = _typed_dict("Conversation", fields)
     schema.__doc__ = f"The state of {task.title}: the reports of its agents and their ranking."
     return schema
@@ -183,7 +187,7 @@ def input_schema(task: TaskSpec) -> type[Any]:
     memory there, and rolls it back with a fork.
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
-    fields |= dict.fromkeys(task.aspect_names, AspectReport)
+    fields |= dict.fromkeys(task.aspect_names, SavedReport)
     if task.guard:
         fields |= {"guard": GuardState}
     schema = _typed_dict("CooperTurn", fields)
@@ -194,11 +198,17 @@ def input_schema(task: TaskSpec) -> type[Any]:
 def agent_schema(aspect: str) -> tuple[type[Any], type[Any]]:
     """Return an agent's state schema (messages and report) and its output schema (the report).
 
-    Without an output schema parallel agents would all write `messages` at once.
+    A node of an agent writes the fields of the report that it changes. Without an output schema
+    parallel agents would all write `messages` at once.
     """
-    messages = CooperInput.__annotations__["messages"]
-    working = _typed_dict("Agent", {"messages": messages, aspect: AspectReport})
-    return working, _typed_dict("Report", {aspect: AspectReport})
+    report = {aspect: Annotated[AspectReport, changed]}
+    working = _typed_dict("Agent", {"messages": list[AnyMessage], **report})
+    return working, _typed_dict("Report", report)
+
+
+def changed(report: AspectReport, fields: AspectReport) -> AspectReport:
+    """Return a report with some fields changed."""
+    return {**report, **fields}
 
 
 def _typed_dict(name: str, fields: dict[str, Any]) -> type[Any]:

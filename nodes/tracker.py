@@ -35,13 +35,13 @@ def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
         return resources.backend(current_context()).tracker, given
 
     def finish(state: Mapping[str, Any], summary: str) -> Update:
-        known = AspectReport(
+        report = AspectReport(
             state=summary[:MAX_SUMMARY],
             covers=_covered(state.get("messages", [])),
             stale=False,
             faults=[],
         )
-        return {aspect.name: {**(state.get(aspect.name) or {}), **known}}
+        return {aspect.name: report}
 
     def on_fault(state: Mapping[str, Any], fault: Fault, _: RunnableConfig) -> Update:
         report = _valid_report(state.get(aspect.name), state.get("messages", []))
@@ -55,7 +55,8 @@ def _valid_report(report: AspectReport | None, messages: Sequence[BaseMessage]) 
     covered = (report or {}).get("covers")
     if report and covered and covered == _covered(messages[: covered["messages"]]):
         return report
-    return AspectReport(state="", covers=Covered(messages=0, digest=""))
+    nothing = Covered(messages=0, digest="")
+    return AspectReport(state="", candidates=[], progress=0.0, targets=[], covers=nothing)
 
 
 def _covered(messages: Sequence[BaseMessage]) -> Covered:

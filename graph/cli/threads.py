@@ -89,8 +89,10 @@ def _opened(db: Path) -> Iterator[SqliteSaver]:
 
 
 def _described(saver: SqliteSaver, thread: str, checkpoints: int, size: int) -> dict[str, Any]:
+    from langgraph_cooper.graph.threads.completing import whole_values
+
     saved = saver.get_tuple({"configurable": {"thread_id": thread}})
-    values = saved.checkpoint["channel_values"] if saved else {}
+    values = whole_values(saver, saved) if saved else {}
     return {
         "thread": thread,
         "task": (values.get("cooper") or {}).get("task"),

@@ -2,23 +2,35 @@
 
 LangGraph stores every step of every turn, those inside the agents too, so that one can return to
 any of them. A thread that is only continued needs the last one.
+
+The checkpoints that stay are completed before any other is removed: a process that dies in between
+loses nothing.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
+from langgraph_cooper.graph.threads.completing import (
+    COUNTERS,
+    Graph,
+    Place,
+    Saver,
+    acomplete,
+    complete,
+)
 from langgraph_cooper.graph.threads.locks import is_async_sqlite, is_postgres, is_sqlite
 from langgraph_cooper.nodes.errors import InputError
 
-Saver = BaseCheckpointSaver[Any]
+LATEST: Place = ("", "")
+"""The root's newest checkpoint, whichever it is."""
 
 
 class Step(NamedTuple):
@@ -31,13 +43,17 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The checkpoints to remove, and those that stay but lose their parent."""
+    """The checkpoints to remove, and those that stay but lose their parent.
 
-    dropped: list[tuple[str, str]]
-    orphaned: list[tuple[str, str]]
+    Of the latter, the incomplete ones do not hold all of their state.
+    """
+
+    dropped: list[Place]
+    orphaned: list[Place]
+    incomplete: list[Place]
 
 
-def prune_thread(saver: Saver, thread_id: str, *, keep: int = 1) -> int:
+def prune_thread(saver: Saver, thread_id: str, *, keep: int = 1, graph: Graph | None = None) -> int:
     """Remove the checkpoints of a thread except those that end its last turns.
 
     The newest checkpoint always stays, with its pending writes and those of the agents at work, so
@@ -50,58 +66,64 @@ def prune_thread(saver: Saver, thread_id: str, *, keep: int = 1) -> int:
             `prune` method, which allows `keep=1` alone.
         thread_id: The thread.
         keep: Number of turns whose last checkpoint stays, to return to or to fork from.
+        graph: The thread's compiled graph; needed where a graph of your own has a `DeltaChannel`.
 
     Returns:
         Number of checkpoints removed; 0 if the saver's own `prune` did the work.
 
     Raises:
-        InputError: `keep` is below 1, or the thread cannot be pruned in this saver.
+        InputError: `keep` is below 1, or the thread cannot be pruned in this saver, or not without
+            its graph.
     """
     _check(keep)
     if isinstance(saver, InMemorySaver):
+        complete(saver, thread_id, _plan(_memory_rows(saver, thread_id), keep).incomplete, graph)
         return _prune_memory(saver, thread_id, keep)
     if is_sqlite(saver):
-        with saver.lock, saver.conn as connection:  # type: ignore[attr-defined]
-            saver.setup()  # type: ignore[attr-defined]
-            plan = _plan(connection.execute(_STEPS.format("?"), [thread_id]).fetchall(), keep)
-            for statement, rows in _statements(plan, thread_id, "writes", "?"):
-                connection.executemany(statement, rows)
-            return len(plan.dropped)
-    if is_postgres(saver):
-        with _lent(saver.conn) as connection, saver.lock, connection.transaction():  # type: ignore[attr-defined]
-            cursor = connection.cursor(row_factory=_tuples())
-            found = cursor.execute(_STEPS.format("%s"), [thread_id]).fetchall()
-            plan = _plan(found, keep)
-            for statement, rows in _statements(plan, thread_id, "checkpoint_writes", "%s"):
-                cursor.executemany(statement, rows)
-            cursor.execute(_UNUSED_BLOBS, [thread_id])
-            return len(plan.dropped)
-    _only_the_last(saver, "prune", keep)
-    saver.prune([thread_id], strategy="keep_latest")
-    return 0
+        lent: Any = _sqlite(saver)
+    elif is_postgres(saver):
+        lent = _postgres(saver)
+    else:
+        _only_the_last(saver, "prune", keep)
+        complete(saver, thread_id, [LATEST], graph)
+        saver.prune([thread_id], strategy="keep_latest")
+        return 0
+    with lent() as (cursor, sql):
+        plan = _plan(cursor.execute(sql.steps, [thread_id]).fetchall(), keep)
+    complete(saver, thread_id, plan.incomplete, graph)
+    with lent() as (cursor, sql):
+        plan = _whole(_plan(cursor.execute(sql.steps, [thread_id]).fetchall(), keep))
+        for statement, rows in sql.removal(plan, thread_id):
+            cursor.executemany(statement, rows)
+    return len(plan.dropped)
 
 
-async def aprune_thread(saver: Saver, thread_id: str, *, keep: int = 1) -> int:
+async def aprune_thread(
+    saver: Saver, thread_id: str, *, keep: int = 1, graph: Graph | None = None
+) -> int:
     """Remove a thread's old checkpoints from an async saver. See `prune_thread`."""
     _check(keep)
     if isinstance(saver, InMemorySaver):
-        return _prune_memory(saver, thread_id, keep)
+        return prune_thread(saver, thread_id, keep=keep, graph=graph)
     if is_async_sqlite(saver):
-        await saver.setup()  # type: ignore[attr-defined]
-        async with saver.lock:  # type: ignore[attr-defined]
-            return await _aprune_sqlite(saver.conn, thread_id, keep)  # type: ignore[attr-defined]
-    if is_postgres(saver):
-        async with _alent(saver.conn) as connection, saver.lock, connection.transaction():  # type: ignore[attr-defined]
-            cursor = connection.cursor(row_factory=_tuples())
-            await cursor.execute(_STEPS.format("%s"), [thread_id])
-            plan = _plan(await cursor.fetchall(), keep)
-            for statement, rows in _statements(plan, thread_id, "checkpoint_writes", "%s"):
-                await cursor.executemany(statement, rows)
-            await cursor.execute(_UNUSED_BLOBS, [thread_id])
-            return len(plan.dropped)
-    _only_the_last(saver, "aprune", keep)
-    await saver.aprune([thread_id], strategy="keep_latest")
-    return 0
+        lent: Any = _asqlite(saver)
+    elif is_postgres(saver):
+        lent = _apostgres(saver)
+    else:
+        _only_the_last(saver, "aprune", keep)
+        await acomplete(saver, thread_id, [LATEST], graph)
+        await saver.aprune([thread_id], strategy="keep_latest")
+        return 0
+    async with lent() as (cursor, sql):
+        await cursor.execute(sql.steps, [thread_id])
+        plan = _plan(await cursor.fetchall(), keep)
+    await acomplete(saver, thread_id, plan.incomplete, graph)
+    async with lent() as (cursor, sql):
+        await cursor.execute(sql.steps, [thread_id])
+        plan = _whole(_plan(await cursor.fetchall(), keep))
+        for statement, rows in sql.removal(plan, thread_id):
+            await cursor.executemany(statement, rows)
+    return len(plan.dropped)
 
 
 def _check(keep: int) -> None:
@@ -125,20 +147,23 @@ def _only_the_last(saver: Saver, method: str, keep: int) -> None:
 
 def _plan(rows: Sequence[Sequence[Any]], keep: int) -> Plan:
     steps = [Step(n, i, parent, _metadata(data)) for n, i, parent, data in rows]
-    if any("counters_since_delta_snapshot" in step.metadata for step in steps):
-        raise InputError(
-            "the thread's graph uses a DeltaChannel, whose value is spread over its checkpoints: "
-            "it cannot be pruned"
-        )
     kept = _kept(steps, keep)
+    staying = [step for step in steps if (step.namespace, step.id) in kept]
+    orphaned = [step for step in staying if (step.namespace, step.parent) not in kept]
     return Plan(
         dropped=[(s.namespace, s.id) for s in steps if (s.namespace, s.id) not in kept],
-        orphaned=[
-            (s.namespace, s.id)
-            for s in steps
-            if (s.namespace, s.id) in kept and (s.namespace, s.parent) not in kept
-        ],
+        orphaned=[(s.namespace, s.id) for s in orphaned],
+        incomplete=[(s.namespace, s.id) for s in orphaned if s.metadata.get(COUNTERS)],
     )
+
+
+def _whole(plan: Plan) -> Plan:
+    if plan.incomplete:
+        raise InputError(
+            "a turn of the thread ran while it was pruned: prune it again, with Turns.prune, which "
+            "holds the thread's lock"
+        )
+    return plan
 
 
 def _kept(steps: Sequence[Step], keep: int) -> set[tuple[str, str]]:
@@ -173,16 +198,17 @@ def _metadata(data: Any) -> Mapping[str, Any]:
 # Memory ----------------------------------------------------------------------------------------
 
 
+def _memory_rows(saver: InMemorySaver, thread_id: str) -> list[tuple[Any, ...]]:
+    return [
+        (namespace, id, parent, saver.serde.loads_typed(metadata))
+        for namespace, steps in saver.storage.get(thread_id, {}).items()
+        for id, (_, metadata, parent) in steps.items()
+    ]
+
+
 def _prune_memory(saver: InMemorySaver, thread_id: str, keep: int) -> int:
     stored = saver.storage.get(thread_id, {})
-    plan = _plan(
-        [
-            (namespace, id, parent, saver.serde.loads_typed(metadata))
-            for namespace, steps in stored.items()
-            for id, (_, metadata, parent) in steps.items()
-        ],
-        keep,
-    )
+    plan = _plan(_memory_rows(saver, thread_id), keep)
     for namespace, id in plan.dropped:
         del stored[namespace][id]
         saver.writes.pop((thread_id, namespace, id), None)
@@ -215,52 +241,91 @@ DELETE FROM checkpoint_blobs b WHERE b.thread_id = %s AND NOT EXISTS (
 """
 
 
-def _statements(
-    plan: Plan, thread_id: str, writes: str, mark: str
-) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    one = _ONE.format(mark)
-    dropped = [(thread_id, *step) for step in plan.dropped]
-    orphaned = [(thread_id, *step) for step in plan.orphaned]
-    if dropped:
-        yield f"DELETE FROM {writes} {one}", dropped
-        yield f"DELETE FROM checkpoints {one}", dropped
-    if orphaned:
-        yield f"UPDATE checkpoints SET parent_checkpoint_id = NULL {one}", orphaned
+class Dialect(NamedTuple):
+    """The SQL of one kind of database."""
+
+    mark: str
+    """Stands for a parameter."""
+    writes: str
+    """The table of the steps' writes."""
+    blobs: str | None = None
+    """Removes the values that no checkpoint uses, if they have a table of their own."""
+
+    @property
+    def steps(self) -> str:
+        """Selects a thread's checkpoints, as `_plan` reads them."""
+        return _STEPS.format(self.mark)
+
+    def removal(
+        self, plan: Plan, thread_id: str
+    ) -> Iterator[tuple[str, Sequence[tuple[str, ...]]]]:
+        """Yield the statements that carry a plan out, each with its rows of parameters."""
+        one = _ONE.format(self.mark)
+        dropped = [(thread_id, *step) for step in plan.dropped]
+        orphaned = [(thread_id, *step) for step in plan.orphaned]
+        if dropped:
+            yield f"DELETE FROM {self.writes} {one}", dropped
+            yield f"DELETE FROM checkpoints {one}", dropped
+        if orphaned:
+            yield f"UPDATE checkpoints SET parent_checkpoint_id = NULL {one}", orphaned
+        if self.blobs:
+            yield self.blobs, [(thread_id,)]
 
 
-async def _aprune_sqlite(connection: Any, thread_id: str, keep: int) -> int:
-    async with connection.execute(_STEPS.format("?"), [thread_id]) as cursor:
-        plan = _plan(await cursor.fetchall(), keep)
-    try:
-        for statement, rows in _statements(plan, thread_id, "writes", "?"):
-            await connection.executemany(statement, rows)
-        await connection.commit()
-    except BaseException:
-        await connection.rollback()
-        raise
-    return len(plan.dropped)
+SQLITE = Dialect("?", "writes")
+POSTGRES = Dialect("%s", "checkpoint_writes", _UNUSED_BLOBS)
+
+
+def _sqlite(saver: Any) -> Any:
+    @contextmanager
+    def lent() -> Iterator[tuple[Any, Dialect]]:
+        with saver.lock, saver.conn as connection:
+            saver.setup()
+            yield connection.cursor(), SQLITE
+
+    return lent
+
+
+def _asqlite(saver: Any) -> Any:
+    @asynccontextmanager
+    async def lent() -> AsyncIterator[tuple[Any, Dialect]]:
+        await saver.setup()
+        async with saver.lock, saver.conn.cursor() as cursor:
+            try:
+                yield cursor, SQLITE
+                await saver.conn.commit()
+            except BaseException:
+                await saver.conn.rollback()
+                raise
+
+    return lent
+
+
+def _postgres(saver: Any) -> Any:
+    """A PostgreSQL saver holds a connection or a pool of them."""
+
+    @contextmanager
+    def lent() -> Iterator[tuple[Any, Dialect]]:
+        held = saver.conn
+        pooled = held.connection() if hasattr(held, "getconn") else nullcontext(held)
+        with pooled as connection, saver.lock, connection.transaction():
+            yield connection.cursor(row_factory=_tuples()), POSTGRES
+
+    return lent
+
+
+def _apostgres(saver: Any) -> Any:
+    @asynccontextmanager
+    async def lent() -> AsyncIterator[tuple[Any, Dialect]]:
+        held = saver.conn
+        pooled = held.connection() if hasattr(held, "getconn") else nullcontext(held)
+        async with pooled as connection, saver.lock, connection.transaction():
+            yield connection.cursor(row_factory=_tuples()), POSTGRES
+
+    return lent
 
 
 def _tuples() -> Any:
     from psycopg.rows import tuple_row
 
     return tuple_row
-
-
-@contextmanager
-def _lent(held: Any) -> Iterator[Any]:
-    """Lend the connection of a PostgreSQL saver, which holds one or a pool of them."""
-    if hasattr(held, "getconn"):
-        with held.connection() as connection:
-            yield connection
-    else:
-        yield held
-
-
-@asynccontextmanager
-async def _alent(held: Any) -> AsyncIterator[Any]:
-    if hasattr(held, "getconn"):
-        async with held.connection() as connection:
-            yield connection
-    else:
-        yield held

@@ -238,7 +238,7 @@ class Turns:
         `holding`.
         """
         with self.holding(thread_id):
-            return prune_thread(self._saver, thread_id, keep=keep)
+            return prune_thread(self._saver, thread_id, keep=keep, graph=self._graph)
 
     def delete(self, thread_id: str) -> None:
         """Delete a thread between two turns. See `holding` for the errors."""
@@ -350,7 +350,7 @@ class Turns:
     async def aprune(self, thread_id: str, *, keep: int = 1) -> int:
         """Remove a thread's old checkpoints. See `prune`."""
         async with self.aholding(thread_id):
-            return await aprune_thread(self._saver, thread_id, keep=keep)
+            return await aprune_thread(self._saver, thread_id, keep=keep, graph=self._graph)
 
     async def adelete(self, thread_id: str) -> None:
         """Delete a thread. See `delete`."""

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,6 @@ from langchain_core.messages import HumanMessage
 
 from langgraph_cooper.nodes.coordinator import coordinator_node, gather
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.signal import encode_signal
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.prompts import PASSIVE, load_task
 from langgraph_cooper.ranker.api import ScoredTopic
@@ -43,9 +41,8 @@ class Scores(FakeRanker):
 
 
 def state(lanes: Mapping[str, Sequence[Candidate]], **more: Any) -> dict[str, Any]:
-    signal = encode_signal(np.zeros((2, 64), dtype=np.float32))
     reports = {
-        name: {"candidates": list(found), "signal": signal, "state": ""}
+        name: {"candidates": list(found), "state": ""}
         for name, found in lanes.items()
         if name != PASSIVE
     }
@@ -223,11 +220,8 @@ def test_the_trained_ranker_ranks_whatever_it_gets() -> None:
     trained = ranker_loader(ESC, None)()
     odd = ["", "x" * 100_000, "\ud800\u202e[SEP]"]
     lanes = {name: [candidate(topic, source="model") for topic in odd] for name in ESC.aspect_names}
-    signals = {n: encode_signal(trained.progression(n, "").signal) for n in ESC.aspect_names[:2]}
     given = state(lanes)
-    given["action"].pop("signal")
-    for name, signal in signals.items():
-        given[name]["signal"] = signal
+    del given["action"]["state"]  # without a state there is no signal
     update = coordinator_node(Resources(ESC, None, None, lambda: trained)).invoke(given)
     assert "cooper" not in update
     assert len(update["ranking"]) == 6

@@ -282,7 +282,7 @@ def test_a_node_may_be_moved_into_a_deeper_subgraph(
         wrapped.add_edge(START, "within")
         return wrapped
 
-    monkeypatch.setattr("langgraph_cooper.graph.cooper.create_agent", deeper)
+    monkeypatch.setattr("langgraph_cooper.graph.agent.create_agent", deeper)
     talk = create_cooper("esc", model="some-model", ranker=FakeRanker()).compile()
     host = StateGraph(MessagesState)
     for name in ("one", "other"):

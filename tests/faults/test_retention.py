@@ -185,6 +185,9 @@ def test_another_saver_prunes_itself_or_is_refused() -> None:
     class Own(BaseCheckpointSaver[str]):
         pruned: Any = None
 
+        def get_tuple(self, config: Any) -> None:
+            return None
+
         def prune(self, thread_ids: Any, *, strategy: str = "keep_latest") -> None:
             self.pruned = thread_ids, strategy
 

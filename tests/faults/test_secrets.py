@@ -11,8 +11,9 @@ import pickle
 import sqlite3
 import stat
 import sys
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,17 @@ def saver(file: Path) -> Iterator[SqliteSaver]:
 
 
 def everything_in(folder: Path) -> bytes:
-    return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    """All bytes of the files, and a database's compressed values once more as they read."""
+    found = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    for file in folder.rglob("*.sqlite"):
+        with closing(sqlite3.connect(file)) as connection:
+            for query in (
+                "SELECT type, checkpoint FROM checkpoints",
+                "SELECT type, value FROM writes",
+            ):
+                rows = connection.execute(query)
+                found += [zlib.decompress(value) for kind, value in rows if kind.endswith("+zlib")]
+    return b"".join(found)
 
 
 FAULTS = {
