@@ -17,6 +17,7 @@ from langchain_core.runnables.config import run_in_executor
 from langgraph.errors import GraphBubbleUp
 
 from langgraph_cooper.nodes.errors import FaultKind, ModelError
+from langgraph_cooper.nodes.llm.faults import SECRET
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import CooperError
 
@@ -24,6 +25,8 @@ Update = dict[str, Any]
 Node = Runnable[Any, Update]
 Call = tuple[Runnable[Any, Any], Any]
 OnFault = Callable[[Mapping[str, Any], Fault, RunnableConfig], Update]
+
+MOST_LOGGED = 300  # characters of a foreign error
 
 LOG = logging.getLogger(__name__)
 
@@ -86,12 +89,16 @@ def fault_of(step: str, error: Exception) -> Fault:
     if isinstance(error, GraphBubbleUp) or (isinstance(error, CooperError) and not passing):
         raise error
     kind: FaultKind = "internal"
-    # The message of a foreign error may hold a key: it is only logged.
-    message = f"it failed with {type(error).__name__}"
+    # The message of a foreign error may hold a key: what looks like one is left out of the log.
+    message = f"it failed with {type(error).__name__}; the log says more"
     if isinstance(error, ModelError):
         kind, message = error.kind, str(error)
     elif isinstance(error, TimeoutError):
         kind, message = "timeout", "it did not answer in time"
     else:
-        LOG.debug("the %s failed; the turn goes on without it", step, exc_info=error)
+        told = SECRET.sub("…", " ".join(str(error).split()))[:MOST_LOGGED]
+        LOG.warning(
+            "the %s failed, and the turn goes on (%s: %s)", step, type(error).__name__, told
+        )
+        LOG.debug("the %s failed", step, exc_info=error)
     return Fault(step=step, kind=kind, message=message)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from langgraph_cooper.prompts.errors import TaskError, UnknownTaskError
-from langgraph_cooper.prompts.task import HOME, TaskSpec
+from langgraph_cooper.prompts.task import FORMS, HOME, TaskSpec
 
 PROMPT_KINDS = ("tracker", "promoter", "generator")
 
@@ -70,7 +70,7 @@ def _parse(file: Path) -> dict[str, Any]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # editors on Windows add a byte order mark
     except UnicodeDecodeError as error:
         raise TaskError(f"{file} is not text in UTF-8: {error}") from None
     except OSError as error:
@@ -133,6 +133,8 @@ def _explain(
         name = value.get("name") if isinstance(value, dict) else None
         place.append(str(name) if isinstance(step, int) and name else str(step))
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_pattern_mismatch":
+        message = FORMS.get(first["ctx"]["pattern"], message)
     others = error.error_count() - 1
     more = f" (and {others} more)" if others else ""
     where = ".".join(place)

@@ -30,9 +30,15 @@ RESERVED = frozenset(
     "reply_guard tracker promoter progression".split()
 )
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+NAME, ROLE = r"^[a-z][a-z0-9_]{0,39}$", r"^[A-Za-z][\w '-]{0,29}$"
+FORMS = {
+    NAME: "use up to 40 of the letters a to z, digits and underscores, a letter first",
+    ROLE: "use up to 30 letters, digits, spaces, hyphens and apostrophes, a letter first",
+}
+"""What an error says in place of a pattern."""
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
-Role = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z][\w '-]{0,29}$")]
+Role = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ROLE)]
 Side = Literal["user", "system"]
 
 

@@ -113,7 +113,7 @@ async def annotate(
             out.parent.mkdir(parents=True, exist_ok=True)
             remove_unfinished_line(out)
             relabelled = _relabel(out, found, dialogues)
-            with out.open("a", encoding="utf-8") as file:
+            with out.open("a", encoding="utf-8", newline="\n") as file:
                 async for annotated, from_bank in _several(work, waiting, at_once):
                     file.write(dialogue_line(annotated.model_copy(update={"made_by": by})))
                     file.flush()

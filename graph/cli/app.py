@@ -6,8 +6,10 @@ that `cooper --help` stays quick.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -27,7 +29,6 @@ from langgraph_cooper.prompts import CooperError, UnknownTaskError
 
 app = typer.Typer(
     name="cooper",
-    help="Conversations with a hard goal: specialised agents, a trained ranker, one graph.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -49,10 +50,33 @@ app.add_typer(plot.app, name="plot")
 USAGE, FAILURE = 2, 1
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"cooper {version('langgraph-cooper')}")
+        raise typer.Exit
+
+
+@app.callback()
+def cooper(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Conversations with a hard goal: specialised agents, a trained ranker, one graph."""
+
+
 def main() -> None:
     """Run a command. A mistake ends in one sentence and an exit code instead of a traceback."""
     if sys.stdout is None or sys.stderr is None:  # closed by the caller
         sys.exit(FAILURE)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not every terminal can show what people write
+            stream.reconfigure(errors="replace")
     try:
         app()
     except CooperError as error:

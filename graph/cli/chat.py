@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,7 @@ def chat(
     spec = load_task(task)
     name = check_thread_id(spec.name if thread is None else thread)
     cooper = create_cooper(spec, model=model, ranker=ranker)
-    with conversation_store(db) as store, own_thread(db, name):
+    with conversation_store(db) as store, own_thread(db, name) as release:
         graph = cooper.compile(checkpointer=store)
         conversation = Conversation(
             task=spec,
@@ -60,9 +61,13 @@ def chat(
             ranker=ranker,
             as_json=json,
             show_agents=show_agents,
+            release=release,
         )
         conversation.check_thread()
         if sys.stdin.isatty():
             conversation.converse()
         elif not conversation.answer_lines():
             raise typer.Exit(1)
+    if conversation.loading:  # Python would wait for it
+        sys.stdout.flush()
+        os._exit(0)

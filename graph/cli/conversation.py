@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -18,22 +20,35 @@ from langgraph.types import StateSnapshot
 from rich.console import Console
 from rich.text import Text
 
+from langgraph_cooper.graph.cli import INTERRUPTED
 from langgraph_cooper.graph.cli.store import StoreError
-from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
+from langgraph_cooper.graph.cli.view import (
+    WordWrap,
+    agents_view,
+    fault_line,
+    summary_line,
+)
 from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.intake import check_text
+from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.prompts import CooperError, TaskSpec
 from langgraph_cooper.ranker.load import ranker_loader
+
+LEAVING = ("exit", "quit")
+"""What a person types to leave; alone on a line it is no message."""
+LAST_WORDS = 4
+"""Number of utterances that a person is shown who comes back."""
 
 
 @dataclass
 class Conversation:
     """One person's conversation in one thread, which no other program may enter meanwhile.
 
-    See `cooper chat --help` for the fields.
+    See `cooper chat --help` for the fields. `release` lets other programs in again: Ctrl-C in
+    mid-turn calls it and ends the process.
     """
 
     task: TaskSpec
@@ -45,8 +60,10 @@ class Conversation:
     ranker: str | None = None
     as_json: bool = False
     show_agents: bool = False
+    release: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
+        self._loading: threading.Thread | None = None
         self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
         self._sound = True
@@ -89,13 +106,14 @@ class Conversation:
         return self._sound
 
     def converse(self) -> None:
-        """Talk with a person until they leave (Ctrl-D or Ctrl-C)."""
-        with suppress(ImportError):  # not on every system; gives input() its arrow keys
-            import readline  # noqa: F401
+        """Talk with a person until they leave (Ctrl-D, Ctrl-C, or a word of `LEAVING`)."""
         who = self.model or "offline, without a language model"
-        self._out.print(Text(f"{self.task.title} · {who} · Ctrl-D ends it", style="dim"))
+        self._out.print(Text(f"{self.task.title} · {who} · Ctrl-D or exit ends it", style="dim"))
         # The models load while the person reads and types.
-        threading.Thread(target=self._warm_up, daemon=True).start()
+        self._loading = threading.Thread(target=self._warm_up, daemon=True)
+        self._loading.start()
+        if not self.as_json:
+            self._show_last_words()
         with suppress(KeyboardInterrupt):
             with self._reporting(InputError, ModelError):
                 self._begin()
@@ -106,8 +124,25 @@ class Conversation:
                         with suppress(ModelError):  # show the answer that is still missing
                             self._begin()
                     self._take(said)
+        self._say_goodbye()
+
+    @property
+    def loading(self) -> bool:
+        """Whether models are being loaded, which the end of the process would wait for."""
+        return self._loading is not None and self._loading.is_alive()
+
+    def _say_goodbye(self) -> None:
         kept = f" It is kept as thread {self.thread!r}." if self.db else ""
         self._out.print(f"\nGoodbye.{kept}", style="dim")
+
+    def _show_last_words(self) -> None:
+        """Show a person who comes back what was said last."""
+        spoken = utterances(self._snapshot().values.get("messages", []))
+        if len(spoken) > LAST_WORDS:
+            self._out.print(Text(f"({len(spoken) - LAST_WORDS} earlier messages)", style="dim"))
+        for one in spoken[-LAST_WORDS:]:
+            role = self.task.user_role if one.speaker == "user" else self.task.system_role
+            self._out.print(Text(f"{role}: {one.text}", style="dim"))
 
     def _warm_up(self) -> None:
         with suppress(CooperError):  # the first turn reports it
@@ -116,10 +151,13 @@ class Conversation:
             read_meaning("")
 
     def _typed(self) -> Iterator[str]:
+        prompt = _prompt(f"{self.task.user_role}: ", bold=self._out.is_terminal)
         while True:
             try:
-                text = self._out.input(Text(f"{self.task.user_role}: ", style="bold"))
+                text = input(prompt)
             except (EOFError, KeyboardInterrupt):
+                return
+            if text.strip().lower() in LEAVING:
                 return
             if text.strip():
                 yield text
@@ -146,16 +184,41 @@ class Conversation:
     def _take(self, text: str | None) -> None:
         """Run and print a turn; None says nothing new."""
         turn = SpokenTurn(self.turns, self.task, self.thread, text)
-        if self.as_json:
-            for _ in turn:
-                pass
-            print(json.dumps(turn.record(), ensure_ascii=False), flush=True)  # noqa: T201
-        else:
-            self._print_text(turn)
+        with self._leaving_at_once():
+            if self.as_json:
+                for _ in turn:
+                    pass
+                print(json.dumps(turn.record(), ensure_ascii=False), flush=True)  # noqa: T201
+            else:
+                self._print_text(turn)
         self._model_failed = False
         if faults := fault_line(self.task, turn.state):
             self._err.print(Text(f"warning: {faults}", style="yellow"))
             self._sound = False
+
+    @contextmanager
+    def _leaving_at_once(self) -> Iterator[None]:
+        """Let Ctrl-C end the process in mid-turn, even while models load, which takes seconds.
+
+        What was said is stored, and the next start finishes the turn.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only there does Python handle signals
+            return
+
+        def leave(*_: object) -> None:
+            if sys.stdin.isatty():
+                self._out.show_cursor(True)
+                self._say_goodbye()
+            self.release()
+            sys.stdout.flush()
+            os._exit(0 if sys.stdin.isatty() else INTERRUPTED)
+
+        before = signal.signal(signal.SIGINT, leave)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _print_text(self, turn: SpokenTurn) -> None:
         pieces = iter(turn)
@@ -165,12 +228,34 @@ class Conversation:
             self._out.print(agents_view(self.task, turn.state))
         elif sys.stdout.isatty() and not turn.by_guard:
             self._out.print(summary_line(self.task, turn.state))
-        self._out.print(Text(f"{self.task.system_role}: ", style="bold"), end="")
+        name = f"{self.task.system_role}: "
+        self._out.print(Text(name, style="bold"), end="")
+        wrap = WordWrap(self._out.width if self._out.is_terminal else None, len(name))
         for piece in chain([first], pieces):
-            text = Text("\n(cut off) ", style="dim") if piece is None else Text(piece)
-            self._out.print(text, end="")
-            self._out.file.flush()
+            if piece is None:
+                self._show(Text(wrap.end()))
+                self._show(Text("\n(cut off) ", style="dim"))
+                wrap.column = len("(cut off) ")
+            else:
+                self._show(Text(wrap.feed(piece)))
+        self._show(Text(wrap.end()))
         self._out.print()
         pinned = (turn.state.get("guard") or {}).get("pinned")
         if pinned and not turn.by_guard:
             self._out.print(Text(f"  {pinned}", style="dim"))
+
+    def _show(self, text: Text) -> None:
+        self._out.print(text, end="", soft_wrap=True)
+        self._out.file.flush()
+
+
+def _prompt(name: str, *, bold: bool) -> str:
+    r"""Return a prompt for `input`, which must know it: editing the line would erase it otherwise.
+
+    readline counts what is between \001 and \002 as nothing.
+    """
+    try:
+        import readline  # noqa: F401  # also gives input() its arrow keys
+    except ImportError:  # as on Windows
+        return name
+    return f"\001\033[1m\002{name}\001\033[0m\002" if bold else name

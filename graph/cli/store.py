@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,32 +36,34 @@ def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
         yield InMemorySaver(serde=cooper_serde())
         return
     _make_private(path)
-    try:
-        connection = sqlite3.connect(path, check_same_thread=False)
-        connection.execute("PRAGMA schema_version")
-        saver = SqliteSaver(connection, serde=cooper_serde())
-        saver.setup()
-        connection.execute(
-            "SELECT thread_id, checkpoint_ns, checkpoint_id, checkpoint FROM checkpoints LIMIT 1"
-        )
-    except sqlite3.OperationalError as error:
-        raise StoreError(
-            f"{path} cannot be used to keep conversations: {error}; choose a file in a folder that "
-            "exists and can be written, or a new name"
-        ) from None
-    except sqlite3.DatabaseError:
-        raise StoreError(
-            f"{path} is not an SQLite database; it was left as it is: choose another file for --db"
-        ) from None
-    try:
-        yield saver
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"{path} cannot keep the conversation any more: {error}; what was answered before is "
-            "kept; close other programs that use the file or make room, then start again"
-        ) from error
-    finally:
-        connection.close()
+    with ExitStack() as opened:
+        try:
+            connection = sqlite3.connect(path, check_same_thread=False)
+            opened.callback(connection.close)
+            connection.execute("PRAGMA schema_version")
+            saver = SqliteSaver(connection, serde=cooper_serde())
+            saver.setup()
+            connection.execute(
+                "SELECT thread_id, checkpoint_ns, checkpoint_id, checkpoint FROM checkpoints "
+                "LIMIT 1"
+            )
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"{path} cannot be used to keep conversations: {error}; choose a file in a folder "
+                "that exists and can be written, or a new name"
+            ) from None
+        except sqlite3.DatabaseError:
+            raise StoreError(
+                f"{path} is not an SQLite database; it was left as it is: choose another file for "
+                "--db"
+            ) from None
+        try:
+            yield saver
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{path} cannot keep the conversation any more: {error}; what was answered before "
+                "is kept; close other programs that use the file or make room, then start again"
+            ) from error
 
 
 def _make_private(path: Path) -> None:
@@ -71,14 +73,17 @@ def _make_private(path: Path) -> None:
 
 
 @contextmanager
-def own_thread(path: Path | None, thread: str) -> Iterator[None]:
+def own_thread(path: Path | None, thread: str) -> Iterator[Callable[[], None]]:
     """Keep other programs out of a thread of a file, with the lock that `Turns` uses.
+
+    Yields:
+        A function that lets them in before the end.
 
     Raises:
         StoreError: Another program is using the thread.
     """
     if path is None:
-        yield
+        yield lambda: None
         return
     from langgraph_cooper.graph.threads.locks import lock_beside
 
@@ -89,6 +94,6 @@ def own_thread(path: Path | None, thread: str) -> Iterator[None]:
             "choose another --thread"
         )
     try:
-        yield
+        yield lambda: lock.release(thread)
     finally:
         lock.release(thread)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -22,7 +24,52 @@ STAND_INS = {
     "coordinator": "the agents take turns",
     "generator": "a prepared reply stands in",
 }
+WORDS = re.compile(r"\n|[^\S\n]+|\S+")
 SHOWN = 6  # candidates of the ranking
+
+
+class WordWrap:
+    """Breaks a text that comes in pieces between its words.
+
+    Args:
+        width: Of a line; None breaks nothing.
+        column: Number of cells that the line has already.
+    """
+
+    def __init__(self, width: int | None, column: int = 0) -> None:
+        self.column = column
+        self._width = width
+        self._space = self._word = ""
+
+    def feed(self, piece: str) -> str:
+        """Return what can be shown: all but the last word, which may go on."""
+        if self._width is None:
+            return piece
+        text, self._word = self._word + piece, ""
+        parts = WORDS.findall(text)
+        if parts and not parts[-1].isspace():
+            self._word = parts.pop()
+        return "".join(map(self._placed, parts))
+
+    def end(self) -> str:
+        """Return the last word."""
+        word, self._word = self._word, ""
+        return self._placed(word) if word else ""
+
+    def _placed(self, part: str) -> str:
+        if part == "\n":
+            self._space, self.column = "", 0
+            return part
+        if part.isspace():
+            self._space += part
+            return ""
+        space, self._space = self._space, ""
+        wide = cell_len(space + part)
+        if self.column and self._width and self.column + wide > self._width:
+            self.column = cell_len(part)
+            return "\n" + part
+        self.column += wide
+        return space + part
 
 
 def agents_view(task: TaskSpec, state: Mapping[str, Any]) -> RenderableType:

@@ -134,7 +134,7 @@ class LlmRanking:
         if not self._cache:
             return
         try:
-            with self._cache.open("a", encoding="utf-8") as file:
+            with self._cache.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(json.dumps({"turn": key, "order": order}) + "\n")
         except OSError as error:
             raise DataError(

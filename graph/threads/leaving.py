@@ -13,7 +13,7 @@ import contextvars
 import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, ClassVar, Generic, TypeVar
 
 from langgraph.runtime import RunControl
@@ -92,7 +92,8 @@ class TurnTask(Generic[T]):
         except asyncio.CancelledError as error:
             if not self._taken:
                 error.add_note(NOT_TAKEN)
-            await self._leave(task)
+            with suppress(asyncio.CancelledError):  # anyio's next one has no note
+                await self._leave(task)
             raise
 
     async def _leave(self, task: asyncio.Task[T]) -> None:

@@ -161,7 +161,11 @@ def faults_of(task: TaskSpec, state: Mapping[str, Any]) -> list[tuple[str | None
 def system_is_due(task: TaskSpec, snapshot: StateSnapshot) -> bool:
     """Return whether the system speaks next although nothing new is said (a message of None).
 
-    That is so where a turn was cut, and where the system opens the conversation.
+    That is so where a turn was cut, where the user's last message has no answer (a person may have
+    edited the thread), and where the system opens the conversation.
     """
-    spoken = any(speaker_of(message) for message in snapshot.values.get("messages", []))
-    return is_unfinished(snapshot) or (task.opens == "system" and not spoken)
+    speakers = [speaker_of(message) for message in snapshot.values.get("messages", [])]
+    last = next((speaker for speaker in reversed(speakers) if speaker), None)
+    if is_unfinished(snapshot) or last == "user":
+        return True
+    return task.opens == "system" and last is None

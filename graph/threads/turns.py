@@ -41,6 +41,7 @@ from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.ranker.model.forking import renew_after_fork
 
 Said = HumanMessage | str | Command[Any] | None
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -150,8 +151,8 @@ class Turns:
             message: One of
                 - a `HumanMessage`, best with an id of your own, so that it can be sent again;
                 - a text, for a message that is never sent again;
-                - None, to say nothing new: finish a turn that was cut, or let the system open the
-                  conversation where its task says so;
+                - None, to say nothing new: finish a turn that was cut, answer a message that has
+                  no answer, or let the system open the conversation where its task says so;
                 - a `Command`, to resume from an interrupt.
             context: The context of the run, such as a `CooperContext`.
             config: The configuration of the run, such as callbacks and tags. It is stored in
@@ -446,20 +447,25 @@ class _Turn:
         return False
 
     def answered(self, snapshot: StateSnapshot) -> Reply | None:
-        """Return the answer to the message if it has one; without a message, the last answer."""
-        messages = _messages(snapshot)
-        if self._command or not messages:
+        """Return the answer to the message if it has one; without a message, to the last one."""
+        if self._command or (self._message is None and is_unfinished(snapshot)):
             return None
-        if self._message is None:
-            return None if is_unfinished(snapshot) else self.reply(snapshot)
-        reply = None if self._place(messages) is None else self.reply(snapshot)
-        return reply if reply and reply.message else None
+        if self._message and self._place(_messages(snapshot)) is None:
+            return None
+        reply = self.reply(snapshot)
+        return reply if reply.message else None
 
     def reply(self, snapshot: StateSnapshot) -> Reply:
-        """Return the first answer after the message; without a message, the last answer."""
+        """Return the first answer after the message; without one, after the last of the user's.
+
+        A person may have edited the thread: an answer can be gone, a message unanswered.
+        """
         messages = _messages(snapshot)
         place = self._place(messages)
-        after = messages[max(len(messages) - 2, 0) if place is None else place :]
+        if place is None:
+            asked = [n for n, message in enumerate(messages) if isinstance(message, HumanMessage)]
+            place = asked[-1] if asked else 0
+        after = messages[place:]
         answer = next((message for message in after if isinstance(message, AIMessage)), None)
         return Reply(answer, snapshot.values)
 
@@ -487,6 +493,11 @@ class _Queues(Generic[Key, Queue]):
 
     def __init__(self, make: Callable[[], Queue]) -> None:
         self._make = make
+        self.forked()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Forget in a child the callers of its parent, which are in threads that it lacks."""
         self._queues: dict[Key, tuple[Queue, int]] = {}
         self._guard = threading.Lock()
 
@@ -500,10 +511,8 @@ class _Queues(Generic[Key, Queue]):
             yield queue
         finally:
             with self._guard:
-                queue, users = self._queues[key]
-                if users == 1:
-                    del self._queues[key]
-                else:
+                _, users = self._queues.pop(key, (queue, 1))  # none in a child forked meanwhile
+                if users > 1:
                     self._queues[key] = queue, users - 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -74,8 +73,10 @@ def _programs() -> Path:
 
 def _owner() -> dict[str, Any]:
     """Return the user to run it, for `subprocess`: PostgreSQL refuses root."""
-    if os.geteuid() != 0:
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:  # Windows has no such users
         return {}
+    import pwd
+
     for name in ("postgres", "nobody"):
         try:
             user = pwd.getpwnam(name)

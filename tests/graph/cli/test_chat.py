@@ -9,15 +9,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_cooper.graph import ModelError, Turns, create_cooper
 from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.cli.conversation import Conversation
+from langgraph_cooper.graph.cli.view import WordWrap
 from langgraph_cooper.prompts import load_task
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -289,6 +296,140 @@ def test_a_person_is_shown_an_answer_that_a_fault_had_kept_back(
         "error: the message has 8,001 c",
     ]
     assert "Goodbye." in output.out
+
+
+class Typed:
+    """A person at a terminal, in place of `input`."""
+
+    def __init__(self, *texts: str) -> None:
+        self.prompts: list[str] = []
+        self._texts = iter(texts)
+
+    def __call__(self, prompt: str = "") -> str:
+        self.prompts.append(prompt)
+        text = next(self._texts, None)
+        if text is None:
+            raise EOFError
+        return text
+
+
+def talk(monkeypatch: pytest.MonkeyPatch, saver: InMemorySaver, *typed: str) -> Typed:
+    graph = create_cooper("esc", model=ScriptedModel(), ranker=FakeRanker())
+    compiled = graph.compile(checkpointer=saver)
+    person = Typed(*typed)
+    monkeypatch.setattr("builtins.input", person)
+    Conversation(
+        task=load_task("esc"), graph=compiled, turns=Turns(compiled), thread="anna"
+    ).converse()
+    return person
+
+
+@pytest.mark.parametrize("word", ["exit", " Quit "])
+def test_a_word_to_leave_is_no_message(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saver = InMemorySaver()
+    person = talk(monkeypatch, saver, "I lost my job.", word, "It was last week.")
+    assert len(person.prompts) == 2
+    assert set(person.prompts) == {"seeker: "}  # all of it is known to `input`
+    assert capsys.readouterr().out.count("supporter: ") == 1
+    assert len(saver.storage) == 1
+
+
+def test_who_comes_back_is_shown_the_last_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saver = InMemorySaver()
+    talk(monkeypatch, saver, "I lost my job.", "It was last week.", "[b]I feel low.[/b]")
+    assert "earlier messages" not in capsys.readouterr().out
+    talk(monkeypatch, saver)
+    shown = capsys.readouterr().out
+    assert "(2 earlier messages)" in shown
+    assert "I lost my job." not in shown
+    answer = "supporter: I hear you, and I am glad you told me."
+    assert shown.split("(2 earlier messages)\n")[1].startswith(
+        f"seeker: It was last week.\n{answer}\nseeker: [b]I feel low.[/b]\n{answer}\n"
+    )
+
+
+@given(st.text("ab \n", max_size=80), st.lists(st.integers(0, 80), max_size=8), st.integers(4, 20))
+def test_words_that_come_in_pieces_are_broken_between_them(
+    text: str, cuts: list[int], width: int
+) -> None:
+    places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    wrap = WordWrap(width, column=4)
+    shown = "".join(wrap.feed(text[a:b]) for a, b in pairwise(places)) + wrap.end()
+    assert shown.split() == text.split()  # no word is broken
+    for line in ("1234" + shown).split("\n"):
+        assert len(line) <= width or len(line.split()) == 1 or line.startswith("1234")
+    first = ("1234" + shown).split("\n")[0]
+    assert len(first) <= max(width, 4)
+
+
+def test_the_version(cooper: Cooper) -> None:
+    done = cooper("--version")
+    assert (done.returncode, done.stdout) == (0, f"cooper {version('langgraph-cooper')}\n")
+
+
+def test_control_c_while_models_load_ends_it_and_keeps_what_was_said(tmp_path: Path) -> None:
+    """The ranker takes a minute to load; it is Ctrl-C that ends it."""
+    code = """if True:
+        import time
+        import langgraph_cooper.ranker.load as load
+        def slowly(*_, **__):
+            print("loading", flush=True)
+            time.sleep(60)
+        load.load_ranker = slowly
+        from langgraph_cooper.graph.cli import main
+        main()"""
+    db = str(tmp_path / "chat.sqlite")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "chat", "--db", db, "--thread", "t", "--json"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{SAID}\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "loading\n"
+    pressed = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=50)
+    assert time.monotonic() - pressed < 30
+    assert (process.returncode, told) == (130, "")
+    assert list((tmp_path / "chat.sqlite-turns").iterdir()) == []
+    connection = sqlite3.connect(db, check_same_thread=False)
+    graph = create_cooper("esc", ranker=FakeRanker()).compile(checkpointer=SqliteSaver(connection))
+    assert Turns(graph).send("t", None).state["messages"][0].text == SAID
+    connection.close()
+
+
+def test_a_terminal_that_cannot_show_what_people_wrote(tmp_path: Path) -> None:
+    db = str(tmp_path / "chat.sqlite")
+    connection = sqlite3.connect(db, check_same_thread=False)
+    graph = create_cooper("esc", ranker=FakeRanker()).compile(checkpointer=SqliteSaver(connection))
+    Turns(graph).send("Анна", SAID)
+    connection.close()
+    done = subprocess.run(
+        [*COOPER, "threads", "list", "--db", db], env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "????" in done.stdout
+
+
+def test_a_file_that_is_refused_is_closed(
+    cooper: Cooper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, opened = tmp_path / "notes.txt", []
+    file.write_text("my diary " * 500, encoding="utf-8")
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *a, **k: opened.append(connect(*a, **k)) or opened[-1]
+    )
+    fails(cooper("chat", "--db", str(file), stdin=f"{SAID}\n"), 1, "not an SQLite")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
 
 
 def test_control_c_ends_it_without_a_word_while_it_starts() -> None:
