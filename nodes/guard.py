@@ -23,7 +23,7 @@ from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import asked_about, crisis_kind, unsayable
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.intake import check_text
-from langgraph_cooper.nodes.language.history import speaker_of, utterances
+from langgraph_cooper.nodes.language.history import speaker_of, text_of, utterances
 from langgraph_cooper.nodes.node import Node, Update, quick_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import GuardState
@@ -78,7 +78,7 @@ def guard_node(task: TaskSpec) -> Node:
         fired = known.get("fired", False)
         if not (fired or answered or found):
             if spoken := [message for message in messages if speaker_of(message)]:
-                check_text(spoken[-1].text)
+                check_text(text_of(spoken[-1]))
             return {}
         kind = _gravest({*answered, *found, known.get("kind")})
         context = current_context()
@@ -148,22 +148,14 @@ def _confirmed(messages: Sequence[BaseMessage]) -> set[str | None]:
     """Return the kinds of crisis that the system asked about and the user did not deny."""
     spoken = [message for message in messages if speaker_of(message)]
     return {
-        asked_about(question.text)
+        asked_about(text_of(question))
         for question, answer in itertools.pairwise(spoken)
         if isinstance(question, AIMessage)
         and isinstance(answer, HumanMessage)
         and MARK not in question.additional_kwargs
-        and "?" in question.text
+        and "?" in text_of(question)
         and not PLAIN_NO.match(text_of(answer))
     }
-
-
-def text_of(message: BaseMessage) -> str:
-    """Return all text of a message, from a string or from content blocks."""
-    if isinstance(message.content, str):
-        return message.content
-    blocks = (b if isinstance(b, str) else b.get("text") for b in message.content)
-    return " ".join(text for text in blocks if isinstance(text, str))
 
 
 def _marked(message: BaseMessage) -> bool:

@@ -13,7 +13,7 @@ from langgraph.types import StateSnapshot
 
 from langgraph_cooper.graph.threads.turns import SPEAKER, Said, Turns, is_unfinished
 from langgraph_cooper.nodes.generator import STANDS_IN
-from langgraph_cooper.nodes.language.history import speaker_of
+from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import TaskSpec
@@ -118,8 +118,8 @@ class SpokenTurn:
         before = spoken[place - 1] if place > 0 else None
         return {
             "turn": self.state["cooper"]["round"],
-            "user": before.text if before and speaker_of(before) == "user" else None,
-            "reply": spoken[place].text,
+            "user": text_of(before) if before and speaker_of(before) == "user" else None,
+            "reply": text_of(spoken[place]),
             "aspects": {n: _aspect(self.state.get(n, {})) for n in self._task.aspect_names},
             "ranking": [
                 {key: ranked[key] for key in RANKED} for ranked in self.state.get("ranking", [])

@@ -33,6 +33,7 @@ from langgraph_cooper.graph.threads.locks import TurnLock, alock_for, lock_for
 from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.intake import check_text
+from langgraph_cooper.nodes.language.history import text_of
 from langgraph_cooper.prompts import CooperError
 
 Said = HumanMessage | str | Command[Any] | None
@@ -501,7 +502,7 @@ def _checked(message: HumanMessage | str | None) -> HumanMessage | None:
         raise InputError(
             f"a {type(message).__name__} cannot be sent: pass a text, a HumanMessage, or None"
         )
-    check_text(message.text)
+    check_text(text_of(message))
     return message if message.id else message.model_copy(update={"id": str(uuid4())})
 
 

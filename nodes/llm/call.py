@@ -29,7 +29,7 @@ from langgraph_cooper.nodes.llm.faults import (
     timed_out,
 )
 from langgraph_cooper.nodes.llm.models import capped_model, describe, has_cap, speaks_openai
-from langgraph_cooper.nodes.llm.parsing import whole_sentences
+from langgraph_cooper.nodes.llm.parsing import in_one_block, whole_sentences
 from langgraph_cooper.nodes.llm.quirks import (
     MOST_ROOM,
     ROOM,
@@ -155,10 +155,10 @@ class _Asking(Generic[Given, Result]):
                 config = self._watch.beside(self._config)
                 call = partial(self._model().invoke, request.messages, config, **request.options)
                 try:
-                    return self._taken(within(seconds, call))
+                    return self._taken(within(seconds, call), request)
                 except Exception as error:
                     if answer := salvaged(error):
-                        return self._taken(answer)
+                        return self._taken(answer, request)
                     self._fail(error, seconds, request)
 
         return Retrying(**policy(self._time_left))(once)
@@ -182,10 +182,10 @@ class _Asking(Generic[Given, Result]):
                 try:
                     async with asyncio.timeout(seconds):
                         answer = await call()
-                    return self._taken(answer)
+                    return self._taken(answer, request)
                 except Exception as error:
                     if found := salvaged(error):
-                        return self._taken(found)
+                        return self._taken(found, request)
                     self._fail(error, seconds, request)
 
         return await AsyncRetrying(**policy(self._time_left))(once)
@@ -289,18 +289,20 @@ class _Asking(Generic[Given, Result]):
             or ALOUD.match(strip_thoughts(text)) is not None
         )
 
-    def _taken(self, answer: AIMessage) -> AIMessage:
+    def _taken(self, answer: AIMessage, request: Request) -> AIMessage:
         """Return an answer if it is complete, and remember what was learnt from it."""
         checked(answer, self._question.named)
+        answer = in_one_block(answer)
         if capped_short(answer) and _cut_late(answer.text):
             self._habits.widen(self._question.role, self._room, factor=2, limit=2)
+        self._habits.taken(request)
         self._habits.learn(self._refused[self._learnt :], certain=self._certain)
         self._learnt = len(self._refused)
         streamed = self._watch.thoughts
         unopened = streamed.unopened or thinks_unopened(answer.text)
         if unopened or not capped_short(answer):
             self._habits.thinks = unopened
-        # The beginning of an unexpected thought was let through.
+        # The beginning of an unexpected thought was let through, by a model that had not thought.
         return (
             answer.model_copy(update={"content": streamed.answer}) if streamed.unopened else answer
         )

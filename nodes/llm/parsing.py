@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from langchain_core.messages import AIMessage
+
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.state import Candidate
@@ -23,6 +25,25 @@ SENTENCE_END = re.compile(
 )
 OPENING = re.compile(r"[\[{]")
 LISTED = re.compile(r"(?:\d{1,2}[.):]|[-*•])\s(.+)")
+
+
+def in_one_block(answer: AIMessage) -> AIMessage:
+    """Return an answer with its text blocks joined, by a space where a sentence ends.
+
+    Blocks may also be the pieces of a stream, which is cut anywhere: they bring their own blanks.
+    """
+    if isinstance(answer.content, str):
+        return answer
+    pieces: list[str] = []
+    for block in answer.content:
+        piece = block if isinstance(block, str) else block.get("text")
+        if not isinstance(piece, str):  # a thought, a call of a tool
+            continue
+        before = pieces[-1][-3:] if pieces else ""
+        if before and whole_sentences(before) == before and piece[:1].isalpha():
+            pieces.append(" ")
+        pieces.append(piece)
+    return answer.model_copy(update={"content": "".join(pieces)})
 
 
 def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:

@@ -205,14 +205,15 @@ class Habits:
 
     Attributes:
         quirks: Features that the server rejects.
-        thinks: Whether its answers begin in a thought that was not opened.
+        thinks: Whether its answers begin in a thought that was not opened; None before the first
+            answer.
         cap: The name under which it is first sent a cap.
     """
 
     def __init__(self, model: BaseChatModel) -> None:
         quick = not speaks_openai(model) or at_openai(model)
         self.quirks: frozenset[Quirk] = frozenset()
-        self.thinks = False
+        self.thinks: bool | None = False if at_openai(model) else None
         self.cap = NEW_CAP if quick else OLD_CAP
         self._room = ROOM if quick else 1
         self._rooms: dict[str, int] = {}
@@ -250,7 +251,8 @@ class Habits:
     def learn(self, quirks: Iterable[Quirk], *, certain: bool) -> None:
         """Remember what the server refused before it answered the plainer request.
 
-        Require a second observation of an ambiguous refusal, `APART` seconds after the first.
+        Require a second observation of an ambiguous refusal, `APART` seconds after the first, and
+        no request between them that was `taken`.
         """
         now = time.monotonic()
         with _lock:
@@ -259,6 +261,12 @@ class Habits:
                     certain or now - self._suspected.setdefault(quirk, now) > APART
                 ):
                     self.quirks |= {quirk}
+
+    def taken(self, request: Request) -> None:
+        """Clear the suspicion that the server refuses what it took in this request."""
+        with _lock:
+            for quirk in [one for one in self._suspected if one.concerns(request)]:
+                del self._suspected[quirk]
 
 
 _lock = threading.Lock()
