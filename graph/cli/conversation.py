@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from rich.text import Text
 
 from langgraph_cooper.graph.cli.store import StoreError
 from langgraph_cooper.graph.cli.view import agents_view, fault_line, summary_line
+from langgraph_cooper.graph.cli.waiting import Waiting
 from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
 from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.prompts import CooperError, TaskSpec
@@ -44,6 +46,7 @@ class Conversation:
     ranker: str | None = None
     as_json: bool = False
     show_agents: bool = False
+    context: CooperContext = field(default_factory=CooperContext)
 
     def __post_init__(self) -> None:
         self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
@@ -100,11 +103,7 @@ class Conversation:
                 self._begin()
             for text in self._typed():
                 with self._reporting(InputError, ModelError):
-                    said = check_text(text)
-                    if self._model_failed:
-                        with suppress(ModelError):  # show the answer that is still missing
-                            self._begin()
-                    self._take(said)
+                    self._take(check_text(text))
         kept = f" It is kept as thread {self.thread!r}." if self.db else ""
         self._out.print(f"\nGoodbye.{kept}", style="dim")
 
@@ -142,21 +141,32 @@ class Conversation:
 
     def _take(self, text: str | None) -> None:
         """Run and print a turn; None says nothing new."""
-        turn = SpokenTurn(self.turns, self.task, self.thread, text)
+        waiting = Waiting(self.task, self._out)
+        turn = SpokenTurn(
+            self.turns,
+            self.task,
+            self.thread,
+            text,
+            context=self.context,
+            config=waiting.config,
+            # After a fault that a person must mend, ask once a line: the answer is to both.
+            catch_up=not self._model_failed,
+        )
         if self.as_json:
-            for _ in turn:
-                pass
+            with waiting.shown():
+                for _ in turn:
+                    pass
             print(json.dumps(turn.record(), ensure_ascii=False), flush=True)  # noqa: T201
         else:
-            self._print_text(turn)
+            self._print_text(turn, waiting)
         self._model_failed = False
         if faults := fault_line(self.task, turn.state):
             self._err.print(Text(f"warning: {faults}", style="yellow"))
             self._sound = False
 
-    def _print_text(self, turn: SpokenTurn) -> None:
+    def _print_text(self, turn: SpokenTurn, waiting: Waiting) -> None:
         pieces = iter(turn)
-        with self._out.status("listening …"):
+        with waiting.shown():
             first = next(pieces, "")
         if self.show_agents:
             self._out.print(agents_view(self.task, turn.state))

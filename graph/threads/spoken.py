@@ -39,7 +39,7 @@ class SpokenTurn:
         print(turn.record())
 
     Args:
-        turns: Runs the turn. See `Turns.send` for the other arguments and the errors.
+        turns: Runs the turn. See `Turns.stream` for the other arguments and the errors.
         task: The task of the conversation.
 
     Attributes:
@@ -56,13 +56,14 @@ class SpokenTurn:
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        catch_up: bool = True,
     ) -> None:
         self.state: Mapping[str, Any] = {}
         self.seconds = 0.0
         self._turns, self._task = turns, task
         self._given = thread_id, message
         self._options: dict[str, Any] = {"context": context, "config": config}
-        self._options["stream_mode"] = ["messages", "values"]
+        self._options |= {"stream_mode": ["messages", "values"], "catch_up": catch_up}
         self._thoughts = ThoughtFilter()
         self._speaker: str | None = None
         self._replaced = self._anew = self._shown = False

@@ -174,6 +174,7 @@ class Turns:
         config: RunnableConfig | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
+        catch_up: bool = True,
     ) -> Generator[dict[str, Any], None, None]:
         """Send a message to a thread and yield the parts of the turn as they come.
 
@@ -182,13 +183,16 @@ class Turns:
         being streamed. See `send` for the arguments and errors, and `SpokenTurn` (in
         `langgraph_cooper.graph.threads.spoken`) for the words alone.
 
+        With `catch_up=False` an earlier turn is not finished first, and the answer is to its
+        message too: a turn whose key was refused need not be refused twice.
+
         Yields:
             The parts of `graph.stream(..., version="v2")`. The answer to a message that had been
             answered earlier comes in one piece, as a "messages" and a "values" part.
         """
         turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         with self.holding(thread_id):
-            if found := self._settle(turn):
+            if found := self._settle(turn, catch_up):
                 yield from _again(found, how["stream_mode"])
             else:
                 yield from self._graph.stream(turn.input, turn.config, **turn.options, **how)
@@ -235,9 +239,9 @@ class Turns:
         with self.holding(thread_id):
             self._saver.delete_thread(thread_id)
 
-    def _settle(self, turn: _Turn) -> Reply | None:
+    def _settle(self, turn: _Turn, catch_up: bool = True) -> Reply | None:
         """Finish an earlier turn that was cut; return the answer if the message has one now."""
-        if turn.comes_after_another(self._graph.get_state(turn.config)):
+        if turn.comes_after_another(self._graph.get_state(turn.config)) and catch_up:
             # If it fails again, the new message may be answered all the same: by the safety guard,
             # say, which needs no model.
             try:
@@ -277,6 +281,7 @@ class Turns:
         config: RunnableConfig | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
+        catch_up: bool = True,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Send a message to a thread and yield the parts of the turn as they come. See `stream`.
 
@@ -285,7 +290,7 @@ class Turns:
         """
         turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         async with self.aholding(thread_id):
-            if found := await self._asettle(turn):
+            if found := await self._asettle(turn, catch_up):
                 for part in _again(found, how["stream_mode"]):
                     yield part
                 return
@@ -322,8 +327,8 @@ class Turns:
         async with self.aholding(thread_id):
             await self._saver.adelete_thread(thread_id)
 
-    async def _asettle(self, turn: _Turn) -> Reply | None:
-        if turn.comes_after_another(await self._graph.aget_state(turn.config)):
+    async def _asettle(self, turn: _Turn, catch_up: bool = True) -> Reply | None:
+        if turn.comes_after_another(await self._graph.aget_state(turn.config)) and catch_up:
             try:
                 await self._graph.ainvoke(None, turn.config, **turn.options)
             except CooperError as error:

@@ -153,23 +153,27 @@ _budgets: dict[Turn, Budget] = {}
 _lock = threading.Lock()
 
 
-def context_of_turn() -> CooperContext:
-    """Return the context of the current turn, or the defaults outside a run."""
+def context_of_turn(outside: CooperContext | None = None) -> CooperContext:
+    """Return the context of the current turn, or this one (the defaults) outside a run."""
     runtime = _runtime()
     context = runtime.context if runtime else None
     # A host graph's own context is ignored.
-    return context if isinstance(context, CooperContext) else CooperContext()
+    return context if isinstance(context, CooperContext) else outside or CooperContext()
 
 
-def budget_of_turn(aspects: Sequence[str]) -> Budget:
+def budget_of_turn(
+    aspects: Sequence[str], context: CooperContext, slots: int | None = None
+) -> Budget:
     """Return the budget of the current turn, or a new one outside a run.
 
     Args:
         aspects: Names of the task's aspects, which are the names of its agents' nodes.
+        context: Limits of a new one.
+        slots: How many requests the server works on at once, if it says so.
     """
-    runtime, context = _runtime(), context_of_turn()
+    runtime = _runtime()
     calls = context.max_calls or SPARE * (2 * len(aspects) + 1)
-    new = Budget(calls, context.deadline, Slots(context.at_once, len(aspects)))
+    new = Budget(calls, context.deadline, Slots(context.at_once or slots, len(aspects)))
     if (turn := _turn(runtime, aspects)) is None:
         return new
     with _lock:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_cooper.nodes.llm.budget import ROLES
-from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai
+from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai, total_slots
 
 # Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
 REFUSALS = (400, 422, 500, 501)
@@ -219,6 +219,26 @@ class Habits:
         self._rooms: dict[str, int] = {}
         self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
         self._suspected: dict[Quirk, float] = {}
+        self._slots: int | None = None
+        self._unasked = not quick
+        self._asking = threading.Lock()
+
+    @property
+    def slots_known(self) -> bool:
+        """Whether `slots` answers without asking the server."""
+        return not self._unasked
+
+    def slots(self, model: BaseChatModel) -> int | None:
+        """Return the number of the server's slots if it says so; it is asked once."""
+        import openai
+
+        with self._asking:  # the other lanes wait for the answer too
+            if self._unasked:
+                # A server that is not there may yet be started.
+                with suppress(openai.APIConnectionError):
+                    self._slots = total_slots(model)
+                    self._unasked = False
+            return self._slots
 
     @contextmanager
     def first(self, role: str) -> Iterator[Future[None]]:
