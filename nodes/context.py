@@ -83,7 +83,8 @@ class CooperContext(BaseModel):
         ge=1,
         le=1000,
         description="Requests of a turn that may be under way at the same time: 1 for a local "
-        "server with one slot. If omitted, as many as there are agents.",
+        "server with one slot. If omitted, as many as the server says it has slots, or as there "
+        "are agents.",
     )
 
     prompt_tokens: int = Field(

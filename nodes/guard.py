@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.types import interrupt
 
@@ -20,7 +20,7 @@ from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import asked_about, crisis_kind
 from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.intake import check_text
-from langgraph_cooper.nodes.language.history import speaker_of, utterances
+from langgraph_cooper.nodes.language.history import speaker_of, text_of, utterances
 from langgraph_cooper.nodes.node import Node, Update, quick_node
 from langgraph_cooper.nodes.state import GuardState
 from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_texts
@@ -62,7 +62,7 @@ def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
             now["pinned"] = pinned_text(context.country, settings)
         if course.tier != "certain":
             if spoken := [message for message in messages if speaker_of(message)]:
-                check_text(spoken[-1].text)
+                check_text(text_of(spoken[-1]))
             return {"guard": now}
         assert course.kind  # a certain crisis has a kind
         reviewed = known.get("fired", False) and known.get("reviewed", False)
@@ -164,7 +164,7 @@ def _question(reply: AIMessage | None, course: Course) -> CrisisKind | None:
     mark = reply and reply.additional_kwargs.get(MARK)
     if reply is None or mark in _kinds():
         return None
-    return course.kind or "suicide" if mark == CONCERN else asked_about(reply.text)
+    return course.kind or "suicide" if mark == CONCERN else asked_about(text_of(reply))
 
 
 def _found(said: Sequence[str], new: Sequence[str], reader: Reader) -> Finding:
@@ -190,14 +190,6 @@ def _gravity(kind: CrisisKind | None) -> int:
 
 def _kinds() -> list[CrisisKind]:
     return [kind.name for kind in phrases().kinds]
-
-
-def text_of(message: BaseMessage) -> str:
-    """Return all text of a message, from a string or from content blocks."""
-    if isinstance(message.content, str):
-        return message.content
-    blocks = (b if isinstance(b, str) else b.get("text") for b in message.content)
-    return " ".join(text for text in blocks if isinstance(text, str))
 
 
 # A person's review -----------------------------------------------------------------------------

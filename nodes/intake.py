@@ -12,6 +12,7 @@ from langgraph_cooper.nodes.language.history import (
     MAX_CHARACTERS,
     clean,
     speaker_of,
+    text_of,
     too_long,
     utterances,
 )
@@ -78,5 +79,5 @@ def _check_turn(task: TaskSpec, messages: Sequence[BaseMessage]) -> None:
             f"the last message is the {task.system_role}'s own: send a user message to answer"
         )
     # In a guarded task the guard refuses a long message, after reading it.
-    text = spoken[-1].text
+    text = text_of(spoken[-1])
     check_text(text[:MAX_CHARACTERS] if task.guard else text)

@@ -14,8 +14,8 @@ from typing_extensions import TypedDict
 from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.crisis.phrases import asked_about, denies, unsayable
 from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN
-from langgraph_cooper.nodes.guard import CONCERN, MARK, text_of
-from langgraph_cooper.nodes.language.history import speaker_of
+from langgraph_cooper.nodes.guard import CONCERN, MARK
+from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.resources import Resources
@@ -83,7 +83,7 @@ def reply_guard_node(task: TaskSpec) -> Node:
     def checked(draft: Draft, state: Mapping[str, Any]) -> tuple[AIMessage, bool]:
         """Return the final reply, and whether it still has to be streamed."""
         message = draft["message"]
-        if not unsayable(message.text):
+        if not unsayable(text_of(message)):
             return _changed(message, state, settings), draft["held"]
         place = help_texts().place(current_context().country or settings.country)
         text = help_texts().unsaid.format(line=place.line, emergency=place.emergency)
@@ -123,7 +123,7 @@ def _is_changed(state: Mapping[str, Any]) -> bool:
 
 def _changed(message: AIMessage, state: Mapping[str, Any], settings: GuardSettings) -> AIMessage:
     """Begin a reply with a question about safety, or take such a question out after a denial."""
-    parts = sentences(message.text)
+    parts = sentences(text_of(message))
     if (concern := _concern(state)) is not None:
         texts, asked = help_texts(), concern.get("asked", 0)
         place = texts.place(current_context().country or settings.country)
@@ -134,7 +134,7 @@ def _changed(message: AIMessage, state: Mapping[str, Any], settings: GuardSettin
         text = " ".join([question, texts.where.format(line=line), *rest])
         marks = {**message.additional_kwargs, MARK: CONCERN}
         return message.model_copy(update={"content": text, "additional_kwargs": marks})
-    if denies(_last_said(state)) and asked_about(message.text):
+    if denies(_last_said(state)) and asked_about(text_of(message)):
         rest = [part for part in parts if not asked_about(part)]
         return message.model_copy(update={"content": " ".join(rest) or NEUTRAL})
     return message

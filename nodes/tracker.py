@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.context import current_context
-from langgraph_cooper.nodes.language.history import utterances
+from langgraph_cooper.nodes.language.history import text_of, utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import MAX_SUMMARY, AspectReport, Covered, Fault
@@ -62,6 +62,6 @@ def _valid_report(report: AspectReport | None, messages: Sequence[BaseMessage]) 
 def _covered(messages: Sequence[BaseMessage]) -> Covered:
     if not messages:
         return Covered(messages=0, digest="")
-    text = "\x1f".join(f"{message.id}\x1e{message.text}" for message in messages)
+    text = "\x1f".join(f"{message.id}\x1e{text_of(message)}" for message in messages)
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
     return Covered(messages=len(messages), digest=digest)

@@ -15,6 +15,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from langgraph_cooper.nodes.language.history import text_of
+
 
 class OfflineVoice(BaseChatModel):
     """Answers with the last message of its input."""
@@ -31,7 +33,7 @@ class OfflineVoice(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         return ChatResult(
-            generations=[ChatGeneration(message=AIMessage(content=messages[-1].text))]
+            generations=[ChatGeneration(message=AIMessage(content=text_of(messages[-1])))]
         )
 
     def _stream(
@@ -41,7 +43,7 @@ class OfflineVoice(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for word in re.findall(r"\S+\s*", messages[-1].text):
+        for word in re.findall(r"\S+\s*", text_of(messages[-1])):
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=word))
             if run_manager:
                 run_manager.on_llm_new_token(word, chunk=chunk)

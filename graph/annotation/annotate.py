@@ -21,6 +21,7 @@ from langgraph_cooper.graph.annotation.annotator import (
 )
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.language.history import utterances
+from langgraph_cooper.nodes.llm.models import name_of
 from langgraph_cooper.nodes.offline.tracker import quotable
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.prompts import CooperError, TaskSpec
@@ -71,7 +72,7 @@ async def annotate(
     *,
     model: str | BaseChatModel | None = None,
     at_once: int = 4,
-    deadline: float = DEADLINE,
+    limits: CooperContext | None = None,
     done: Callable[[int], None] = lambda _: None,
 ) -> Annotation:
     """Annotate dialogues into a JSONL file, or go on with those that it lacks.
@@ -83,15 +84,15 @@ async def annotate(
         model: A chat model; None: the offline backend.
         at_once: Number of dialogues annotated at the same time. With a chat model each of them
             has as many concurrent calls as the task has aspects.
-        deadline: Seconds for the model calls of one turn.
+        limits: Has the deadline and the number of the model calls of one turn; None: `DEADLINE`
+            seconds, and four times a normal turn's calls.
         done: Called with the number of dialogues just finished.
 
     Raises:
-        InputError: The deadline is out of its range.
         DataError: The file holds something else, or cannot be written.
         AnnotationError: An agent failed; the finished dialogues are in the file.
     """
-    context = CooperContext(deadline=deadline)
+    context = limits or CooperContext(deadline=DEADLINE)
     by = made_by(task, model)
     found = _read(out, task, by, dialogues)
     waiting = _missing(dialogues, found)
@@ -213,10 +214,7 @@ def unfinished(
 
 def made_by(task: TaskSpec, model: str | BaseChatModel | None) -> str:
     """The annotator's name: the model, the task, and a hash of the task's settings."""
-    if isinstance(model, BaseChatModel):
-        name = getattr(model, "model_name", None) or model._llm_type
-    else:
-        name = model or "offline"
+    name = name_of(model) if isinstance(model, BaseChatModel) else model or "offline"
     digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:12]
     return f"{name}, {task.name} {digest}"
 

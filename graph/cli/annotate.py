@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotation_cost, read_file
-from langgraph_cooper.graph.cli.options import Task
+from langgraph_cooper.graph.cli.options import Deadline, MaxCalls, Task
 from langgraph_cooper.prompts import load_task
 
 
@@ -23,10 +23,8 @@ def annotate(
             min=1, help="Dialogues worked on at a time, each with a call per aspect under way."
         ),
     ] = 2,
-    deadline: Annotated[
-        float,
-        typer.Option(min=1, max=3600, help="Seconds for the chat model's calls of one turn."),
-    ] = 300,
+    deadline: Deadline = 300,
+    max_calls: MaxCalls = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what it will take, calls and tokens.")
@@ -34,6 +32,7 @@ def annotate(
 ) -> None:
     """Let the agents track and promote at every system turn of real dialogues."""
     from langgraph_cooper.graph.annotation.annotate import unfinished
+    from langgraph_cooper.nodes.context import CooperContext
 
     spec = load_task(task)
     dialogues = read_file(spec, data)
@@ -44,4 +43,5 @@ def annotate(
         waiting = unfinished(dialogues, spec, output, model)
         typer.echo(annotation_cost(spec, waiting, model))
         return
-    annotate_into(spec, dialogues, output, model=model, at_once=at_once, deadline=deadline)
+    limits = CooperContext(deadline=deadline, max_calls=max_calls)
+    annotate_into(spec, dialogues, output, model=model, at_once=at_once, limits=limits)

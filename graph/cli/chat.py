@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from langgraph_cooper.graph.cli.options import Task
+from langgraph_cooper.graph.cli.options import Deadline, MaxCalls, Task
 from langgraph_cooper.prompts import load_task
 
 
@@ -33,6 +33,17 @@ def chat(
     ranker: Annotated[
         str | None, typer.Option(help="A ranker's checkpoint: a folder or a name on the hub.")
     ] = None,
+    deadline: Deadline = 60,
+    max_calls: MaxCalls = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="The chat model's calls at a time: 1 for a server with one slot; none: as many "
+            "as the server says it has, or one per agent.",
+        ),
+    ] = None,
 ) -> None:
     """Talk in the terminal, or pipe in one user turn per line."""
     from langgraph_cooper.graph.cli.conversation import Conversation
@@ -41,6 +52,7 @@ def chat(
     from langgraph_cooper.graph.threads.ids import check_thread_id
     from langgraph_cooper.graph.threads.locks import ProcessLock
     from langgraph_cooper.graph.threads.turns import Turns
+    from langgraph_cooper.nodes.context import CooperContext
 
     # A pipe's encoding follows the locale, and not every locale can write what people say.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -62,6 +74,7 @@ def chat(
             as_json=json,
             show_agents=show_agents,
             release=release,
+            context=CooperContext(deadline=deadline, max_calls=max_calls, at_once=at_once),
         )
         conversation.check_thread()
         if sys.stdin.isatty():

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ from langgraph_cooper.graph.cli.view import (
     fault_line,
     summary_line,
 )
+from langgraph_cooper.graph.cli.waiting import Waiting
 from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
 from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.intake import check_text
@@ -61,6 +63,7 @@ class Conversation:
     as_json: bool = False
     show_agents: bool = False
     release: Callable[[], None] = lambda: None
+    context: CooperContext = field(default_factory=CooperContext)
 
     def __post_init__(self) -> None:
         self._loading: threading.Thread | None = None
@@ -119,11 +122,7 @@ class Conversation:
                 self._begin()
             for text in self._typed():
                 with self._reporting(InputError, ModelError):
-                    said = check_text(text)
-                    if self._model_failed:
-                        with suppress(ModelError):  # show the answer that is still missing
-                            self._begin()
-                    self._take(said)
+                    self._take(check_text(text))
         self._say_goodbye()
 
     @property
@@ -183,14 +182,25 @@ class Conversation:
 
     def _take(self, text: str | None) -> None:
         """Run and print a turn; None says nothing new."""
-        turn = SpokenTurn(self.turns, self.task, self.thread, text)
+        waiting = Waiting(self.task, self._out)
+        turn = SpokenTurn(
+            self.turns,
+            self.task,
+            self.thread,
+            text,
+            context=self.context,
+            config=waiting.config,
+            # After a fault that a person must mend, ask once a line: the answer is to both.
+            catch_up=not self._model_failed,
+        )
         with self._leaving_at_once():
             if self.as_json:
-                for _ in turn:
-                    pass
+                with waiting.shown():
+                    for _ in turn:
+                        pass
                 print(json.dumps(turn.record(), ensure_ascii=False), flush=True)  # noqa: T201
             else:
-                self._print_text(turn)
+                self._print_text(turn, waiting)
         self._model_failed = False
         if faults := fault_line(self.task, turn.state):
             self._err.print(Text(f"warning: {faults}", style="yellow"))
@@ -220,9 +230,9 @@ class Conversation:
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _print_text(self, turn: SpokenTurn) -> None:
+    def _print_text(self, turn: SpokenTurn, waiting: Waiting) -> None:
         pieces = iter(turn)
-        with self._out.status("listening …"):
+        with waiting.shown():
             first = next(pieces, "")
         if self.show_agents and not turn.by_guard:
             self._out.print(agents_view(self.task, turn.state))

@@ -14,6 +14,7 @@ from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec
 
 if TYPE_CHECKING:
+    from langgraph_cooper.nodes.context import CooperContext
     from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
 
 
@@ -40,7 +41,7 @@ def annotate_into(
     *,
     model: str | None = None,
     at_once: int = 2,
-    deadline: float = 300,
+    limits: CooperContext | None = None,
 ) -> None:
     """Annotate dialogues into a file; tell the cost before, and show a bar meanwhile."""
     from langgraph_cooper.graph.annotation.annotate import annotate, unfinished
@@ -54,7 +55,7 @@ def annotate_into(
             out,
             model=model,
             at_once=at_once,
-            deadline=deadline,
+            limits=limits,
             done=lambda number: progress.advance(job, number),
         )
         result = asyncio.run(work)

@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
-from langgraph_cooper.graph.cli.options import AsJson, Form, Task
+from langgraph_cooper.graph.cli.options import AsJson, Deadline, Form, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
+    from langgraph_cooper.nodes.context import CooperContext
     from langgraph_cooper.ranker.api import Ranker
     from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
     from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
@@ -69,6 +70,8 @@ def ranking(
         Path | None, typer.Option(help="A file that keeps the chat model's answers.")
     ] = None,
     at_once: Annotated[int, typer.Option(min=1, help="Calls of the chat model at a time.")] = 4,
+    deadline: Deadline = 300,
+    max_calls: MaxCalls = None,
     figures: Annotated[
         Path | None, typer.Option(help="A folder for the figures and the report.")
     ] = None,
@@ -76,6 +79,7 @@ def ranking(
     json: AsJson = False,
 ) -> None:
     """Compare the ranker with other rankings of the same turns."""
+    from langgraph_cooper.nodes.context import CooperContext
     from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.evaluation.report import EVIDENCE, MeasuredTurns, evaluate_rankings
     from langgraph_cooper.ranker.load import ranker_loader
@@ -100,7 +104,10 @@ def ranking(
     if isinstance(measured_ranker, TrainedRanker) and measured_ranker.model.evidence is not None:
         compared = {EVIDENCE: EvidenceAlone(measured_ranker), **compared}
     turns = MeasuredTurns.label(_annotated(spec, data, dialogues), spec, measured_ranker.embed)
-    given = _asked(turns, model, cache, at_once) if model else {}
+    given: dict[str, Scores] = {}
+    if model:
+        limits = CooperContext(deadline=deadline, max_calls=max_calls)
+        given = _asked(turns, model, cache, at_once, limits)
     with progress_bar("ranking") as progress:
         job = progress.add_task("turns", total=None)
         evaluation = evaluate_rankings(
@@ -227,13 +234,13 @@ def _prior(
 
 
 def _asked(
-    measured: MeasuredTurns, model: str, cache: Path | None, at_once: int
+    measured: MeasuredTurns, model: str, cache: Path | None, at_once: int, limits: CooperContext
 ) -> dict[str, Scores]:
     """Let a chat model rank, and return its scores."""
     from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
     from langgraph_cooper.ranker.evaluation.report import LLM
 
-    ranking = LlmRanking(measured, model, cache)
+    ranking = LlmRanking(measured, model, cache, limits)
     _tell_cost(ranking, model, cache)
     with progress_bar(f"asking {model}") as progress:
         job = progress.add_task("turns", total=ranking.cost().calls)

@@ -11,6 +11,20 @@ Task = Annotated[
     str, typer.Option(help="A shipped task, or the path of your own task's file or folder.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Deadline = Annotated[
+    float,
+    typer.Option(
+        min=1, max=3600, help="Seconds for all of the chat model's calls of a turn together."
+    ),
+]
+MaxCalls = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1000,
+        help="The chat model's calls of a turn, with retries; none: four times a normal turn's.",
+    ),
+]
 Form = Annotated[Literal["png", "svg"], typer.Option(help="Of the figures.")]
 Figures = Annotated[Path, typer.Option(help="The folder for the figures.")]
 Encoder = Annotated[

@@ -12,8 +12,9 @@ import numpy as np
 from langchain_core.language_models import BaseChatModel
 
 from langgraph_cooper.graph.annotation.cost import CHARACTERS_PER_TOKEN, Estimate
+from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
-from langgraph_cooper.nodes.llm.models import chat_model
+from langgraph_cooper.nodes.llm.models import chat_model, identity
 from langgraph_cooper.nodes.llm.ranking import (
     RankingInput,
     complete,
@@ -45,19 +46,31 @@ class LlmRanking:
         model: A name on the OpenAI-compatible endpoint, or a chat model.
         cache: A JSONL file that keeps the answers. Turns in it are not asked for again, so that a
             stopped run goes on.
+        limits: Has the deadline and the number of calls of each turn.
 
     Raises:
         ModelError: The model cannot be set up.
-        DataError: The cache holds something else.
+        DataError: The cache holds something else, or the model has no name by which its answers
+            could be told from another model's.
     """
 
     def __init__(
-        self, measured: MeasuredTurns, model: str | BaseChatModel, cache: Path | None = None
+        self,
+        measured: MeasuredTurns,
+        model: str | BaseChatModel,
+        cache: Path | None = None,
+        limits: CooperContext | None = None,
     ) -> None:
         self._task = measured.task
         self._cache = cache
         self._model = chat_model(model)
-        name = model if isinstance(model, str) else model._llm_type
+        self._limits = limits
+        kind, name, url = identity(self._model)
+        if cache and not name:
+            raise DataError(
+                f"a {kind.__name__} has no name that tells its answers from another model's: leave "
+                f"the cache {cache} out"
+            )
         self._turns = [
             RankingInput(
                 history=measured.history(turn),
@@ -65,7 +78,8 @@ class LlmRanking:
             )
             for turn in measured.turns
         ]
-        self._keys = [_key(name, self._task, turn) for turn in self._turns]
+        asked = f"{kind.__module__}.{kind.__qualname__} {name} {url}"
+        self._keys = [_key(asked, self._task, turn) for turn in self._turns]
         self._orders = _read(cache) if cache else {}
 
     def cost(self) -> Estimate:
@@ -89,7 +103,7 @@ class LlmRanking:
             ModelError: The model fails; its answers until then are in the cache.
             DataError: The cache cannot be written.
         """
-        step = llm_ranking(self._task, self._model)
+        step = llm_ranking(self._task, self._model, self._limits)
         waiting = iter(self._waiting().items())
 
         async def work() -> None:
@@ -143,7 +157,7 @@ class LlmRanking:
 
 
 def _key(model: str, task: TaskSpec, turn: RankingInput) -> str:
-    """A hash of the model and of all that it is shown."""
+    """A hash of the model, with its class and address, and of all that it is shown."""
     shown = json.dumps([model, *ranking_prompt(task, turn)])
     return hashlib.sha256(shown.encode()).hexdigest()[:32]
 

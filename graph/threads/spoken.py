@@ -13,7 +13,7 @@ from langgraph.types import StateSnapshot
 
 from langgraph_cooper.graph.threads.turns import SPEAKER, Said, Turns, is_unfinished
 from langgraph_cooper.nodes.generator import STANDS_IN
-from langgraph_cooper.nodes.language.history import speaker_of
+from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
 from langgraph_cooper.nodes.state import Fault, GuardState
 from langgraph_cooper.prompts import TaskSpec
@@ -40,7 +40,7 @@ class SpokenTurn:
         print(turn.record())
 
     Args:
-        turns: Runs the turn. See `Turns.send` for the other arguments and the errors.
+        turns: Runs the turn. See `Turns.stream` for the other arguments and the errors.
         task: The task of the conversation.
 
     Attributes:
@@ -57,13 +57,14 @@ class SpokenTurn:
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        catch_up: bool = True,
     ) -> None:
         self.state: Mapping[str, Any] = {}
         self.seconds = 0.0
         self._turns, self._task = turns, task
         self._given = thread_id, message
         self._options: dict[str, Any] = {"context": context, "config": config}
-        self._options["stream_mode"] = ["messages", "values"]
+        self._options |= {"stream_mode": ["messages", "values"], "catch_up": catch_up}
         self._thoughts = ThoughtFilter()
         self._speaker: str | None = None
         self._replaced = self._anew = self._shown = False
@@ -126,8 +127,8 @@ class SpokenTurn:
         names = () if self.by_guard else self._task.aspect_names
         return {
             "turn": self.state["cooper"]["round"],
-            "user": before.text if before and speaker_of(before) == "user" else None,
-            "reply": spoken[place].text,
+            "user": text_of(before) if before and speaker_of(before) == "user" else None,
+            "reply": text_of(spoken[place]),
             "guard": {key: guard[key] for key in GUARD if key in guard},  # type: ignore[literal-required]
             "aspects": {n: _aspect(self.state.get(n, {})) for n in names},
             "ranking": [

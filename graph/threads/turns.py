@@ -40,6 +40,7 @@ from langgraph_cooper.graph.threads.locks import TurnLock, alock_for, lock_for
 from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.intake import check_text
+from langgraph_cooper.nodes.language.history import text_of
 from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.ranker.model.forking import renew_after_fork
 
@@ -180,6 +181,7 @@ class Turns:
         config: RunnableConfig | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
+        catch_up: bool = True,
     ) -> Generator[dict[str, Any], None, None]:
         """Send a message to a thread and yield the parts of the turn as they come.
 
@@ -188,13 +190,16 @@ class Turns:
         being streamed. See `send` for the arguments and errors, and `SpokenTurn` (in
         `langgraph_cooper.graph.threads.spoken`) for the words alone.
 
+        With `catch_up=False` an earlier turn is not finished first, and the answer is to its
+        message too: a turn whose key was refused need not be refused twice.
+
         Yields:
             The parts of `graph.stream(..., version="v2")`. The answer to a message that had been
             answered earlier comes in one piece, as a "messages" and a "values" part.
         """
         turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         with self.holding(thread_id):
-            if found := self._settle(turn):
+            if found := self._settle(turn, catch_up):
                 yield from _again(found, how["stream_mode"])
             else:
 
@@ -246,9 +251,9 @@ class Turns:
         with self.holding(thread_id):
             self._saver.delete_thread(thread_id)
 
-    def _settle(self, turn: _Turn) -> Reply | None:
+    def _settle(self, turn: _Turn, catch_up: bool = True) -> Reply | None:
         """Finish an earlier turn that was cut; return the answer if the message has one now."""
-        if turn.comes_after_another(self._graph.get_state(turn.config)):
+        if turn.comes_after_another(self._graph.get_state(turn.config)) and catch_up:
             # If it fails again, the new message may be answered all the same: by the safety guard,
             # say, which needs no model.
             try:
@@ -303,6 +308,7 @@ class Turns:
         config: RunnableConfig | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
+        catch_up: bool = True,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Send a message to a thread and yield the parts of the turn as they come. See `stream`.
 
@@ -313,7 +319,7 @@ class Turns:
 
         async def work(task: TurnTask[None]) -> None:
             async with self.aholding(thread_id):
-                if found := await self._asettle(turn):
+                if found := await self._asettle(turn, catch_up):
                     for part in _again(found, how["stream_mode"]):
                         await task.hand(part)
                     return
@@ -373,8 +379,8 @@ class Turns:
                 if part["type"] in modes:
                     yield part
 
-    async def _asettle(self, turn: _Turn) -> Reply | None:
-        if turn.comes_after_another(await self._graph.aget_state(turn.config)):
+    async def _asettle(self, turn: _Turn, catch_up: bool = True) -> Reply | None:
+        if turn.comes_after_another(await self._graph.aget_state(turn.config)) and catch_up:
             try:
                 await self._graph.ainvoke(None, turn.config, **turn.options)
             except CooperError as error:
@@ -526,7 +532,7 @@ def _checked(message: HumanMessage | str | None) -> HumanMessage | None:
         raise InputError(
             f"a {type(message).__name__} cannot be sent: pass a text, a HumanMessage, or None"
         )
-    check_text(message.text)
+    check_text(text_of(message))
     return message if message.id else message.model_copy(update={"id": str(uuid4())})
 
 

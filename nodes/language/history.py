@@ -34,15 +34,27 @@ def utterances(messages: Iterable[BaseMessage]) -> list[Utterance]:
     merged: list[Utterance] = []
     for message in messages:
         side = speaker_of(message)
-        if side is None or (side == "user" and too_long(message.text)):
+        if side is None or (side == "user" and too_long(text_of(message))):
             continue
-        text = clean(message.text[:MAX_RAW_CHARACTERS])[:MAX_CHARACTERS]
+        text = clean(text_of(message)[:MAX_RAW_CHARACTERS])[:MAX_CHARACTERS]
         if not text:
             continue
         if merged and merged[-1].speaker == side:
             text = f"{merged.pop().text} {text}"
         merged.append(Utterance(side, text))
     return merged
+
+
+def text_of(message: BaseMessage) -> str:
+    """Return all text of a message, its blocks joined by spaces.
+
+    LangChain's `message.text` joins them without one, as a stream's pieces must be:
+    "I lost my job.I feel awful."
+    """
+    if isinstance(message.content, str):
+        return message.content
+    blocks = (b if isinstance(b, str) else b.get("text") for b in message.content)
+    return " ".join(text for text in blocks if isinstance(text, str))
 
 
 def too_long(text: str) -> bool:

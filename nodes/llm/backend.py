@@ -28,6 +28,7 @@ from langgraph_cooper.nodes.llm.parsing import (
     read_candidates,
     read_summary,
     whole_sentences,
+    without_repeats,
 )
 from langgraph_cooper.nodes.llm.watch import NOT_STREAMED
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
@@ -216,9 +217,12 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
 
 
 def _written(answer: AIMessage) -> str:
-    """Return an answer without its thoughts; one that was cut off, to its last whole sentence."""
+    """Return an answer without its thoughts.
+
+    One that was cut off is read to its last whole sentence, and each sentence once.
+    """
     text = strip_thoughts(answer.text).strip()
-    return whole_sentences(text) if capped_short(answer) else text
+    return without_repeats(whole_sentences(text)) if capped_short(answer) else text
 
 
 def _summary(text: str) -> str:

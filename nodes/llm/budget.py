@@ -184,24 +184,28 @@ _lock = threading.Lock()
 wait_before_fork(_lock)
 
 
-def context_of_turn() -> CooperContext:
-    """Return the context of the current turn, or the defaults outside a run."""
+def context_of_turn(outside: CooperContext | None = None) -> CooperContext:
+    """Return the context of the current turn, or this one (the defaults) outside a run."""
     runtime = _runtime()
     context = runtime.context if runtime else None
     # A host graph's own context is ignored.
-    return context if isinstance(context, CooperContext) else CooperContext()
+    return context if isinstance(context, CooperContext) else outside or CooperContext()
 
 
-def budget_of_turn(aspects: Sequence[str]) -> Budget:
+def budget_of_turn(
+    aspects: Sequence[str], context: CooperContext, slots: int | None = None
+) -> Budget:
     """Return the budget of the current turn, or a new one outside a run.
 
     Args:
         aspects: Names of the task's aspects, which are the names of its agents' nodes.
+        context: Limits of a new one.
+        slots: How many requests the server works on at once, if it says so.
     """
-    runtime, context = _runtime(), context_of_turn()
+    runtime = _runtime()
     calls = context.max_calls or SPARE * (2 * len(aspects) + 1)
-    slots = Slots(context.at_once, len(aspects))
-    new = Budget(calls, context.deadline, slots, runtime.control if runtime else None)
+    allowed = Slots(context.at_once or slots, len(aspects))
+    new = Budget(calls, context.deadline, allowed, runtime.control if runtime else None)
     if (turn := _turn(runtime, aspects)) is None:
         return new
     with _lock:

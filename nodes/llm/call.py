@@ -16,9 +16,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from tenacity import AsyncRetrying, Retrying
 
+from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts, thinks_unopened
-from langgraph_cooper.nodes.llm.budget import Role, budget_of_turn, release
+from langgraph_cooper.nodes.llm.budget import Role, budget_of_turn, context_of_turn, release
 from langgraph_cooper.nodes.llm.faults import (
     capped_short,
     checked,
@@ -29,7 +30,7 @@ from langgraph_cooper.nodes.llm.faults import (
     timed_out,
 )
 from langgraph_cooper.nodes.llm.models import capped_model, describe, has_cap, speaks_openai
-from langgraph_cooper.nodes.llm.parsing import whole_sentences
+from langgraph_cooper.nodes.llm.parsing import goes_in_circles, in_one_block, whole_sentences
 from langgraph_cooper.nodes.llm.quirks import (
     MOST_ROOM,
     ROOM,
@@ -72,6 +73,7 @@ class Question(Generic[Given, Result]):
         read_shown: Reads, in place of `read`, an answer that a person has already seen in full.
         response_format: The form of the answer, for an endpoint that knows the parameter.
         tokens: Returns, for the input, how many tokens a good answer takes at most.
+        outside: Limits of a question outside a run.
     """
 
     role: Role
@@ -83,6 +85,7 @@ class Question(Generic[Given, Result]):
     response_format: dict[str, Any] | None = None
     tokens: Callable[[Given], int] | None = None
     read_shown: Callable[[Given, AIMessage], Result] | None = None
+    outside: CooperContext | None = None
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
@@ -92,8 +95,14 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
     interpreter lock the overhead of their chains would add up.
     """
 
+    def context() -> CooperContext:
+        return context_of_turn(question.outside)
+
+    def slots() -> int | None:
+        return context().at_once or habits_of(question.named).slots(question.named)
+
     def call(given: Given, config: RunnableConfig) -> Result:
-        asking = _Asking(question, config, given)
+        asking = _Asking(question, config, given, slots())
         messages = question.prompt(given)
         try:
             answer = asking.answer(messages)
@@ -106,7 +115,10 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
             asking.end()
 
     async def acall(given: Given, config: RunnableConfig) -> Result:
-        asking = _Asking(question, config, given)
+        known = context().at_once or habits_of(question.named).slots_known
+        asking = _Asking(
+            question, config, given, slots() if known else await asyncio.to_thread(slots)
+        )
         messages = question.prompt(given)
         try:
             answer = await asking.aanswer(messages)
@@ -125,12 +137,17 @@ class _Asking(Generic[Given, Result]):
     """One question being asked: the parts that sync and async share."""
 
     def __init__(
-        self, question: Question[Given, Result], config: RunnableConfig, given: Given
+        self,
+        question: Question[Given, Result],
+        config: RunnableConfig,
+        given: Given,
+        slots: int | None,
     ) -> None:
         self._question = question
         self._config = config
         self._given = given
-        self._budget = budget_of_turn(question.aspects)
+        limits = context_of_turn(question.outside)
+        self._budget = budget_of_turn(question.aspects, limits, slots)
         self._habits = habits_of(question.named)
         self._room = 1
         self._refused: list[Quirk] = []
@@ -155,10 +172,10 @@ class _Asking(Generic[Given, Result]):
                 config = self._watch.beside(self._config)
                 call = partial(self._model().invoke, request.messages, config, **request.options)
                 try:
-                    return self._taken(within(seconds, call, self._budget.check_drained))
+                    return self._taken(within(seconds, call, self._budget.check_drained), request)
                 except Exception as error:
                     if answer := salvaged(error):
-                        return self._taken(answer)
+                        return self._taken(answer, request)
                     self._fail(error, seconds, request)
 
         return Retrying(**policy(self._time_left), sleep=self._budget.sleep)(once)
@@ -182,10 +199,10 @@ class _Asking(Generic[Given, Result]):
                 try:
                     async with asyncio.timeout(seconds):
                         answer = await call()
-                    return self._taken(answer)
+                    return self._taken(answer, request)
                 except Exception as error:
                     if found := salvaged(error):
-                        return self._taken(found)
+                        return self._taken(found, request)
                     self._fail(error, seconds, request)
 
         return await AsyncRetrying(**policy(self._time_left))(once)
@@ -206,10 +223,15 @@ class _Asking(Generic[Given, Result]):
         if self._heard:
             raise self._useless(answer) from None
         if capped_short(answer):
+            thinking = self._only_thoughts(answer) or not strip_thoughts(answer.text).strip()
+            # Words without end need no room: sixteen times as many would hold a slow server up.
+            factor, limit = (ROOM, MOST_ROOM) if thinking else (2, 2)
             capped, room = self._tokens() is not None, self._room
-            if capped and self._habits.widen(role, room, factor=ROOM, limit=MOST_ROOM):
+            wider = capped and self._habits.widen(role, room, factor=factor, limit=limit)
+            if not capped or (thinking and not wider):
+                raise self._useless(answer) from None
+            if thinking:
                 return messages
-            raise self._useless(answer) from None
         shown = AIMessage(answer.text[:MAX_SHOWN_BACK].strip() or "(nothing)")
         return [*messages, shown, HumanMessage(str(why))]
 
@@ -289,18 +311,20 @@ class _Asking(Generic[Given, Result]):
             or ALOUD.match(strip_thoughts(text)) is not None
         )
 
-    def _taken(self, answer: AIMessage) -> AIMessage:
+    def _taken(self, answer: AIMessage, request: Request) -> AIMessage:
         """Return an answer if it is complete, and remember what was learnt from it."""
         checked(answer, self._question.named)
+        answer = in_one_block(answer)
         if capped_short(answer) and _cut_late(answer.text):
             self._habits.widen(self._question.role, self._room, factor=2, limit=2)
+        self._habits.taken(request)
         self._habits.learn(self._refused[self._learnt :], certain=self._certain)
         self._learnt = len(self._refused)
         streamed = self._watch.thoughts
         unopened = streamed.unopened or thinks_unopened(answer.text)
         if unopened or not capped_short(answer):
             self._habits.thinks = unopened
-        # The beginning of an unexpected thought was let through.
+        # The beginning of an unexpected thought was let through, by a model that had not thought.
         return (
             answer.model_copy(update={"content": streamed.answer}) if streamed.unopened else answer
         )
@@ -345,6 +369,8 @@ async def _reached(future: Future[None], seconds: float) -> None:
 
 def _cut_late(text: str) -> bool:
     """Return whether an answer was cut in its course, and not in a tail of no use."""
+    if goes_in_circles(text):
+        return False
     useful = max(len(whole_sentences(text)), text.rfind("}") + 1)
     return 2 * useful >= len(text) > 0
 

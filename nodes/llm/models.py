@@ -12,8 +12,7 @@ from langchain_core.runnables import Runnable, RunnableBinding
 
 from langgraph_cooper.nodes.errors import ModelError
 
-# The client's default is ten minutes: too long for a person who waits.
-TIMEOUT_SECONDS = 60.0
+PROBE_SECONDS = 1.0  # to ask a server how many slots it has
 # Under one of these names every package's models keep a cap of their own.
 CAPS = ("max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 # Under one of these names packages keep the address of an endpoint, besides `base_url`.
@@ -63,7 +62,6 @@ def _openai_model(
         temperature=temperature,
         base_url=base_url,
         api_key=SecretStr(key),
-        timeout=TIMEOUT_SECONDS,
         max_retries=0,
     )
 
@@ -124,8 +122,41 @@ def identity(model: BaseChatModel) -> tuple[type[BaseChatModel], str, str]:
     return type(model), name, next((str(url).rstrip("/") for url in urls if url), "")
 
 
+def name_of(model: BaseChatModel) -> str:
+    """Return a model's name, or its kind where it has none."""
+    return identity(model)[1] or model._llm_type
+
+
+def total_slots(model: BaseChatModel) -> int | None:
+    """Ask a server how many requests it works on at the same time.
+
+    Only llama.cpp's server tells: `total_slots` of its `/props`, beside `/v1`.
+
+    Returns:
+        The number; None if the server does not say.
+
+    Raises:
+        openai.APIConnectionError: There is no server (yet).
+    """
+    import openai
+
+    client = getattr(model, "root_client", None)
+    if client is None or at_openai(model):
+        return None
+    quick = client.with_options(timeout=PROBE_SECONDS, max_retries=0)
+    try:
+        told = quick.get(str(client.base_url.join("/props")), cast_to=object)
+    except openai.APITimeoutError:
+        return None
+    except openai.APIConnectionError:
+        raise
+    except (openai.OpenAIError, ValueError):  # no such page, or one for people
+        return None
+    slots = told.get("total_slots") if isinstance(told, dict) else None
+    return slots if isinstance(slots, int) and slots > 0 else None
+
+
 def describe(model: BaseChatModel) -> str:
     """Return the model's name and address for an error message; never a key."""
-    name = getattr(model, "model_name", None) or model._llm_type
     where = re.sub(r"//[^/@]*@", "//", getattr(model, "openai_api_base", None) or "")
-    return f"the model {name!r}" + (f" at {where}" if where else "")
+    return f"the model {name_of(model)!r}" + (f" at {where}" if where else "")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from langchain_core.messages import AIMessage
 
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
@@ -21,8 +24,29 @@ FENCE = re.compile(r"^\s*```.*$", re.MULTILINE)
 SENTENCE_END = re.compile(
     r"[.!?\u2026\u061f][\"'\u201d\u2019)\]]*(?=\s|\Z)|[\u3002\uff01\uff1f\u0964][\"\u201d\u300d\u300f]*"
 )
+# A delimiter of the prompt (`material.delimited`), as models repeat it: with or without brackets.
+DELIMITER = re.compile(r"</?[\w-]+ [0-9a-f]{16}>?|\b[\w-]+ [0-9a-f]{16}\b", re.IGNORECASE)
 OPENING = re.compile(r"[\[{]")
 LISTED = re.compile(r"(?:\d{1,2}[.):]|[-*•])\s(.+)")
+
+
+def in_one_block(answer: AIMessage) -> AIMessage:
+    """Return an answer with its text blocks joined, by a space where a sentence ends.
+
+    Blocks may also be the pieces of a stream, which is cut anywhere: they bring their own blanks.
+    """
+    if isinstance(answer.content, str):
+        return answer
+    pieces: list[str] = []
+    for block in answer.content:
+        piece = block if isinstance(block, str) else block.get("text")
+        if not isinstance(piece, str):  # a thought, a call of a tool
+            continue
+        before = pieces[-1][-3:] if pieces else ""
+        if before and whole_sentences(before) == before and piece[:1].isalpha():
+            pieces.append(" ")
+        pieces.append(piece)
+    return answer.model_copy(update={"content": "".join(pieces)})
 
 
 def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
@@ -51,12 +75,13 @@ def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
 
 
 def read_summary(text: str) -> str:
-    """Read a state summary: one line, bounded, without thoughts and fences.
+    """Read a state summary: one line, bounded, without thoughts, fences and delimiters.
 
-    A long one is cut after its last whole sentence: a summary that grew with every turn would
-    crowd out the dialogue.
+    A sentence that came before is dropped: small models go in circles. A long summary is cut after
+    its last whole sentence: one that grew with every turn would crowd out the dialogue.
     """
-    text = clean(FENCE.sub("", strip_thoughts(text)[:MAX_ANSWER]))
+    text = FENCE.sub("", strip_thoughts(text)[:MAX_ANSWER])
+    text = without_repeats(clean(DELIMITER.sub(" ", text)))
     if len(text) <= MAX_WRITTEN_SUMMARY:
         return text
     text = text[:MAX_WRITTEN_SUMMARY]
@@ -67,6 +92,26 @@ def whole_sentences(text: str) -> str:
     """Return a text that breaks off up to the end of its last whole sentence; empty without one."""
     ends = [end.end() for end in SENTENCE_END.finditer(text)]
     return text[: ends[-1]] if ends else ""
+
+
+def sentences_of(text: str) -> list[str]:
+    """Return the text in sentences, each with the blanks before it; the last may break off."""
+    ends = [0, *(end.end() for end in SENTENCE_END.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(ends) if text[start:end].strip()]
+
+
+def without_repeats(text: str) -> str:
+    """Return a text without the sentences that came before in it."""
+    first: dict[str, str] = {}
+    for sentence in sentences_of(text):
+        first.setdefault(sentence.strip().casefold(), sentence)
+    return "".join(first.values()).strip()
+
+
+def goes_in_circles(text: str) -> bool:
+    """Return whether most of a text's sentences came before in it."""
+    said = [sentence.strip().casefold() for sentence in sentences_of(text)]
+    return len(said) > 2 * len(set(said))
 
 
 def distinct(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_cooper.nodes.llm.budget import ROLES
-from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai
+from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai, total_slots
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 # Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
@@ -206,19 +206,40 @@ class Habits:
 
     Attributes:
         quirks: Features that the server rejects.
-        thinks: Whether its answers begin in a thought that was not opened.
+        thinks: Whether its answers begin in a thought that was not opened; None before the first
+            answer.
         cap: The name under which it is first sent a cap.
     """
 
     def __init__(self, model: BaseChatModel) -> None:
         quick = not speaks_openai(model) or at_openai(model)
         self.quirks: frozenset[Quirk] = frozenset()
-        self.thinks = False
+        self.thinks: bool | None = False if at_openai(model) else None
         self.cap = NEW_CAP if quick else OLD_CAP
         self._room = ROOM if quick else 1
         self._rooms: dict[str, int] = {}
         self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
         self._suspected: dict[Quirk, float] = {}
+        self._slots: int | None = None
+        self._unasked = not quick
+        self._asking = threading.Lock()
+
+    @property
+    def slots_known(self) -> bool:
+        """Whether `slots` answers without asking the server."""
+        return not self._unasked
+
+    def slots(self, model: BaseChatModel) -> int | None:
+        """Return the number of the server's slots if it says so; it is asked once."""
+        import openai
+
+        with self._asking:  # the other lanes wait for the answer too
+            if self._unasked:
+                # A server that is not there may yet be started.
+                with suppress(openai.APIConnectionError):
+                    self._slots = total_slots(model)
+                    self._unasked = False
+            return self._slots
 
     @contextmanager
     def first(self, role: str) -> Iterator[Future[None]]:
@@ -251,7 +272,8 @@ class Habits:
     def learn(self, quirks: Iterable[Quirk], *, certain: bool) -> None:
         """Remember what the server refused before it answered the plainer request.
 
-        Require a second observation of an ambiguous refusal, `APART` seconds after the first.
+        Require a second observation of an ambiguous refusal, `APART` seconds after the first, and
+        no request between them that was `taken`.
         """
         now = time.monotonic()
         with _lock:
@@ -260,6 +282,12 @@ class Habits:
                     certain or now - self._suspected.setdefault(quirk, now) > APART
                 ):
                     self.quirks |= {quirk}
+
+    def taken(self, request: Request) -> None:
+        """Clear the suspicion that the server refuses what it took in this request."""
+        with _lock:
+            for quirk in [one for one in self._suspected if one.concerns(request)]:
+                del self._suspected[quirk]
 
 
 _lock = threading.Lock()

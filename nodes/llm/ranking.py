@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypedDict
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
 
+from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES, bounded
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
@@ -36,7 +38,9 @@ class RankingInput(TypedDict):
     candidates: list[ScoredTopic]
 
 
-def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, list[int]]:
+def llm_ranking(
+    task: TaskSpec, model: BaseChatModel, limits: CooperContext | None = None
+) -> Runnable[RankingInput, list[int]]:
     """Build the Runnable that asks a model for an order.
 
     Its result holds the positions [<= n] of the candidates that the model named, the best first;
@@ -45,6 +49,7 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
     Args:
         task: The task.
         model: The chat model. Its faults become `ModelError`.
+        limits: Has the deadline and the number of calls of each question.
     """
 
     def prompt(given: RankingInput) -> list[BaseMessage]:
@@ -65,7 +70,8 @@ def llm_ranking(task: TaskSpec, model: BaseChatModel) -> Runnable[RankingInput, 
 
     # Outside a run each question has its own budget, all of it for the generator's role.
     names = task.aspect_names
-    return ask(Question("generator", names, model, model, prompt, read, None, tokens))
+    question = Question("generator", names, model, model, prompt, read, None, tokens)
+    return ask(replace(question, outside=limits))
 
 
 def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple[str, str]]]:

@@ -30,7 +30,8 @@ class Watch(BaseCallbackHandler):
 
     Args:
         seconds: From now on; a later chunk ends the stream.
-        thinking: Whether the answer is expected to begin in a thought without an opening tag.
+        thinking: Whether the answer is expected to begin in a thought without an opening tag; None
+            if that is unknown, which holds the text until a thought or the answer ends.
 
     Attributes:
         begun: Whether a chunk came.
@@ -42,11 +43,12 @@ class Watch(BaseCallbackHandler):
     run_inline = True  # in the order of the chunks
     raise_error = True  # a late chunk must end the stream
 
-    def __init__(self, seconds: float, *, thinking: bool = False) -> None:
+    def __init__(self, seconds: float, *, thinking: bool | None = False) -> None:
         self.begun = False
         self.shown = False
         self.held = False
-        self.thoughts = ThoughtFilter(thinking)
+        self.thoughts = ThoughtFilter(thinking is not False)
+        self._thinks = thinking is True
         self._ends = time.monotonic() + seconds
 
     @property
@@ -63,7 +65,7 @@ class Watch(BaseCallbackHandler):
         if message is not None and isinstance(message.content, str):
             token = self.thoughts.feed(message.content)
             if ended(message) or message.chunk_position == "last":
-                token += self.thoughts.end(cut=capped_short(message))
+                token += self.thoughts.end(cut=self._thinks and capped_short(message))
             message.content = token
         self._came(bool(token))
 

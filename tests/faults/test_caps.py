@@ -63,7 +63,7 @@ async def test_a_ranking_has_one_too(server: OpenAIServer) -> None:
 
 async def test_an_order_that_was_cut_off_is_not_read(server: OpenAIServer) -> None:
     def reply(request: Request) -> Reply:
-        short = caps(request)["max_tokens"] < 100
+        short = caps(request)["max_tokens"] < 30
         return Reply("Of the 2 topics, 1", finish="length") if short else Reply("[2, 1]")
 
     server.reply = reply
@@ -215,6 +215,23 @@ async def test_an_unusable_answer_is_asked_for_again_with_more_room(
     server.requests.clear()
     await turn(cooper(model="some-model"), way)
     assert len(server.requests) == 7  # remembered
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_words_without_end_get_twice_the_room_and_are_told_what_was_wrong(
+    way: str, server: OpenAIServer
+) -> None:
+    server.reply = cut({"promoter": "Here are four topics that the supporter could take up with"})
+    ended = await turn(cooper(model="some-model"), way)
+    assert ended.faults == {"cut"}
+    for aspect in ("exploration", "comforting", "action"):
+        first, second = server.asked(f"promoter:{aspect}")
+        assert "No candidates can be read in that" not in first.given
+        assert "No candidates can be read in that" in second.given
+    assert {caps(r)["max_tokens"] for r in server.asked("promoter")} <= {112, 224}
+    server.requests.clear()
+    await turn(cooper(model="some-model"), way)
+    assert {caps(r)["max_tokens"] for r in server.asked("promoter")} == {224}  # never more
 
 
 @pytest.mark.parametrize("way", WAYS)

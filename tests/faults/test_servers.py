@@ -130,6 +130,19 @@ async def test_a_passing_fault_is_not_remembered(server: OpenAIServer) -> None:
     assert [structured(r) for r in server.asked("promoter")] == [True] * 3
 
 
+async def test_passing_faults_with_a_success_between_are_not_remembered(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quirks, "APART", 0.0)
+    for _ in range(2):
+        server.reply = only("promoter:action", Reply(status=500), Reply('["What is known."]'))
+        await turn(cooper(model="some-model"))
+        server.reply = obey
+        server.requests.clear()
+        await turn(cooper(model="some-model"))
+        assert [structured(r) for r in server.asked("promoter")] == [True] * 3
+
+
 async def test_a_passing_fault_before_a_repair_is_not_remembered(server: OpenAIServer) -> None:
     replies = Reply(status=500), Reply("Gladly!"), Reply('["What is known."]')
     server.reply = only("promoter:action", *replies)
@@ -187,6 +200,25 @@ async def test_thoughts_are_not_said(before: str, way: str, server: OpenAIServer
     assert ended.faults == set()
     assert ended.state["action"]["state"] == "What is known about action."
     assert "".join(ended.tokens) == (SPOKEN if "stream" in way else "")
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_first_reply_shows_no_thought_either(way: str, server: OpenAIServer) -> None:
+    server.reply = lambda request: Reply(THOUGHT + obey(request).text)
+    ended = await turn(cooper(generator_model="some-model"), way)
+    assert "".join(ended.tokens) == SPOKEN
+    assert ended.messages == [SAID, SPOKEN]
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_only_the_first_reply_of_an_unknown_model_waits_for_its_end(
+    way: str, server: OpenAIServer
+) -> None:
+    graph = cooper(generator_model="some-model")
+    assert (await turn(graph, way)).tokens == [SPOKEN]
+    ended = await turn(graph, way)
+    assert len(ended.tokens) == len(SPOKEN.split())
+    assert "".join(ended.tokens) == SPOKEN
 
 
 @pytest.mark.parametrize("way", ["invoke", "stream"])
@@ -262,13 +294,21 @@ async def test_streams_of_other_forms(
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-@pytest.mark.parametrize("message", [{"content": BLOCKS}, {"reasoning_content": "Be kind."}])
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": BLOCKS},
+        {"content": [{"type": "text", "text": text} for text in ("I hear you.", "Go on.")]},
+        {"reasoning_content": "Be kind."},
+    ],
+)
 async def test_whole_answers_of_other_forms(message: dict[str, Any], server: OpenAIServer) -> None:
     message = {"role": "assistant", "content": "I hear you.", **message}
     body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     server.reply = lambda _: Reply(raw=json.dumps(body).encode(), headers=JSON)
     ended = await turn(cooper(generator_model="some-model"))
-    assert ended.messages == [SAID, "I hear you."]
+    spoken = "I hear you. Go on." if "Go on." in str(message) else "I hear you."
+    assert ended.messages == [SAID, spoken]
     assert ended.faults == set()
 
 

@@ -57,6 +57,35 @@ async def test_no_more_than_chosen(at_once: int, way: str, server: OpenAIServer)
     assert Counter(roles) == {"tracker": 3, "promoter": 3, "generator": 1}
 
 
+@pytest.mark.parametrize("way", ["invoke", "astream"])
+@pytest.mark.parametrize("slots", [1, 2])
+async def test_as_many_as_the_server_says_it_has(
+    slots: int, way: str, server: OpenAIServer
+) -> None:
+    server.props = {"total_slots": slots, "model_path": "a.gguf"}  # as llama.cpp's server does
+    server.reply = counting = Counting(0.1)
+    for _ in range(2):
+        ended = await turn(cooper(model="some-model"), way)
+        assert ended.reply == SPOKEN
+        assert ended.faults == set()
+    assert counting.most == slots
+    server.reply = counting = Counting(0.5)
+    await turn(cooper(model="some-model"), way, at_once=3)  # the caller's word counts more
+    assert counting.most == 3
+
+
+@pytest.mark.parametrize("props", [{}, {"total_slots": 0}, {"total_slots": "1"}, ["total_slots"]])
+async def test_what_a_server_says_otherwise_limits_nothing(
+    props: object, server: OpenAIServer
+) -> None:
+    server.props = props
+    await turn(cooper(model="some-model"))
+    server.reply = counting = Counting(0.5)
+    ended = await turn(cooper(model="some-model"))
+    assert ended.faults == set()
+    assert counting.most == 3
+
+
 async def test_any_number_by_default(server: OpenAIServer) -> None:
     await turn(cooper(model="some-model"))  # the first request to an unknown server goes alone
     server.reply = counting = Counting(0.5)

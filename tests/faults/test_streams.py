@@ -8,6 +8,8 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langgraph_cooper.graph import CooperContext
+from langgraph_cooper.nodes.llm import chat_model
+from langgraph_cooper.nodes.llm.quirks import habits_of
 from tests.support.openai_server import OpenAIServer, Reply
 from tests.support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, only, turn
 
@@ -29,6 +31,7 @@ BROKEN = {
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        habits_of(chat_model("some-model")).thinks = False  # a first answer comes as a whole
         yield server
 
 

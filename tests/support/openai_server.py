@@ -105,14 +105,16 @@ class OpenAIServer:
             `reply` to change it between turns.
 
     Attributes:
-        requests: Every request, as it arrived.
+        requests: All requests for an answer, in the order in which they came.
         hung_up: How many clients closed their connection before they were answered.
+        props: What the server tells of itself at /props, as llama.cpp's does; None: nothing.
     """
 
     def __init__(self, reply: Callable[[Request], Reply] = obey) -> None:
         self.reply = reply
         self.requests: list[Request] = []
         self.hung_up = 0
+        self.props: object = None
         self.closing = threading.Event()
         self._http = _HTTPServer(self)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
@@ -163,6 +165,13 @@ class _Handler(BaseHTTPRequestHandler):
     """HTTP/1.0: the end of an answer is the end of the connection, also where it is cut."""
 
     server: _HTTPServer
+
+    def do_GET(self) -> None:
+        props = self.server.owner.props
+        if self.path == "/props" and props is not None:
+            self._send(Reply(), "application/json", json.dumps(props).encode())
+        else:
+            self._send(Reply(status=404), "text/html", b"<h1>Not found</h1>")
 
     def do_POST(self) -> None:
         owner = self.server.owner

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from pydantic import Field, PrivateAttr
 
+from langgraph_cooper.graph import CooperContext
 from langgraph_cooper.graph.annotation.annotate import AnnotationError, annotate
 from langgraph_cooper.graph.annotation.cost import estimate_annotation
 from langgraph_cooper.graph.cli import main
-from langgraph_cooper.nodes import InputError
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import DataError, Dialogue, LabelledUtterance
 from langgraph_cooper.ranker.data.jsonl import read_annotated
@@ -81,10 +81,10 @@ async def test_a_turn_has_as_long_as_it_is_given(tmp_path: Path) -> None:
 
     out = tmp_path / "out.jsonl"
     with pytest.raises(AnnotationError, match=r"turn's deadline.*0 of 1 dialogues are in"):
-        await annotate(dialogues(1), ESC, out, model=Slow(), deadline=0.5)
-    assert (await annotate(dialogues(1), ESC, out, model=Slow(), deadline=30)).made == 1
-    with pytest.raises(InputError, match="deadline: Input should be greater than 0"):
-        await annotate(dialogues(1), ESC, out, model=Slow(), deadline=0)
+        await annotate(dialogues(1), ESC, out, model=Slow(), limits=CooperContext(deadline=0.5))
+    assert (
+        await annotate(dialogues(1), ESC, out, model=Slow(), limits=CooperContext(deadline=30))
+    ).made == 1
 
 
 async def test_dialogues_under_way_are_finished_after_a_fault(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_the_command_line_starts_without_what_its_commands_need() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_person_is_shown_an_answer_that_a_fault_had_kept_back(
+def test_after_a_fault_that_a_person_must_mend_the_model_is_asked_once_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ScriptedModel(script={"generator": ModelError("the key is refused")})
@@ -290,7 +290,9 @@ def test_a_person_is_shown_an_answer_that_a_fault_had_kept_back(
     output = capsys.readouterr()
     lines = output.out.replace("seeker: ", "").splitlines()
     told = [json.loads(line) for line in lines if line.startswith("{")]
-    assert [turn["user"] for turn in told] == ["I lost my job.", "It was last week."]
+    assert [turn["user"] for turn in told] == ["It was last week."]
+    assert len(model.asked("generator")) == 2  # once a line, and the last answer is to both
+    assert "I lost my job. It was last week." in model.asked("generator")[1].messages[-1].text
     assert [line[:30] for line in output.err.splitlines()] == [
         "error: the key is refused",
         "error: the message has 8,001 c",
@@ -430,6 +432,41 @@ def test_a_file_that_is_refused_is_closed(
     fails(cooper("chat", "--db", str(file), stdin=f"{SAID}\n"), 1, "not an SQLite")
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0].execute("SELECT 1")
+
+
+class Terminal(io.StringIO):
+    """A terminal that keeps what was written to it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_person_sees_what_is_under_way_in_a_line_that_vanishes(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr("builtins.input", lambda *_: next(typed))
+    typed = iter(["I lost my job."])
+    delays = {"tracker": 0.5, "promoter:action": 0.5, "generator": 0.5}
+    model = ScriptedModel(delays=delays)
+    graph = create_cooper("esc", model=model, ranker=FakeRanker()).compile(
+        checkpointer=InMemorySaver()
+    )
+    conversation = Conversation(task=load_task("esc"), graph=graph, turns=Turns(graph), thread="a")
+    with pytest.raises((StopIteration, RuntimeError)):
+        conversation.converse()
+    written = screen.getvalue()
+    assert "supporter: I hear you" in written.replace("\x1b[0m", "").replace("\x1b[1m", "")
+    shown = [
+        "tracking: exploration, comforting, action",
+        "looking for topics: action",
+        "writing",
+    ]
+    assert [words in written for words in shown] == [terminal] * 3
+    assert ("\x1b[2K" in written) == terminal  # the line is erased
 
 
 def test_control_c_ends_it_without_a_word_while_it_starts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sys
@@ -10,17 +11,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 
 from langgraph_cooper.graph.cli import main
+from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker import load
 from langgraph_cooper.ranker.data.dialogue import (
     AnnotatedDialogue,
     AnnotatedTurn,
     Candidate,
+    DataError,
     LabelledUtterance,
 )
 from langgraph_cooper.ranker.data.jsonl import write_annotated
+from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 from langgraph_cooper.ranker.load import shipped_checkpoint
 from tests.support.openai_server import OpenAIServer, Reply, Request
 from tests.support.rankers import FakeRanker
@@ -266,6 +271,30 @@ def test_a_dead_endpoint_and_a_foreign_cache_are_one_error(
     assert diary.read_text("utf-8") == "dear diary"
     monkeypatch.delenv("OPENAI_BASE_URL")
     cooper(*command).fails("OPENAI_API_KEY")
+
+
+class Named(FakeListChatModel):
+    """Another package's model, which has a name."""
+
+    model: str = ""
+
+
+def test_answers_of_models_of_one_class_are_kept_apart(tmp_path: Path) -> None:
+    measured = MeasuredTurns.label([dialogue(0)], ESC, FakeRanker().embed)
+    cache = tmp_path / "answers.jsonl"
+
+    def ranking(name: str, answer: str = "[2, 1, 3]") -> LlmRanking:
+        return LlmRanking(measured, Named(model=name, responses=[answer]), cache)
+
+    asyncio.run(ranking("one").ask())
+    assert ranking("one").cost().calls == 0
+    other = ranking("two", "[3, 1, 2]")
+    assert other.cost().calls == 3
+    asyncio.run(other.ask())
+    assert [int(scores.argmax()) for scores in other.scores()] == [2, 2, 2]
+    assert [int(scores.argmax()) for scores in ranking("one").scores()] == [1, 1, 1]
+    with pytest.raises(DataError, match="a Named has no name"):
+        ranking("")
 
 
 # -- figures -----------------------------------------------------------------------------------

@@ -34,6 +34,15 @@ def test_consecutive_messages_of_one_side_are_one_utterance() -> None:
     ]
 
 
+def test_blocks_of_one_message_are_joined_by_a_space() -> None:
+    blocks: list[str | dict[str, str]] = [
+        {"type": "text", "text": "I lost my job."},
+        {"type": "image", "url": "data:,"},
+        "I feel awful.",
+    ]
+    assert utterances([HumanMessage(blocks)]) == [user("I lost my job. I feel awful.")]
+
+
 def test_other_and_empty_messages_are_no_part_of_it() -> None:
     messages = [
         SystemMessage("Be nice."),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from langgraph_cooper.nodes import ModelError
-from langgraph_cooper.nodes.llm.models import TIMEOUT_SECONDS, chat_model, describe
+from langgraph_cooper.nodes.llm.models import chat_model, describe
 from langgraph_cooper.nodes.llm.quirks import habits_of
 from tests.support.scripted import ScriptedModel
 
@@ -32,7 +32,7 @@ def test_an_endpoint_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -
     assert model.model_name == "some-model"
     assert model.temperature == 0.25
     assert model.openai_api_base == "http://127.0.0.1:9/v1"
-    assert model.request_timeout == TIMEOUT_SECONDS
+    assert model.request_timeout is None  # each request has what is left of the turn
 
 
 def test_a_changed_environment_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

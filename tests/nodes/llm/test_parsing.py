@@ -9,13 +9,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from langgraph_cooper.nodes.llm.material import delimited
 from langgraph_cooper.nodes.llm.parsing import (
     MAX_CANDIDATES,
     MAX_WRITTEN_SUMMARY,
     MAX_WRITTEN_TOPIC,
     distinct,
+    goes_in_circles,
     read_candidates,
     read_summary,
+    sentences_of,
+    whole_sentences,
+    without_repeats,
 )
 from langgraph_cooper.nodes.state import Candidate
 
@@ -181,6 +186,46 @@ def test_a_summary_is_one_line(text: str) -> None:
     assert read_summary(text) == "They lost a job."
 
 
+ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates, tags, controls too
+
+# As SmolLM2-135M wrote them, cut by their cap.
+IN_CIRCLES = (
+    "The seeker is facing a challenge, and the seeker is seeking a solution. "
+    + "They are seeking a solution to their problem. " * 7
+).strip()
+ECHO = """Seeker: Hi, I could use somebody to talk to.
+
+Dialogue 56bc6915f841507d
+Seeker: Hi, I could use somebody to talk to.
+
+Dialogue 56bc6915f841507d
+Seeker: Hi, I could use somebody to talk to.
+
+Dialogue 5"""
+
+
+def test_a_summary_says_each_thing_once() -> None:
+    assert read_summary(IN_CIRCLES) == (
+        "The seeker is facing a challenge, and the seeker is seeking a solution. "
+        "They are seeking a solution to their problem."
+    )
+    assert goes_in_circles(IN_CIRCLES)
+    assert not goes_in_circles("They lost a job. They are sad. They lost a job.")
+
+
+def test_a_summary_holds_no_delimiter_of_the_prompt() -> None:
+    assert read_summary(whole_sentences(ECHO)) == "Seeker: Hi, I could use somebody to talk to."
+    given = delimited("summary-so-far", "They lost a job.")
+    assert read_summary(given) == "They lost a job."
+    assert read_summary("It has 1234567890 parts.") == "It has 1234567890 parts."
+
+
+@given(ANYTHING)
+def test_sentences_are_the_whole_text(text: str) -> None:
+    assert "".join(sentences_of(text)).split() == text.split()
+    assert without_repeats(without_repeats(text)) == without_repeats(text)
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -191,7 +236,6 @@ JSON = st.recursive(
     ),
     max_leaves=8,
 )
-ANYTHING = st.text(st.characters(exclude_categories=()))  # lone surrogates, tags, controls too
 ANSWER = (
     JSON.map(json.dumps)
     | ANYTHING

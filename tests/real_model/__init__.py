@@ -1,0 +1,1 @@
+"""A small real language model behind a real server: `make llm` and `make test-llm`."""
