@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -41,7 +41,7 @@ class Waiting(BaseCallbackHandler):
         self._console = console
         self._running: dict[UUID, tuple[str, str]] = {}  # step and aspect, by run
         self._lock = threading.Lock()
-        self._show = lambda _: None
+        self._show: Callable[[str], None] = lambda _: None
 
     @property
     def config(self) -> RunnableConfig:
