@@ -31,9 +31,9 @@ from langgraph_cooper.ranker.training.adapters import add_adapters
 BATCH = 32
 POOL = 20 * BATCH  # messages that are sorted by length together
 SMOOTHING = 0.02  # labels are .02 and .98: some lines are labelled wrongly
-MOST_CERTAIN, MOST_CONCERN = (0.008, 0.003), (0.07, 0.027)
-"""Largest shares of traps and of ordinary messages over the thresholds: somewhat below those that
-docs/safety.md promises, since other writers differ."""
+CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.008, 0.003, 0.027
+"""Largest shares of harmless messages over the thresholds: somewhat below what docs/safety.md aims
+at, since other writers differ."""
 KIND_WEIGHT = 0.2  # of the loss of the kinds
 
 
@@ -169,15 +169,17 @@ class Thresholds(NamedTuple):
 def choose_thresholds(traps: Sequence[float], ordinary: Sequence[float]) -> Thresholds:
     """Choose the lowest thresholds that keep the shares of false alarms.
 
+    Real messages alone decide about a concern: a question costs little, and lines that were written
+    to tempt a guard are rare in life.
+
     Args:
         traps: Log-odds of harmless lines that tempt a guard, of writers who were left out.
         ordinary: Log-odds of real messages that were left out.
     """
-
-    def lowest(of_traps: float, of_ordinary: float) -> float:
-        return float(max(np.quantile(traps, 1 - of_traps), np.quantile(ordinary, 1 - of_ordinary)))
-
-    return Thresholds(lowest(*MOST_CERTAIN), lowest(*MOST_CONCERN))
+    certain = max(
+        np.quantile(traps, 1 - CERTAIN_TRAPS), np.quantile(ordinary, 1 - CERTAIN_ORDINARY)
+    )
+    return Thresholds(float(certain), float(np.quantile(ordinary, 1 - CONCERN_ORDINARY)))
 
 
 class LeftOut(NamedTuple):
