@@ -9,7 +9,7 @@ BIN := .venv/bin
 TASK ?= esc
 ARGS ?=
 
-.PHONY: help install chat test bench lint links typecheck format docs graph studio build clean
+.PHONY: help install chat test soak bench lint links typecheck format docs graph studio build clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-age
 # Each process takes 1.4 GB; ARGS="-n 0" runs the tests in this one.
 test: install ## Run the tests
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 $(ARGS)
+
+soak: install ## Hold 1,000 turns under faults, kills and dropped clients (about half an hour)
+	@$(BIN)/python -m tests.benchmarks.soak $(ARGS)
 
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)
