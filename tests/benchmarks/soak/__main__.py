@@ -72,6 +72,7 @@ class Result:
         again: Number of times that a message was sent again, by reason.
         killed: Number of kills.
         memory: (turns done, resident bytes of the steady process) after each of its turns.
+        objects: Likewise, the Python objects that the garbage collector tracks there.
         seconds: Duration of all conversations.
     """
 
@@ -83,6 +84,7 @@ class Result:
     again: Counter[str] = field(default_factory=Counter)
     killed: int = 0
     memory: list[tuple[int, int]] = field(default_factory=list)
+    objects: list[tuple[int, int]] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -115,6 +117,7 @@ class Run:
         async for line in self._process(set(self.done) - self.victims):
             count = len(self.result.memory)
             self.result.memory.append((count, line["memory"]))
+            self.result.objects.append((count, line["objects"]))
 
     async def _victim(self) -> None:
         drawn = random.Random(f"{self.options.seed} kills")
@@ -265,6 +268,8 @@ def _marks(turns: int) -> dict[int, int]:
 def slope(memory: Sequence[tuple[int, int]]) -> float:
     """Return bytes per turn: least squares without the first quarter, the warm-up."""
     kept = [(n, size) for n, size in memory if n >= memory[-1][0] / 4]
+    if len(kept) < 2:
+        return 0.0
     mean_n = sum(n for n, _ in kept) / len(kept)
     mean_size = sum(size for _, size in kept) / len(kept)
     spread = sum((n - mean_n) ** 2 for n, _ in kept)
@@ -276,7 +281,7 @@ def slope(memory: Sequence[tuple[int, int]]) -> float:
 
 def summary(options: Options, result: Result) -> dict[str, Any]:
     """Return the figures to print."""
-    turns = result.memory[-1][0] if result.memory else 0
+    turns = max(len(result.memory) - 1, 0)
     marks = {0: 0, **_marks(turns)}
     calls = result.injected.total()
     return {
@@ -297,9 +302,15 @@ def summary(options: Options, result: Result) -> dict[str, Any]:
             for n, size in result.memory
             if n in marks
         },
-        "slope after the first quarter, kB per turn": round(slope(result.memory) / 1e3, 2)
-        if turns
-        else 0.0,
+        **{
+            f"its Python objects after {marks[n]}% of them": count
+            for n, count in result.objects
+            if n in marks
+        },
+        "memory's slope after the first quarter, kB per turn": round(slope(result.memory) / 1e3, 2),
+        "memory's slope in the last quarter, kB per turn": round(
+            slope(result.memory[3 * turns // 4 :]) / 1e3, 2
+        ),
         "seconds": round(result.seconds, 1),
     }
 

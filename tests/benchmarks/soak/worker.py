@@ -132,7 +132,7 @@ async def converse(work: Work) -> None:
     """Run all conversations to their end."""
     waiting = iter(sorted(work.talks))
     async with opened(work.stores, cooper(work)) as stores:
-        tell(ready=True, memory=resident())
+        tell(ready=True, **size())
 
         async def client() -> None:
             for talk in waiting:
@@ -164,9 +164,9 @@ async def _say(turns: Turns, work: Work, talk: int, number: int) -> dict[str, An
             if isinstance(error, ThreadBusyError):
                 await asyncio.sleep(1)
         else:
-            return {"again": again, "faults": _faults(state), "memory": resident()}
+            return {"again": again, "faults": _faults(state), **size()}
         leaves = None
-    return {"again": again, "faults": [], "memory": resident(), "given_up": True}
+    return {"again": again, "faults": [], "given_up": True, **size()}
 
 
 async def _heard(turns: Turns, talk: int, message: HumanMessage) -> Any:
@@ -193,13 +193,15 @@ def tell(**line: Any) -> None:
     print(json.dumps(line), flush=True)
 
 
-def resident() -> int:
-    """Return the resident bytes of this process (their peak, where there is no /proc)."""
+def size() -> dict[str, int]:
+    """Return the resident bytes of this process (their peak, without /proc) and its objects."""
     gc.collect()
     statm = Path("/proc/self/statm")
     if statm.exists():
-        return int(statm.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        memory = int(statm.read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"memory": memory, "objects": len(gc.get_objects())}
 
 
 def main() -> None:
