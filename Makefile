@@ -10,7 +10,7 @@ TASK ?= esc
 ARGS ?=
 PORT ?= 8080
 
-.PHONY: help install chat test llm test-llm bench lint links typecheck format docs graph studio build clean
+.PHONY: help install chat test llm test-llm soak bench lint links typecheck format docs graph studio build clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ llm: .venv/.llm ## Serve SmolLM2-135M, a real language model, on the loopback (P
 
 test-llm: .venv/.llm ## Hold five turns in both tasks with it (ten minutes; starts it if need be)
 	@$(BIN)/python -m tests.real_model.turns --port $(PORT) $(ARGS)
+
+soak: install ## Hold 1,000 turns under faults, kills and dropped clients (about half an hour)
+	@$(BIN)/python -m tests.benchmarks.soak $(ARGS)
 
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph import create_cooper
+from langgraph_cooper.graph import cooper_serde, create_cooper
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -54,6 +55,8 @@ CRITICAL_PATH = 3  # tracker -> promoter -> generator
 class SlowModel(BaseChatModel):
     """A chat model that takes a fixed time per call, streamed or not."""
 
+    seconds: float = CALL_SECONDS
+
     @property
     def _llm_type(self) -> str:
         return "slow"
@@ -65,7 +68,7 @@ class SlowModel(BaseChatModel):
         return "The seeker lost a job and worries about the rent. They feel anxious."
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        time.sleep(CALL_SECONDS)
+        time.sleep(self.seconds)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(self._text(messages)))])
 
     def _stream(
@@ -73,7 +76,7 @@ class SlowModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         words = self._text(messages).split(" ")
         for word in words:
-            time.sleep(CALL_SECONDS / len(words))
+            time.sleep(self.seconds / len(words))
             chunk = ChatGenerationChunk(message=AIMessageChunk(content=word + " "))
             if run_manager:
                 run_manager.on_llm_new_token(word, chunk=chunk)
@@ -126,21 +129,32 @@ def warm_turns(folder: Path) -> dict[str, Any]:
     return {"warm_turn_ms": 1000 * statistics.median(turns), "split_ms": split}
 
 
-def sqlite_growth(folder: Path) -> dict[str, float]:
-    """Count the bytes that a turn adds to the database, in conversations of 5 and 50 turns."""
-    path = folder / "growth.sqlite"
-    sizes = [0]
-    with SqliteSaver.from_conn_string(str(path)) as saver:
-        graph = create_cooper("esc").compile(checkpointer=saver)
-        for number in range(50):
+def sqlite_growth(
+    folder: Path, serde: Any = None, model: BaseChatModel | None = None
+) -> dict[str, float]:
+    """Measure by how much the database's file grows per turn, at the 10th and the 100th turn.
+
+    Args:
+        folder: Holds the file.
+        serde: The saver's serializer; LangGraph's if omitted.
+        model: The chat model; offline if omitted.
+    """
+    name = f"{'safe' if serde else 'plain'}_{'model' if model else 'offline'}"
+    path = folder / f"growth-{name}.sqlite"
+    sizes = []
+    with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
+        saver = SqliteSaver(connection, serde=serde)
+        graph = create_cooper("esc", model=model).compile(checkpointer=saver)
+        for number in range(100):
             text = f"{SAYINGS[number % len(SAYINGS)]} ({number})"
             for _ in _tasks(graph, text, "growth"):
                 pass
-            sizes.append(_payload(path))
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            sizes.append(path.stat().st_size)
+    # Over ten turns: a file grows by pages.
     return {
-        "bytes_per_turn_after_5": (sizes[5] - sizes[0]) / 5,
-        "bytes_per_turn_after_50": (sizes[50] - sizes[0]) / 50,
-        "bytes_of_turn_50": sizes[50] - sizes[49],
+        f"bytes_of_a_turn_to_10_{name}": sizes[9] / 10,
+        f"bytes_of_a_turn_to_100_{name}": (sizes[99] - sizes[89]) / 10,
     }
 
 
@@ -203,19 +217,6 @@ def _tasks(graph: Any, text: str, thread: str) -> Iterator[dict[str, Any]]:
         yield {**event, "name": where + event["name"]}
 
 
-def _payload(path: Path) -> int:
-    """Return the bytes that the saver has written, without SQLite's own slack."""
-    with sqlite3.connect(path) as connection:
-        columns = {"checkpoints": ("checkpoint", "metadata"), "writes": ("value",)}
-        return sum(
-            connection.execute(
-                f"SELECT COALESCE(SUM(LENGTH({column})), 0) FROM {table}"
-            ).fetchone()[0]
-            for table, names in columns.items()
-            for column in names
-        )
-
-
 def _median_ms(call: Any, times: int = 15) -> float:
     call()
     seconds = []
@@ -255,6 +256,9 @@ def main() -> None:
             ("ranking", ranking),
             ("slow model", lambda: slow_model(folder)),
             ("database", lambda: sqlite_growth(folder)),
+            ("compressed database", lambda: sqlite_growth(folder, cooper_serde())),
+            ("a model's database", lambda: sqlite_growth(folder, None, SlowModel(seconds=0))),
+            ("compressed", lambda: sqlite_growth(folder, cooper_serde(), SlowModel(seconds=0))),
         ):
             with errors.status(f"measuring: {label}"):
                 results |= step()

@@ -1,40 +1,49 @@
-"""A small soak; a turn that is lost would be noticed. The whole is `tests.benchmarks.soak`."""
+"""A small soak; a turn that is lost would be noticed. The whole is `make soak`."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 
-from tests.benchmarks import soak
+from tests.benchmarks.soak import __main__ as soak
+from tests.benchmarks.soak.worker import said_in
 
-SAID = soak.said_in(7, 3)
-SMALL = ["--conversations", "6", "--turns", "3", "--timeout", "1", "--faults", "0.2", "--json"]
+SAID = said_in(7, 3)
+SMALL = ["--conversations", "4", "--turns", "3", "--timeout", "1", "--faults", "0.2", "--json"]
+SMALL += ["--kills", "1", "--drops", "0.3", "--postgres", "none"]
 
 
 def answered(*users: BaseMessage) -> list[BaseMessage]:
     return [message for said in users for message in (said, AIMessage("I see."))]
 
 
-def test_no_turn_is_lost(capsys: pytest.CaptureFixture[str], quick_retries: None) -> None:
-    assert soak.main(SMALL) == 0
+def test_no_turn_is_lost_and_a_run_is_gone_on_with(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert soak.main([*SMALL, "--folder", str(tmp_path)]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert found["turns"] == 18
+    assert found["turns"] == 12
     assert found["lost"] == 0
-    assert found["calls"] >= 18 * 7
-    assert 0.1 < found["calls spoilt"] / found["calls"] < 0.3
-    # Withheld answers and bodies that are none are not asked for again: something stood in.
-    assert found["turns in which something stood in"] > 0
-    assert found["turns sent again"] == 0
+    assert found["kills"] == 1
+    assert found["calls spoilt"] > 0
+    assert found["  because its client left"] > 0
+    assert found["turns of the process that was not killed"] == 9
+    again = [*SMALL, "--turns", "4", "--kills", "0", "--folder", str(tmp_path)]
+    assert soak.main(again) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["lost"] == 0
+    assert found["turns of the process that was not killed"] == 4  # the new ones
 
 
 def test_a_lost_turn_is_the_exit_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = soak.Result(lost=["talk 3: 3-1 has no answer"], memory=[(0, 1), (1, 1)])
-    monkeypatch.setattr(soak, "soak", lambda _: lost)
+    monkeypatch.setattr(soak, "soak", lambda *_: lost)
     assert soak.main(["--json"]) == 1
     assert "3-1 has no answer" in capsys.readouterr().err
 

@@ -23,7 +23,14 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph.state import CompiledStateGraph
 from pydantic import PrivateAttr
 
-from langgraph_cooper.graph import InputError, Reply, ThreadBusyError, Turns, create_cooper
+from langgraph_cooper.graph import (
+    InputError,
+    Reply,
+    ThreadBusyError,
+    Turns,
+    cooper_serde,
+    create_cooper,
+)
 from langgraph_cooper.graph.threads.locks import FileLock, ProcessLock
 from tests.support.processes import THREAD, run, texts
 from tests.support.rankers import FakeRanker
@@ -162,7 +169,7 @@ def sqlite_state(file: Path) -> Any:
     connection = sqlite3.connect(file)
     try:
         config: Any = {"configurable": {"thread_id": THREAD}}
-        return cooper(SqliteSaver(connection)).get_state(config).values
+        return cooper(SqliteSaver(connection, serde=cooper_serde())).get_state(config).values
     finally:
         connection.close()
 

@@ -1,0 +1,1 @@
+"""Long conversations under faults, kills and dropped clients: `python -m tests.benchmarks.soak`."""
