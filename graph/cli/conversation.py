@@ -65,6 +65,7 @@ class Conversation:
         self._loading: threading.Thread | None = None
         self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._listening = self._out.status("listening …")
         self._sound = True
         self._model_failed = False
 
@@ -205,7 +206,7 @@ class Conversation:
 
         def leave(*_: object) -> None:
             if sys.stdin.isatty():
-                self._out.show_cursor(True)
+                self._listening.stop()
                 self._say_goodbye()
             self.release()
             sys.stdout.flush()
@@ -219,7 +220,7 @@ class Conversation:
 
     def _print_text(self, turn: SpokenTurn) -> None:
         pieces = iter(turn)
-        with self._out.status("listening …"):
+        with self._listening:
             first = next(pieces, "")
         if self.show_agents:
             self._out.print(agents_view(self.task, turn.state))
