@@ -20,7 +20,6 @@ from langgraph.types import StateSnapshot
 from rich.console import Console
 from rich.text import Text
 
-from langgraph_cooper.graph.cli import INTERRUPTED
 from langgraph_cooper.graph.cli.store import StoreError
 from langgraph_cooper.graph.cli.view import (
     WordWrap,
@@ -36,6 +35,8 @@ from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.prompts import CooperError, TaskSpec
 from langgraph_cooper.ranker.load import ranker_loader
 
+INTERRUPTED = 130
+"""The exit code of Ctrl-C, as everywhere in the command."""
 LEAVING = ("exit", "quit")
 """What a person types to leave; alone on a line it is no message."""
 LAST_WORDS = 4
