@@ -201,8 +201,10 @@ class Conversation:
 
         What was said is stored, and the next start finishes the turn.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only there does Python handle signals
+        before = signal.getsignal(signal.SIGINT)
+        # Only there does Python handle signals; a job in the background ignores this one.
+        if threading.current_thread() is not threading.main_thread() or before == signal.SIG_IGN:
+            yield
             return
 
         def leave(*_: object) -> None:
@@ -213,7 +215,7 @@ class Conversation:
             sys.stdout.flush()
             os._exit(0 if sys.stdin.isatty() else INTERRUPTED)
 
-        before = signal.signal(signal.SIGINT, leave)
+        signal.signal(signal.SIGINT, leave)
         try:
             yield
         finally:
