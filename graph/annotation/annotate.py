@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
@@ -99,56 +96,39 @@ async def annotate(
     finished = len(dialogues) - len(waiting)
     done(finished)
     made = filled = 0
-    with ThreadPoolExecutor(1, thread_name_prefix="encoder") as thread:
-        resources = Resources(task, model, None, lambda: _OneThreadRanker(task, thread))
-        annotator = create_annotator(resources)
+    resources = Resources(task, model, None, lambda: UntrainedRanker(task))
+    annotator = create_annotator(resources)
 
-        async def work(dialogue: Dialogue) -> tuple[AnnotatedDialogue, int]:
-            if model is None:
-                # One batch for all sentences of a dialogue is faster than a call for each: the
-                # agents then find them in the encoder's cache.
-                await asyncio.to_thread(resources.ranker().embed, _texts(task, dialogue))
-            return await annotate_dialogue(annotator, task, dialogue, context)
+    async def work(dialogue: Dialogue) -> tuple[AnnotatedDialogue, int]:
+        if model is None:
+            # One batch for all sentences of a dialogue is faster than a call for each: the
+            # agents then find them in the encoder's cache.
+            await asyncio.to_thread(resources.ranker().embed, _texts(task, dialogue))
+        return await annotate_dialogue(annotator, task, dialogue, context)
 
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            remove_unfinished_line(out)
-            relabelled = _relabel(out, found, dialogues)
-            with out.open("a", encoding="utf-8", newline="\n") as file:
-                async for annotated, from_bank in _several(work, waiting, at_once):
-                    file.write(dialogue_line(annotated.model_copy(update={"made_by": by})))
-                    file.flush()
-                    made += 1
-                    filled += from_bank if model is not None else 0
-                    done(1)
-        except OSError as error:
-            raise DataError(
-                f"{out} cannot be written ({error.strerror}); {finished + made} of "
-                f"{len(dialogues)} dialogues are annotated: once it can be written, the same "
-                "command goes on with the others"
-            ) from None
-        except CooperError as error:
-            raise AnnotationError(
-                f"{str(error).rstrip('.')}; {finished + made} of {len(dialogues)} dialogues "
-                f"are in {out}, and the same command goes on with the others"
-            ) from error
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished_line(out)
+        relabelled = _relabel(out, found, dialogues)
+        with out.open("a", encoding="utf-8", newline="\n") as file:
+            async for annotated, from_bank in _several(work, waiting, at_once):
+                file.write(dialogue_line(annotated.model_copy(update={"made_by": by})))
+                file.flush()
+                made += 1
+                filled += from_bank if model is not None else 0
+                done(1)
+    except OSError as error:
+        raise DataError(
+            f"{out} cannot be written ({error.strerror}); {finished + made} of "
+            f"{len(dialogues)} dialogues are annotated: once it can be written, the same "
+            "command goes on with the others"
+        ) from None
+    except CooperError as error:
+        raise AnnotationError(
+            f"{str(error).rstrip('.')}; {finished + made} of {len(dialogues)} dialogues "
+            f"are in {out}, and the same command goes on with the others"
+        ) from error
     return Annotation(finished, made, filled, relabelled)
-
-
-class _OneThreadRanker(UntrainedRanker):
-    """The encoder, always on the same thread.
-
-    Agents embed from any of their graph's threads. In glibc each thread has its own heap, and the
-    encoder's batches fragment it: after 640 dialogues 3 GB were not given back.
-    """
-
-    def __init__(self, task: TaskSpec, thread: Executor) -> None:
-        self._thread = thread
-        super().__init__(task)
-
-    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """State embeddings `[N, n_d]` of unit norm; the zero vector for an empty text."""
-        return self._thread.submit(super().embed, texts).result()
 
 
 def _texts(task: TaskSpec, dialogue: Dialogue) -> list[str]:

@@ -20,7 +20,6 @@ from langgraph.types import StateSnapshot
 from rich.console import Console
 from rich.text import Text
 
-from langgraph_cooper.graph.cli import INTERRUPTED
 from langgraph_cooper.graph.cli.store import StoreError
 from langgraph_cooper.graph.cli.view import (
     WordWrap,
@@ -39,6 +38,8 @@ from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.prompts import CooperError, TaskSpec
 from langgraph_cooper.ranker.load import ranker_loader
 
+INTERRUPTED = 130
+"""The exit code of Ctrl-C, as everywhere in the command."""
 LEAVING = ("exit", "quit")
 """What a person types to leave; alone on a line it is no message."""
 LAST_WORDS = 4
@@ -212,8 +213,10 @@ class Conversation:
 
         What was said is stored, and the next start finishes the turn.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only there does Python handle signals
+        before = signal.getsignal(signal.SIGINT)
+        # Only there does Python handle signals; a job in the background ignores this one.
+        if threading.current_thread() is not threading.main_thread() or before == signal.SIG_IGN:
+            yield
             return
 
         def leave(*_: object) -> None:
@@ -224,7 +227,7 @@ class Conversation:
             sys.stdout.flush()
             os._exit(0 if sys.stdin.isatty() else INTERRUPTED)
 
-        before = signal.signal(signal.SIGINT, leave)
+        signal.signal(signal.SIGINT, leave)
         try:
             yield
         finally:

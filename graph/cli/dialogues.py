@@ -83,9 +83,11 @@ def _one_thread() -> Iterator[None]:
     """Run torch on one thread: several agents share the cores, and more threads only wait."""
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    from langgraph_cooper.ranker.model.computing import compute
+
+    before = compute(torch.get_num_threads)
+    compute(lambda: torch.set_num_threads(1))
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        compute(lambda: torch.set_num_threads(before))

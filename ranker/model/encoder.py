@@ -230,12 +230,22 @@ def _load_model(name: str) -> SentenceTransformer:
 
         try:
             local = Path(folder).is_dir() or not _on_hub(folder)
-            return SentenceTransformer(folder, local_files_only=local)
+            return SentenceTransformer(folder, device=_device(), local_files_only=local)
         except Exception as error:  # hub, file system and model classes each raise their own
             raise EncoderError(
                 f"encoder {name!r} cannot be loaded ({first_line(error)}): check the name or "
                 f"folder and the network, or use {DEFAULT_ENCODER}, which needs neither."
             ) from error
+
+
+def _device() -> str:
+    """Return the device for an encoder: the ranker's, or a GPU of CUDA for large batches.
+
+    On a Mac the library would choose `mps`, and each turn would copy between two devices.
+    """
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _on_hub(name: str) -> bool:

@@ -152,10 +152,19 @@ def test_a_sync_stream_that_is_closed_asks_nothing_more(server: OpenAIServer, tu
     assert len(server.asked("tracker:exploration")) == 1  # what had finished is kept
 
 
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Tests that run in the background begin with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press_control_c() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
+@pytest.mark.usefixtures("listening")
 def test_control_c_in_sync_code_asks_nothing_more(server: OpenAIServer, turns: Turns) -> None:
     server.reply = hold("tracker")
 
@@ -184,6 +193,7 @@ def between(server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> OpenAIServ
     return server
 
 
+@pytest.mark.usefixtures("listening")
 def test_a_sync_turn_that_is_left_between_two_attempts(between: OpenAIServer, turns: Turns) -> None:
     pressing = threading.Thread(target=lambda: (between.arrived(3), press_control_c()))
     pressing.start()

@@ -96,8 +96,8 @@ SPOILT: list[tuple[str, Spoil, str, str]] = [
     ("unknown side", lambda f: f.update(opens="nobody"), "opens", "'user' or 'system'"),
     ("list for a text", lambda f: f.update(title=["a"]), "title", "string"),
     ("text for the prompts", lambda f: f.update(prompts="say"), "prompts", "Prompts"),
-    ("aspect name", lambda f: f["aspects"][0].update(name="Two Words"), "name", "pattern"),
-    ("role with a colon", lambda f: f.update(user_role="system: x"), "user_role", "pattern"),
+    ("aspect name", lambda f: f["aspects"][0].update(name="Two Words"), "name", "letters"),
+    ("role with a colon", lambda f: f.update(user_role="system: x"), "user_role", "letters"),
     (
         "no strategy",
         lambda f: f["aspects"][0].update(strategies=[]),
@@ -160,6 +160,13 @@ SPOILT: list[tuple[str, Spoil, str, str]] = [
     ),
     ("subject twice", lambda f: f["subjects"].append(f["subjects"][0]), "subjects", "milk"),
     ("passive kind twice", lambda f: f["passive"].append(f["passive"][0]), "passive", "thanks"),
+    (
+        "aspect in other letters",
+        lambda f: f["aspects"][0].update(name="Приветствие"),
+        "aspects.",
+        "use up to 40 of the letters a to z",
+    ),
+    ("role in signs", lambda f: f.update(user_role="!?"), "user_role", "use up to 30 letters"),
     ("subject without cues", lambda f: f["subjects"][0].update(cues=[]), "subjects.0.cues", "1"),
     (
         "passive kind without topics",

@@ -376,8 +376,9 @@ def test_the_version(cooper: Cooper) -> None:
 def test_control_c_while_models_load_ends_it_and_keeps_what_was_said(tmp_path: Path) -> None:
     """The ranker takes a minute to load; it is Ctrl-C that ends it."""
     code = """if True:
-        import time
+        import signal, time
         import langgraph_cooper.ranker.load as load
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
         def slowly(*_, **__):
             print("loading", flush=True)
             time.sleep(60)

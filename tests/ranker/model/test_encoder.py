@@ -212,3 +212,13 @@ def test_import_is_light() -> None:
 
 def test_undecodable_input_is_still_a_text(tiny_encoder: str) -> None:
     assert np.isfinite(SentenceEncoder(tiny_encoder).encode(["a \ud800 \x00 b"])).all()
+
+
+def test_on_a_mac_the_encoder_computes_where_the_ranker_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    encoder = SentenceEncoder()
+    assert encoder._model.device.type == "cpu"
+    assert encoder.encode(["I lost my job."]).shape == (1, 384)
