@@ -154,11 +154,13 @@ def _promoter_prompt(
 
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
-    text: str = answer.text
-    if capped_short(answer):  # up to the last candidate that is complete
-        text = text[: max(text.rfind("}"), text.rfind("\n")) + 1]
-    if found := read_candidates(text, given["aspect"].strategies):
-        return found[: given["m"]]
+    text, strategies = answer.text, given["aspect"].strategies
+    texts = [text]
+    if capped_short(answer):  # up to the last candidate, or the last sentence, that is complete
+        texts = [text[: max(text.rfind("}"), text.rfind("\n")) + 1], whole_sentences(text)]
+    for whole in texts:
+        if found := read_candidates(whole, strategies):
+            return found[: given["m"]]
     raise UnreadableError(
         "No candidates can be read in that. Answer with JSON alone, in this form: "
         '{"candidates": [{"topic": "...", "strategy": "..."}]}'
