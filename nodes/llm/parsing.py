@@ -35,6 +35,9 @@ PURPOSE = re.compile(
 )
 OPENING = re.compile(r"[\[{]")
 LISTED = re.compile(r"(?:\d{1,2}[.):]|[-*•])\s(.+)")
+LABELLED = re.compile(r"(\w[\w ]{3,60}):\s(.+)")  # "Question: What happened?"
+NOTHING = "(nothing yet)"
+"""Stands for an empty summary or dialogue in a prompt."""
 
 
 def in_one_block(answer: AIMessage) -> AIMessage:
@@ -93,6 +96,7 @@ def read_summary(text: str) -> str:
     text = FENCE.sub("", strip_thoughts(text)[:MAX_ANSWER])
     parts = map(clean, DELIMITER.split(text))
     text = without_repeats(next(filter(None, parts), ""))
+    text = text.removeprefix(NOTHING).lstrip() or text
     if len(text) <= MAX_WRITTEN_SUMMARY:
         return text
     text = text[:MAX_WRITTEN_SUMMARY]
@@ -169,11 +173,23 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
 
 
 def _from_lines(text: str, strategies: Sequence[str]) -> Iterator[Candidate]:
-    """Yield a candidate for each line of a numbered or bulleted list."""
-    for line in text.splitlines():
-        listed = LISTED.fullmatch(line.strip())
-        if listed and (candidate := _candidate(listed.group(1), "", strategies)):
+    """Yield a candidate for each line of a numbered or bulleted list, or with a strategy's name."""
+    for line in map(str.strip, text.splitlines()):
+        listed = LISTED.fullmatch(line)
+        labelled = LABELLED.fullmatch(listed[1] if listed else line)
+        named = labelled and _named(labelled[1], strategies)
+        if labelled and named:
+            topic: str | None = labelled[2]
+        else:
+            topic = listed[1] if listed else None
+        if topic and (candidate := _candidate(topic, named, strategies)):
             yield candidate
+
+
+def _named(label: str, strategies: Sequence[str]) -> str | None:
+    """Return the strategy that a label names, perhaps by its beginning ("Reflect")."""
+    label = label.casefold().strip()
+    return next((name for name in strategies if name.casefold().startswith(label)), None)
 
 
 def _from_prose(text: str, strategies: Sequence[str]) -> list[Candidate]:

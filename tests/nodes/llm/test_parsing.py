@@ -225,6 +225,15 @@ def test_topics_in_prose_are_read() -> None:
     ]
 
 
+def test_lines_that_begin_with_a_strategy_are_read() -> None:
+    text = "Inform: They may call.\n\nQuestion: What happened?\n\nRefer: I am here.\n" * 3
+    assert read(text) == [("They may call.", "Information"), ("What happened?", "Question")]
+    assert read("1. Question: What happened?\n2. Then: what?") == [
+        ("What happened?", "Question"),
+        ("Then: what?", "Question"),
+    ]
+
+
 def test_a_summary_says_each_thing_once() -> None:
     assert read_summary(IN_CIRCLES) == (
         "The seeker is facing a challenge, and the seeker is seeking a solution. "
@@ -237,6 +246,7 @@ def test_a_summary_says_each_thing_once() -> None:
 def test_a_summary_holds_no_delimiter_of_the_prompt() -> None:
     assert read_summary(whole_sentences(ECHO)) == "Seeker: Hi, I could use somebody to talk to."
     assert read_summary(MORE) == "(nothing yet)"
+    assert read_summary("(nothing yet)\n\nThey lost a job.") == "They lost a job."
     given = delimited("summary-so-far", "They lost a job.")
     assert read_summary(given) == "They lost a job."
     assert read_summary("It has 1234567890 parts.") == "It has 1234567890 parts."
