@@ -24,6 +24,7 @@ from langgraph_cooper.nodes.llm.material import (
 )
 from langgraph_cooper.nodes.llm.parsing import (
     MAX_WRITTEN_SUMMARY,
+    NOTHING,
     distinct,
     read_candidates,
     read_summary,
@@ -87,7 +88,7 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
             _common(task) | {"aspect": aspect.name, "summarise": aspect.summarise},
         )
         so_far = delimited("summary-so-far", _summary(given["previous"]))
-        new = delimited("dialogue", transcript(task, said) or "(nothing yet)")
+        new = delimited("dialogue", transcript(task, said) or NOTHING)
         return [SystemMessage(system), HumanMessage(f"{so_far}\n\n{new}")]
 
     def read(_: TrackerInput, answer: AIMessage) -> str:
@@ -148,17 +149,19 @@ def _promoter_prompt(
         "strategies": "; ".join(aspect.strategies),
     }
     state = delimited("state-summary", _summary(given["state"]))
-    said = delimited("dialogue", transcript(task, history) or "(nothing yet)")
+    said = delimited("dialogue", transcript(task, history) or NOTHING)
     system = fill(task.prompts.promoter, _common(task) | values)
     return [SystemMessage(system), HumanMessage(f"{state}\n\n{said}")]
 
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
-    text: str = answer.text
-    if capped_short(answer):  # up to the last candidate that is complete
-        text = text[: max(text.rfind("}"), text.rfind("\n")) + 1]
-    if found := read_candidates(text, given["aspect"].strategies):
-        return found[: given["m"]]
+    text, strategies = answer.text, given["aspect"].strategies
+    texts = [text]
+    if capped_short(answer):  # up to the last candidate, or the last sentence, that is complete
+        texts = [text[: max(text.rfind("}"), text.rfind("\n")) + 1], whole_sentences(text)]
+    for whole in texts:
+        if found := read_candidates(whole, strategies):
+            return found[: given["m"]]
     raise UnreadableError(
         "No candidates can be read in that. Answer with JSON alone, in this form: "
         '{"candidates": [{"topic": "...", "strategy": "..."}]}'
@@ -227,7 +230,7 @@ def _written(answer: AIMessage) -> str:
 
 def _summary(text: str) -> str:
     """Return a summary for a prompt, bounded again: it may come from a host graph's state."""
-    return prompt_line(text, MAX_WRITTEN_SUMMARY) or "(nothing yet)"
+    return prompt_line(text, MAX_WRITTEN_SUMMARY) or NOTHING
 
 
 def _common(task: TaskSpec) -> dict[str, object]:

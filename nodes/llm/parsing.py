@@ -25,9 +25,19 @@ SENTENCE_END = re.compile(
     r"[.!?\u2026\u061f][\"'\u201d\u2019)\]]*(?=\s|\Z)|[\u3002\uff01\uff1f\u0964][\"\u201d\u300d\u300f]*"
 )
 # A delimiter of the prompt (`material.delimited`), as models repeat it: with or without brackets.
-DELIMITER = re.compile(r"</?[\w-]+ [0-9a-f]{16}>?|\b[\w-]+ [0-9a-f]{16}\b", re.IGNORECASE)
+DELIMITER = re.compile(
+    r"</?[\w-]+ [0-9a-f]{8,16}(?:>|$)|^\s*[\w-]+ [0-9a-f]{16}\s*$", re.IGNORECASE | re.MULTILINE
+)
+# A topic in prose: "The strategy is to ask about the boss."
+PURPOSE = re.compile(
+    r"\b(?:aim|candidate|goal|idea|step|strategy|suggestion|topic)\b[^.!?:]{0,40}\bis to ([^\n]+)",
+    re.IGNORECASE,
+)
 OPENING = re.compile(r"[\[{]")
 LISTED = re.compile(r"(?:\d{1,2}[.):]|[-*•])\s(.+)")
+LABELLED = re.compile(r"(\w[\w ]{3,60}):\s(.+)")  # "Question: What happened?"
+NOTHING = "(nothing yet)"
+"""Stands for an empty summary or dialogue in a prompt."""
 
 
 def in_one_block(answer: AIMessage) -> AIMessage:
@@ -53,7 +63,7 @@ def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
     """Read the candidates in a model's answer, tolerantly.
 
     JSON is taken wherever it stands (bare, in a fence, after prose or thoughts), as an object or a
-    list; else the lines of a numbered or bulleted list.
+    list; else the lines of a numbered or bulleted list; else sentences that name a purpose.
 
     Args:
         text: The answer.
@@ -71,17 +81,22 @@ def read_candidates(text: str, strategies: Sequence[str]) -> list[Candidate]:
             single += found
         elif found:
             return distinct(single or found)[:MAX_CANDIDATES]
-    return distinct(single or _from_lines(text, strategies))[:MAX_CANDIDATES]
+    listed = single or list(_from_lines(text, strategies)) or _from_prose(text, strategies)
+    return distinct(listed)[:MAX_CANDIDATES]
 
 
 def read_summary(text: str) -> str:
     """Read a state summary: one line, bounded, without thoughts, fences and delimiters.
 
-    A sentence that came before is dropped: small models go in circles. A long summary is cut after
-    its last whole sentence: one that grew with every turn would crowd out the dialogue.
+    Small models repeat a delimiter of the prompt, and go on with a dialogue of their own: only the
+    part before it is read. They go in circles: a sentence that came before is dropped. A long
+    summary is cut after its last whole sentence: one that grew with every turn would crowd out the
+    dialogue.
     """
     text = FENCE.sub("", strip_thoughts(text)[:MAX_ANSWER])
-    text = without_repeats(clean(DELIMITER.sub(" ", text)))
+    parts = map(clean, DELIMITER.split(text))
+    text = without_repeats(next(filter(None, parts), ""))
+    text = text.removeprefix(NOTHING).lstrip() or text
     if len(text) <= MAX_WRITTEN_SUMMARY:
         return text
     text = text[:MAX_WRITTEN_SUMMARY]
@@ -158,11 +173,30 @@ def _from_json(value: object, strategies: Sequence[str]) -> Iterator[Candidate]:
 
 
 def _from_lines(text: str, strategies: Sequence[str]) -> Iterator[Candidate]:
-    """Yield a candidate for each line of a numbered or bulleted list."""
-    for line in text.splitlines():
-        listed = LISTED.fullmatch(line.strip())
-        if listed and (candidate := _candidate(listed.group(1), "", strategies)):
+    """Yield a candidate for each line of a numbered or bulleted list, or with a strategy's name."""
+    for line in map(str.strip, text.splitlines()):
+        listed = LISTED.fullmatch(line)
+        labelled = LABELLED.fullmatch(listed[1] if listed else line)
+        named = labelled and _named(labelled[1], strategies)
+        if labelled and named:
+            topic: str | None = labelled[2]
+        else:
+            topic = listed[1] if listed else None
+        if topic and (candidate := _candidate(topic, named, strategies)):
             yield candidate
+
+
+def _named(label: str, strategies: Sequence[str]) -> str | None:
+    """Return the strategy that a label names, perhaps by its beginning ("Reflect")."""
+    label = label.casefold().strip()
+    return next((name for name in strategies if name.casefold().startswith(label)), None)
+
+
+def _from_prose(text: str, strategies: Sequence[str]) -> list[Candidate]:
+    """Return a candidate for each sentence that names a purpose."""
+    topics = (PURPOSE.search(sentence) for sentence in sentences_of(text))
+    found = (_candidate(topic[1], "", strategies) for topic in topics if topic)
+    return [candidate for candidate in found if candidate]
 
 
 def _candidate(topic: str, strategy: object, strategies: Sequence[str]) -> Candidate | None:

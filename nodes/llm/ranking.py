@@ -20,6 +20,7 @@ from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES, bounded
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
 from langgraph_cooper.nodes.llm.faults import capped_short
 from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
+from langgraph_cooper.nodes.llm.parsing import NOTHING
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.api import ScoredTopic
@@ -87,7 +88,7 @@ def ranking_prompt(task: TaskSpec, given: RankingInput) -> tuple[str, list[tuple
         f"{number}. {prompt_line(candidate.topic)} ({candidate.aspect})"
         for number, candidate in enumerate(given["candidates"], start=1)
     )
-    said = transcript(task, given["history"][-PROMPT_UTTERANCES:]) or "(nothing yet)"
+    said = transcript(task, given["history"][-PROMPT_UTTERANCES:]) or NOTHING
     return fill(shared_prompt("ranker"), values), [("dialogue", said), ("topics", topics)]
 
 

@@ -187,6 +187,7 @@ async def test_a_tail_on_the_screen_is_checked(server: OpenAIServer) -> None:
         ("1. Ask one.\n2. Ask two.\n3. Ask about th", ["Ask one.", "Ask two."]),
         ('{"candidates": [{"topic": "Ask one.", "strategy": ""}]} And and and', ["Ask one."]),
         ('[{"topic": "Ask one."}, {"topic": "Ask two."}, {"to', ["Ask one.", "Ask two."]),
+        ("Well:\nThe goal is to ask. The goal is to listen. The go", ["ask.", "listen."]),
     ],
 )
 async def test_complete_candidates_are_used(

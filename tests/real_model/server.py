@@ -23,7 +23,7 @@ from langgraph_cooper.prompts import CooperError
 from tests.real_model.folder import NAME, model_folder
 
 HOST, PORT = "127.0.0.1", 8080
-START_SECONDS = 180
+START_SECONDS = 300
 STOP_SECONDS = 10
 
 

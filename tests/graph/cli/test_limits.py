@@ -60,7 +60,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_calls_are_bounded(command: str, run: Run, server: OpenAIServer) -> None:
-    server.reply = lambda _: Reply("Gladly!" if command == "evaluate" else "One.")
+    server.reply = lambda _: Reply("One", finish="length")  # which would be asked for again
     code, _, told = run(command, "--max-calls", "1", "--at-once", "1")
     assert code == 1
     assert "no model call left of the turn's 1" in told

@@ -204,6 +204,36 @@ Seeker: Hi, I could use somebody to talk to.
 Dialogue 5"""
 
 
+MORE = """(nothing yet)
+</dialogue efe7938e38360364>
+
+<dialogue efe7938e38360364>
+Seeker: I'm so sorry to hear that. I'm going to miss you.
+</dialogue efe7938e38360"""
+PROSE = (
+    "The dialogue is a summary of a conversation. The goal is to help the seeker understand the "
+    "situation better. "
+    + "The strategy is to ask the supporter to explore the situation further. "
+    * 7
+).strip()
+
+
+def test_topics_in_prose_are_read() -> None:
+    assert read(PROSE) == [
+        ("help the seeker understand the situation better.", "Question"),
+        ("ask the supporter to explore the situation further.", "Question"),
+    ]
+
+
+def test_lines_that_begin_with_a_strategy_are_read() -> None:
+    text = "Inform: They may call.\n\nQuestion: What happened?\n\nRefer: I am here.\n" * 3
+    assert read(text) == [("They may call.", "Information"), ("What happened?", "Question")]
+    assert read("1. Question: What happened?\n2. Then: what?") == [
+        ("What happened?", "Question"),
+        ("Then: what?", "Question"),
+    ]
+
+
 def test_a_summary_says_each_thing_once() -> None:
     assert read_summary(IN_CIRCLES) == (
         "The seeker is facing a challenge, and the seeker is seeking a solution. "
@@ -215,6 +245,8 @@ def test_a_summary_says_each_thing_once() -> None:
 
 def test_a_summary_holds_no_delimiter_of_the_prompt() -> None:
     assert read_summary(whole_sentences(ECHO)) == "Seeker: Hi, I could use somebody to talk to."
+    assert read_summary(MORE) == "(nothing yet)"
+    assert read_summary("(nothing yet)\n\nThey lost a job.") == "They lost a job."
     given = delimited("summary-so-far", "They lost a job.")
     assert read_summary(given) == "They lost a job."
     assert read_summary("It has 1234567890 parts.") == "It has 1234567890 parts."
