@@ -6,11 +6,12 @@ about safety. The guard is a floor, not a clinical judgement (docs/safety.md).
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.types import interrupt
 
@@ -59,7 +60,7 @@ def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
         course = _course(messages, known, reader, strict=_is_strict(context, settings))
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
         if course.kind:
-            now["pinned"] = pinned_text(context.country, settings)
+            now["pinned"] = pinned_text(course.kind, context.country, settings)
         if course.tier != "certain":
             if spoken := [message for message in messages if speaker_of(message)]:
                 check_text(text_of(spoken[-1]))
@@ -102,15 +103,14 @@ def help_text(kind: CrisisKind, given: int, context: CooperContext, settings: Gu
     texts = help_texts()
     place = texts.place(context.country or settings.country)
     form = texts.later[(given - 1) % len(texts.later)] if given else texts.first[kind]
-    line = place.abuse if kind == "danger" and place.abuse else place.line
-    question = "" if _is_strict(context, settings) else f" {texts.safe}"
-    return form.format(line=line, emergency=place.emergency) + question
+    question = "" if _is_strict(context, settings) else f" {texts.safe[kind]}"
+    return form.format(line=place.line_for(kind), emergency=place.emergency) + question
 
 
-def pinned_text(country: str | None, settings: GuardSettings) -> str:
+def pinned_text(kind: CrisisKind, country: str | None, settings: GuardSettings) -> str:
     """Return the line on help that stays in view after a crisis or a concern."""
     place = help_texts().place(country or settings.country)
-    return help_texts().pinned.format(line=place.line, emergency=place.emergency)
+    return help_texts().pinned.format(line=place.line_for(kind), emergency=place.emergency)
 
 
 def _is_strict(context: CooperContext, settings: GuardSettings) -> bool:
@@ -124,7 +124,7 @@ def _saved(course: Course, messages: Sequence[AnyMessage]) -> GuardState:
     if course.kind:
         now["kind"] = course.kind
     if messages and messages[-1].id:
-        now["through"] = messages[-1].id
+        now |= {"through": messages[-1].id, "digest": _digest(messages)}
     return now
 
 
@@ -136,10 +136,8 @@ def _course(
     It goes on from the state where that has the last message that was read. A graph inside another
     one may have no state, and reads all messages.
     """
-    course, start = Course(), 0
-    places = {message.id: place for place, message in enumerate(messages)}
-    if (through := known.get("through")) and through in places:
-        start = places[through] + 1
+    course, start = Course(), _place(messages, known)
+    if start:
         fields = {key: known[key] for key in COURSE if key in known}  # type: ignore[literal-required]
         course = Course(**fields)
     said: list[str] = [text_of(m) for m in messages[:start] if isinstance(m, HumanMessage)]
@@ -147,16 +145,31 @@ def _course(
     for side, group in itertools.groupby(messages[start:], speaker_of):
         if side == "user":
             new = [text_of(message) for message in group]
-            question = _question(reply, course)
-            course = course.after(_found(said, new, reader), " ".join(new), question, strict=strict)
+            finding, question = _found(said, new, reader), _question(reply, course)
+            course = course.after(finding, " ".join(new), question, strict=strict)
             said, reply = said + new, None
         elif side == "system":
             for message in group:
                 assert isinstance(message, AIMessage)
                 reply = message
-                if (mark := message.additional_kwargs.get(MARK)) in _kinds():
-                    course = course.helped(mark)
+                mark = message.additional_kwargs.get(MARK)
+                course = course.helped(mark) if mark in _kinds() else course.lifted
+    if strict and not start and known.get("fired") and course.tier != "certain":
+        # Messages were removed or edited: that alone lifts nothing.
+        return Course("certain", known.get("kind", "suicide"), given=known.get("given", 0))
     return course
+
+
+def _place(messages: Sequence[AnyMessage], known: GuardState) -> int:
+    """Return the number of messages that were read before, or 0 if one of them has changed."""
+    places = {message.id: place for place, message in enumerate(messages, start=1)}
+    place = places.get(known.get("through") or None, 0)
+    return place if _digest(messages[:place]) == known.get("digest") else 0
+
+
+def _digest(messages: Sequence[BaseMessage]) -> str:
+    said = "\0".join(text_of(message) for message in messages if isinstance(message, HumanMessage))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _question(reply: AIMessage | None, course: Course) -> CrisisKind | None:
@@ -174,12 +187,16 @@ def _found(said: Sequence[str], new: Sequence[str], reader: Reader) -> Finding:
     myself".
     """
     texts = [*new, " ".join(new)] if len(new) > 1 else list(new)
-    for count in range(2, MAX_JOINED + 1):
-        before = [*said, *new][-count:-1]
-        joined = " ".join([*before, new[-1]])
-        if before and crisis_kind(joined) and not crisis_kind(" ".join(before)):
-            texts.append(joined)
     found = [reader(text) for text in texts]
+    all_said = [*said, *new]
+    for end in range(len(said) + 1, len(all_said) + 1):
+        for count in range(2, min(MAX_JOINED, end) + 1):
+            joined, before = all_said[end - count : end], all_said[end - count : end - 1]
+            kind = crisis_kind(" ".join(joined))
+            if kind and not crisis_kind(" ".join(before)):
+                # A phrase is certain unless the meaning of it all is plainly another.
+                read = reader(" ".join(joined))
+                found.append(Finding("certain", kind) if read.tier != "none" else read)
     return max(found, key=lambda each: (TIERS.index(each.tier), -_gravity(each.kind)))
 
 
@@ -226,4 +243,5 @@ def released(state: Mapping[str, Any]) -> Update:
     """
     messages: Sequence[AnyMessage] = state.get("messages", [])
     last = messages[-1].id if messages else None
-    return {"guard": GuardState(tier="none", fired=False, reviewed=True, through=last or "")}
+    through = {"through": last or "", "digest": _digest(messages)}
+    return {"guard": GuardState(tier="none", fired=False, reviewed=True, **through)}

@@ -128,9 +128,9 @@ def _changed(message: AIMessage, state: Mapping[str, Any], settings: GuardSettin
         texts, asked = help_texts(), concern.get("asked", 0)
         place = texts.place(current_context().country or settings.country)
         question = texts.ask[concern["kind"]][min(asked, 1)]
-        line = place.abuse if concern["kind"] == "danger" and place.abuse else place.line
+        line = place.line_for(concern["kind"])
         # A second question would draw the answer away from the first.
-        rest = [part for part in parts if not part.endswith("?")]
+        rest = [] if settings.alone else [part for part in parts if not part.endswith("?")]
         text = " ".join([question, texts.where.format(line=line), *rest])
         marks = {**message.additional_kwargs, MARK: CONCERN}
         return message.model_copy(update={"content": text, "additional_kwargs": marks})

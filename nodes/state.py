@@ -141,6 +141,8 @@ class GuardState(TypedDict, total=False):
     """Number of the user's next turns in which no new concern is asked about."""
     through: str
     """The id of the last message that was read, or after which a person lifted the guard."""
+    digest: str
+    """Hash of the user's words up to there; after an edit they are read again."""
     reviewed: bool
     """True after a person's review."""
     awaits_review: bool

@@ -32,11 +32,14 @@ class GuardSettings(Part):
         hold: Whether a language model's words wait until the whole reply is checked.
         strict: Whether only a person can lift the guard after it fired. Otherwise it also ends when
             the user answers that they are safe.
+        alone: Whether a question about safety is the whole reply: after it a word of persuasion
+            would be out of place.
     """
 
     country: str | None = Field(default=None, pattern=r"^[A-Za-z]{2}$")
     hold: bool = True
     strict: bool = False
+    alone: bool = False
 
 
 class Country(Part):
@@ -56,6 +59,10 @@ class Country(Part):
     abuse: str | None = None
     source: str | None = None
 
+    def line_for(self, kind: CrisisKind) -> str:
+        """Return the line for a kind of crisis."""
+        return self.abuse if kind == "danger" and self.abuse else self.line
+
 
 class HelpTexts(Part):
     """The fixed texts, and the table of help lines.
@@ -68,7 +75,7 @@ class HelpTexts(Part):
         later: Answers to the turns after it, used in rotation.
         ask: Questions about safety where a crisis is not certain, by kind: the first, the second.
         where: The line on where help is, after such a question.
-        safe: The question after each help text; left out where only a person can lift the guard.
+        safe: The question after each help text, by kind; not where only a person can lift it.
         pinned: The line that stays in view afterwards.
         unsaid: The replacement of a reply that must not be given.
     """
@@ -80,7 +87,7 @@ class HelpTexts(Part):
     later: tuple[str, ...] = Field(min_length=2)
     ask: Mapping[CrisisKind, tuple[str, str]]
     where: str
-    safe: str
+    safe: Mapping[CrisisKind, str]
     pinned: str
     unsaid: str
 

@@ -6,11 +6,16 @@ nothing in the rest takes it back.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Literal
 
 from langgraph_cooper.nodes.crisis.lexicon import answers, phrases
 from langgraph_cooper.nodes.crisis.phrases import Matcher, phrase_book
+
+MOST_HEDGED = 5  # words
+# In the words of the normaliser, without doubled letters.
+NEGATED = re.compile(r"\b(no|not|never|nope|fine|beter)\b")
 
 Answer = Literal["yes", "no", "unclear"]
 
@@ -18,21 +23,23 @@ Answer = Literal["yes", "no", "unclear"]
 def answer_of(text: str) -> Answer:
     """Read the answer to a question such as "Are you thinking about ending your life?".
 
-    A hedge ("sometimes", "I guess") is a yes.
+    A hedge ("sometimes", "I guess") is a yes if little else is said.
     """
-    patterns, text = _patterns(), phrase_book().normalised(text)
-    if patterns["no"].begins(text):
-        return "unclear" if any(patterns["unclear"].spans(text)) else "no"
-    agrees = patterns["yes"].begins(text) or patterns["hedged"].begins(text)
-    return "yes" if agrees else "unclear"
+    patterns, words = _patterns(), phrase_book().normalised(text)
+    if patterns["no"].begins(words):
+        return "unclear" if any(patterns["unclear"].spans(words)) else "no"
+    if "?" in text or NEGATED.search(words):
+        return "unclear"
+    hedges = len(words.split()) <= MOST_HEDGED and patterns["hedged"].begins(words)
+    return "yes" if hedges or patterns["yes"].begins(words) else "unclear"
 
 
 def says_safe(text: str) -> bool:
     """Return whether the user says that they are safe, as an answer to "Are you safe?"."""
-    patterns, text = _patterns(), phrase_book().normalised(text)
-    if any(patterns["unsafe"].spans(text)):
+    patterns, words = _patterns(), phrase_book().normalised(text)
+    if "?" in text or any(patterns["unsafe"].spans(words)):
         return False
-    return patterns["yes"].begins(text) or any(patterns["safe"].spans(text))
+    return patterns["safe_alone"].begins(words) or any(patterns["safe"].spans(words))
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.crisis.lexicon import phrases
-from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised
+from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.prompts import CooperError, CrisisKind
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.computing import compute
@@ -35,6 +36,7 @@ REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper
 MAX_TOKENS = 96
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
+PHRASE_CONCERN, PHRASE_CERTAIN = 2.0, 1.0  # a phrase lowers the two thresholds by so much
 FOUND = 5.0  # as large as the strongest token features, so that its weight is learnt as quickly
 
 
@@ -117,14 +119,24 @@ class CrisisClassifier:
     def read(self, text: str) -> Finding:
         """Return what a message shows.
 
-        A plain denial is believed, unless the crisis is certain all the same.
+        A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
+        it can read is a concern at least, unless its meaning is plainly harmless.
         """
+        known = crisis_kind(text)
+        if known and disguised(text):
+            return Finding("certain", known)
         odds, kind = self._odds(text)
-        if odds >= self.config.certain:
-            return Finding("certain", crisis_kind(text) or kind)
-        if odds >= self.config.concern and not denies(text):
-            return Finding("concern", crisis_kind(text) or kind)
-        return Finding()
+        lower = (PHRASE_CERTAIN, PHRASE_CONCERN) if known else (0.0, 0.0)
+        if odds >= self.config.certain - lower[0]:
+            return Finding("certain", known or kind)
+        if odds < self.config.concern - lower[1]:
+            return Finding()
+        if not known and denies(text):
+            # A plain denial is believed, but silences nothing else that was said.
+            rest = " ".join(part for part in sentences(text) if not denies(part))
+            if not rest or self.odds(rest) < self.config.concern:
+                return Finding()
+        return Finding("concern", known or kind)
 
     def odds(self, text: str) -> float:
         """Return the log-odds of a crisis: of the gravest window of a long message."""
@@ -173,6 +185,8 @@ def read_classifier(folder: str | Path) -> CrisisClassifier:
         raise ClassifierError(
             f"the guard's classifier in {folder} cannot be read ({problem}): {REMEDY}"
         ) from None
+    if config.kinds != crisis_kinds():
+        raise ClassifierError(f"the guard's classifier in {folder} has other kinds: {REMEDY}")
     if found != config.weights_sha256 or encoder_sha256(config.encoder) != config.encoder_sha256:
         raise ClassifierError(
             f"the guard's classifier in {folder} does not belong to its {CONFIG} or to the encoder "
@@ -184,7 +198,12 @@ def read_classifier(folder: str | Path) -> CrisisClassifier:
     if {name: tuple(tensors[name].shape) for name in expected if name in tensors} != expected:
         raise ClassifierError(f"the guard's classifier in {folder} lacks weights: {REMEDY}")
     merge_adapters(model.encoder, config.adapters, tensors)
-    model.head.load_state_dict(head)
+    try:
+        model.head.load_state_dict(head)
+    except RuntimeError:
+        raise ClassifierError(
+            f"the guard's classifier in {folder} lacks weights: {REMEDY}"
+        ) from None
     return CrisisClassifier(model)
 
 

@@ -41,7 +41,7 @@ class Course:
         kind: The kind of crisis, also of one that is settled.
         asked: Number of times that the present concern was asked about.
         given: Number of help texts that were given in the present crisis.
-        quiet: Number of the user's next turns in which no new concern is asked about.
+        quiet: Number of the user's next turns in which no new concern of this kind is asked about.
     """
 
     tier: Tier = "none"
@@ -49,6 +49,11 @@ class Course:
     asked: int = 0
     given: int = 0
     quiet: int = 0
+
+    @property
+    def lifted(self) -> Course:
+        """The course after a reply that named no help: the crisis had been settled before."""
+        return Course("none", self.kind) if self.tier == "certain" and self.given else self
 
     def helped(self, kind: CrisisKind) -> Course:
         """Return the course after a help text."""
@@ -70,18 +75,21 @@ class Course:
             again = self.tier == "certain" and finding.kind == self.kind
             return self if again else Course("certain", finding.kind)
         if self.tier == "certain":
-            settled = self.given and not strict and says_safe(said)
-            return Course("none", self.kind, quiet=QUIET_TURNS) if settled else self
+            settled = self.given and not strict and finding.tier == "none" and says_safe(said)
+            # The time after a crisis is the riskiest: a new hint is asked about at once.
+            return Course("none", self.kind) if settled else self
         if question:
-            return self._answered(question, said)
+            return self._answered(question, finding, said)
         if self.tier == "concern":  # the question did not reach the user
             return self
-        if finding.tier == "concern" and not self.quiet:
+        if finding.tier == "concern" and not (self.quiet and finding.kind == self.kind):
             return Course("concern", finding.kind)
         return replace(self, quiet=max(0, self.quiet - 1))
 
-    def _answered(self, question: CrisisKind, said: str) -> Course:
+    def _answered(self, question: CrisisKind, finding: Finding, said: str) -> Course:
         answer = answer_of(said)
+        if answer == "no" and finding.tier == "concern":
+            answer = "unclear"  # "no, I only want it to stop"
         if answer == "yes":
             return Course("certain", question)
         asked = self.asked + 1

@@ -19,6 +19,7 @@ from langgraph_cooper.nodes.crisis.normalisation import Normaliser, collapsed
 from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.prompts import CrisisKind
 
+APOSTROPHES = str.maketrans("", "", "'’")
 SHORT_GAP = 3  # largest number of words that "~" stands for
 REMOVED = "_"  # replaces a harmless phrase; no pattern contains it
 LOOK_AHEAD = 12  # words after a harmless phrase that are searched for a "but"
@@ -158,7 +159,9 @@ class PhraseBook:
             for harmless in data.harmless
         ]
         self._denials = next(
-            Matcher(harmless.patterns, data.words) for harmless in data.harmless if harmless.denial
+            known
+            for known, harmless in zip(self._harmless, data.harmless, strict=True)
+            if harmless.denial
         )
         self._reply = Matcher(data.reply, data.words)
         self._normaliser = Normaliser(spelling(), _vocabulary(data))
@@ -169,12 +172,22 @@ class PhraseBook:
 
     def kind_of(self, text: str) -> CrisisKind | None:
         """Return the first kind of crisis, in the file's order, with a phrase in the text."""
-        text = self._without_harmless(self.normalised(text))
+        return self._finds(self.normalised(text))
+
+    def disguised(self, text: str) -> bool:
+        """Return whether a phrase is found only after the text was normalised: "k1ll mys3lf"."""
+        letters = re.findall(r"[a-z]+", text.lower().translate(APOSTROPHES))
+        as_written = "".join(f"{collapsed(word)} " for word in letters)
+        return self.kind_of(text) is not None and self._finds(as_written) is None
+
+    def _finds(self, text: str) -> CrisisKind | None:
+        text = self._without_harmless(text)
         return next((name for name, matcher in self._kinds if any(matcher.spans(text))), None)
 
     def denies(self, text: str) -> bool:
         """Return whether a message denies a crisis, and none is found in the rest of it."""
-        return self.kind_of(text) is None and any(self._denials.spans(self.normalised(text)))
+        text = self.normalised(text)
+        return any(self._counted(text, *self._denials)) and not self._finds(text)
 
     def unsayable(self, reply: str) -> bool:
         """Return whether a reply contains a phrase that none may contain."""
@@ -183,15 +196,20 @@ class PhraseBook:
     def _without_harmless(self, text: str) -> str:
         for matcher, unless in self._harmless:
             kept, end = [], 0
-            for start, stop in matcher.spans(text):
-                if start < end or unless.intersection(
-                    text[stop:].split(" ", LOOK_AHEAD)[:LOOK_AHEAD]
-                ):
+            for start, stop in self._counted(text, matcher, unless):
+                if start < end:
                     continue
                 kept += [text[end:start], REMOVED, " "]
                 end = stop
             text = "".join(kept) + text[end:]
         return text
+
+    @staticmethod
+    def _counted(text: str, matcher: Matcher, unless: frozenset[str]) -> Iterator[tuple[int, int]]:
+        """Yield the spans of harmless phrases after which none of the `unless` words follows."""
+        for start, stop in matcher.spans(text):
+            if not unless.intersection(text[stop:].split(" ", LOOK_AHEAD)[:LOOK_AHEAD]):
+                yield start, stop
 
 
 def _vocabulary(data: Phrases) -> set[str]:
@@ -210,6 +228,12 @@ def phrase_book() -> PhraseBook:
 def crisis_kind(text: str) -> CrisisKind | None:
     """Return the kind of crisis that a message speaks of, if any, by the shipped phrases."""
     return phrase_book().kind_of(text)
+
+
+@lru_cache(maxsize=1024)
+def disguised(text: str) -> bool:
+    """Return whether a phrase is found only after the text was normalised."""
+    return phrase_book().disguised(text)
 
 
 @lru_cache(maxsize=1024)

@@ -80,7 +80,7 @@ def test_words_split_over_turns_are_read_together(parts: list[str], kind: str) -
     graph = esc("offline", checkpointer=InMemorySaver())
     for part in parts:
         state = graph.invoke(human(part), CONFIG)
-    assert state["guard"]["fired"]
+    assert state["guard"]["tier"] != "none"
     assert state["guard"]["kind"] == kind or state["guard"]["kind"] == "suicide"
 
 

@@ -123,6 +123,7 @@ def said(*texts: str) -> dict[str, list[AnyMessage]]:
 def test_nothing_but_the_place_is_noted_where_nothing_is_found() -> None:
     update = guard_node(ESC).invoke(said("I lost my job."))
     assert set(update) == {"guard"}
+    assert update["guard"].pop("digest")
     assert update["guard"] == {
         "tier": "none", "fired": False, "asked": 0, "given": 0, "quiet": 0, "through": "u0",
     }  # fmt: skip
@@ -135,6 +136,7 @@ def test_a_hit_is_answered_and_marked() -> None:
     assert "988" in answer.text
     assert "116 123" in answer.text
     pinned = update["guard"].pop("pinned")
+    assert update["guard"].pop("digest")
     assert "988" in pinned
     assert "116 123" in pinned
     assert update["guard"] == {
@@ -203,6 +205,27 @@ def test_too_long_a_message_is_read_before_it_is_refused() -> None:
     assert guard_node(ESC).invoke(said(f"{long} I want to die. {long}"))["guard"]["fired"]
 
 
+def test_an_edited_message_is_read_again() -> None:
+    node = guard_node(ESC)
+    state = said("I lost my job.")
+    state["guard"] = node.invoke(state)["guard"]
+    edited = {**state, "messages": [HumanMessage("I want to die", id="u0")]}
+    assert node.invoke(edited)["guard"]["fired"]
+
+
+def test_messages_that_were_removed_lift_no_strict_guard() -> None:
+    strict = ESC.model_copy(update={"guard": GuardSettings(strict=True)})
+    node = guard_node(strict)
+    fired = node.invoke(said("I want to die"))["guard"]
+    assert node.invoke({"messages": [HumanMessage("hi")], "guard": fired})["guard"]["fired"]
+
+
+def test_a_phrase_split_over_messages_that_came_together_is_read() -> None:
+    state = said("i want to")
+    more = [AIMessage("Go on.", id="s"), HumanMessage("die", id="a"), HumanMessage("ok", id="b")]
+    assert guard_node(ESC).invoke({"messages": [*state["messages"], *more]})["guard"]["fired"]
+
+
 @pytest.mark.parametrize(("answer", "fired"), [("yes", True), ("sometimes", True), ("No.", False)])
 def test_a_question_about_it_is_not_answered_lightly(answer: str, fired: bool) -> None:
     asked = AIMessage("I see. Do you ever think of hurting yourself?")
@@ -222,11 +245,12 @@ def test_every_text_names_help_and_harms_nobody(country: str | None) -> None:
             text = help_text(kind, given, context, GuardSettings())
             assert "{" not in text
             assert place.line in text or (place.abuse or "-") in text
-            assert text.endswith(texts.safe)
+            assert text.endswith(texts.safe[kind])
             if not given:
                 assert place.emergency in text
                 assert "program" in text
-    assert {kind.name for kind in phrases().kinds} == set(texts.first) == set(texts.ask)
+    assert {kind.name for kind in phrases().kinds} == set(texts.first)
+    assert set(texts.first) == set(texts.ask) == set(texts.safe)
 
 
 def test_the_country_of_the_run_goes_before_the_tasks() -> None:
@@ -244,7 +268,7 @@ def test_the_country_of_the_run_goes_before_the_tasks() -> None:
     ],
 )
 def test_a_strict_guard_does_not_offer_to_go_on(settings, context) -> None:
-    assert help_texts().safe not in help_text("suicide", 0, context, settings)
+    assert help_texts().safe["suicide"] not in help_text("suicide", 0, context, settings)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +299,8 @@ def test_no_sentence_of_the_banks_is_unsayable_or_read_as_a_crisis(task: str) ->
 
 
 def test_the_switch_in_a_task_file(tmp_path) -> None:
-    assert load_task("esc").guard == load_task("persuasion").guard == GuardSettings()
+    assert load_task("esc").guard == GuardSettings()
+    assert load_task("persuasion").guard == GuardSettings(alone=True)
     text = (ROOT / "examples" / "negotiation.toml").read_text(encoding="utf-8")
     own = tmp_path / "own.toml"
     own.write_text("guard = { country = 'DE', hold = false }\n" + text, encoding="utf-8")

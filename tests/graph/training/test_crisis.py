@@ -43,7 +43,8 @@ def test_it_learns_and_reads_the_same_after_writing(model: CrisisModel, tmp_path
     assert [read.odds(text) for text in SAD] == pytest.approx(odds[: len(SAD)], abs=0.05)
     assert read.read(SAD[0]) == ("concern", "suicide")
     assert read.read(GLAD[0]).tier == "none"
-    assert read.read("I am not suicidal. " + SAD[0]).tier == "none"  # a plain denial
+    # A plain denial silences itself alone.
+    assert read.read("I am not suicidal. " + SAD[0]).tier == "concern"
 
 
 @pytest.mark.parametrize("spoil", ["missing", "cut", "other weights", "no configuration"])
@@ -84,7 +85,7 @@ def test_each_writer_is_read_by_a_model_that_has_not_seen_it(model: CrisisModel)
 
     left_out = leave_writers_out(lines, learn, ["Hello.", "It rains."], folds=2)
     assert seen == [{"w1", "w3"}, {"w0", "w2", "w4"}]
-    assert len(left_out.lines) == 5
+    assert left_out.lines == pytest.approx(odds_of(model, [line.text for line in lines]), abs=1e-3)
     assert len(left_out.ordinary) == 2
 
 

@@ -40,7 +40,7 @@ def test_anything_else_is_unclear(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["yes", "I'm safe", "i am safe now", "yes I'm safe, my sister is here", "Yes we are safe",
-     "safe", "he's safe, he is with me", "I'm not in danger"],
+     "safe", "I'm not in danger", "I am", "of course", "he is safe now"],
 )  # fmt: skip
 def test_a_safe_person_says_so(text: str) -> None:
     assert says_safe(text)
@@ -53,4 +53,124 @@ def test_a_safe_person_says_so(text: str) -> None:
      "yes but I still want to die", "I am never safe here", "is it safe to talk?"],
 )  # fmt: skip
 def test_anything_else_does_not_lift_the_guard(text: str) -> None:
+    assert not says_safe(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no. i mean yes",
+        "no... yes",
+        "nah i mean yeah",
+        "no wait yes",
+        "no lie, yes",
+        "no doubt",
+        "no question",
+        "no, I took the pills",
+        "no, I already did",
+        "no, it's too late",
+        "no I've decided",
+        "no i just want to disappear",
+        "no, just ready to go",
+        "no, goodbye",
+        "No plans, just thoughts",
+        "no only on bad days",
+        "no not all the time",
+        "no he only hits me",
+        "I'm not going to lie, yes",
+        "im not thinking about anything else",
+        "im not thinking, i'm doing it",
+        "im not afraid to die",
+        "i dont do it every day",
+        "i dont cut that deep",
+        "i dont hurt myself much",
+        "i havent planned how",
+        "i dont think about anything else",
+        "never thought I'd say it, yes",
+        "its not that i want to",
+        "it's not that simple",
+        "nobody hurts me, i hurt myself",
+        "not me, my brother is",
+        "not that often",
+        "im ok with dying",
+        "I'm not going to make it",
+        "im not planning on living",
+        "i dont plan to be here at christmas",
+    ],
+)
+def test_a_no_that_is_taken_back_is_no_clear_one(text: str) -> None:
+    assert answer_of(text) != "no"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "probably not",
+        "maybe not",
+        "I guess not",
+        "Yeah, no.",
+        "almost never",
+        "I could never",
+        "yes?",
+        "Today my boss yelled at me again",
+        "tonight I have a date",
+        "A lot has happened at work",
+        "A little better today, thanks",
+        "almost done with my exams",
+        "I could use a coffee",
+        "kind of you to ask, no",
+        "correct me if I'm wrong",
+        "Maybe we can talk about something else?",
+        "most days I am fine",
+    ],
+)
+def test_ordinary_talk_and_denials_are_no_yes(text: str) -> None:
+    assert answer_of(text) != "yes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I keep thinking about it",
+        "i think about ending it",
+        "i do sometimes",
+        "all the time",
+        "im afraid so",
+        "true",
+        "yes I took them",
+        "yes I have the pills",
+        "yes, I have a knife",
+        "yes I still want to",
+        "yes, I will do it tomorrow",
+        "yes he has a gun",
+        "yes please help me",
+        "yes until he comes home",
+        "yeah no",
+        "yes not really",
+        "I don't think I am safe",
+        "I dont think i can stay safe",
+        "I won't be safe",
+        "I'm not going to be safe",
+        "I haven't been safe",
+        "I doubt I'm safe",
+        "I'm far from safe",
+        "nobody is safe",
+        "I want to be safe",
+        "I wish I was safe",
+        "how do I stay safe",
+        "is it safe?",
+        "am I safe?",
+        "what do you mean safe",
+        "the gun is in the safe",
+        "I hid the pills somewhere safe",
+        "the kids are safe with my mum",
+        "everyone is safe without me",
+        "she is safe, I am not",
+        "im not in danger, he is",
+        "I'm safe. goodbye",
+        "im safe until friday",
+        "i am safe enough to do it",
+    ],
+)
+def test_words_of_danger_about_safety_lift_nothing(text: str) -> None:
     assert not says_safe(text)

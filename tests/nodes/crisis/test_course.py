@@ -24,6 +24,7 @@ def test_a_concern_is_asked_about_and_a_yes_makes_it_certain() -> None:
 def test_a_clear_no_ends_it_and_nothing_is_asked_for_a_while() -> None:
     course = take(take(Course(), CONCERN, "I gave my things away."), NOTHING, "no", asked=True)
     assert (course.tier, course.kind) == ("none", "suicide")
+    assert take(course, Finding("concern", "danger"), "he took my phone").tier == "concern"
     for _ in range(QUIET_TURNS):
         course = take(course, CONCERN, "I gave my things away.")
         assert course.tier == "none"
@@ -36,6 +37,19 @@ def test_another_answer_is_asked_about_once_more_and_then_left() -> None:
     assert (course.tier, course.asked) == ("concern", 1)
     course = take(course, CONCERN, "whatever", asked=True)
     assert (course.tier, course.kind) == ("none", "suicide")
+
+
+def test_a_no_or_a_safe_word_beside_a_concern_settles_nothing() -> None:
+    course = take(Course(), CONCERN, "I gave my things away.")
+    assert take(course, CONCERN, "no", asked=True).tier == "concern"
+    helped = take(Course(), CERTAIN, "I want to die").helped("suicide")
+    assert take(helped, CONCERN, "yes, I am safe").tier == "certain"
+
+
+def test_a_hint_after_a_crisis_is_asked_about_at_once() -> None:
+    helped = take(Course(), CERTAIN, "I want to die").helped("suicide")
+    settled = take(helped, NOTHING, "yes, I am safe")
+    assert take(settled, CONCERN, "I wrote the letters").tier == "concern"
 
 
 def test_a_question_that_was_not_said_is_still_to_be_asked() -> None:

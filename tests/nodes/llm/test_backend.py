@@ -81,7 +81,8 @@ async def test_thoughts_are_no_part_of_the_summary() -> None:
 
 @pytest.mark.parametrize("sentence", ["They lost a job. ", "他们失业了。", "word "])
 async def test_a_summary_is_bounded_at_the_end_of_a_sentence(sentence: str) -> None:
-    model = ScriptedModel(script={"tracker": sentence * 1_000})
+    told = "".join(f"{number}{sentence}" for number in range(1_000))
+    model = ScriptedModel(script={"tracker": told})
     summary = await asked(llm_tracker(ESC, model), tracker_input())
     assert MAX_WRITTEN_SUMMARY - 20 < len(summary) <= MAX_WRITTEN_SUMMARY
     assert summary[-1] == sentence.strip()[-1]

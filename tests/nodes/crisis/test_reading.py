@@ -1,0 +1,57 @@
+"""The shipped classifier reads what the phrases do not know, and believes plain denials."""
+
+from __future__ import annotations
+
+import pytest
+
+from langgraph_cooper.nodes.crisis import reading
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind
+from langgraph_cooper.nodes.crisis.reading import read_meaning
+from tests.faults.corpus import CRISIS, DRESSED, ENGLISH
+
+
+def test_the_shipped_classifier_is_there() -> None:
+    assert reading._shipped_reader() is not reading.read_phrases
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I have written letters to my kids and put them in the drawer for after",
+        "he pushed me down the stairs and took my phone so i can't call anybody",
+        "my best friend wrote that we will not see each other again and she does not pick up",
+    ],
+)
+def test_it_reads_what_no_phrase_knows(text: str) -> None:
+    assert crisis_kind(text) is None
+    assert read_meaning(text).tier != "none"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I lost my job and I feel low.",
+        "I never think of hurting myself.",
+        "No I don't want to die, I just feel terrible.",
+        "My boss is mean and I am tired of it.",
+        "hello",
+        "",
+    ],
+)
+def test_ordinary_words_and_denials_are_none(text: str) -> None:
+    assert read_meaning(text).tier == "none"
+
+
+def test_no_phrase_of_the_corpus_is_lost() -> None:
+    assert [said for said, _ in CRISIS if read_meaning(said).tier == "none"] == []
+
+
+@pytest.mark.parametrize("name", DRESSED)
+def test_no_disguise_hides_a_phrase(name: str) -> None:
+    missed = [s for s, _ in ENGLISH[::6] if read_meaning(DRESSED[name](s)).tier == "none"]
+    assert missed == []
+
+
+def test_a_crisis_at_the_end_of_a_long_message_is_read() -> None:
+    long = "it rained all day and we stayed in " * 300
+    assert read_meaning(f"{long} and I will kill myself tonight").tier != "none"
