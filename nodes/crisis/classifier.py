@@ -34,6 +34,7 @@ SHIPPED = Path(__file__).parent / "checkpoint"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train-guard'"
 MAX_TOKENS = 96
+FEWEST_WORDS = 3  # of "Last week." no encoder can say whether it is a farewell
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
 PHRASE_CONCERN, PHRASE_CERTAIN = 2.0, 1.0  # a phrase lowers the two thresholds by so much
@@ -120,11 +121,14 @@ class CrisisClassifier:
         """Return what a message shows.
 
         A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
-        it can read is a concern at least, unless its meaning is plainly harmless.
+        it can read is a concern at least, unless its meaning is plainly harmless. Of one or two
+        words, and in other scripts, the phrases alone decide.
         """
         known = crisis_kind(text)
         if known and disguised(text):
             return Finding("certain", known)
+        if not readable(text):
+            return Finding("certain", known) if known else Finding()
         odds, kind = self._odds(text)
         lower = (PHRASE_CERTAIN, PHRASE_CONCERN) if known else (0.0, 0.0)
         if odds >= self.config.certain - lower[0]:
@@ -151,6 +155,13 @@ class CrisisClassifier:
         with torch.inference_mode():
             odds: Tensor = self._model(**self._model.inputs(texts))
         return odds
+
+
+def readable(text: str) -> bool:
+    """Return whether a message is long enough to mean something, in letters of English."""
+    letters = sum(character.isalpha() for character in text)
+    english = sum(character.isascii() and character.isalpha() for character in text)
+    return len(text.split()) >= FEWEST_WORDS and english >= letters / 2
 
 
 def windows(text: str) -> list[str]:

@@ -25,6 +25,7 @@ from langgraph_cooper.graph.annotation.annotator import annotate_dialogue, creat
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN
+from langgraph_cooper.nodes.llm.quirks import habits_of
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.prompts import TaskError, TaskSpec, load_task
 from langgraph_cooper.ranker.api import Progression, ScoredTopic
@@ -462,8 +463,10 @@ class Breaking(ScriptedModel):
 def test_a_cut_reply_is_never_saved_and_the_whole_one_is_another_message(
     asynchronous: bool,
 ) -> None:
+    breaking = Breaking()
+    habits_of(breaking).thinks = False  # as after a first whole answer
     graph = create_cooper(
-        "esc", model=ScriptedModel(), generator_model=Breaking(), ranker=FakeRanker()
+        "esc", model=ScriptedModel(), generator_model=breaking, ranker=FakeRanker()
     ).compile(checkpointer=InMemorySaver())
     said = {"messages": [HumanMessage(SAID)]}
     options: dict[str, Any] = {"stream_mode": "messages", "version": "v2", "subgraphs": True}

@@ -16,6 +16,7 @@ from langgraph_cooper.graph.cli.view import agents_view, fault_line
 from langgraph_cooper.graph.threads.spoken import SpokenTurn
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.generator import STANDS_IN
+from langgraph_cooper.nodes.llm.quirks import habits_of
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import GuardSettings, load_task
 from tests.support.rankers import FakeRanker
@@ -101,10 +102,12 @@ def test_a_cut_reply_and_the_whole_one_are_told_apart(
     text: str, words: int, cut: list[str | None]
 ) -> None:
     swift = ESC.model_copy(update={"guard": GuardSettings(hold=False)})  # words as they come
+    breaking = Breaking(script={"generator": text}, words=words)
+    habits_of(breaking).thinks = False  # as after a first whole answer
     graph = create_cooper(
         swift,
         model=ScriptedModel(),
-        generator_model=Breaking(script={"generator": text}, words=words),
+        generator_model=breaking,
         ranker=FakeRanker(),
     ).compile(checkpointer=InMemorySaver())
     run = SpokenTurn(Turns(graph), ESC, "1", "I lost my job.")

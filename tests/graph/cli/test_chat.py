@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from langgraph_cooper.graph import ModelError, Turns, create_cooper
+from langgraph_cooper.graph import ModelError, Turns, cooper_serde, create_cooper
 from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.cli.conversation import Conversation
 from langgraph_cooper.graph.cli.view import WordWrap
@@ -402,7 +402,9 @@ def test_control_c_while_models_load_ends_it_and_keeps_what_was_said(tmp_path: P
     assert (process.returncode, told) == (130, "")
     assert list((tmp_path / "chat.sqlite-turns").iterdir()) == []
     connection = sqlite3.connect(db, check_same_thread=False)
-    graph = create_cooper("esc", ranker=FakeRanker()).compile(checkpointer=SqliteSaver(connection))
+    graph = create_cooper("esc", ranker=FakeRanker()).compile(
+        checkpointer=SqliteSaver(connection, serde=cooper_serde())
+    )
     assert Turns(graph).send("t", None).state["messages"][0].text == SAID
     connection.close()
 
