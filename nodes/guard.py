@@ -243,5 +243,5 @@ def released(state: Mapping[str, Any]) -> Update:
     """
     messages: Sequence[AnyMessage] = state.get("messages", [])
     last = messages[-1].id if messages else None
-    through = {"through": last or "", "digest": _digest(messages)}
-    return {"guard": GuardState(tier="none", fired=False, reviewed=True, **through)}
+    now = GuardState(tier="none", fired=False, reviewed=True, through=last or "")
+    return {"guard": {**now, "digest": _digest(messages)}}

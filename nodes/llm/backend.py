@@ -156,7 +156,7 @@ def _promoter_prompt(
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
     text, strategies = answer.text, given["aspect"].strategies
-    texts = [text]
+    texts: list[str] = [text]
     if capped_short(answer):  # up to the last candidate, or the last sentence, that is complete
         texts = [text[: max(text.rfind("}"), text.rfind("\n")) + 1], whole_sentences(text)]
     for whole in texts:
