@@ -13,6 +13,7 @@ from langgraph_cooper.prompts import CrisisKind
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 TARGETS = {"+": 1.0, "-": 0.0, "?": 0.5}
+MANNERS = {"+": "hint", "-": "trap", "?": "unsure"}  # where a line does not say
 DISGUISES = str.maketrans({"i": "1", "e": "3", "a": "4", "o": "0", "s": "5"})
 
 
@@ -60,7 +61,7 @@ def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
                     f"{file}, line {number}: write label, kind, how (may be left out) and text, "
                     'with tabs between; a label is "+", "-" or "?"'
                 )
-            how = kinds[1] if len(kinds) == 2 else "hint" if label == "+" else "trap"
+            how = kinds[1] if len(kinds) == 2 else MANNERS[label]
             lines.append(Line(writer, label, kinds[0], how, text))
     if not lines:
         raise DataError(f"{folder} has no lines to learn from: name a folder of .tsv files")

@@ -37,7 +37,7 @@ MAX_TOKENS = 96
 FEWEST_WORDS = 3  # of "Last week." no encoder can say whether it is a farewell
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
-PHRASE_CONCERN, PHRASE_CERTAIN = 2.0, 1.0  # a phrase lowers the two thresholds by so much
+PHRASE_CONCERN, PHRASE_CERTAIN = 1.0, 1.0  # a phrase lowers the two thresholds by so much
 FOUND = 5.0  # as large as the strongest token features, so that its weight is learnt as quickly
 
 
