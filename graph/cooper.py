@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import RunnableLambda
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Command
 
 from langgraph_cooper.graph.agent import agent_node
 from langgraph_cooper.nodes.context import CooperContext
@@ -98,17 +100,21 @@ def _add_guard(
     generator: Node,
 ) -> None:
     """Add the guard before the branches, a person's review, and the guard of the reply."""
-    graph.add_node("guard", guard_node(task))
+    targets = {"on": list(branches), "review": ["review"], "end": [END]}
+
+    def onwards(update: dict[str, Any]) -> Command[Any]:
+        # One write: a turn that is cut between the update and an edge's would never go on.
+        return Command(update=update, goto=targets[after_guard(update)])
+
+    graph.add_node(
+        "guard",
+        guard_node(task) | RunnableLambda(onwards),
+        destinations=(*branches, "review", END),
+    )
     graph.add_node("review", review_node())
     graph.add_node("generator", generator)
     graph.add_node("reply_guard", reply_guard_node(task), input_schema=Drafted)
     graph.add_edge("intake", "guard")
-    targets = {"on": branches, "review": ["review"], "end": [END]}
-
-    def next_nodes(state: Mapping[str, Any]) -> Sequence[str]:
-        return targets[after_guard(state)]
-
-    graph.add_conditional_edges("guard", next_nodes, [*branches, "review", END])
     graph.add_edge("review", END)
     graph.add_edge("generator", "reply_guard")
     graph.add_edge("reply_guard", END)
