@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped,unused-ignore]
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -103,6 +104,7 @@ def train_classifier(
     Returns:
         The model with its adapters, not merged.
     """
+    _forget_precision()
     config = ClassifierConfig(kinds=crisis_kinds())
     torch.manual_seed(seed)
     model = CrisisModel(config)
@@ -121,7 +123,13 @@ def train_classifier(
     )  # fmt: skip
     begun = any(run.glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=begun or None)
+    _forget_precision()
     return model.eval()
+
+
+def _forget_precision() -> None:
+    """Let another training in this process choose its precision: accelerate keeps the first."""
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def odds_of(model: CrisisModel, texts: Sequence[str], size: int = 64) -> list[float]:
