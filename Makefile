@@ -30,7 +30,7 @@ chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-age
 
 # Each process takes 1.4 GB; ARGS="-n 0" runs the tests in this one.
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
 .venv/.llm: .venv/.installed
 	@echo "installing what a small model's server needs ..." >&2

@@ -34,8 +34,8 @@ def run(*command: str, limit: float) -> Any:
 @pytest.mark.slow
 def test_children_answer() -> None:
     """Those forked just after a turn, and those forked while another thread is in one."""
-    counts = run("-m", "tests.benchmarks.forks", "--children", "8", "--limit", "60", limit=900)
-    assert counts == {moment: {"answered": 8} for moment in ("after a turn", "during a turn")}
+    counts = run("-m", "tests.benchmarks.forks", "--children", "4", "--limit", "60", limit=900)
+    assert counts == {moment: {"answered": 4} for moment in ("after a turn", "during a turn")}
 
 
 # A program that forks with `child`, which says in the end what the child said.
@@ -104,7 +104,9 @@ def test_a_child_is_not_kept_out_of_its_parents_threads(kind: str, tmp_path: Pat
         from langgraph.checkpoint.memory import InMemorySaver
         from langgraph_cooper.graph import ThreadBusyError, Turns, create_cooper
         from langgraph_cooper.graph.threads.locks import FileLock
+        from langgraph_cooper.nodes.crisis.reading import read_meaning
         from tests.support.rankers import FakeRanker
+        read_meaning("")  # loaded once, not in each child
         graph = create_cooper("esc", ranker=FakeRanker()).compile(checkpointer=InMemorySaver())
         turns = Turns(graph, lock={lock}, wait=1)
         inside, leave = threading.Event(), threading.Event()

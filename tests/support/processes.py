@@ -1,7 +1,7 @@
 """Processes that converse, race and die, for the tests of durability.
 
-Run as a program (`python -m tests.support.processes ...`): a process with one thread and all
-imports done forks as many children as a test needs within milliseconds. It prints a JSON line.
+Run as a program (`python -m tests.support.processes ...`): a process with all imports done and
+the guard loaded forks as many children as a test needs within milliseconds. It prints a JSON line.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from langgraph_cooper.graph import (
     cooper_serde,
     create_cooper,
 )
+from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.prompts import PASSIVE, load_task
 from tests.support.rankers import FakeRanker
@@ -129,6 +130,7 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
 
 def race(store: str, locked: str, processes: int, count: int) -> None:
     """Let several processes send messages to one thread at once."""
+    read_meaning("")  # loads the guard's classifier: once, not in each child
     children = []
     for number in range(processes):
         child = os.fork()
@@ -221,6 +223,7 @@ def texts(state: Any) -> list[str]:
 def kill(folder: str, when: str, nodes: Sequence[str]) -> None:
     """Kill a second turn at each node, and resume it by sending its message again."""
     chat_model("warm")  # imports and certificates: once, not in each child
+    read_meaning("")
     template = Path(folder, "first.sqlite")
     forked(lambda: _first(template))
     found = {}

@@ -71,7 +71,7 @@ def growth(graph: Graph, size: Any, turns: int) -> list[float]:
 
 @pytest.mark.parametrize(
     ("model", "safe", "turns"),
-    [(None, False, 100), (None, True, 20), (ScriptedModel(), True, 20)],
+    [(None, False, 40), (None, True, 20), (ScriptedModel(), True, 20)],
     ids=["offline, LangGraph's serializer", "offline", "language model"],
 )
 def test_a_turn_adds_the_same_at_any_length(

@@ -48,7 +48,8 @@ def test_no_phrase_of_the_corpus_is_lost() -> None:
 
 @pytest.mark.parametrize("name", DRESSED)
 def test_no_disguise_hides_a_phrase(name: str) -> None:
-    missed = [s for s, _ in ENGLISH[::6] if read_meaning(DRESSED[name](s)).tier == "none"]
+    every = 30 if "long text" in name else 6  # a long one takes seconds
+    missed = [s for s, _ in ENGLISH[::every] if read_meaning(DRESSED[name](s)).tier == "none"]
     assert missed == []
 
 
