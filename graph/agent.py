@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,7 +11,18 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
-from langgraph_cooper.nodes.node import Node, Update, quick_node
+from langgraph_cooper.nodes.events import (
+    EventBase,
+    Stage,
+    aemit,
+    current_turn,
+    emit,
+    emitting_outside,
+    stage_completed,
+    stage_started,
+    turn_of,
+)
+from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.progression import progression_node
 from langgraph_cooper.nodes.promoter import promoter_node
 from langgraph_cooper.nodes.resources import Resources
@@ -40,13 +51,13 @@ def create_agent(
     """
     working, report = agent_schema(aspect.name)
     graph = StateGraph(working, context_schema=CooperContext, output_schema=report)
-    steps = {"tracker": tracker_node(aspect, resources)}
+    steps: dict[Stage, Node] = {"tracker": tracker_node(aspect, resources)}
     steps["promoter"] = promoter_node(aspect, resources)
     if analyse:
         steps["progression"] = progression_node(aspect, resources)
-    before = START
+    before: str = START
     for name, node in steps.items():
-        graph.add_node(name, quick_node("view", _view(aspect.name)) | node)
+        graph.add_node(name, _viewing(aspect.name, name) | node | _telling(aspect.name, name))
         graph.add_edge(before, name)
         before = name
     graph.add_edge(before, END)
@@ -87,20 +98,49 @@ def agent_node(aspect: AspectSpec, resources: Resources) -> Node:
 def _handing(state: Mapping[str, Any]) -> Iterator[None]:
     token = _handed.set(state)
     try:
-        yield
+        with emitting_outside(turn_of(state.get("messages", []))):
+            yield
     finally:
         _handed.reset(token)
 
 
-def _view(aspect: str) -> Any:
-    """Return a step of an agent's state, completed with what was handed to the agent."""
+def _viewing(aspect: str, stage: Stage) -> Node:
+    """Return a step that completes an agent's state with what was handed to the agent."""
 
-    def view(state: Mapping[str, Any]) -> Update:
+    def started(state: Mapping[str, Any]) -> list[EventBase]:
+        return [stage_started(current_turn(state.get("messages", [])), aspect, stage)]
+
+    def view(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        emit(started(state), config)
+        return completed(state)
+
+    async def aview(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        await aemit(started(state), config)
+        return completed(state)
+
+    def completed(state: Mapping[str, Any]) -> Update:
         handed = _handed.get() or {}
         made: AspectReport = state.get(aspect, {})
         return {**handed, **state, aspect: changed(_last_report(handed, aspect), made)}
 
-    return view
+    return RunnableLambda(view, afunc=aview, name="view")
+
+
+def _telling(aspect: str, stage: Stage) -> Node:
+    """Return a step that tells the result of the stage before it."""
+
+    def told(update: Update) -> Sequence[EventBase]:
+        return stage_completed(current_turn(), aspect, stage, update[aspect])
+
+    def tell(update: Update, config: RunnableConfig) -> Update:
+        emit(told(update), config)
+        return update
+
+    async def atell(update: Update, config: RunnableConfig) -> Update:
+        await aemit(told(update), config)
+        return update
+
+    return RunnableLambda(tell, afunc=atell, name="tell")
 
 
 def _last_report(state: Mapping[str, Any], aspect: str) -> AspectReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableLambda
@@ -15,7 +16,7 @@ from langgraph_cooper.graph.agent import agent_node
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
-from langgraph_cooper.nodes.generator import generator_node
+from langgraph_cooper.nodes.generator import generator_node, speaking
 from langgraph_cooper.nodes.guard import after_guard, guard_node, review_node
 from langgraph_cooper.nodes.intake import intake_node
 from langgraph_cooper.nodes.node import Node
@@ -27,6 +28,8 @@ from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.ranker.api import Ranker
+
+_resources: WeakKeyDictionary[StateGraph[Any, Any, Any, Any], Resources] = WeakKeyDictionary()
 
 RANKER_PARTS = ("embed", "progression", "score")
 
@@ -71,6 +74,7 @@ def create_cooper(
     graph = StateGraph(
         conversation_schema(spec), context_schema=CooperContext, input_schema=input_schema(spec)
     )
+    _resources[graph] = resources
     graph.add_node("intake", intake_node(spec))
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
@@ -86,11 +90,16 @@ def create_cooper(
     if spec.guard:
         _add_guard(graph, spec, branches, drafting(generator, spec, resources))
         return graph
-    graph.add_node("generator", generator)
+    graph.add_node("generator", speaking(generator))
     for name in branches:
         graph.add_edge("intake", name)
     graph.add_edge("generator", END)
     return graph
+
+
+def resources_of(graph: StateGraph[Any, Any, Any, Any]) -> Resources | None:
+    """Return the resources of a graph of `create_cooper`; None for any other graph."""
+    return _resources.get(graph)
 
 
 def _add_guard(

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
-from langgraph_cooper.nodes.candidates import bounded, completed
+from langgraph_cooper.nodes.candidates import bounded, completed, distinct_topics
+from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.nodes.events import emit, fault_event, ranking_events, turn_of
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
@@ -34,14 +36,16 @@ def coordinator_node(resources: Resources) -> Node:
     turns in the task's order.
     """
 
-    def coordinate(state: Mapping[str, Any]) -> Update:
+    def coordinate(state: Mapping[str, Any], config: RunnableConfig) -> Update:
         history = utterances(state.get("messages", []))
-        gathered = gather(resources.task, state, history)
+        gathered, turn = gather(resources.task, state, history), turn_of(state.get("messages", []))
         update: Update = {}
         try:
             scores = _scores(resources, state, gathered, history)
         except Exception as error:
-            update["cooper"] = with_fault(state["cooper"], fault_of("coordinator", error))
+            fault = fault_of("coordinator", error)
+            emit([fault_event(turn, fault)], config)
+            update["cooper"] = with_fault(state["cooper"], fault)
             scores = taking_turns(gathered)
         scores = lift_due([candidate for _, candidate in gathered], scores)
         # The order is deterministic: sorted() keeps the agents' order of equal scores. "due" is a
@@ -55,6 +59,8 @@ def coordinator_node(resources: Resources) -> Node:
             )
             for place, i in enumerate(order, start=1)
         ]
+        chosen = distinct_topics(ranking)[: current_context().k or resources.task.k]
+        emit(ranking_events(turn, ranking, chosen), config)
         return {**update, "ranking": ranking}
 
     return RunnableLambda(coordinate, name="coordinator")

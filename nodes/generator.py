@@ -6,11 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
 from langgraph_cooper.nodes.candidates import bank_candidates, distinct_topics
 from langgraph_cooper.nodes.context import current_context
+from langgraph_cooper.nodes.events import (
+    ReplyEvent,
+    Speaker,
+    aemit,
+    emit,
+    fault_event,
+    reply_event,
+    turn_of,
+)
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node, fault_of
 from langgraph_cooper.nodes.resources import Resources
@@ -46,6 +55,7 @@ def generator_node(resources: Resources) -> Node:
         return {"messages": [answer]}
 
     def on_fault(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
+        emit([fault_event(turn_of(state.get("messages", [])), fault)], config)
         answer = _prepared_reply(resources, state, fault, config)
         marks = {**answer.response_metadata, STANDS_IN: fault["kind"]}
         return {
@@ -54,6 +64,28 @@ def generator_node(resources: Resources) -> Node:
         }
 
     return calling_node("generator", prepare, finish, on_fault)
+
+
+def speaking(generator: Node) -> Node:
+    """Wrap the generator of a task without a guard: its reply is final, and is told."""
+    inner = generator.with_config(run_name="speech")
+
+    def told(state: Mapping[str, Any], update: Update) -> ReplyEvent:
+        message: AIMessage = update["messages"][-1]
+        by: Speaker = "stand_in" if STANDS_IN in message.response_metadata else "generator"
+        return reply_event(turn_of(state.get("messages", [])), message, by)
+
+    def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        update = inner.invoke(state, config)
+        emit([told(state, update)], config)
+        return update
+
+    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        update = await inner.ainvoke(state, config)
+        await aemit([told(state, update)], config)
+        return update
+
+    return RunnableLambda(run, afunc=arun, name="generator")
 
 
 def _prepared_reply(

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -20,6 +21,7 @@ from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import asked_about, crisis_kind
 from langgraph_cooper.nodes.crisis.reading import read_meaning
+from langgraph_cooper.nodes.events import emit, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, text_of, utterances
 from langgraph_cooper.nodes.node import Node, Update, quick_node
@@ -61,7 +63,10 @@ def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
         if course.kind:
             now["pinned"] = pinned_text(course.kind, context.country, settings)
+        turn, lines = turn_of(messages), _lines(course.kind, context, settings)
         if course.tier != "certain":
+            if course.tier == "concern":
+                emit([help_event(turn, now, now["pinned"], lines)], config)
             if spoken := [message for message in messages if speaker_of(message)]:
                 check_text(text_of(spoken[-1]))
             return {"guard": now}
@@ -75,7 +80,8 @@ def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
         # Inside another graph an interrupt would keep the reply out of that graph's state.
         now["awaits_review"] = context.review and not reviewed and not nested
         text = help_text(course.kind, course.given, context, settings)
-        said = AIMessage(text, additional_kwargs={MARK: course.kind})
+        said = AIMessage(text, id=str(uuid4()), additional_kwargs={MARK: course.kind})
+        emit([help_event(turn, now, text, lines), reply_event(turn, said, "guard")], config)
         # No candidates were ranked for this reply.
         return {"messages": [said], "guard": now, "ranking": [], "passive": []}
 
@@ -111,6 +117,13 @@ def pinned_text(kind: CrisisKind, country: str | None, settings: GuardSettings) 
     """Return the line on help that stays in view after a crisis or a concern."""
     place = help_texts().place(country or settings.country)
     return help_texts().pinned.format(line=place.line_for(kind), emergency=place.emergency)
+
+
+def _lines(
+    kind: CrisisKind | None, context: CooperContext, settings: GuardSettings
+) -> tuple[str, ...]:
+    place = help_texts().place(context.country or settings.country)
+    return (place.line_for(kind), f"call {place.emergency}") if kind else ()
 
 
 def _is_strict(context: CooperContext, settings: GuardSettings) -> bool:

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.crisis.phrases import asked_about, denies, unsayable
+from langgraph_cooper.nodes.events import ReplyEvent, Speaker, aemit, emit, reply_event, turn_of
 from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN
 from langgraph_cooper.nodes.guard import CONCERN, MARK
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
@@ -99,21 +100,35 @@ def reply_guard_node(task: TaskSpec) -> Node:
         marks = {k: v for k, v in message.response_metadata.items() if k == STANDS_IN}
         return voice.with_config(RunnableConfig(metadata=marks))
 
+    def told(state: Mapping[str, Any], final: AIMessage) -> ReplyEvent:
+        return reply_event(turn_of(state.get("messages", [])), final, speaker(final))
+
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Any:
         if (draft := state.get("draft")) is None:
             return undrafted(state)
         message, unheard = checked(draft, state)
         said = aloud(message).invoke([message], config) if unheard else message
-        return {"messages": [message.model_copy(update={"id": said.id})]}
+        final = message.model_copy(update={"id": said.id})
+        emit([told(state, final)], config)
+        return {"messages": [final]}
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Any:
         if (draft := state.get("draft")) is None:
             return undrafted(state)
         message, unheard = checked(draft, state)
         said = await aloud(message).ainvoke([message], config) if unheard else message
-        return {"messages": [message.model_copy(update={"id": said.id})]}
+        final = message.model_copy(update={"id": said.id})
+        await aemit([told(state, final)], config)
+        return {"messages": [final]}
 
     return RunnableLambda(run, afunc=arun, name="reply_guard")
+
+
+def speaker(message: AIMessage) -> Speaker:
+    """Return who made a final reply; a question about safety leaves it the generator's."""
+    if message.additional_kwargs.get(MARK) not in (None, CONCERN):
+        return "guard"
+    return "stand_in" if STANDS_IN in message.response_metadata else "generator"
 
 
 def _is_changed(state: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from langgraph_cooper.graph.cli import (
     chat,
     data,
     evaluate,
+    events,
     graph,
     plot,
     tasks,
@@ -36,6 +37,7 @@ app = typer.Typer(
 for command in (
     chat.chat,
     graph.graph,
+    events.events,
     tasks.tasks,
     annotate.annotate,
     train.train,

@@ -19,11 +19,40 @@ from typing import Any, ClassVar, Generic, TypeVar
 from langgraph.runtime import RunControl
 
 from langgraph_cooper.graph.threads.locks import TurnLock
+from langgraph_cooper.prompts import CooperError
 
 T = TypeVar("T")
-Part = dict[str, Any]
 
 NOT_TAKEN = "the caller left before its message was stored: send it again"
+STOPPED = "the turn was stopped: the next call on its thread finishes it, if its message was stored"
+
+
+class StoppedError(CooperError):
+    """The turn was stopped, by `Turns.stop`, before it had its answer."""
+
+
+class Stopper:
+    """Stops a turn that runs in sync code: it begins no step and no request any more.
+
+    Attributes:
+        requested: Whether the turn shall end.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._control: RunControl | None = None
+
+    def stop(self) -> None:
+        """Request the end of the turn, from any thread."""
+        self.requested = True
+        if self._control:
+            self._control.request_drain("stopped")
+
+    def steers(self, control: RunControl) -> None:
+        """Note the control of the run that goes on for the turn."""
+        self._control = control
+        if self.requested:
+            self.stop()
 
 
 class TurnTask(Generic[T]):
@@ -41,16 +70,29 @@ class TurnTask(Generic[T]):
 
     def __init__(self, work: Callable[[TurnTask[T]], Coroutine[Any, Any, T]]) -> None:
         self._work = work
-        self._parts: asyncio.Queue[Part | None] = asyncio.Queue()
-        self._taken = self._storing = self._left = False
+        self._parts: asyncio.Queue[Any] = asyncio.Queue()
+        self._taken = self._storing = self._left = self._stopped = False
+
+    def stop(self) -> None:
+        """End the turn, which raises a `StoppedError`; from any thread."""
+        self._task.get_loop().call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        self._stopped = self._left = True
+        self._end()
+
+    def _result(self, task: asyncio.Task[T]) -> T:
+        if task.cancelled() and self._stopped:
+            raise StoppedError(STOPPED)
+        return task.result()
 
     async def result(self) -> T:
         """Run the turn and return its result."""
         task = self._begin()
         await self._attend(task, asyncio.wait([task]))
-        return task.result()
+        return self._result(task)
 
-    async def parts(self) -> AsyncGenerator[Part, None]:
+    async def parts(self) -> AsyncGenerator[Any, None]:
         """Run the turn and yield the parts that it hands over."""
         task = self._begin()
         task.add_done_callback(lambda _: self._parts.put_nowait(None))
@@ -61,9 +103,9 @@ class TurnTask(Generic[T]):
         except GeneratorExit:
             await self._leave(task)
             raise
-        task.result()
+        self._result(task)
 
-    async def hand(self, part: Part) -> None:
+    async def hand(self, part: Any) -> None:
         """Hand a part to the caller, and wait until it asks for the next one."""
         self._parts.put_nowait(part)
         await self._parts.join()
@@ -141,7 +183,9 @@ class LockRequest:
             self._lock.release(self._thread_id)
 
 
-def in_thread(work: Callable[[RunControl], Generator[T, None, None]]) -> Generator[T, None, None]:
+def in_thread(
+    work: Callable[[RunControl], Generator[T, None, None]], stopper: Stopper
+) -> Generator[T, None, None]:
     """Iterate over a sync run in an OS thread of its own.
 
     If the caller leaves, the run is drained: it begins no further step and no further request to a
@@ -149,8 +193,10 @@ def in_thread(work: Callable[[RunControl], Generator[T, None, None]]) -> Generat
 
     Args:
         work: Begins the run, which must use this control.
+        stopper: Can end the run, too.
     """
     control = RunControl()
+    stopper.steers(control)
     handed: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
     wanted = threading.Semaphore(0)
 

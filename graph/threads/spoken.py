@@ -11,15 +11,13 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
-from langgraph_cooper.graph.threads.turns import SPEAKER, Said, Turns, is_unfinished
+from langgraph_cooper.graph.threads.events import SPEAKERS
+from langgraph_cooper.graph.threads.turns import Said, Turns, is_unfinished
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
 from langgraph_cooper.nodes.state import Fault, GuardState
 from langgraph_cooper.prompts import TaskSpec
-
-SPEAKERS = ("guard", SPEAKER, "reply_guard")
-"""The nodes whose words are for the person."""
 
 GUARD = ("tier", "kind", "pinned")
 RANKED = ("rank", "score", "aspect", "strategy", "topic")

@@ -25,13 +25,18 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 from langgraph.types import Command, StateSnapshot
 
+from langgraph_cooper.graph.threads.events import MODES, SPEAKER, Telling
 from langgraph_cooper.graph.threads.ids import check_thread_id
 from langgraph_cooper.graph.threads.leaving import (
+    STOPPED,
     LockRequest,
+    StoppedError,
+    Stopper,
     TurnTask,
     in_os_thread,
     in_thread,
@@ -39,6 +44,7 @@ from langgraph_cooper.graph.threads.leaving import (
 from langgraph_cooper.graph.threads.locks import TurnLock, alock_for, lock_for
 from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.nodes.events import Event
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import text_of
 from langgraph_cooper.prompts import CooperError
@@ -52,7 +58,6 @@ Queue = TypeVar("Queue")
 
 # Seconds between two requests for a lock that another process holds: the pause doubles each time.
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2
-SPEAKER = "generator"
 FAILED_AGAIN = "an earlier turn, which was cut, failed again: %s"
 
 _log = logging.getLogger(__name__)
@@ -130,6 +135,7 @@ class Turns:
         self._saver = saver
         self._lock = lock
         self._wait = wait
+        self._stops: dict[str, Callable[[], None]] = {}  # by the thread whose turn runs
         self._sync_queues = _Queues[str, threading.Lock](threading.Lock)
         self._async_queues = _Queues[tuple[int, str], asyncio.Lock](asyncio.Lock)
 
@@ -163,13 +169,14 @@ class Turns:
             InputError: The thread's id or the message is not acceptable. Nothing was stored.
             ThreadBusyError: The thread was busy for longer than `wait`. Nothing was stored.
             LockError: The lock's folder or database cannot be used. Nothing was stored.
+            StoppedError: `stop` ended the turn.
             CooperError: The turn failed. The message is stored: send it again, with the same id.
         """
-        turn = _Turn(thread_id, message, context, config)
-        with self.holding(thread_id):
-            if found := self._settle(turn):
+        turn, stopper = _Turn(thread_id, message, context, config), Stopper()
+        with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
+            if found := self._settle(turn, stopper):
                 return found
-            self._finish(turn.input, turn)
+            self._finish(turn.input, turn, stopper)
             return turn.reply(self._graph.get_state(turn.config))
 
     def stream(
@@ -198,16 +205,68 @@ class Turns:
             answered earlier comes in one piece, as a "messages" and a "values" part.
         """
         turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
-        with self.holding(thread_id):
-            if found := self._settle(turn, catch_up):
+        stopper = Stopper()
+        with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
+            if found := self._settle(turn, stopper, catch_up):
                 yield from _again(found, how["stream_mode"])
             else:
+                yield from self._streamed(turn, how, stopper)
 
-                def work(control: RunControl) -> Generator[dict[str, Any], None, None]:
-                    options = {**turn.options, **how, "control": control}
-                    yield from self._graph.stream(turn.input, turn.config, **options)
+    def events(
+        self,
+        thread_id: str,
+        message: Said,
+        *,
+        context: Any = None,
+        config: RunnableConfig | None = None,
+        subgraphs: bool = False,
+        catch_up: bool = True,
+    ) -> Generator[Event, None, None]:
+        """Send a message to a thread and yield the turn as small typed events (docs/events.md).
 
-                yield from in_thread(work)
+        The first is `turn_started`, as soon as the message is stored; the last is `done`, on every
+        path; before that comes `reply`, once, if the turn has one. See `stream` for the arguments
+        and the thread's lock; with `subgraphs=True` COOPER may be a node of the graph.
+
+        Raises:
+            CooperError: As for `send`. If the message was stored, a `done` event comes before it.
+        """
+        turn, how = _Turn(thread_id, message, context, config), _how(MODES, subgraphs)
+        stopper, telling = Stopper(), Telling(turn)
+        with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
+            try:
+                if not self._settle(turn, stopper, catch_up):
+                    for part in self._streamed(turn, how, stopper):
+                        yield from telling.hear(part)
+            except StoppedError:
+                yield from telling.stopped()
+            except Exception as error:
+                yield from telling.failed(error)
+                raise
+            else:
+                yield from telling.end()
+
+    def stop(self, thread_id: str) -> bool:
+        """Stop the turn that this object runs on a thread, from any task or OS thread.
+
+        It begins no step and no request to a model any more, and an async one ends its requests.
+        Its message stays in the thread, unanswered: the next call on the thread finishes the turn.
+        The stopped call raises `StoppedError`, or ends in a `done` event.
+
+        Returns:
+            Whether a turn was running. It may end a little later: the next call waits for it.
+        """
+        stop = self._stops.get(thread_id)
+        if stop:
+            stop()
+        return stop is not None
+
+    async def astop(self, thread_id: str) -> bool:
+        """Stop a turn, and wait until its thread is free. See `stop`."""
+        if not self.stop(thread_id):
+            return False
+        async with self.aholding(thread_id):
+            return True
 
     @contextmanager
     def holding(self, thread_id: str) -> Iterator[None]:
@@ -251,25 +310,60 @@ class Turns:
         with self.holding(thread_id):
             self._saver.delete_thread(thread_id)
 
-    def _settle(self, turn: _Turn, catch_up: bool = True) -> Reply | None:
+    @contextmanager
+    def _stoppable(self, thread_id: str, stop: Callable[[], None]) -> Iterator[None]:
+        self._stops[thread_id] = stop
+        try:
+            yield
+        finally:
+            self._stops.pop(thread_id, None)
+
+    def _settle(self, turn: _Turn, stopper: Stopper, catch_up: bool = True) -> Reply | None:
         """Finish an earlier turn that was cut; return the answer if the message has one now."""
         if turn.comes_after_another(self._graph.get_state(turn.config)) and catch_up:
             # If it fails again, the new message may be answered all the same: by the safety guard,
             # say, which needs no model.
+            turn.caught_up = True
             try:
-                self._finish(None, turn)
+                self._finish(None, turn, stopper)
+            except StoppedError:
+                raise
             except CooperError as error:
                 _log.warning(FAILED_AGAIN, error)
             turn.found = turn.answered(self._graph.get_state(turn.config))
         return turn.found
 
-    def _finish(self, given: Input, turn: _Turn) -> None:
+    def _finish(self, given: Input, turn: _Turn, stopper: Stopper) -> None:
         """Run the graph to its end."""
 
         def work(control: RunControl) -> Generator[Any, None, None]:
             yield self._graph.invoke(given, turn.config, control=control, **turn.options)
 
-        list(in_thread(work))
+        with self._stopping(turn, stopper):
+            list(in_thread(work, stopper))
+
+    def _streamed(
+        self, turn: _Turn, how: dict[str, Any], stopper: Stopper
+    ) -> Generator[dict[str, Any], None, None]:
+        """Run a turn and yield its parts."""
+
+        def work(control: RunControl) -> Generator[dict[str, Any], None, None]:
+            options = {**turn.options, **how, "control": control}
+            yield from self._graph.stream(turn.input, turn.config, **options)
+
+        with self._stopping(turn, stopper):
+            yield from in_thread(work, stopper)
+
+    @contextmanager
+    def _stopping(self, turn: _Turn, stopper: Stopper) -> Iterator[None]:
+        """Raise a `StoppedError` after a run that was stopped before its end."""
+        try:
+            yield
+        except GraphDrained:
+            if not stopper.requested:
+                raise
+        if stopper.requested and is_unfinished(self._graph.get_state(turn.config)):
+            raise StoppedError(STOPPED)
 
     # Async -----------------------------------------------------------------------------------
 
@@ -291,11 +385,12 @@ class Turns:
 
         async def work(task: TurnTask[Reply]) -> Reply:
             async with self.aholding(thread_id):
-                if found := await self._asettle(turn):
-                    return found
-                async for _ in self._astored(turn, task, _how("values", False)):
-                    pass
-                return turn.reply(await self._graph.aget_state(turn.config))
+                with self._stoppable(thread_id, task.stop):
+                    if found := await self._asettle(turn):
+                        return found
+                    async for _ in self._astored(turn, task, _how("values", False)):
+                        pass
+                    return turn.reply(await self._graph.aget_state(turn.config))
 
         return await TurnTask(work).result()
 
@@ -319,17 +414,59 @@ class Turns:
 
         async def work(task: TurnTask[None]) -> None:
             async with self.aholding(thread_id):
-                if found := await self._asettle(turn, catch_up):
-                    for part in _again(found, how["stream_mode"]):
-                        await task.hand(part)
-                    return
-                async with aclosing(self._astored(turn, task, how)) as parts:
-                    async for part in parts:
-                        await task.hand(part)
+                with self._stoppable(thread_id, task.stop):
+                    if found := await self._asettle(turn, catch_up):
+                        for part in _again(found, how["stream_mode"]):
+                            await task.hand(part)
+                        return
+                    async with aclosing(self._astored(turn, task, how)) as parts:
+                        async for part in parts:
+                            await task.hand(part)
 
         async with aclosing(TurnTask(work).parts()) as parts:
             async for part in parts:
                 yield part
+
+    async def aevents(
+        self,
+        thread_id: str,
+        message: Said,
+        *,
+        context: Any = None,
+        config: RunnableConfig | None = None,
+        subgraphs: bool = False,
+        catch_up: bool = True,
+    ) -> AsyncGenerator[Event, None]:
+        """Send a message to a thread and yield the turn as events. See `events`.
+
+        Use `contextlib.aclosing` where the iteration may end early, so that the lock is released
+        at once.
+        """
+        turn, how = _Turn(thread_id, message, context, config), _how(MODES, subgraphs)
+        telling = Telling(turn)
+
+        async def work(task: TurnTask[None]) -> None:
+            async with self.aholding(thread_id):
+                with self._stoppable(thread_id, task.stop):
+                    if not await self._asettle(turn, catch_up):
+                        async with aclosing(self._astored(turn, task, how)) as parts:
+                            async for part in parts:
+                                for event in telling.hear(part):
+                                    await task.hand(event)
+                    for event in telling.end():
+                        await task.hand(event)
+
+        try:
+            async with aclosing(TurnTask(work).parts()) as events:
+                async for event in events:
+                    yield event
+        except StoppedError:
+            for event in telling.stopped():
+                yield event
+        except Exception as error:
+            for event in telling.failed(error):
+                yield event
+            raise
 
     @asynccontextmanager
     async def aholding(self, thread_id: str) -> AsyncIterator[None]:
@@ -381,6 +518,7 @@ class Turns:
 
     async def _asettle(self, turn: _Turn, catch_up: bool = True) -> Reply | None:
         if turn.comes_after_another(await self._graph.aget_state(turn.config)) and catch_up:
+            turn.caught_up = True
             try:
                 await self._graph.ainvoke(None, turn.config, **turn.options)
             except CooperError as error:
@@ -422,6 +560,8 @@ class _Turn:
     Attributes:
         input: The input of the graph: a message, a `Command`, or None to resume this very turn.
         found: The answer, where the message had one already.
+        again: Whether the turn may have run in part before.
+        caught_up: Whether an earlier turn was to be finished first.
     """
 
     def __init__(
@@ -432,6 +572,7 @@ class _Turn:
         self.config = RunnableConfig(**given)  # type: ignore[typeddict-item]
         self.options: dict[str, Any] = {"context": context, "durability": "sync"}
         self.found: Reply | None = None
+        self.again = self.caught_up = False
         self._command = message if isinstance(message, Command) else None
         self._message = None if isinstance(message, Command) else _checked(message)
         messages = [self._message] if self._message else []
@@ -445,12 +586,18 @@ class _Turn:
         if found := self.answered(snapshot):
             self.found = replace(found, repeated=True)
             return False
+        self.again = bool(self._command) or (self._message is None and bool(snapshot.values))
         if self._command or not is_unfinished(snapshot):
             return False
         if self._message and self._place(_messages(snapshot)) is None:
             return True
-        self.input = None
+        self.input, self.again = None, True
         return False
+
+    @property
+    def asked(self) -> HumanMessage | None:
+        """The message that is sent, if any."""
+        return self._message
 
     def answered(self, snapshot: StateSnapshot) -> Reply | None:
         """Return the answer to the message if it has one; without a message, to the last one."""
@@ -466,14 +613,18 @@ class _Turn:
 
         A person may have edited the thread: an answer can be gone, a message unanswered.
         """
-        messages = _messages(snapshot)
+        return self.answer(snapshot.values)
+
+    def answer(self, values: Mapping[str, Any]) -> Reply:
+        """Return the answer in a thread's state. See `reply`."""
+        messages = list(values.get("messages", []))
         place = self._place(messages)
         if place is None:
             asked = [n for n, message in enumerate(messages) if isinstance(message, HumanMessage)]
             place = asked[-1] if asked else 0
         after = messages[place:]
         answer = next((message for message in after if isinstance(message, AIMessage)), None)
-        return Reply(answer, snapshot.values)
+        return Reply(answer, values)
 
     def _place(self, messages: Sequence[BaseMessage]) -> int | None:
         """Return the message's index in the thread.

@@ -1,0 +1,70 @@
+"""Loads a graph's models before its first turn, which would wait for them otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from langgraph.graph import StateGraph
+from langgraph.pregel import Pregel
+
+from langgraph_cooper.graph.cooper import resources_of
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.crisis.reading import read_meaning
+from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.nodes.resources import Resources
+from langgraph_cooper.ranker.api import ScoredTopic
+from langgraph_cooper.ranker.data.dialogue import Utterance
+
+Graph = StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any]
+
+WORDS = "I lost my job."
+
+
+def warm_up(graph: Graph) -> None:
+    """Load what the first turn of a graph needs, and try it once.
+
+    That is the ranker with its sentence encoder, the safety guard's classifier, and the client of
+    the language model. No model is asked anything.
+
+    Args:
+        graph: A graph of `create_cooper`, compiled or not, or a compiled graph around one.
+
+    Raises:
+        InputError: There is no COOPER in the graph.
+        CooperError: Something cannot be loaded; the first turn would raise the same.
+    """
+    found = list(_all_resources(graph))
+    if not found:
+        raise InputError(
+            "there is no COOPER to warm up in this graph: pass a graph of create_cooper, or a "
+            "compiled graph that has one as a node"
+        )
+    for resources in found:
+        _load(resources)
+
+
+async def awarm_up(graph: Graph) -> None:
+    """Load what the first turn of a graph needs in an OS thread. See `warm_up`."""
+    await asyncio.to_thread(warm_up, graph)
+
+
+def _all_resources(graph: Graph) -> Iterator[Resources]:
+    compiled = isinstance(graph, Pregel)
+    inner = [sub for _, sub in graph.get_subgraphs(recurse=True)] if compiled else []
+    for one in (graph, *inner):
+        if resources := resources_of(getattr(one, "builder", one)):
+            yield resources
+
+
+def _load(resources: Resources) -> None:
+    task, ranker = resources.task, resources.ranker()
+    ranker.embed([WORDS])
+    known = {name: ranker.progression(name, WORDS) for name in task.aspect_names}
+    signals = {name: found.signal for name, found in known.items()}
+    topics = [ScoredTopic(name, WORDS) for name in task.aspect_names]
+    ranker.score([Utterance("user", WORDS)], topics, signals)
+    if task.guard:
+        read_meaning(WORDS)
+    resources.backend(CooperContext())
