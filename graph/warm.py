@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from langgraph.graph import StateGraph
-from langgraph.pregel import Pregel
+from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph.cooper import resources_of
 from langgraph_cooper.nodes.context import CooperContext
@@ -17,7 +17,7 @@ from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
-Graph = StateGraph[Any, Any, Any, Any] | Pregel[Any, Any, Any, Any]
+Graph = StateGraph[Any, Any, Any, Any] | CompiledStateGraph[Any, Any, Any, Any]
 
 WORDS = "I lost my job."
 
@@ -51,10 +51,13 @@ async def awarm_up(graph: Graph) -> None:
 
 
 def _all_resources(graph: Graph) -> Iterator[Resources]:
-    compiled = isinstance(graph, Pregel)
-    inner = [sub for _, sub in graph.get_subgraphs(recurse=True)] if compiled else []
-    for one in (graph, *inner):
-        if resources := resources_of(getattr(one, "builder", one)):
+    if isinstance(graph, StateGraph):
+        builders: list[Any] = [graph]
+    else:
+        inner = [graph, *(sub for _, sub in graph.get_subgraphs(recurse=True))]
+        builders = [sub.builder for sub in inner if isinstance(sub, CompiledStateGraph)]
+    for builder in builders:
+        if resources := resources_of(builder):
             yield resources
 
 

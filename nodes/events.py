@@ -29,7 +29,7 @@ from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.nodes.state import AspectReport, Candidate, Fault, GuardState, RankedCandidate
 from langgraph_cooper.prompts import PASSIVE, CrisisKind
 
-VERSION = 1
+VERSION: Literal[1] = 1
 """Rises when a field changes its meaning or goes. New fields and types do not raise it."""
 
 MOST_BYTES = 2_000

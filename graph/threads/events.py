@@ -140,7 +140,7 @@ class Telling:
             turn=self._turn,
             id=f"{self._turn}:started",
             again=self._again,
-            message_id=short_id(asked and asked.id),
+            message_id=short_id(asked.id if asked else None),
             caught_up=self._call.caught_up,
         )
 
