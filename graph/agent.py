@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -12,7 +12,6 @@ from langgraph.graph import END, START, StateGraph
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.events import (
-    EventBase,
     Stage,
     aemit,
     current_turn,
@@ -57,7 +56,7 @@ def create_agent(
         steps["progression"] = progression_node(aspect, resources)
     before: str = START
     for name, node in steps.items():
-        graph.add_node(name, _viewing(aspect.name, name) | node | _telling(aspect.name, name))
+        graph.add_node(name, _stage(aspect.name, name, node))
         graph.add_edge(before, name)
         before = name
     graph.add_edge(before, END)
@@ -104,43 +103,30 @@ def _handing(state: Mapping[str, Any]) -> Iterator[None]:
         _handed.reset(token)
 
 
-def _viewing(aspect: str, stage: Stage) -> Node:
-    """Return a step that completes an agent's state with what was handed to the agent."""
+def _stage(aspect: str, stage: Stage, node: Node) -> Node:
+    """Build a stage: tells its beginning and its result, and is shown what the agent was handed."""
 
-    def started(state: Mapping[str, Any]) -> list[EventBase]:
-        return [stage_started(current_turn(state.get("messages", [])), aspect, stage)]
-
-    def view(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        emit(started(state), config)
-        return completed(state)
-
-    async def aview(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        await aemit(started(state), config)
-        return completed(state)
-
-    def completed(state: Mapping[str, Any]) -> Update:
+    def view(state: Mapping[str, Any]) -> tuple[Update, str]:
         handed = _handed.get() or {}
         made: AspectReport = state.get(aspect, {})
-        return {**handed, **state, aspect: changed(_last_report(handed, aspect), made)}
+        whole = {**handed, **state, aspect: changed(_last_report(handed, aspect), made)}
+        return whole, current_turn(whole.get("messages", []))
 
-    return RunnableLambda(view, afunc=aview, name="view")
-
-
-def _telling(aspect: str, stage: Stage) -> Node:
-    """Return a step that tells the result of the stage before it."""
-
-    def told(update: Update) -> Sequence[EventBase]:
-        return stage_completed(current_turn(), aspect, stage, update[aspect])
-
-    def tell(update: Update, config: RunnableConfig) -> Update:
-        emit(told(update), config)
+    def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        whole, turn = view(state)
+        emit([stage_started(turn, aspect, stage)], config)
+        update = node.invoke(whole, config)
+        emit(stage_completed(turn, aspect, stage, update[aspect]), config)
         return update
 
-    async def atell(update: Update, config: RunnableConfig) -> Update:
-        await aemit(told(update), config)
+    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        whole, turn = view(state)
+        await aemit([stage_started(turn, aspect, stage)], config)
+        update = await node.ainvoke(whole, config)
+        await aemit(stage_completed(turn, aspect, stage, update[aspect]), config)
         return update
 
-    return RunnableLambda(tell, afunc=atell, name="tell")
+    return RunnableLambda(run, afunc=arun, name="stage")
 
 
 def _last_report(state: Mapping[str, Any], aspect: str) -> AspectReport:

@@ -80,7 +80,7 @@ class EventBase(Part):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the event as plain JSON values, without the fields that are empty."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return self.model_dump(exclude_none=True)
 
     def as_json(self) -> str:
         """Return the event as one line of JSON."""
