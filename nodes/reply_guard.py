@@ -18,6 +18,7 @@ from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN
 from langgraph_cooper.nodes.guard import CONCERN, MARK
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.nodes.language.text import sentences
+from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import GuardState
@@ -55,8 +56,8 @@ def drafting(generator: Node, task: TaskSpec, resources: Resources) -> Node:
         # The offline generator says only the bank's sentences, and echoes that it checks itself.
         held = (wanted and not resources.speaks_offline(context)) or _is_changed(state)
         # Under the node's own name LangGraph would stream the draft as a message.
-        quiet = {"run_name": "draft", "tags": ["nostream"] if held else []}
-        return generator.with_config(RunnableConfig(**quiet)), held  # type: ignore[typeddict-item]
+        quiet = QUIET if held else RunnableConfig()
+        return generator.with_config(RunnableConfig(**quiet, run_name="draft")), held
 
     def draft(update: Update, held: bool) -> Update:
         others = {key: value for key, value in update.items() if key != "messages"}

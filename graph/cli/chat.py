@@ -60,7 +60,7 @@ def chat(
     spec = load_task(task)
     name = check_thread_id(spec.name if thread is None else thread)
     cooper = create_cooper(spec, model=model, ranker=ranker)
-    with conversation_store(db) as store, own_thread(db, name) as release:
+    with conversation_store(db) as store, own_thread(db, name) as owned:
         graph = cooper.compile(checkpointer=store)
         conversation = Conversation(
             task=spec,
@@ -73,7 +73,8 @@ def chat(
             ranker=ranker,
             as_json=json,
             show_agents=show_agents,
-            release=release,
+            release=owned.release,
+            move=owned.move,
             context=CooperContext(deadline=deadline, max_calls=max_calls, at_once=at_once),
         )
         conversation.check_thread()

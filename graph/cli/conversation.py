@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +19,31 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
+from langgraph_cooper.graph.cli.commands import QUIT, command_in, help_text
 from langgraph_cooper.graph.cli.store import StoreError
 from langgraph_cooper.graph.cli.view import (
     WordWrap,
     agents_view,
     fault_line,
     summary_line,
+    why_view,
 )
 from langgraph_cooper.graph.cli.waiting import Waiting
 from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
 from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.graph.warm import warm_up
 from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.prompts import CooperError, TaskSpec
-from langgraph_cooper.ranker.load import ranker_loader
 
 INTERRUPTED = 130
 """The exit code of Ctrl-C, as everywhere in the command."""
-LEAVING = ("exit", "quit")
-"""What a person types to leave; alone on a line it is no message."""
+MOST_NAME = 240  # characters of a thread's name before the number of a new one
 LAST_WORDS = 4
 """Number of utterances that a person is shown who comes back."""
 
@@ -51,7 +53,8 @@ class Conversation:
     """One person's conversation in one thread, which no other program may enter meanwhile.
 
     See `cooper chat --help` for the fields. `release` lets other programs in again: Ctrl-C in
-    mid-turn calls it and ends the process.
+    mid-turn calls it and ends the process. `move` keeps them out of another thread instead, if none
+    is in there.
     """
 
     task: TaskSpec
@@ -64,6 +67,7 @@ class Conversation:
     as_json: bool = False
     show_agents: bool = False
     release: Callable[[], None] = lambda: None
+    move: Callable[[str], bool] = lambda _: True
     context: CooperContext = field(default_factory=CooperContext)
 
     def __post_init__(self) -> None:
@@ -110,9 +114,9 @@ class Conversation:
         return self._sound
 
     def converse(self) -> None:
-        """Talk with a person until they leave (Ctrl-D, Ctrl-C, or a word of `LEAVING`)."""
+        """Talk with a person until they leave (Ctrl-D, Ctrl-C, or a word for it)."""
         who = self.model or "offline, without a language model"
-        self._out.print(Text(f"{self.task.title} · {who} · Ctrl-D or exit ends it", style="dim"))
+        self._out.print(Text(f"{self.task.title} · {who} · /help lists commands", style="dim"))
         # The models load while the person reads and types.
         self._loading = threading.Thread(target=self._warm_up, daemon=True)
         self._loading.start()
@@ -146,21 +150,49 @@ class Conversation:
 
     def _warm_up(self) -> None:
         with suppress(CooperError):  # the first turn reports it
-            ranker_loader(self.task, self.ranker)()
-        if self.task.guard:
-            read_meaning("")
+            warm_up(self.graph)
 
     def _typed(self) -> Iterator[str]:
+        """Yield the messages that a person types, and obey the commands between them."""
         prompt = _prompt(f"{self.task.user_role}: ", bold=self._out.is_terminal)
         while True:
             try:
                 text = input(prompt)
             except (EOFError, KeyboardInterrupt):
                 return
-            if text.strip().lower() in LEAVING:
+            command = command_in(text)
+            if command == QUIT:
                 return
-            if text.strip():
+            if command:
+                with self._reporting(InputError, ModelError):
+                    self._obey(command)
+            elif text.strip():
                 yield text
+
+    def _obey(self, command: str) -> None:
+        state = self._snapshot().values
+        if command == "help":
+            self._out.print(Text(help_text(self.task)))
+        elif command == "agents":
+            self._out.print(agents_view(self.task, state, self._out.width))
+        elif command == "why":
+            self._out.print(why_view(self.task, state))
+        elif command == "new":
+            self._begin_anew()
+        else:
+            self._out.print(Text(f"There is no command /{command}; /help lists them.", "dim"))
+
+    def _begin_anew(self) -> None:
+        """Go on in a thread that is empty: "anna-2" after "anna"."""
+        base = re.sub(r"-\d+$", "", self.thread)[:MOST_NAME]
+        for number in count(2):
+            name = f"{base}-{number}"
+            if not self._snapshot(name).values and self.move(name):
+                break
+        self.thread, self._model_failed = name, False
+        kept = f", kept as thread {name!r}" if self.db else ""
+        self._out.print(Text(f"A new conversation{kept}.", style="dim"))
+        self._begin()
 
     @contextmanager
     def _reporting(self, *errors: type[CooperError], where: str = "") -> Iterator[None]:
@@ -172,8 +204,8 @@ class Conversation:
             self._sound = False
             self._model_failed |= isinstance(error, ModelError)
 
-    def _snapshot(self) -> StateSnapshot:
-        config: RunnableConfig = {"configurable": {"thread_id": self.thread}}
+    def _snapshot(self, thread: str | None = None) -> StateSnapshot:
+        config: RunnableConfig = {"configurable": {"thread_id": thread or self.thread}}
         return self.graph.get_state(config)
 
     def _begin(self) -> None:
@@ -190,10 +222,10 @@ class Conversation:
             self.thread,
             text,
             context=self.context,
-            config=waiting.config,
             # After a fault that a person must mend, ask once a line: the answer is to both.
             catch_up=not self._model_failed,
         )
+        turn.on_event = waiting.hear
         with self._leaving_at_once():
             if self.as_json:
                 with waiting.shown():
@@ -237,9 +269,11 @@ class Conversation:
         pieces = iter(turn)
         with waiting.shown():
             first = next(pieces, "")
-        if self.show_agents and not turn.by_guard:
-            self._out.print(agents_view(self.task, turn.state))
-        elif sys.stdout.isatty() and not turn.by_guard:
+        # After the guard, and for an answer given earlier, the reports are another turn's.
+        current = not turn.by_guard and not turn.again
+        if self.show_agents and current:
+            self._out.print(agents_view(self.task, turn.state, self._out.width))
+        elif sys.stdout.isatty() and current:
             self._out.print(summary_line(self.task, turn.state))
         name = f"{self.task.system_role}: "
         self._out.print(Text(name, style="bold"), end="")
@@ -253,9 +287,9 @@ class Conversation:
                 self._show(Text(wrap.feed(piece)))
         self._show(Text(wrap.end()))
         self._out.print()
-        pinned = (turn.state.get("guard") or {}).get("pinned")
+        pinned = turn.done and turn.done.pinned
         if pinned and not turn.by_guard:
-            self._out.print(Text(f"  {pinned}", style="dim"))
+            self._out.print(Padding(Text(pinned, style="dim"), (0, 0, 0, 2)))
 
     def _show(self, text: Text) -> None:
         self._out.print(text, end="", soft_wrap=True)

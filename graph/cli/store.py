@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,28 +72,48 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
-@contextmanager
-def own_thread(path: Path | None, thread: str) -> Iterator[Callable[[], None]]:
-    """Keep other programs out of a thread of a file, with the lock that `Turns` uses.
+class OwnThread:
+    """Keeps other programs out of a thread of a file, with the lock that `Turns` uses.
 
-    Yields:
-        A function that lets them in before the end.
+    Args:
+        path: The file; None for conversations in memory, which no other program can enter.
+        thread: The thread.
 
     Raises:
         StoreError: Another program is using the thread.
     """
-    if path is None:
-        yield lambda: None
-        return
-    from langgraph_cooper.graph.threads.locks import lock_beside
 
-    lock = lock_beside(path)
-    if not lock.try_acquire(thread):
-        raise StoreError(
-            f"the thread {thread!r} in {path} is in use by another program: end that one, or "
-            "choose another --thread"
-        )
+    def __init__(self, path: Path | None, thread: str) -> None:
+        from langgraph_cooper.graph.threads.locks import lock_beside
+
+        self._lock = lock_beside(path) if path else None
+        self._thread = thread
+        if self._lock and not self._lock.try_acquire(thread):
+            raise StoreError(
+                f"the thread {thread!r} in {path} is in use by another program: end that one, or "
+                "choose another --thread"
+            )
+
+    def release(self) -> None:
+        """Let other programs in."""
+        if self._lock:
+            self._lock.release(self._thread)
+
+    def move(self, thread: str) -> bool:
+        """Keep others out of another thread instead; return False if one of them is using it."""
+        if self._lock:
+            if not self._lock.try_acquire(thread):
+                return False
+            self._lock.release(self._thread)
+        self._thread = thread
+        return True
+
+
+@contextmanager
+def own_thread(path: Path | None, thread: str) -> Iterator[OwnThread]:
+    """Own a thread of a file for a block. See `OwnThread`."""
+    owned = OwnThread(path, thread)
     try:
-        yield lambda: lock.release(thread)
+        yield owned
     finally:
-        lock.release(thread)
+        owned.release()

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from langgraph_cooper.graph.threads.spoken import faults_of
+from langgraph_cooper.nodes.candidates import distinct_topics
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
@@ -26,6 +27,8 @@ STAND_INS = {
 }
 WORDS = re.compile(r"\n|[^\S\n]+|\S+")
 SHOWN = 6  # candidates of the ranking
+PANEL, ROOMY = 26, 70  # least cells of an agent's panel, and of a ranking with strategies
+BY_GUARD = "The safety guard answered, with a fixed text: no agent worked."
 
 
 class WordWrap:
@@ -72,18 +75,49 @@ class WordWrap:
         return space + part
 
 
-def agents_view(task: TaskSpec, state: Mapping[str, Any]) -> RenderableType:
-    """Return the agents' reports side by side, and the head of the ranking beneath them.
+def agents_view(task: TaskSpec, state: Mapping[str, Any], width: int) -> RenderableType:
+    """Return the agents' reports side by side if there is room, and the head of the ranking.
 
     All words of people and models are `Text`, in which rich reads no markup.
+
+    Args:
+        task: The task.
+        state: The conversation's state.
+        width: Of the terminal, in cells.
     """
-    agents = Table.grid(expand=True, padding=(0, 1))
-    panels = []
-    for name in task.aspect_names:
-        agents.add_column(ratio=1)
-        panels.append(_agent(name, state.get(name, {}), colour_of(task, name)))
-    agents.add_row(*panels)
-    return Group(agents, _ranking(task, state))
+    reports = {name: state.get(name) or {} for name in task.aspect_names}
+    if not any(reports.values()):
+        return Text("No agent has worked yet: say something first.", style="dim")
+    panels = [_agent(name, report, colour_of(task, name)) for name, report in reports.items()]
+    parts: list[RenderableType] = [*panels]
+    if width >= PANEL * len(panels):
+        agents = Table.grid(expand=True, padding=(0, 1))
+        for _ in panels:
+            agents.add_column(ratio=1)
+        agents.add_row(*panels)
+        parts = [agents]
+    if (state.get("guard") or {}).get("fired"):
+        return Group(Text(f"{BY_GUARD} This is of the turn before:", style="dim"), *parts)
+    return Group(*parts, _ranking(task, state, width))
+
+
+def why_view(task: TaskSpec, state: Mapping[str, Any]) -> RenderableType:
+    """Return what guided the last reply: the first K candidates, and whose they are."""
+    if (state.get("guard") or {}).get("fired"):
+        return Text(BY_GUARD, style="dim")
+    chosen = distinct_topics(state.get("ranking") or [])[: task.k]
+    if not chosen:
+        return Text("There is no reply to explain yet.", style="dim")
+    lines: list[RenderableType] = []
+    if (state.get("guard") or {}).get("tier") == "concern":
+        lines.append(Text("The safety guard put its question first.", style="dim"))
+    for ranked in chosen:
+        colour = colour_of(task, ranked["aspect"])
+        progress = (state.get(ranked["aspect"]) or {}).get("progress")
+        far = "" if progress is None else f", progress {progress:.0%}"
+        about = f"{ranked['aspect']} (score {ranked['score']:.2f}{far}): "
+        lines.append(Text.assemble(f"{ranked['rank']}. ", (about, colour), ranked["topic"]))
+    return Group(*lines)
 
 
 def summary_line(task: TaskSpec, state: Mapping[str, Any]) -> Text:
@@ -157,19 +191,21 @@ def _from_bank(report: Mapping[str, Any]) -> bool:
     return {candidate["source"] for candidate in report.get("candidates", [])} == {"bank"}
 
 
-def _ranking(task: TaskSpec, state: Mapping[str, Any]) -> Table:
+def _ranking(task: TaskSpec, state: Mapping[str, Any], width: int) -> Table:
+    roomy = width >= ROOMY
     table = Table(box=None, padding=(0, 1), title="ranking", title_justify="left", expand=True)
     table.add_column("#", justify="right", style="dim")
     table.add_column("score", justify="right")
     table.add_column("aspect")
     table.add_column("topic", ratio=1)
-    table.add_column("strategy", style="dim")
+    if roomy:
+        table.add_column("strategy", style="dim")
     for ranked in state.get("ranking", [])[:SHOWN]:
         table.add_row(
             str(ranked["rank"]),
             f"{ranked['score']:.2f}",
             Text(ranked["aspect"], style=colour_of(task, ranked["aspect"])),
             Text(ranked["topic"], style="bold" if ranked["rank"] <= task.k else ""),
-            Text(ranked["strategy"]),
+            *([Text(ranked["strategy"])] if roomy else []),
         )
     return table

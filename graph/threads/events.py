@@ -6,7 +6,7 @@ The types are in `langgraph_cooper.nodes.events`: the nodes emit most of them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -72,13 +72,14 @@ class Telling:
 
     Args:
         call: The call of `Turns`.
-
-    Attributes:
-        state: The latest state of the thread.
+        on_state: Called with each state of the thread.
     """
 
-    def __init__(self, call: Call) -> None:
-        self.state: Mapping[str, Any] = {}
+    def __init__(
+        self, call: Call, on_state: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> None:
+        self._state: Mapping[str, Any] = {}
+        self._on_state = on_state
         self._call, self._again = call, call.again
         self._began = time.perf_counter()
         self._turn = turn_of([call.asked] if call.asked else [])
@@ -93,7 +94,8 @@ class Telling:
         """Yield the events in a part of the run's stream."""
         if part["type"] == "values":
             if not part["ns"]:
-                self.state, self._interrupted = part["data"], bool(part.get("interrupts"))
+                self._interrupted = bool(part.get("interrupts"))
+                self._see(part["data"])
                 yield from self._start()
         elif part["type"] == "custom":
             event = as_event(part["data"])
@@ -105,8 +107,9 @@ class Telling:
     def end(self) -> Iterator[Event]:
         """Yield the reply and the end of a turn that ran to its end, or had been answered."""
         repeated = self._call.found is not None
-        answer = self._call.found if repeated else self._call.answer(self.state)
-        self.state = answer.state
+        answer = self._call.found if repeated else self._call.answer(self._state)
+        if repeated:
+            self._see(answer.state)
         yield from self._start()
         yield from self._say(self._thoughts.end())
         if answer.message is not None:
@@ -126,11 +129,16 @@ class Telling:
             told = str(error) if known else f"the turn failed with {type(error).__name__}"
             yield self._done("failed", shortened(told, MESSAGE))
 
+    def _see(self, state: Mapping[str, Any]) -> None:
+        self._state = state
+        if self._on_state:
+            self._on_state(state)
+
     def _start(self) -> Iterator[Event]:
         if self._started:
             return
         self._started = True
-        messages: list[BaseMessage] = list(self.state.get("messages", []))
+        messages: list[BaseMessage] = list(self._state.get("messages", []))
         found = self._call.found is not None
         self._again = self._call.again or found  # known only now
         asked = self._call.asked if found else None
@@ -182,7 +190,7 @@ class Telling:
         yield from self._say(text[len(told) :])
 
     def _done(self, status: Ending, error: str | None = None) -> Done:
-        guard = self.state.get("guard") or {}
+        guard = self._state.get("guard") or {}
         return Done(
             turn=self._turn,
             id=f"{self._turn}:done",

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, closing
 from typing import Any
 
-from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
-from langgraph_cooper.graph.threads.events import SPEAKERS
 from langgraph_cooper.graph.threads.turns import Said, Turns, is_unfinished
-from langgraph_cooper.nodes.generator import STANDS_IN
+from langgraph_cooper.nodes.events import Done, Event, ReplyEvent
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
-from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
 from langgraph_cooper.nodes.state import Fault, GuardState
 from langgraph_cooper.prompts import TaskSpec
 
@@ -24,7 +21,7 @@ RANKED = ("rank", "score", "aspect", "strategy", "topic")
 
 
 class SpokenTurn:
-    """A turn of a conversation, run through `Turns`. Iterate over it once, with or without `async`.
+    """A turn of a conversation, run through `Turns.events`. Iterate over it once, sync or async.
 
     It yields the words for the person as they come, without the thoughts of a reasoning model. If a
     model breaks off after some words were shown, it yields None and then the words that replace
@@ -38,11 +35,17 @@ class SpokenTurn:
         print(turn.record())
 
     Args:
-        turns: Runs the turn. See `Turns.stream` for the other arguments and the errors.
+        turns: Runs the turn. See `Turns.events` for the other arguments and the errors.
         task: The task of the conversation.
 
     Attributes:
+        on_event: Called with every event, before its words are yielded. Set it beforehand.
         state: The latest state of the thread; the final one after the iteration.
+        reply: The event of the reply, once it has come.
+        done: The last event, once it has come.
+        again: Whether the answer had been given earlier: no turn was run.
+        by_guard: Whether the guard answered. No agent ran: their reports are those of an earlier
+            turn.
         seconds: The duration of the turn.
     """
 
@@ -57,69 +60,56 @@ class SpokenTurn:
         config: RunnableConfig | None = None,
         catch_up: bool = True,
     ) -> None:
+        self.on_event: Callable[[Event], None] = lambda _: None
         self.state: Mapping[str, Any] = {}
+        self.reply: ReplyEvent | None = None
+        self.done: Done | None = None
+        self.by_guard = self.again = False
         self.seconds = 0.0
         self._turns, self._task = turns, task
         self._given = thread_id, message
         self._options: dict[str, Any] = {"context": context, "config": config}
-        self._options |= {"stream_mode": ["messages", "values"], "catch_up": catch_up}
-        self._thoughts = ThoughtFilter()
-        self._speaker: str | None = None
-        self._replaced = self._anew = self._shown = False
-        self._heard: str | None = None  # id of the message
+        self._options |= {"catch_up": catch_up, "on_state": self._see}
+        self._attempt = 0
 
     def __iter__(self) -> Generator[str | None, None, None]:
         began = time.perf_counter()
-        with closing(self._turns.stream(*self._given, **self._options)) as parts:
-            for part in parts:
-                yield from self._hear(part)
-        yield from self._say(self._thoughts.end())
+        with closing(self._turns.events(*self._given, **self._options)) as events:
+            for event in events:
+                yield from self._hear(event)
         self.seconds = time.perf_counter() - began
 
     async def __aiter__(self) -> AsyncGenerator[str | None, None]:
         began = time.perf_counter()
-        async with aclosing(self._turns.astream(*self._given, **self._options)) as parts:
-            async for part in parts:
-                for piece in self._hear(part):
+        async with aclosing(self._turns.aevents(*self._given, **self._options)) as events:
+            async for event in events:
+                for piece in self._hear(event):
                     yield piece
-        for piece in self._say(self._thoughts.end()):
-            yield piece
         self.seconds = time.perf_counter() - began
 
-    def _hear(self, part: Mapping[str, Any]) -> Iterator[str | None]:
-        if part["type"] == "values":
-            self.state = part["data"]
-            return
-        chunk, metadata = part["data"]
-        node = metadata["langgraph_node"]
-        if not (chunk.text and node in SPEAKERS and isinstance(chunk, AIMessage)):
-            return
-        self._speaker = self._speaker or node
-        replaced = STANDS_IN in metadata or node != self._speaker
-        if replaced != self._replaced:  # another reply begins
-            yield from self._say(self._thoughts.end())
-            self._thoughts, self._replaced, self._anew = ThoughtFilter(), replaced, self._shown
-        self._heard = chunk.id
-        yield from self._say(self._thoughts.feed(chunk.text))
+    def _see(self, state: Mapping[str, Any]) -> None:
+        self.state = state
 
-    def _say(self, text: str) -> Iterator[str | None]:
-        if not text:
-            return
-        if self._anew:
-            yield None
-        self._anew, self._shown = False, True
-        yield text
-
-    @property
-    def by_guard(self) -> bool:
-        """Whether the guard answered. No agent ran: their reports are those of an earlier turn."""
-        return self._speaker == "guard"
+    def _hear(self, event: Event) -> Iterator[str | None]:
+        self.on_event(event)
+        if event.type == "token":
+            if event.attempt != self._attempt:
+                self._attempt = event.attempt
+                yield None
+            yield event.text
+        elif event.type == "help":
+            self.by_guard = event.tier == "certain"
+        elif event.type == "reply":
+            self.reply, self.again = event, event.repeated
+        elif event.type == "done":
+            self.done = event
 
     def record(self) -> dict[str, Any]:
         """Return the turn as plain JSON values: a line of `cooper chat --json`."""
         spoken = [message for message in self.state["messages"] if speaker_of(message)]
+        heard = self.reply and self.reply.message_id
         # An answer that was given earlier need not be the last one.
-        place = next((n for n, m in enumerate(spoken) if m.id == self._heard), len(spoken) - 1)
+        place = next((n for n, m in enumerate(spoken) if m.id == heard), len(spoken) - 1)
         before = spoken[place - 1] if place > 0 else None
         guard: GuardState = self.state.get("guard") or GuardState()
         names = () if self.by_guard else self._task.aspect_names

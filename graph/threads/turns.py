@@ -221,18 +221,28 @@ class Turns:
         config: RunnableConfig | None = None,
         subgraphs: bool = False,
         catch_up: bool = True,
+        on_state: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> Generator[Event, None, None]:
         """Send a message to a thread and yield the turn as small typed events (docs/events.md).
 
         The first is `turn_started`, as soon as the message is stored; the last is `done`, on every
-        path; before that comes `reply`, once, if the turn has one. See `stream` for the arguments
-        and the thread's lock; with `subgraphs=True` COOPER may be a node of the graph.
+        path; before that comes `reply`, once, if the turn has one. See `stream` for the thread's
+        lock and the arguments, besides these:
+
+        Args:
+            thread_id: As for `send`.
+            message: As for `send`.
+            context: As for `send`.
+            config: As for `send`.
+            subgraphs: Whether COOPER may be a node of the graph, at any depth.
+            catch_up: As for `stream`.
+            on_state: Called with the thread's state whenever a step has changed it.
 
         Raises:
             CooperError: As for `send`. If the message was stored, a `done` event comes before it.
         """
         turn, how = _Turn(thread_id, message, context, config), _how(MODES, subgraphs)
-        stopper, telling = Stopper(), Telling(turn)
+        stopper, telling = Stopper(), Telling(turn, on_state)
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             try:
                 if not self._settle(turn, stopper, catch_up):
@@ -436,6 +446,7 @@ class Turns:
         config: RunnableConfig | None = None,
         subgraphs: bool = False,
         catch_up: bool = True,
+        on_state: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Send a message to a thread and yield the turn as events. See `events`.
 
@@ -443,7 +454,7 @@ class Turns:
         at once.
         """
         turn, how = _Turn(thread_id, message, context, config), _how(MODES, subgraphs)
-        telling = Telling(turn)
+        telling = Telling(turn, on_state)
 
         async def work(task: TurnTask[None]) -> None:
             async with self.aholding(thread_id):

@@ -31,7 +31,7 @@ from langgraph_cooper.nodes.llm.parsing import (
     whole_sentences,
     without_repeats,
 )
-from langgraph_cooper.nodes.llm.watch import NOT_STREAMED
+from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -96,7 +96,7 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
             return summary
         raise UnreadableError("There is no summary in that. Answer with the summary alone.")
 
-    quiet = model.with_config(tags=[NOT_STREAMED])
+    quiet = model.with_config(QUIET)
     names = task.aspect_names
     tokens = SUMMARY_TOKENS
     return ask(Question("tracker", names, quiet, model, prompt, read, None, lambda _: tokens))
@@ -117,7 +117,7 @@ def llm_promoter(
         history = given["history"][-PROMPT_UTTERANCES:]
         return bounded(partial(_promoter_prompt, task, given), history)
 
-    quiet = model.with_config(tags=[NOT_STREAMED])
+    quiet = model.with_config(QUIET)
     names = task.aspect_names
 
     def tokens(given: PromoterInput) -> int:

@@ -19,6 +19,8 @@ from langgraph_cooper.nodes.llm.faults import capped_short, ended
 
 # LangGraph leaves the tokens of a model with this tag out of the "messages" stream.
 NOT_STREAMED = "nostream"
+QUIET = RunnableConfig(tags=[NOT_STREAMED], metadata={"emit-messages": False})
+"""The configuration of a model whose words are not for the person; AG-UI reads its metadata."""
 Result = TypeVar("Result")
 
 
