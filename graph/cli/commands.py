@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-from langgraph_cooper.nodes.context import CooperContext
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from langgraph_cooper.nodes.guard import pinned_text
 from langgraph_cooper.prompts import TaskSpec
 
@@ -31,9 +34,11 @@ def command_in(text: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def help_text(task: TaskSpec) -> str:
+def help_view(task: TaskSpec) -> RenderableType:
     """Return what `/help` shows: the commands, and in a guarded task where help is."""
-    lines = [f"/{name:<7} {told}" for name, told in COMMANDS.items()]
-    if task.guard:
-        lines += ["", pinned_text("other", CooperContext().country, task.guard)]
-    return "\n".join(lines)
+    commands = Table.grid(padding=(0, 2))
+    for name, told in COMMANDS.items():
+        commands.add_row(Text(f"/{name}", style="bold"), Text(told))
+    if task.guard is None:
+        return commands
+    return Group(commands, Text(), Text(pinned_text("other", None, task.guard)))

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from langgraph_cooper.graph.cli.commands import QUIT, command_in, help_text
+from langgraph_cooper.graph.cli.commands import QUIT, command_in, help_view
 from langgraph_cooper.graph.cli.store import StoreError
 from langgraph_cooper.graph.cli.view import (
     WordWrap,
@@ -172,7 +172,7 @@ class Conversation:
     def _obey(self, command: str) -> None:
         state = self._snapshot().values
         if command == "help":
-            self._out.print(Text(help_text(self.task)))
+            self._out.print(help_view(self.task))
         elif command == "agents":
             self._out.print(agents_view(self.task, state, self._out.width))
         elif command == "why":

@@ -182,7 +182,7 @@ def _agent(name: str, report: Mapping[str, Any], colour: str) -> Panel:
     return Panel(
         Group(bar, state, Text(), heading, Text(), *topics),
         title=f"{name} (stale)" if report.get("stale") else name,
-        subtitle="topics from the task's bank" if _from_bank(report) else None,
+        subtitle="from the task's bank" if _from_bank(report) else None,
         border_style=colour,
     )
 

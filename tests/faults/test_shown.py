@@ -68,11 +68,11 @@ def test_stale_reports_and_the_banks_topics_are_marked() -> None:
         "action": {},
     }
     console = Console(width=150, file=StringIO())
-    console.print(agents_view(ESC, reports))
+    console.print(agents_view(ESC, reports, console.width))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert shown.count("exploration (stale)") == 1
     assert shown.count("(stale)") == 1
-    assert shown.count("topics from the task's bank") == 1
+    assert shown.count("from the task's bank") == 1
 
 
 class Breaking(ScriptedModel):
