@@ -46,7 +46,7 @@ from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import Event
 from langgraph_cooper.nodes.intake import check_text
-from langgraph_cooper.nodes.language.history import text_of
+from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.ranker.model.forking import renew_after_fork
 
@@ -634,7 +634,8 @@ class _Turn:
             asked = [n for n, message in enumerate(messages) if isinstance(message, HumanMessage)]
             place = asked[-1] if asked else 0
         after = messages[place:]
-        answer = next((message for message in after if isinstance(message, AIMessage)), None)
+        spoken = (m for m in after if isinstance(m, AIMessage) and speaker_of(m))
+        answer = next(spoken, None)
         return Reply(answer, values)
 
     def _place(self, messages: Sequence[BaseMessage]) -> int | None:

@@ -63,10 +63,15 @@ def too_long(text: str) -> bool:
 
 
 def speaker_of(message: BaseMessage) -> Speaker | None:
-    """Return a message's side: "user", "system" (the side that COOPER plays), or None."""
+    """Return a message's side: "user", "system" (the side that COOPER plays), or None.
+
+    A message that calls a tool is no speech: a host's supervisor hands over with one, and the text
+    beside the call is about that.
+    """
     if isinstance(message, HumanMessage):
         return "user"
-    return "system" if isinstance(message, AIMessage) else None
+    speaks = isinstance(message, AIMessage) and not message.tool_calls
+    return "system" if speaks else None
 
 
 def clean(text: str) -> str:
