@@ -3,7 +3,7 @@
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.graph.threads.ids import check_thread_id
 from langgraph_cooper.graph.threads.leaving import StoppedError
-from langgraph_cooper.graph.threads.locks import LockError, PostgresLock
+from langgraph_cooper.graph.threads.locks import LockError, PostgresLock, TurnLock
 from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.graph.threads.serde import cooper_serde
 from langgraph_cooper.graph.threads.turns import Reply, ThreadBusyError, Turns
@@ -28,6 +28,7 @@ __all__ = [
     "TaskError",
     "TaskSpec",
     "ThreadBusyError",
+    "TurnLock",
     "Turns",
     "aprune_thread",
     "as_event",

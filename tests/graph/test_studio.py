@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.pregel.remote import RemoteGraph
 
+from langgraph_cooper.graph import as_event
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 
 pytestmark = pytest.mark.xdist_group("studio")  # one server, whatever the number of workers
@@ -28,7 +31,7 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/docs")
 
 class Server:
     def __init__(self, port: int) -> None:
-        self._root = f"http://127.0.0.1:{port}"
+        self._root = self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         return json.loads(self.raw(path, body))
@@ -134,6 +137,26 @@ def test_a_turn_is_streamed_and_kept_in_its_thread(server: Server) -> None:
     assert [message["type"] for message in state["values"]["messages"]] == ["human", "ai"]
     assert len(state["values"]["exploration"]["candidates"]) == 2
     assert state["next"] == []
+
+
+def test_a_remote_graph_gives_events_alone_and_as_a_node(server: Server) -> None:
+    cooper = RemoteGraph("esc", url=server.url)
+    asked: Any = {"messages": [{"role": "user", "content": "I lost my job."}]}
+    state = cooper.invoke(asked)
+    assert isinstance(state, dict)
+    assert [message["type"] for message in state["messages"]] == ["human", "ai"]
+    host = StateGraph(MessagesState)
+    host.add_node("support", cooper)
+    host.add_edge(START, "support")
+    for graph, subgraphs in ((cooper, False), (host.compile(), True)):
+        kinds, reply = [], ""
+        for part in graph.stream(asked, stream_mode=["custom", "values"], subgraphs=subgraphs):
+            if event := as_event(part[-1]):
+                kinds.append(event.type)
+                reply = event.text if event.type == "reply" else reply
+        assert {"agent", "ranking", "reply"} == set(kinds)
+        assert kinds.count("reply") == 1
+        assert reply
 
 
 def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenAIServer) -> None:
