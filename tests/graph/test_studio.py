@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
+from langgraph_sdk import get_sync_client
 
 from langgraph_cooper.graph import as_event
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
@@ -140,23 +142,19 @@ def test_a_turn_is_streamed_and_kept_in_its_thread(server: Server) -> None:
 
 
 def test_a_remote_graph_gives_events_alone_and_as_a_node(server: Server) -> None:
-    cooper = RemoteGraph("esc", url=server.url)
     asked: Any = {"messages": [{"role": "user", "content": "I lost my job."}]}
-    state = cooper.invoke(asked)
-    assert isinstance(state, dict)
-    assert [message["type"] for message in state["messages"]] == ["human", "ai"]
-    host = StateGraph(MessagesState)
-    host.add_node("support", cooper)
-    host.add_edge(START, "support")
-    for graph, subgraphs in ((cooper, False), (host.compile(), True)):
-        kinds, reply = [], ""
-        for part in graph.stream(asked, stream_mode=["custom", "values"], subgraphs=subgraphs):
-            if event := as_event(part[-1]):
-                kinds.append(event.type)
-                reply = event.text if event.type == "reply" else reply
-        assert {"agent", "ranking", "reply"} == set(kinds)
-        assert kinds.count("reply") == 1
-        assert reply
+    with get_sync_client(url=server.url) as client:
+        cooper = RemoteGraph("esc", sync_client=client)
+        state: Any = cooper.invoke(asked)
+        assert [message["type"] for message in state["messages"]] == ["human", "ai"]
+        host = StateGraph(MessagesState)
+        host.add_node("support", cooper)
+        host.add_edge(START, "support")
+        for graph in (cooper, host.compile()):
+            parts: Any = graph.stream(asked, stream_mode=["custom"], subgraphs=True)
+            kinds = Counter(event.type for *_, data in parts if (event := as_event(data)))
+            assert kinds.keys() == {"agent", "ranking", "reply"}
+            assert kinds["reply"] == 1
 
 
 def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenAIServer) -> None:
