@@ -16,7 +16,14 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager, contextmanager
+from contextlib import (
+    AsyncExitStack,
+    ExitStack,
+    aclosing,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -246,8 +253,9 @@ class Turns:
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             try:
                 if not self._settle(turn, stopper, catch_up):
-                    for part in self._streamed(turn, how, stopper):
-                        yield from telling.hear(part)
+                    with closing(self._streamed(turn, how, stopper)) as parts:
+                        for part in parts:
+                            yield from telling.hear(part)
             except StoppedError:
                 yield from telling.stopped()
             except Exception as error:
