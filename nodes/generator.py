@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
 from langgraph_cooper.nodes.candidates import bank_candidates, distinct_topics
+from langgraph_cooper.nodes.choices import with_choice
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node, fault_of
@@ -42,14 +43,15 @@ def generator_node(resources: Resources) -> Node:
         )
         return resources.backend(context).generator, given
 
-    def finish(_: Mapping[str, Any], answer: AIMessage) -> Update:
-        return {"messages": [answer]}
+    def finish(state: Mapping[str, Any], answer: AIMessage) -> Update:
+        return {"messages": [with_choice(answer, state)]}
 
     def on_fault(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
         answer = _prepared_reply(resources, state, fault, config)
         marks = {**answer.response_metadata, STANDS_IN: fault["kind"]}
+        marked = answer.model_copy(update={"response_metadata": marks})
         return {
-            "messages": [answer.model_copy(update={"response_metadata": marks})],
+            "messages": [with_choice(marked, state)],
             "cooper": with_fault(state["cooper"], fault),
         }
 

@@ -94,13 +94,18 @@ class RankedCandidate(TypedDict):
     rank: int
     """Its place, from 1."""
     score: float
-    """The ranker's score; that of a due candidate is lifted above all others."""
+    """The ranker's score; that of a due candidate, and of the first choice of calibrated
+    coordination, is lifted above all others."""
     aspect: str
     """The aspect whose agent proposed it, or "passive"."""
     strategy: str
     topic: str
     source: str
     due: NotRequired[bool]
+    calibration: NotRequired[float]
+    """With calibrated coordination: the term of its aspect in choosing the first candidate."""
+    lift: NotRequired[float]
+    """By how much calibrated coordination raised its score to put it first, if it did."""
 
 
 class TurnInfo(TypedDict):
@@ -110,6 +115,8 @@ class TurnInfo(TypedDict):
     """The name of the task that the conversation belongs to."""
     round: int
     """The dialogue round, from 1."""
+    expected: NotRequired[dict[str, float]]
+    """With calibrated coordination: P(aspect) of the next utterance, by what people do."""
     faults: NotRequired[list[Fault]]
     """The faults of this turn in the coordinator and the generator."""
 
