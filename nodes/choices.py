@@ -52,6 +52,8 @@ def _choice(mark: object) -> Choice | None:
     if not isinstance(expected, Mapping):
         return None
     shares = {str(name): share for name, share in expected.items()}
-    if not all(isinstance(share, int | float) and math.isfinite(share) for share in shares.values()):
+    if not all(
+        isinstance(share, int | float) and math.isfinite(share) for share in shares.values()
+    ):
         return None
     return Choice(mark["aspect"], {name: float(share) for name, share in shares.items()})

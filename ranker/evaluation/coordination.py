@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from langgraph_cooper.prompts.task import PASSIVE
 from langgraph_cooper.ranker.data.labels import LabelledTurn
 from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
 from langgraph_cooper.ranker.evaluation.baselines import Scores
@@ -206,8 +205,3 @@ class Dice:
 def expectations(ranker: Any, histories: Iterable[Any]) -> list[dict[str, float]]:
     """Return for each history what the ranker expects; see `TrainedRanker.expected`."""
     return [ranker.expected(history) for history in histories]
-
-
-def all_aspects(names: Sequence[str]) -> tuple[str, ...]:
-    """Return a task's aspects with the passive one, which comes last."""
-    return (*names, PASSIVE)
