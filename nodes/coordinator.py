@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableLambda
 
 from langgraph_cooper.nodes.candidates import bounded, completed
 from langgraph_cooper.nodes.choices import past_choices
-from langgraph_cooper.nodes.context import CooperContext, current_context
+from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
@@ -166,30 +166,23 @@ def _calibrated(
     Raises:
         InputError: The run asks for calibrated coordination, and the ranker has no calibration.
     """
-    context = current_context()
     ranker: Any = resources.ranker()
     calibration: Calibration | None = getattr(ranker, "calibration", None)
-    strength = _strength(context, calibration, ranker.name)
-    if calibration is None or not strength:
+    context = current_context()
+    if calibration is None:
+        if context.coordination == "calibrated":
+            raise InputError(
+                f"coordination cannot be calibrated: the ranker {ranker.name!r} has no "
+                "calibration; leave the option out, or make one with 'cooper evaluate calibration'"
+            )
+        return None
+    strength = calibration.used(context.coordination, context.strength)
+    if not strength:
         return None
     expected = {name: round(share, 4) for name, share in ranker.expected(history).items()}
     past = past_choices(state.get("messages", []))
     terms = calibration.terms(dialogue_round(history), expected, past, strength)
     return _Calibrated([terms[aspect] for aspect, _ in gathered], expected)
-
-
-def _strength(context: CooperContext, calibration: Calibration | None, ranker: str) -> float:
-    """Return the strength of calibrated coordination; 0.0 where it is off."""
-    if context.coordination == "off":
-        return 0.0
-    if calibration is None:
-        if context.coordination == "calibrated":
-            raise InputError(
-                f"coordination cannot be calibrated: the ranker {ranker!r} has no calibration; "
-                "leave the option out, or make one with 'cooper evaluate calibration'"
-            )
-        return 0.0
-    return calibration.strength if context.strength is None else context.strength
 
 
 def _signals(resources: Resources, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:

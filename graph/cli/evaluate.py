@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
     from langgraph_cooper.ranker.evaluation.baselines import Scores
     from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
+    from langgraph_cooper.ranker.model.calibration import Calibration
 
 SHOWN = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 """The p-values in the table; the JSON has all."""
@@ -107,7 +108,8 @@ def ranking(
             f"{data} is not annotated: run 'cooper annotate' on it first, or leave out --annotated"
         )
     measured_ranker = load()
-    if coordination == "calibrated" and getattr(measured_ranker, "calibration", None) is None:
+    known: Calibration | None = getattr(measured_ranker, "calibration", None)
+    if known is None and coordination == "calibrated":
         raise typer.BadParameter(
             f"the ranker {measured_ranker.name!r} has no calibration: make one with 'cooper "
             "evaluate calibration', or leave out --coordination"
@@ -129,7 +131,7 @@ def ranking(
             prior,
             others=compared,
             given=given,
-            strength=0.0 if coordination == "off" else strength,
+            strength=known.used(coordination, strength) if known else None,
             progress=lambda done, total: progress.update(job, completed=done, total=total),
         )
     report = evaluation.report()
@@ -182,8 +184,14 @@ def calibration(
     ] = 0.18,
     strength: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Default strength; none: the weakest that reaches it."),
+        typer.Option(min=0, max=1, help="Strength; none: the weakest that reaches the target."),
     ] = None,
+    default: Annotated[
+        bool,
+        typer.Option(
+            "--default/--no-default", help="Whether conversations are calibrated unasked."
+        ),
+    ] = True,
 ) -> None:
     """Fit a checkpoint's calibrated coordination to its training dialogues."""
     from langgraph_cooper.ranker.load import ranker_loader, shipped_checkpoint
@@ -201,8 +209,10 @@ def calibration(
     measured = ranker_loader(spec, ranker)()
     assert isinstance(measured, TrainedRanker)
     found = fit_calibration(cross_fitted(measured, dialogues, spec), target=target)
+    chosen: dict[str, Any] = {"default": default}
     if strength is not None:
-        found = found.model_copy(update={"strength": strength})
+        chosen["strength"] = strength
+    found = found.model_copy(update=chosen)
     found.save(folder)
     assert found.tuning
     table = Table("strength", "distance", "precision@1")

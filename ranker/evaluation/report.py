@@ -257,7 +257,7 @@ def evaluate_rankings(
         prior: P(aspect | round) and the weight of the similarity beside it.
         others: Further rankers to compare with, by name (the ablation without progression).
         given: Scores from elsewhere, by name (a language model's).
-        strength: Of calibrated coordination; None: the calibration's own; 0: off.
+        strength: Of calibrated coordination; None: as in a conversation; 0: off.
         progress: Called with the number of turns ranked and the number to rank.
     """
     turns = measured.turns
@@ -297,7 +297,7 @@ def _coordination(
         return None
     histories = (measured.history(turn) for turn in measured.turns)
     expected = expectations(ranker, histories)
-    used = calibration.strength if strength is None else strength
+    used = calibration.used(None, strength)
     given = [np.array(finite(values.tolist())) for values in scores]
     return Coordination(calibration, used, given, expected)
 

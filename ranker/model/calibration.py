@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ FILE = "calibration.json"
 """Name of the file in a checkpoint's folder."""
 
 REMEDY = "remove it, or make it again with 'cooper evaluate calibration'"
+
+
+Coordination = Literal["off", "calibrated"]
 
 
 class Choice(NamedTuple):
@@ -69,7 +72,8 @@ class Calibration(BaseModel):
     Attributes:
         aspects: The aspects, the passive one last.
         offsets: [R, A]; the last row stands for all later rounds.
-        strength: Default strength in [0, 1]; 0 leaves the ranker's order.
+        strength: Strength in [0, 1] where none is asked for; 0 leaves the ranker's order.
+        default: Whether a conversation is calibrated that does not ask for it.
         quota: Weight of the conversation's debt beside the offsets.
         memory: What a turn counts for after each further turn.
         tuning: How the strength was chosen; None if it was given.
@@ -80,6 +84,7 @@ class Calibration(BaseModel):
     aspects: tuple[str, ...] = Field(min_length=1)
     offsets: tuple[tuple[float, ...], ...] = Field(min_length=1)
     strength: float = Field(ge=0, le=1)
+    default: bool = True
     quota: float = Field(default=0.5, ge=0, allow_inf_nan=False)
     memory: float = Field(default=0.9, ge=0, le=1)
     tuning: CalibrationTuning | None = None
@@ -90,6 +95,19 @@ class Calibration(BaseModel):
         if len(table) != len(self.offsets) or not np.isfinite(table).all():
             raise ValueError("offsets: give a finite number for each round and aspect")
         return self
+
+    def used(self, coordination: Coordination | None, strength: float | None) -> float:
+        """Return the strength that a choice of coordination comes to; 0.0 where it is off.
+
+        Args:
+            coordination: "off", "calibrated", or None for the default.
+            strength: A strength that is asked for, and asks for calibration itself.
+        """
+        if coordination == "off":
+            return 0.0
+        if strength is not None:
+            return strength
+        return self.strength if coordination or self.default else 0.0
 
     def terms(
         self,
