@@ -198,6 +198,17 @@ class Dice:
         steps = (step / self.STEPS for step in range(self.STEPS + 1))
         return next((s for s in steps if self.distance(s) <= target + 1e-9), None)
 
+    def rows(self) -> list[dict[str, float]]:
+        """Return the figures of some shares of draws, from none to all."""
+        return [
+            {
+                "share": share,
+                "distance": self.distance(share),
+                "precision@1": float(self.hits(share).mean()),
+            }
+            for share in STRENGTHS
+        ]
+
     def _mixed(self, share: float) -> Floats:
         return (1 - share) * self._first + share * self._drawn
 

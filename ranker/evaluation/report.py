@@ -27,6 +27,7 @@ from langgraph_cooper.ranker.evaluation.baselines import (
     similarity_scores,
 )
 from langgraph_cooper.ranker.evaluation.coordination import (
+    Dice,
     Expected,
     Trade,
     coordinated,
@@ -191,7 +192,8 @@ class Evaluation:
         aspects = [*self.measured.task.aspect_names, PASSIVE]
         trade = Trade(self.measured.turns, used.scores, used.expected, aspects)
         rows = trade.rows(used.calibration, self.prior, bootstrap)
-        return {"coordination": {"strength": used.strength, "trade": rows}}
+        dice = Dice(trade, self.prior).rows()
+        return {"coordination": {"strength": used.strength, "trade": rows, "dice": dice}}
 
     def _p_values(self, bootstrap: Bootstrap) -> dict[str, dict[str, float]]:
         ours = self.figures[COOPER].columns()

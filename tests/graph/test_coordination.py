@@ -74,6 +74,7 @@ def test_the_ranking_explains_itself() -> None:
         "exploration": 5.0,
         "comforting": 2.6,
         "action": 2.4,
+        PASSIVE: 0.0,
     }
     assert not any("lift" in r for r in others)
     # The others keep the ranker's order.
