@@ -17,7 +17,7 @@ from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import Candidate, RankedCandidate, with_fault
+from langgraph_cooper.nodes.state import Candidate, Explanation, RankedCandidate, with_fault
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
@@ -43,7 +43,7 @@ def coordinator_node(resources: Resources) -> Node:
         history = utterances(state.get("messages", []))
         gathered = gather(resources.task, state, history)
         update: Update = {}
-        marks: list[dict[str, float]] = [{} for _ in gathered]
+        marks: list[Explanation] = [Explanation() for _ in gathered]
         try:
             scores = _scores(resources, state, gathered, history)
             if gathered and (calibrated := _calibrated(resources, state, gathered, history)):
@@ -59,7 +59,7 @@ def coordinator_node(resources: Resources) -> Node:
             range(len(gathered)), key=lambda i: (not gathered[i][1].get("due"), -scores[i])
         )
         ranking = [
-            RankedCandidate(  # type: ignore[typeddict-item]
+            RankedCandidate(
                 rank=place,
                 score=round(scores[i], 4),
                 aspect=gathered[i][0],
@@ -143,13 +143,13 @@ class _Calibrated(NamedTuple):
     """[n] the term of each candidate's aspect."""
     expected: dict[str, float]
 
-    def coordinate(self, scores: Sequence[float]) -> tuple[list[float], list[dict[str, float]]]:
+    def coordinate(self, scores: Sequence[float]) -> tuple[list[float], list[Explanation]]:
         """Return the scores with the first choice lifted, and the marks of each candidate."""
         from langgraph_cooper.ranker.model.calibration import first_choice, lifted
 
         choice = first_choice(scores, self.terms)
         now = lifted(scores, choice).tolist()
-        marks = [{"calibration": round(term, 4)} for term in self.terms]
+        marks = [Explanation(calibration=round(term, 4)) for term in self.terms]
         if now[choice] != scores[choice]:
             marks[choice]["lift"] = round(now[choice] - scores[choice], 4)
         return now, marks

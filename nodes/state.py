@@ -88,7 +88,16 @@ class AspectReport(TypedDict, total=False):
 SavedReport: Any = Annotated[AspectReport, LatestChannel()]
 
 
-class RankedCandidate(TypedDict):
+class Explanation(TypedDict, total=False):
+    """What calibrated coordination adds to a ranked candidate."""
+
+    calibration: float
+    """The term of its aspect in choosing the first candidate."""
+    lift: float
+    """By how much its score was raised to put it first, if it was."""
+
+
+class RankedCandidate(Explanation):
     """A topic candidate after global coordination; see `Candidate` for the other fields."""
 
     rank: int
@@ -102,10 +111,6 @@ class RankedCandidate(TypedDict):
     topic: str
     source: str
     due: NotRequired[bool]
-    calibration: NotRequired[float]
-    """With calibrated coordination: the term of its aspect in choosing the first candidate."""
-    lift: NotRequired[float]
-    """By how much calibrated coordination raised its score to put it first, if it did."""
 
 
 class TurnInfo(TypedDict):

@@ -191,7 +191,8 @@ class Dice:
 
     def hits(self, share: float) -> npt.NDArray[np.float64]:
         """Return [T] the probability of a first choice of a ground-truth aspect."""
-        return (self._mixed(share) * self._right).sum(axis=1)
+        hits: npt.NDArray[np.float64] = (self._mixed(share) * self._right).sum(axis=1)
+        return hits
 
     def share(self, target: float) -> float | None:
         """Return the smallest share of draws with at most this distance; None if there is none."""
@@ -210,7 +211,8 @@ class Dice:
         ]
 
     def _mixed(self, share: float) -> Floats:
-        return (1 - share) * self._first + share * self._drawn
+        mixed: Floats = (1 - share) * self._first + share * self._drawn
+        return mixed
 
 
 def expectations(ranker: Any, histories: Iterable[Any]) -> list[dict[str, float]]:

@@ -35,6 +35,7 @@ REMEDY = "remove it, or make it again with 'cooper evaluate calibration'"
 
 
 Coordination = Literal["off", "calibrated"]
+Numbers = Sequence[float] | npt.NDArray[np.float64]
 
 
 class Choice(NamedTuple):
@@ -142,7 +143,7 @@ class Calibration(BaseModel):
             file.write(self.model_dump_json(indent=1).encode() + b"\n")
 
 
-def first_choice(scores: Sequence[float], terms: Sequence[float]) -> int:
+def first_choice(scores: Numbers, terms: Numbers) -> int:
     """Return the candidate with the largest score + term; of equals the earlier one.
 
     Args:
@@ -152,7 +153,7 @@ def first_choice(scores: Sequence[float], terms: Sequence[float]) -> int:
     return int(np.argmax(np.asarray(scores, np.float64) + np.asarray(terms, np.float64)))
 
 
-def lifted(scores: Sequence[float], choice: int) -> npt.NDArray[np.float64]:
+def lifted(scores: Numbers, choice: int) -> npt.NDArray[np.float64]:
     """Return scores in which one candidate is the only best; the order of the others stays."""
     values = np.array(scores, np.float64)
     if (best := values.max()) > values[choice] or int(values.argmax()) != choice:
