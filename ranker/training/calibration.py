@@ -207,7 +207,7 @@ class _Fit:
         wanted = shares_by_round(self.turns, self.truth) * offered
         wanted /= np.maximum(wanted.sum(axis=1, keepdims=True), 1e-9)
         smooth = self._smoothing()
-        offsets = np.zeros_like(wanted)
+        offsets: Floats = np.zeros_like(wanted)
         for step in range(STEPS):
             shares = shares_by_round(self.turns, self.chosen(offsets, 1.0))
             offsets += smooth @ (wanted - shares) / (1 + step / COOLING) * offered
@@ -219,7 +219,8 @@ class _Fit:
         places = np.arange(LAST_ROUND)
         near = np.exp(-0.5 * ((places[:, None] - places) / NEIGHBOURS) ** 2)
         weights: Floats = near * turns_per_round(self.turns)
-        return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        return weights
 
 
 def _distance(turns: Sequence[LabelledTurn], truth: Floats, chosen: Floats) -> float:
