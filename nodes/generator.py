@@ -15,7 +15,7 @@ from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node, fault_of
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import Fault, RankedCandidate, with_fault
+from langgraph_cooper.nodes.state import Explanation, Fault, RankedCandidate, with_fault
 from langgraph_cooper.nodes.voice import OfflineVoice
 from langgraph_cooper.prompts import PASSIVE
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -94,7 +94,7 @@ def _bank_topics(
                 m=resources.task.m,
             )
             own = [
-                RankedCandidate(rank=0, score=0.0, aspect=aspect, **candidate)
+                RankedCandidate(rank=0, score=0.0, aspect=aspect, **candidate, **Explanation())
                 for candidate in bank_candidates(resources, given, config)
             ]
         topics += own
