@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from langgraph.runtime import get_runtime
 from pydantic import (
@@ -40,6 +40,18 @@ class CooperContext(BaseModel):
     m: int | None = Field(default=None, ge=1, le=20, description="Topic candidates per aspect.")
     k: int | None = Field(
         default=None, ge=1, le=20, description="Top-ranked candidates that guide the reply (K)."
+    )
+    coordination: Literal["off", "calibrated"] | None = Field(
+        default=None,
+        description='"calibrated": over a conversation the aspects of the first choices follow '
+        'what people take up; "off": the ranker\'s order alone. If omitted, calibrated where the '
+        "ranker has a calibration.",
+    )
+    strength: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Strength of calibrated coordination; if omitted, the calibration's own.",
     )
     country: str | None = Field(
         default=None,

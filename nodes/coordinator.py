@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.candidates import bounded, completed, distinct_topics
+from langgraph_cooper.nodes.choices import past_choices
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import emit, fault_event, ranking_events, turn_of
@@ -17,13 +18,15 @@ from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import Candidate, RankedCandidate, with_fault
+from langgraph_cooper.nodes.state import Candidate, Explanation, RankedCandidate, with_fault
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
-from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from langgraph_cooper.ranker.model.calibration import Calibration
 
 Gathered = Sequence[tuple[str, Candidate]]
 
@@ -32,16 +35,21 @@ def coordinator_node(resources: Resources) -> Node:
     """Build the node that ranks all candidates with the ranker.
 
     It is sync for the same reason as the progression node. All candidates stay in the state with
-    their scores, so that the state alone explains a reply. If the ranker fails, the agents take
-    turns in the task's order.
+    their scores, so that the state alone explains a reply. With calibrated coordination the first
+    choice is that of the largest score + calibration; the others keep the ranker's order. If the
+    ranker fails, the agents take turns in the task's order.
     """
 
     def coordinate(state: Mapping[str, Any], config: RunnableConfig) -> Update:
         history = utterances(state.get("messages", []))
         gathered, turn = gather(resources.task, state, history), turn_of(state.get("messages", []))
         update: Update = {}
+        marks: list[Explanation] = [Explanation() for _ in gathered]
         try:
             scores = _scores(resources, state, gathered, history)
+            if gathered and (calibrated := _calibrated(resources, state, gathered, history)):
+                scores, marks = calibrated.coordinate(scores)
+                update["cooper"] = {**state["cooper"], "expected": calibrated.expected}
         except Exception as error:
             fault = fault_of("coordinator", error)
             emit([fault_event(turn, fault)], config)
@@ -55,7 +63,11 @@ def coordinator_node(resources: Resources) -> Node:
         )
         ranking = [
             RankedCandidate(
-                rank=place, score=round(scores[i], 4), aspect=gathered[i][0], **gathered[i][1]
+                rank=place,
+                score=round(scores[i], 4),
+                aspect=gathered[i][0],
+                **gathered[i][1],
+                **marks[i],
             )
             for place, i in enumerate(order, start=1)
         ]
@@ -127,6 +139,55 @@ def _scores(
     if len(scores) != len(gathered) or not any(math.isfinite(score) for score in scores):
         raise ValueError("not a score for each candidate")
     return finite(scores)
+
+
+class _Calibrated(NamedTuple):
+    """The terms of one turn's calibrated coordination."""
+
+    terms: list[float]
+    """[n] the term of each candidate's aspect."""
+    expected: dict[str, float]
+
+    def coordinate(self, scores: Sequence[float]) -> tuple[list[float], list[Explanation]]:
+        """Return the scores with the first choice lifted, and the marks of each candidate."""
+        from langgraph_cooper.ranker.model.calibration import first_choice, lifted
+
+        choice = first_choice(scores, self.terms)
+        now = lifted(scores, choice).tolist()
+        marks = [Explanation(calibration=round(term, 4)) for term in self.terms]
+        if now[choice] != scores[choice]:
+            marks[choice]["lift"] = round(now[choice] - scores[choice], 4)
+        return now, marks
+
+
+def _calibrated(
+    resources: Resources,
+    state: Mapping[str, Any],
+    gathered: Gathered,
+    history: Sequence[Utterance],
+) -> _Calibrated | None:
+    """Return the turn's terms; None where coordination is off.
+
+    Raises:
+        InputError: The run asks for calibrated coordination, and the ranker has no calibration.
+    """
+    ranker: Any = resources.ranker()
+    calibration: Calibration | None = getattr(ranker, "calibration", None)
+    context = current_context()
+    if calibration is None:
+        if context.coordination == "calibrated":
+            raise InputError(
+                f"coordination cannot be calibrated: the ranker {ranker.name!r} has no "
+                "calibration; leave the option out, or make one with 'cooper evaluate calibration'"
+            )
+        return None
+    strength = calibration.used(context.coordination, context.strength)
+    if not strength:
+        return None
+    expected = {name: round(share, 4) for name, share in ranker.expected(history).items()}
+    past = past_choices(state.get("messages", []))
+    terms = calibration.terms(dialogue_round(history), expected, past, strength)
+    return _Calibrated([terms[aspect] for aspect, _ in gathered], expected)
 
 
 def _signals(resources: Resources, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:

@@ -10,6 +10,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
 from langgraph_cooper.nodes.candidates import bank_candidates, distinct_topics
+from langgraph_cooper.nodes.choices import with_choice
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.events import (
     ReplyEvent,
@@ -23,7 +24,7 @@ from langgraph_cooper.nodes.events import (
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node, fault_of
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import Fault, RankedCandidate, with_fault
+from langgraph_cooper.nodes.state import Explanation, Fault, RankedCandidate, with_fault
 from langgraph_cooper.nodes.voice import OfflineVoice
 from langgraph_cooper.prompts import PASSIVE
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -51,15 +52,16 @@ def generator_node(resources: Resources) -> Node:
         )
         return resources.backend(context).generator, given
 
-    def finish(_: Mapping[str, Any], answer: AIMessage) -> Update:
-        return {"messages": [answer]}
+    def finish(state: Mapping[str, Any], answer: AIMessage) -> Update:
+        return {"messages": [with_choice(answer, state)]}
 
     def on_fault(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
         emit([fault_event(turn_of(state.get("messages", [])), fault)], config)
         answer = _prepared_reply(resources, state, fault, config)
         marks = {**answer.response_metadata, STANDS_IN: fault["kind"]}
+        marked = answer.model_copy(update={"response_metadata": marks})
         return {
-            "messages": [answer.model_copy(update={"response_metadata": marks})],
+            "messages": [with_choice(marked, state)],
             "cooper": with_fault(state["cooper"], fault),
         }
 
@@ -124,7 +126,7 @@ def _bank_topics(
                 m=resources.task.m,
             )
             own = [
-                RankedCandidate(rank=0, score=0.0, aspect=aspect, **candidate)
+                RankedCandidate(rank=0, score=0.0, aspect=aspect, **candidate, **Explanation())
                 for candidate in bank_candidates(resources, given, config)
             ]
         topics += own

@@ -88,13 +88,23 @@ class AspectReport(TypedDict, total=False):
 SavedReport: Any = Annotated[AspectReport, LatestChannel()]
 
 
-class RankedCandidate(TypedDict):
+class Explanation(TypedDict, total=False):
+    """What calibrated coordination adds to a ranked candidate."""
+
+    calibration: float
+    """The term of its aspect in choosing the first candidate."""
+    lift: float
+    """By how much its score was raised to put it first, if it was."""
+
+
+class RankedCandidate(Explanation):
     """A topic candidate after global coordination; see `Candidate` for the other fields."""
 
     rank: int
     """Its place, from 1."""
     score: float
-    """The ranker's score; that of a due candidate is lifted above all others."""
+    """The ranker's score; that of a due candidate, and of the first choice of calibrated
+    coordination, is lifted above all others."""
     aspect: str
     """The aspect whose agent proposed it, or "passive"."""
     strategy: str
@@ -110,6 +120,8 @@ class TurnInfo(TypedDict):
     """The name of the task that the conversation belongs to."""
     round: int
     """The dialogue round, from 1."""
+    expected: NotRequired[dict[str, float]]
+    """With calibrated coordination: P(aspect) of the next utterance, by what people do."""
     faults: NotRequired[list[Fault]]
     """The faults of this turn in the coordinator and the generator."""
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.api import Ranker
+from langgraph_cooper.ranker.model.calibration import load_calibration
 from langgraph_cooper.ranker.model.checkpoint import CONFIG, Checkpoint, open_checkpoint
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form, Precision
@@ -106,10 +107,13 @@ def load_ranker(
 
             loaded = load_encoder(source)
             checkpoint.check_encoder(loaded)
+            known = load_calibration(checkpoint.folder, (*checkpoint.config.aspects, PASSIVE))
 
             def build() -> TrainedRanker:
                 model = CooperRanker.from_pretrained(checkpoint)
-                return TrainedRanker(model, loaded, precision=precision, form=form)
+                return TrainedRanker(
+                    model, loaded, precision=precision, form=form, calibration=known
+                )
 
             _rankers[key] = compute(build)
         return _rankers[key]

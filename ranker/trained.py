@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from langgraph_cooper.prompts.task import PASSIVE
 from langgraph_cooper.ranker.api import Array, Progression, ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.model.calibration import Calibration
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import Form, Precision
 from langgraph_cooper.ranker.model.encoder import SentenceEncoder
@@ -31,6 +33,7 @@ class TrainedRanker:
         precision: Of the Transformer. `auto` takes bfloat16 where the processor computes in it
             (measured twice as fast there; elsewhere it is emulated and slower), else float32.
         form: `packed` or `pairwise`; by default the one that it was trained in.
+        calibration: For calibrated coordination; a ranker without evidence has no use for it.
     """
 
     trained = True
@@ -42,6 +45,7 @@ class TrainedRanker:
         *,
         precision: Precision = "auto",
         form: Form | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.encoder = encoder
@@ -52,6 +56,7 @@ class TrainedRanker:
         half = precision == "bfloat16" or (precision == "auto" and computes_bfloat16())
         self.precision: Precision = "bfloat16" if half else "float32"
         model.transformer.to(torch.bfloat16 if half else torch.float32)
+        self.calibration = None if model.evidence is None else calibration
 
     def embed(self, texts: Sequence[str]) -> Array:
         """Return embeddings `[N, n_d]` of unit norm; the zero vector for an empty text."""
@@ -117,6 +122,27 @@ class TrainedRanker:
             return scores
 
         return compute(scored)
+
+    def expected(self, history: Sequence[Utterance]) -> dict[str, float]:
+        """Return P(aspect | round, last three utterances) of the next utterance, summing to 1.
+
+        Most of the embeddings are in the encoder's cache.
+
+        Raises:
+            ValueError: The ranker has no evidence, which predicts it.
+        """
+        if (evidence := self.model.evidence) is None:
+            raise ValueError("a ranker without evidence expects no aspects")
+        recent = torch.from_numpy(self.embed(recent_texts(history)))[None]
+        rounds = torch.tensor([dialogue_round(history)])
+
+        @torch.inference_mode()
+        def predicted() -> list[float]:
+            found = evidence.expectation(recent, rounds).aspects[0].double()
+            shares: list[float] = (found / found.sum()).tolist()
+            return shares
+
+        return dict(zip((*self.config.aspects, PASSIVE), compute(predicted), strict=True))
 
     def inputs(
         self, history: Sequence[Utterance], candidates: Sequence[ScoredTopic]

@@ -10,7 +10,7 @@ import json as jsonlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
     from langgraph_cooper.ranker.evaluation.baselines import Scores
     from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
+    from langgraph_cooper.ranker.model.calibration import Calibration
 
 SHOWN = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 """The p-values in the table; the JSON has all."""
@@ -72,6 +73,14 @@ def ranking(
     at_once: Annotated[int, typer.Option(min=1, help="Calls of the chat model at a time.")] = 4,
     deadline: Deadline = 300,
     max_calls: MaxCalls = None,
+    coordination: Annotated[
+        Literal["off", "calibrated"] | None,
+        typer.Option(help="Of the ranker's first choices; none: as in a conversation."),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of calibrated coordination; none: the calibration's."),
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option(help="A folder for the figures and the report.")
     ] = None,
@@ -99,6 +108,12 @@ def ranking(
             f"{data} is not annotated: run 'cooper annotate' on it first, or leave out --annotated"
         )
     measured_ranker = load()
+    known: Calibration | None = getattr(measured_ranker, "calibration", None)
+    if known is None and coordination == "calibrated":
+        raise typer.BadParameter(
+            f"the ranker {measured_ranker.name!r} has no calibration: make one with 'cooper "
+            "evaluate calibration', or leave out --coordination"
+        )
     prior = _prior(spec, measured_ranker, ranker, train=train, valid=valid, weight=weight)
     compared = {name: load_other() for name, load_other in loaders.items()}
     if isinstance(measured_ranker, TrainedRanker) and measured_ranker.model.evidence is not None:
@@ -116,6 +131,7 @@ def ranking(
             prior,
             others=compared,
             given=given,
+            strength=known.used(coordination, strength) if known else None,
             progress=lambda done, total: progress.update(job, completed=done, total=total),
         )
     report = evaluation.report()
@@ -152,6 +168,61 @@ def prior(
     typer.echo(
         f"{folder / FILE}: weight {found.weight:g}, tuned on {found.tuning.turns:,} turns; the "
         f"commonest aspect is {found.majority_aspect}"
+    )
+
+
+@app.command()
+def calibration(
+    train: Annotated[Path, typer.Option(help="The annotated dialogues it was trained on.")],
+    task: Task = "esc",
+    ranker: Annotated[
+        str | None, typer.Option(help="A checkpoint's folder; none: the task's shipped one.")
+    ] = None,
+    target: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Distance to what people take up that is asked for."),
+    ] = 0.18,
+    strength: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Strength; none: the weakest that reaches the target."),
+    ] = None,
+    default: Annotated[
+        bool,
+        typer.Option(
+            "--default/--no-default", help="Whether conversations are calibrated unasked."
+        ),
+    ] = True,
+) -> None:
+    """Fit a checkpoint's calibrated coordination to its training dialogues."""
+    from langgraph_cooper.ranker.load import ranker_loader, shipped_checkpoint
+    from langgraph_cooper.ranker.model.calibration import FILE
+    from langgraph_cooper.ranker.model.checkpoint import open_checkpoint
+    from langgraph_cooper.ranker.trained import TrainedRanker
+    from langgraph_cooper.ranker.training.calibration import cross_fitted, fit_calibration
+
+    spec = load_task(task)
+    checkpoint = ranker or shipped_checkpoint(spec)
+    if checkpoint is None:
+        raise typer.BadParameter(f"there is no trained ranker for the task {spec.name!r}")
+    folder = open_checkpoint(checkpoint).folder
+    dialogues = annotated_of(read_file(spec, train))
+    measured = ranker_loader(spec, ranker)()
+    assert isinstance(measured, TrainedRanker)
+    found = fit_calibration(cross_fitted(measured, dialogues, spec), target=target)
+    chosen: dict[str, Any] = {"default": default}
+    if strength is not None:
+        chosen["strength"] = strength
+    found = found.model_copy(update=chosen)
+    found.save(folder)
+    assert found.tuning
+    table = Table("strength", "distance", "precision@1")
+    for step, value in found.tuning.distances.items():
+        table.add_row(f"{step:g}", _short(value, 3), _short(found.tuning.precisions[step], 3))
+    Console().print(table)
+    typer.echo(
+        f"{folder / FILE}: strength {found.strength:g}, fitted to {found.tuning.turns:,} turns of "
+        f"{found.tuning.dialogues:,} dialogues; the table is of dialogues that the offsets were "
+        "not fitted to"
     )
 
 
@@ -274,7 +345,20 @@ def _show(report: dict[str, Any]) -> None:
         p_values.add_row(name, *(_short(values[metric], 4) for metric in SHOWN))
     console = Console()
     console.print(figures, p_values)
+    if found := report.get("coordination"):
+        console.print(_trade(found["trade"]))
     console.print("\n".join(_remarks(report)), markup=False, highlight=False)
+
+
+def _trade(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return the trade of calibrated coordination, beside dice at the same distance."""
+    metrics = ("distance", "within", "precision@1", "hit@1", "hit@3", "ndcg@5")
+    table = Table("strength", *metrics, "dice's precision@1", "p", title="calibrated coordination")
+    for row in rows:
+        dice = row.get("dice")
+        beside = (_short(dice["precision@1"], 3), _short(dice["p"], 4)) if dice else ("-", "-")
+        table.add_row(f"{row['strength']:g}", *(_short(row[m], 3) for m in metrics), *beside)
+    return table
 
 
 def _short(value: float, digits: int) -> str:

@@ -200,10 +200,16 @@ def _ranking(task: TaskSpec, state: Mapping[str, Any], width: int) -> Table:
     table.add_column("topic", ratio=1)
     if roomy:
         table.add_column("strategy", style="dim")
-    for ranked in state.get("ranking", [])[:SHOWN]:
+    shown = state.get("ranking", [])[:SHOWN]
+    calibrated = any("calibration" in ranked for ranked in shown)
+    if calibrated:
+        table.columns[1].header = "score + calibration"
+    for ranked in shown:
+        term = f" {ranked.get('calibration', 0.0):+.2f}" if calibrated else ""
+        own = ranked["score"] - ranked.get("lift", 0.0)
         table.add_row(
             str(ranked["rank"]),
-            f"{ranked['score']:.2f}",
+            f"{own:.2f}{term}",
             Text(ranked["aspect"], style=colour_of(task, ranked["aspect"])),
             Text(ranked["topic"], style="bold" if ranked["rank"] <= task.k else ""),
             *([Text(ranked["strategy"])] if roomy else []),

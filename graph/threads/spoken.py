@@ -18,6 +18,8 @@ from langgraph_cooper.prompts import TaskSpec
 
 GUARD = ("tier", "kind", "pinned")
 RANKED = ("rank", "score", "aspect", "strategy", "topic")
+EXPLAINED = ("calibration", "lift")
+"""With calibrated coordination."""
 
 
 class SpokenTurn:
@@ -120,7 +122,11 @@ class SpokenTurn:
             "guard": {key: guard[key] for key in GUARD if key in guard},  # type: ignore[literal-required]
             "aspects": {n: _aspect(self.state.get(n, {})) for n in names},
             "ranking": [
-                {key: ranked[key] for key in RANKED} for ranked in self.state.get("ranking", [])
+                {
+                    **{key: ranked[key] for key in RANKED},
+                    **{key: ranked[key] for key in EXPLAINED if key in ranked},
+                }
+                for ranked in self.state.get("ranking", [])
             ],
             "faults": [
                 {"aspect": name, **fault} for name, fault in faults_of(self._task, self.state)

@@ -160,7 +160,7 @@ def promoted_by_round(turns: Sequence[LabelledTurn], aspects: Sequence[str]) -> 
     An utterance that promotes several aspects counts for each in equal parts.
     """
     shares = [[(a in turn.promoted) / len(turn.promoted) for a in aspects] for turn in turns]
-    return _round_means(turns, np.array(shares, np.float64))
+    return shares_by_round(turns, np.array(shares, np.float64))
 
 
 def chosen_by_round(
@@ -171,7 +171,14 @@ def chosen_by_round(
     for row, (turn, values) in enumerate(zip(turns, scores, strict=True)):
         first = turn.turn.candidates[int(ranking(values)[0])]
         chosen[row, aspects.index(first.aspect)] = 1.0
-    return _round_means(turns, chosen)
+    return shares_by_round(turns, chosen)
+
+
+def shares_by_round(turns: Sequence[LabelledTurn], each: Floats) -> Floats:
+    """[R, A] means of [T, A] over the turns of each round; zeros for a round without turns."""
+    sums = np.zeros((LAST_ROUND, each.shape[1]))
+    np.add.at(sums, _rounds(turns), each)
+    return sums / np.maximum(turns_per_round(turns), 1)[:, None]
 
 
 def distance(first: Floats, second: Floats, weights: npt.NDArray[np.int64]) -> float:
@@ -189,10 +196,3 @@ def distance(first: Floats, second: Floats, weights: npt.NDArray[np.int64]) -> f
 def _rounds(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
     """[T] the row of each turn's round."""
     return np.array([min(turn.round, LAST_ROUND) - 1 for turn in turns], np.int64)
-
-
-def _round_means(turns: Sequence[LabelledTurn], each: Floats) -> Floats:
-    """[R, A] means of [T, A] over the turns of each round; zeros for a round without turns."""
-    sums = np.zeros((LAST_ROUND, each.shape[1]))
-    np.add.at(sums, _rounds(turns), each)
-    return sums / np.maximum(turns_per_round(turns), 1)[:, None]

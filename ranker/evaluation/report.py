@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from langgraph_cooper.prompts.task import PASSIVE, TaskSpec
-from langgraph_cooper.ranker.api import Ranker, ScoredTopic
+from langgraph_cooper.ranker.api import Ranker, ScoredTopic, finite
 from langgraph_cooper.ranker.data.dialogue import (
     AnnotatedDialogue,
     DataError,
@@ -26,6 +26,13 @@ from langgraph_cooper.ranker.evaluation.baselines import (
     random_scores,
     similarity_scores,
 )
+from langgraph_cooper.ranker.evaluation.coordination import (
+    Dice,
+    Expected,
+    Trade,
+    coordinated,
+    expectations,
+)
 from langgraph_cooper.ranker.evaluation.metrics import (
     DEPTH,
     Bootstrap,
@@ -36,6 +43,7 @@ from langgraph_cooper.ranker.evaluation.metrics import (
     promoted_by_round,
     turns_per_round,
 )
+from langgraph_cooper.ranker.model.calibration import Calibration
 
 # The rankings' names in a report. They are part of its file form.
 RANDOM = "random"
@@ -45,8 +53,12 @@ PRIOR = "prior + similarity"
 EVIDENCE = "evidence alone"
 WITHOUT_PROGRESSION = "without progression"
 LLM = "llm"
+UNCALIBRATED = "uncalibrated"
 COOPER = "cooper"
-NAMES = (RANDOM, COMMONEST, SIMILARITY, PRIOR, EVIDENCE, WITHOUT_PROGRESSION, LLM, COOPER)
+NAMES = (
+    *(RANDOM, COMMONEST, SIMILARITY, PRIOR, EVIDENCE, WITHOUT_PROGRESSION, LLM),
+    *(UNCALIBRATED, COOPER),
+)
 
 GROUND_TRUTH = "ground truth"
 
@@ -111,6 +123,23 @@ class MeasuredTurns:
 
 
 @dataclass(frozen=True)
+class Coordination:
+    """The calibrated coordination of the ranker that is measured.
+
+    Attributes:
+        calibration: Its terms.
+        strength: The strength that is measured.
+        scores: The ranker's scores without it.
+        expected: For each turn P(aspect | round, last three utterances).
+    """
+
+    calibration: Calibration
+    strength: float
+    scores: Scores
+    expected: Expected
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Several rankings of the same turns.
 
@@ -118,11 +147,13 @@ class Evaluation:
         measured: The turns.
         prior: The source of the most frequent aspect and of P(aspect | round).
         scores: Ranking -> its scores; COOPER's is the last.
+        coordination: COOPER's calibrated coordination; None if the ranker has none.
     """
 
     measured: MeasuredTurns
     prior: AspectPrior
     scores: Mapping[str, Scores]
+    coordination: Coordination | None = None
 
     @cached_property
     def figures(self) -> dict[str, Figures]:
@@ -152,7 +183,17 @@ class Evaluation:
             "similarity_weight": self._weight(),
             "bootstrap": {"samples": samples, "seed": seed, "over": "dialogues", "sides": 2},
             **self._rounds(),
+            **self._coordination(bootstrap),
         }
+
+    def _coordination(self, bootstrap: Bootstrap) -> dict[str, Any]:
+        if (used := self.coordination) is None:
+            return {}
+        aspects = [*self.measured.task.aspect_names, PASSIVE]
+        trade = Trade(self.measured.turns, used.scores, used.expected, aspects)
+        rows = trade.rows(used.calibration, self.prior, bootstrap)
+        dice = Dice(trade, self.prior).rows()
+        return {"coordination": {"strength": used.strength, "trade": rows, "dice": dice}}
 
     def _p_values(self, bootstrap: Bootstrap) -> dict[str, dict[str, float]]:
         ours = self.figures[COOPER].columns()
@@ -207,6 +248,7 @@ def evaluate_rankings(
     *,
     others: Mapping[str, Ranker] | None = None,
     given: Mapping[str, Scores] | None = None,
+    strength: float | None = None,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Evaluation:
     """Rank the candidates of every turn with the baselines and the rankers.
@@ -217,6 +259,7 @@ def evaluate_rankings(
         prior: P(aspect | round) and the weight of the similarity beside it.
         others: Further rankers to compare with, by name (the ablation without progression).
         given: Scores from elsewhere, by name (a language model's).
+        strength: Of calibrated coordination; None: as in a conversation; 0: off.
         progress: Called with the number of turns ranked and the number to rank.
     """
     turns = measured.turns
@@ -236,7 +279,29 @@ def evaluate_rankings(
             done += 1
             progress(done, len(turns) * len(rankers))
     ours = scores.pop(COOPER)
-    return Evaluation(measured, prior, {**scores, **(given or {}), COOPER: ours})
+    others_too = {**scores, **(given or {})}
+    coordination = _coordination(ranker, measured, ours, strength)
+    if coordination is None or not coordination.strength:
+        return Evaluation(measured, prior, {**others_too, COOPER: ours}, coordination)
+    calibrated = coordinated(
+        turns, ours, coordination.expected, coordination.calibration, coordination.strength
+    )
+    both = {UNCALIBRATED: ours, COOPER: calibrated}
+    return Evaluation(measured, prior, {**others_too, **both}, coordination)
+
+
+def _coordination(
+    ranker: Ranker, measured: MeasuredTurns, scores: Scores, strength: float | None
+) -> Coordination | None:
+    """Return the ranker's calibrated coordination; None without a calibration."""
+    calibration: Calibration | None = getattr(ranker, "calibration", None)
+    if calibration is None:
+        return None
+    histories = (measured.history(turn) for turn in measured.turns)
+    expected = expectations(ranker, histories)
+    used = calibration.used(None, strength)
+    given = [np.array(finite(values.tolist())) for values in scores]
+    return Coordination(calibration, used, given, expected)
 
 
 def ranker_scores(ranker: Ranker, measured: MeasuredTurns) -> Iterator[npt.NDArray[np.float64]]:

@@ -19,9 +19,11 @@ from langgraph_cooper.ranker.evaluation.report import (
     PRIOR,
     RANDOM,
     SIMILARITY,
+    UNCALIBRATED,
     WITHOUT_PROGRESSION,
 )
 from langgraph_cooper.ranker.plots import style
+from langgraph_cooper.ranker.plots.coordination import draw_trade
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +36,7 @@ COLOURS = {
     EVIDENCE: style.YELLOW,
     WITHOUT_PROGRESSION: style.ORANGE,
     LLM: style.PURPLE,
+    UNCALIBRATED: style.GREEN,
     COOPER: style.RED,
 }
 LABELS = {COOPER: "COOPER", LLM: "LLM"}
@@ -41,16 +44,17 @@ FURTHER = (style.GREEN, style.DARK)
 """For rankers with a user's own names."""
 
 METRICS = {"precision": "precision@n", "hit": "hit@n"}
-ROUNDS_OF = (GROUND_TRUTH, COOPER, PRIOR)
-"""The rankings in Figure 3."""
+ROUNDS_OF = (GROUND_TRUTH, COOPER, UNCALIBRATED, PRIOR)
+"""The rankings in Figure 3, where the report has them."""
 
 
 def draw_report(report: dict[str, Any], folder: Path, *, form: str = "png") -> list[Path]:
-    """Draw both figures and write the report beside them.
+    """Draw the figures and write the report beside them.
 
     Args:
         report: The result of `Evaluation.report`, or its JSON read again.
-        folder: Where `ranking`, `rounds` and `report.json` go.
+        folder: Where `ranking`, `rounds`, `coordination` (if it was calibrated) and `report.json`
+            go.
         form: "png" or "svg".
 
     Raises:
@@ -58,6 +62,8 @@ def draw_report(report: dict[str, Any], folder: Path, *, form: str = "png") -> l
     """
     try:
         drawn = [_draw_bars(report, folder, form), _draw_rounds(report, folder, form)]
+        if "coordination" in report:
+            drawn.append(draw_trade(report, folder, form=form))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise style.PlotError(
             "this is not a report of 'cooper evaluate ranking --json': run it and draw its output"
@@ -100,7 +106,9 @@ def _draw_bars(report: dict[str, Any], folder: Path, form: str) -> Path:
 def _draw_rounds(report: dict[str, Any], folder: Path, form: str) -> Path:
     """Draw Figure 3: the aspect of the first choice, over the rounds."""
     by_round, distances = report["by_round"], report["distances"]
-    shares = {name: np.array(by_round["shares"][name]) for name in ROUNDS_OF}
+    shares = {
+        name: np.array(by_round["shares"][name]) for name in ROUNDS_OF if name in by_round["shares"]
+    }
     reached = np.flatnonzero(by_round["turns"])
     figure = style.new_figure(9.6, 3.7)
     panels = figure.subplots(1, len(shares), sharey=True)

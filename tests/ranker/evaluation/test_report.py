@@ -19,6 +19,7 @@ from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior, promote
 from langgraph_cooper.ranker.evaluation.report import (
     COOPER,
     NAMES,
+    UNCALIBRATED,
     MeasuredTurns,
     evaluate_rankings,
 )
@@ -93,8 +94,10 @@ def test_a_report_has_every_ranking_and_its_p_values(
     report = evaluation.report(samples=500)
     assert list(report)[:3] == ["turns", "rankings", "p_values"]
     assert report["turns"] == 36
-    assert set(report["rankings"]) == {*NAMES, "mine"}
-    assert set(report["p_values"]) == {*NAMES, "mine"} - {COOPER}
+    names = {*NAMES, "mine"} - {UNCALIBRATED}  # this ranker has no calibration
+    assert set(report["rankings"]) == names
+    assert set(report["p_values"]) == names - {COOPER}
+    assert "coordination" not in report
     for values in report["p_values"].values():
         assert set(values) == METRICS
         assert all(0 < p <= 1 for p in values.values())
@@ -106,7 +109,7 @@ def test_a_report_has_every_ranking_and_its_p_values(
     assert report["p_values"]["without progression"]["hit@1"] < 0.01
     assert report["distances"][COOPER] == pytest.approx(0.0)
     assert report["distances"]["without progression"] == pytest.approx(1.0)
-    assert set(report["by_round"]["shares"]) == {*NAMES, "mine", "ground truth"}
+    assert set(report["by_round"]["shares"]) == {*names, "ground truth"}
 
 
 def test_what_is_left_out_is_counted_by_reason(
