@@ -100,7 +100,7 @@ class Telling:
         elif part["type"] == "custom":
             event = as_event(part["data"])
             if event and event.type != "reply":  # it is told at the end, from the state
-                yield event.model_copy(update={"again": self._again})
+                yield event.model_copy(update={"again": True}) if self._again else event
         else:
             yield from self._words(*part["data"])
 
