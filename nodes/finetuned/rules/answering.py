@@ -1,0 +1,147 @@
+"""A direct question gets an answer, or an honest "I don't know"."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from langgraph_cooper.nodes.finetuned.relevance import content_words
+from langgraph_cooper.nodes.finetuned.rules.situation import Situation
+from langgraph_cooper.nodes.language.text import sentences, words
+
+Kind = Literal["identity", "meaning", "amount", "yes-no", "how", "advice", "open"]
+
+HONEST = (
+    "I don't know, and I don't want to guess.",
+    "I can't say for sure, to be honest with you.",
+    "That's something I really don't know.",
+    "I have no good answer to that, I'm afraid.",
+)
+"""Said if no other candidate answers; a task with facts has better words in its bank."""
+
+IDENTITY = re.compile(
+    r"\b(?:are|r) (?:you|u|we talking to|i (?:talking|speaking|chatting) (?:to|with))? ?(?:really |"
+    r"actually |even |just )*(?:an? |some )?(?:real |actual |human )*(?:robot|bot|person|human|real|ai|"
+    r"machine|program|computer|chatbot|therapist|counsel\w+|doctor|psychologist|professional)\b|\bwho (?:are|"
+    r"r) (?:you|u)\b|\bwhat are you\b(?! (?:doing|saying|talking|up|on|thinking|selling|asking))|\bam i "
+    r"(?:talking|speaking|chatting|writing) (?:to|with)\b|\bis this (?:an? )?(?:real|bot|ai|robot|human|"
+    r"person|machine)|\bwhat(?:'s| is) your name\b|\bhow old are you\b|\bwhere (?:are you from|do you "
+    r"live)\b|\bdo you have (?:kids|children|a family|feelings|friends)\b|\bhave you ever (?:been|had|felt|"
+    r"lost)\b",
+    re.IGNORECASE,
+)
+SELF = re.compile(
+    r"\b(?:ai|program|software|computer|machine|artificial|chat partner|not (?:a )?human|automated|no name|"
+    r"listener)\b",
+    re.IGNORECASE,
+)
+QUESTION = re.compile(
+    r"^(?:and |but |so |ok |okay |well |then |now |yes |no |hmm |hey |sorry |please |thanks |by the way,? |"
+    r"also |anyway |,)*(?:what|who|whom|whose|which|where|when|why|how|is|are|am|was|were|do|does|did|can|"
+    r"could|should|would|will|have|has|may|shall|any)\b",
+    re.IGNORECASE,
+)
+ADVICE = re.compile(
+    r"\bwhat (?:should|can|could|shall|do) (?:i|we) (?:do|say|tell|try)|\bwhat would you (?:do|say|"
+    r"suggest)|\bwhat do you (?:suggest|recommend|think i|advise)|\bany (?:advice|ideas?|suggestions?|tips)|"
+    r"\bdo you have (?:any )?(?:advice|ideas?|suggestions?|tips)|\bshould i\b|\badvice\b.*\bplease\b|\bi do "
+    r"want (?:some )?advice|\b(?:can|could) you (?:help|give me|suggest|advise)",
+    re.IGNORECASE,
+)
+HOW = re.compile(r"\bhow (?:do|can|could|should|would|to|am i|did|might)\b", re.IGNORECASE)
+AMOUNT = re.compile(
+    r"\bhow (?:much|many|old|long|far|big|tall)\b|\bwhat (?:price|percentage|percent|share|size|year|do you "
+    r"want for)|\bwhat(?:'s| is) (?:the|your) (?:\w+ )?(?:price|lowest|least|cost)|\blowest\b",
+    re.IGNORECASE,
+)
+MEANING = re.compile(r"\bwhat (?:do|did) you mean\b|\bwhat does that mean\b|\bmeaning\?|^huh\b|^what\?$",
+                     re.IGNORECASE)  # fmt: skip
+YES_NO = re.compile(
+    r"^(?:and |but |so |ok |okay |well |then |now |hey |,)*(?:is|are|am|was|were|do|does|did|can|could|"
+    r"would|will|have|has|may)\b",
+    re.IGNORECASE,
+)
+
+UNSURE = re.compile(
+    r"\b(?:don't|do not|can't|cannot|can not|won't) (?:really |honestly |actually )?(?:know|say|tell|guess|"
+    r"answer|quote|see|judge)|\bnot (?:really |entirely |quite )?sure\b|\bno (?:good )?(?:answer|idea)|\bhard "
+    r"to (?:say|know|tell)|\bthe best (?:source|person to)|\brather not guess",
+    re.IGNORECASE,
+)
+SUGGESTS = re.compile(
+    r"\byou (?:could|can|might|may|should|don't have to|need|want to)\b|\btry\b|\bmaybe\b|\bperhaps\b|\bhow "
+    r"about\b|\bstart(?:ing)?\b|\bit (?:may|might|could|can|would|often|sometimes)? ?helps?\b|\bi(?:'d| would) "
+    r"(?:say|suggest|tell|start|talk|think|ask|recommend|write|take)|\b(?:one|a) (?:way|idea|option|first "
+    r"step|small step|thing)\b|\bby \w+ing\b|\bsome people\b|\bmany people\b|\bi think\b|\bwhat if you\b|"
+    r"\bhave you (?:tried|thought|considered)|\blet's\b|\bif you\b|^(?:tell|ask|write|take|be|choose|pick|"
+    r"say|give|look|go|find|talk)\b",
+    re.IGNORECASE,
+)
+DECIDES = re.compile(
+    r"^(?:yes|yeah|yep|no|nope|of course|absolutely|certainly|definitely|sure|not (?:really|at all|yet|that)|"
+    r"it is|it's|that is|that's|it can|it does|they (?:are|do|can)|i (?:do|don't|can|can't|think|am|would|"
+    r"will|did|didn't)|i'm|i'd|you (?:are|aren't|can|could|do|don't)|many|most|some|maybe|perhaps|both|"
+    r"either|there (?:is|are)|possibly|probably|anyone|everyone|nobody|feeling|fine|all right|alright|"
+    r"okay|deal|absolutely|exactly|right|sometimes|often|always|never)\b|\b(?:normal|common|natural|okay to|"
+    r"understandable|possible|allowed)\b",
+    re.IGNORECASE,
+)
+CLARIFIES = re.compile(
+    r"\b(?:i (?:mean|meant|was asking|wanted to (?:know|say|ask)|am asking|asked)|what i mean|in other "
+    r"words|let me (?:say|put|explain)|sorry (?:if|that|for)|i'll (?:say|put)|that is to say|unclear)\b",
+    re.IGNORECASE,
+)
+NUMBERS = re.compile(r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|hundred|any size|as much as|"
+                     r"as little|free|half|any amount|any sum)\b", re.IGNORECASE)  # fmt: skip
+
+
+def question_of(text: str) -> tuple[Kind, str] | None:
+    """Return the kind and words of the last direct question in the user's words, if there is one."""
+    for sentence in reversed(sentences(text.replace("’", "'"))):
+        plain = sentence.strip()
+        if IDENTITY.search(plain):
+            return "identity", plain
+        if ADVICE.search(plain):
+            return "advice", plain
+        asks = plain.endswith("?") and (QUESTION.match(plain) or len(words(plain)) > 3)
+        if not asks and not (QUESTION.match(plain) and HOW.match(plain)):
+            continue
+        if MEANING.search(plain):
+            return "meaning", plain
+        if AMOUNT.search(plain):
+            return "amount", plain
+        if HOW.search(plain):
+            return "how", plain
+        return ("yes-no" if YES_NO.match(plain) else "open"), plain
+    return None
+
+
+def answers(situation: Situation, reply: str) -> float:
+    """Return how well a reply answers the user's direct question, from 0 to 1; 1 without one."""
+    asked = question_of(situation.last)
+    if asked is None or SMALL_TALK.search(situation.last):
+        return 1.0
+    kind, question = asked
+    if kind == "identity":
+        return float(bool(SELF.search(reply)))
+    told = [part for part in sentences(reply.replace("’", "'")) if not part.endswith("?")]
+    if any(UNSURE.search(part) for part in told):
+        return 0.8
+    if kind in ("advice", "how") and any(SUGGESTS.search(part) for part in sentences(reply)):
+        return 1.0
+    if kind == "meaning":
+        return float(bool(CLARIFIES.search(reply)))
+    if kind == "amount":
+        return float(any(NUMBERS.search(part) for part in told))
+    if kind == "yes-no" and any(DECIDES.search(part) for part in told):
+        return 1.0
+    # An open question is answered by a statement about what it asks.
+    shared = content_words(" ".join(told)) & content_words(question)
+    return 0.7 if shared else 0.3 if told else 0.0
+
+
+SMALL_TALK = re.compile(
+    r"\bhow (?:are|r) (?:you|u)\b|\bhow(?:'s| is) it going\b|\bwhat'?s up\b|\bhow do you do\b|\band you\?|"
+    r"\bare you (?:there|still there)\b",
+    re.IGNORECASE,
+)
