@@ -23,6 +23,7 @@ from langgraph_cooper.nodes.finetuned.rules import (
     task_words,
 )
 from langgraph_cooper.nodes.finetuned.rules.answering import HONEST, answers, question_of
+from langgraph_cooper.nodes.finetuned.tidying import tidied
 from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import TaskSpec
@@ -71,7 +72,7 @@ class Choice(NamedTuple):
     """The reply that was chosen.
 
     Attributes:
-        text: The reply.
+        text: The reply, tidied.
         index: Its position among the samples; `FALLBACK` or `HONESTY`.
         score: Its score; minus infinity if every candidate was out.
         reasons: The parts of its score, then a line for each candidate that is out.
@@ -193,7 +194,7 @@ class Chooser:
         fitting, out = [], []
         seen: set[str] = set()
         for index, sample in enumerate(samples):
-            text = " ".join(sample.split())
+            text = tidied(sample, self._task.reply_words)
             if text in seen:
                 continue
             seen.add(text)

@@ -9,6 +9,7 @@ from langgraph_cooper.nodes.finetuned.rules.inventions import (
     invents_a_name,
     invents_a_number,
     invents_a_relation,
+    leaves_the_setting,
     takes_for_another,
 )
 from langgraph_cooper.nodes.finetuned.rules.repeating import repeats
@@ -27,7 +28,6 @@ Rule = Callable[[Situation, str], str | None]
 
 RULES: Mapping[str, Rule] = {
     "form": is_broken,
-    "guard": would_be_refused,
     "life": claims_a_life,
     "side": speaks_as_the_user,
     "repetition": repeats,
@@ -38,8 +38,10 @@ RULES: Mapping[str, Rule] = {
     "refused": gives_what_was_refused,
     "put aside": returns_to,
     "tried": suggests_what_was_tried,
+    "setting": leaves_the_setting,
+    "guard": would_be_refused,
 }
-"""All rules by name, the cheap and frequent ones first."""
+"""All rules by name, the frequent and cheap ones first."""
 
 BANK_RULES = ("guard", "refused", "put aside", "tried")
 """Those that a prepared sentence may break, too: the others are kept by whoever writes a bank."""

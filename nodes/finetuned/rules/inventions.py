@@ -109,6 +109,25 @@ ADDRESS = re.compile(r"https?:|www\.|\b[\w.]+@[\w.]+|\b[\w-]+\.(?:com|org|net|co
                      r"\b\d{3}[- .]\d{3}[- .]\d{4}\b")  # fmt: skip
 
 
+# Of those who wrote the data, where they wrote it and when: nobody here knows of it.
+SETTING = re.compile(
+    r"\bHIT\b|\bURL\b|\bm?turk\w*|\bsurvey\b|\btask payment\b|\bpayment for this\b|\bresearchers?\b|"
+    r"\bresearch team\b|\bpress (?:the )?(?:quit|end|finish)|\bquit button\b|\bend (?:the|this) (?:chat|"
+    r"task)\b|\bmatch (?:your|the|any) (?:donation|gift|amount)|\bdeducted\b|\bcovid\b|\bpandemic\b|\bcorona"
+    r"\w*|\bvirus\b|\bquarantin\w*|\block ?down\b|\bsocial distanc\w*|\bvaccin\w*|\bchristmas\b|"
+    r"\bthanksgiving\b|\bholidays?\b|\bnew year\b",
+    re.IGNORECASE,
+)
+
+
+def leaves_the_setting(situation: Situation, reply: str) -> str | None:
+    """Return a word of the data's making or of its year that the user did not bring, if any."""
+    for found in SETTING.finditer(reply):
+        if not set(bare_words(found.group())) <= situation.known_words:
+            return found.group()
+    return None
+
+
 def invents_a_relation(situation: Situation, reply: str) -> str | None:
     """Return a person, thing or role in the user's life that the user never named, if any."""
     plain = " ".join(own_words(reply).lower().split())

@@ -146,7 +146,16 @@ def refused(texts: Iterable[str]) -> list[str]:
     return [kind for kind, is_refused in found.items() if is_refused]
 
 
+AGREES = re.compile(
+    r"\b(?:i(?:'ll| will| can| could| would|'d| want to| wouldn't mind| am going to|'m going to)|you convinced|"
+    r"count me in|ok(?:ay)?|fine|yes|sure)\b[^.!?]*\b(?:donat|giv|spare|convinced|dollars?|cents)",
+    re.IGNORECASE,
+)
+
+
 def _asks_for(sentence: str, kind: str, what: str) -> bool:
+    if kind == "money" and AGREES.search(sentence) and not REFUSES.search(sentence):
+        return True
     if NEGATED.search(sentence) or not WANTS.search(sentence):
         return False
     named = re.search(rf"\b(?:{what})\b", sentence, re.IGNORECASE) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from langgraph_cooper.nodes.finetuned.rules.situation import Situation, own_words
+from langgraph_cooper.nodes.finetuned.tidying import END
 from langgraph_cooper.nodes.language.text import sentences, words
 
 HELPER = (
@@ -40,7 +41,6 @@ LABEL = re.compile(
     r"\s*[:>-])|<\|?\w|\|>|\[\w[^\]]*\]|\{\w+\}|```|^\s*(?:\d+\.|[-*•]) ",
     re.IGNORECASE | re.MULTILINE,
 )
-END = re.compile(r"[.!?…](?:[\"'”’)\]]|\s|:\)|:-\))*$|[)\U0001f300-\U0001faff]$")
 FEWEST_LETTERS = 2
 
 _COMMON = tuple(re.compile(pattern, re.IGNORECASE) for pattern in HELPER)
