@@ -53,10 +53,10 @@ class Weights:
     """
 
     relevance: float = 1.0
-    topics: float = 2.0
-    length: float = 0.5
+    topics: float = 0.5
+    length: float = 0.2
     answers: float = 2.0
-    novelty: float = 5.0
+    novelty: float = 4.0
     agreement: float = 1.0
     bank: float = 0.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from langgraph_cooper.nodes.finetuned.rules.guarded import would_be_refused
+from langgraph_cooper.nodes.finetuned.rules.guarded import asks_about_a_crisis, would_be_refused
 from langgraph_cooper.nodes.finetuned.rules.inventions import (
     invents_a_name,
     invents_a_number,
@@ -40,6 +40,7 @@ RULES: Mapping[str, Rule] = {
     "tried": suggests_what_was_tried,
     "setting": leaves_the_setting,
     "guard": would_be_refused,
+    "safety": asks_about_a_crisis,
 }
 """All rules by name, the frequent and cheap ones first."""
 

@@ -7,13 +7,16 @@ from langgraph_cooper.nodes.finetuned.rules.situation import Situation
 
 
 def would_be_refused(situation: Situation, reply: str) -> str | None:
-    """Return why the guard would replace or change a reply, if it would.
-
-    A question about safety is the guard's to ask, with a help line beside it; a sampled one has
-    none.
-    """
+    """Return why the guard would replace or change a reply, if it would."""
     if unsayable(reply):
         return "not to be said"
-    if asked_about(reply):
-        return "asks again after a denial" if denies(situation.last) else "asks about a crisis"
-    return None
+    return "asks after a denial" if denies(situation.last) and asked_about(reply) else None
+
+
+def asks_about_a_crisis(situation: Situation, reply: str) -> str | None:
+    """Return the kind of crisis that a reply asks about, if any.
+
+    That question is the guard's to ask, with a help line beside it, or the bank's, in words that
+    people checked.
+    """
+    return asked_about(reply)

@@ -123,7 +123,7 @@ SETTING = re.compile(
 def leaves_the_setting(situation: Situation, reply: str) -> str | None:
     """Return a word of the data's making or of its year that the user did not bring, if any."""
     for found in SETTING.finditer(reply):
-        if not set(bare_words(found.group())) <= situation.known_words:
+        if not set(bare_words(found.group())) <= situation.user_words:
             return found.group()
     return None
 
@@ -232,4 +232,4 @@ _KNOWN = frozenset(_GROUP)
 
 
 def _named(noun: str, situation: Situation) -> bool:
-    return bool(_GROUP.get(noun, frozenset({noun})) & situation.known_words)
+    return bool(_GROUP.get(noun, frozenset({noun})) & situation.user_words)

@@ -43,8 +43,7 @@ KINDS: dict[str, tuple[str, str]] = {
         r"\?",
     ),
     "pity": (
-        r"pity|sympathy|(?:say|saying|hear|hearing) (?:that )?(?:you are |you're |how )?sorry|feel "
-        r"sorry|sorry for me",
+        r"pity|sympathy|sorry",
         r"\bsorry\b|\bpoor you\b|\bsad to hear\b",
     ),
     "cheer": (

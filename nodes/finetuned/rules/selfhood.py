@@ -94,7 +94,7 @@ MAY_BE = (
     r"with)|taking in|looking forward|sorr+y|hopeful|all set|alright)\b"
 )
 OWN_THINGS = (
-    r"(?:goal|aim|suggestion|suggestions|advice|question|questions|point|best|pleasure|apologies|"
+    r"(?:goal|aim|suggestion|suggestions|advice|question|questions|point|best(?! friend)|pleasure|apologies|"
     r"apology|mistake|understanding|opinion|guess|thought|thoughts|view|answer|answers|reply|words|"
     r"wish|wishes|condolences|sympathy|sympathies|sincere|sincerest|deepest|heart|idea|ideas|hope|"
     r"concern|turn|side|attention|fault|bad|full|account|asking|description|memory|limits|reading|impression|purpose|job here|job is to|price|offer|offers|"
@@ -139,7 +139,9 @@ CLAIMS = tuple(
         rf"{I_AM}not (?:feeling|doing|able to sleep|working|married|alone|religious|young|old|from)\b",
         rf"(?<![\w'])my (?!own\b)(?!{OWN_THINGS})\w+",
         rf"(?<![\w'])my own (?!{OWN_THINGS})\w+",
-        rf"(?<![\w'])(?:our|we) (?:own )?(?:{KIN}|had|went|were|got|did|used to|lost|bought|divorced|"
+        r"(?<![\w'])our (?!(?:\w+ )?(?:talk|talks|chat|conversation|conversations|discussion|time|words|"
+        r"price|deal|exchange|last|next)\b)\w+",
+        rf"(?<![\w'])we (?:own )?(?:{KIN}|had|went|were|got|did|used to|lost|bought|divorced|"
         r"broke|lived|met|moved|have been|both (?:have|had|feel|know))\b",
         rf"(?<![\w'])(?:as|being|speaking as) an? (?:\w+ ){{0,2}}?{ROLES}\b[^.!?]*\b(?:i|me|my)\b",
         r"(?<![\w'])as (?:someone|somebody|one) who (?:has|have|had|is|was|lost|went|also|suffers|"
@@ -153,7 +155,7 @@ CLAIMS = tuple(
         rf"(?<![\w'])i (?:can |could )?{ADVERBS}(?:relate|identify|empathi[sz]e with you because)\b",
         r"(?<!that )(?<!it )\bhelps me\b(?! (?:to )?(?:understand|see|know|help))|\bhelped me\b(?! "
         r"(?:to )?(?:understand|see|know))",
-        r"^(?:\w+[,.]? )?been there\b|i've been there|i have been there",
+        r"(?:have|had) been in your (?:shoes|position|place)|^(?:\w+[,.]? )?been there\b|i've been there|i have been there",
         r"\bmyself\b(?<!repeat myself)(?<!repeating myself)(?<!explain myself)(?<!express myself)"
         r"(?<!myself clear)(?<!ask myself)(?<!correct myself)(?<!introduce myself)",
         r"\bone \w+ to another\b|(?:^|[,;] )mine \w+|(?<![\w'])we (?:usually|often|always|sometimes) ",
@@ -165,7 +167,8 @@ CLAIMS = tuple(
         r"(?<![\w'])i (?:do |can |really |totally )*know (?:the|that|this) feeling",
         rf"(?<![\w'])i (?:do |can |really |totally |also )*know (?:someone|somebody|a (?:person|friend|guy|girl|woman|man|couple|lady)|"
         rf"{KIN})\b",
-        r"(?<![\w'])(?:when|while|since|before|after|until|back when|because|where|like) i (?:was|were|"
+        r"(?<![\w'])(?:when|whenever) i (?!ask|say|said|read|hear|see|look at what|think (?:of|about) (?:you|what|all))|"
+        r"(?<![\w'])(?:while|since|before|after|until|back when|because|where|like) i (?:was|were|"
         r"had|lost|got|went|did|became|quit|am (?:feeling|stressed|sad|down|anxious|upset|alone)|feel|"
         r"get|broke|moved|started|left|lived|worked|turned|needed|first)\b",
         r"(?<![\w'])in (?:my|our) (?:\w+ )??(?:experience|family|life|country|case|job|time|situation|"
@@ -204,7 +207,10 @@ FRAGMENT = re.compile(
     r"tried|moved|divorced) (?:it|my|a|the|that|to|there|through|with|in|this|for|"
     r"some|many|very|so|really|similar|one|three|two) (?!you)"
 )
-QUESTION_OR_IF = re.compile(r"^(?:if|what if|imagine|suppose|even if) i\b")
+SUPPOSES = re.compile(
+    r"^(?:what |even )?if i (?:may|can|could|might|understand|hear|read|follow|got|get|have (?:got|read|"
+    r"understood)|am not mistaken|am right|am wrong|were (?:in your|you))\b(?!.*\bmy\b)"
+)
 
 
 def claims_a_life(situation: Situation, reply: str) -> str | None:
@@ -213,7 +219,7 @@ def claims_a_life(situation: Situation, reply: str) -> str | None:
         plain = " ".join(sentence.lower().split())
         if TRUE_SELF.search(plain) and not DENIES_BEING.search(plain):
             continue
-        if QUESTION_OR_IF.match(plain):
+        if SUPPOSES.match(plain):
             continue
         for pattern in CLAIMS if plain.endswith("?") else (*CLAIMS, FRAGMENT):
             if found := pattern.search(plain):

@@ -8,10 +8,12 @@ from langgraph_cooper.nodes.finetuned.rules.situation import Situation, own_word
 from langgraph_cooper.nodes.finetuned.tidying import END
 from langgraph_cooper.nodes.language.text import sentences, words
 
-HELPER = (
+THANKS = (
     r"\bthank(?:s| you)(?: \w+){0,3}? for (?:your |the |all (?:your |the )?|all of your )?(?:great |good |"
-    r"kind |wonderful )?(?:help|advice|suggestions?|support|tips|listening|input|ideas?|hearing me|"
-    r"talking (?:to|with) me|helping|understanding|encouragement|taking the time)",
+    r"kind |wonderful )?(?:help|advice|suggestions?|support|tips|listening|input|ideas?|helping|"
+    r"understanding|encouragement)\b",
+)
+HELPER = (
     r"\byou(?:'ve| have)? (?:really |already )?(?:helped me|been (?:so |very |really |such a )*(?:helpful|"
     r"kind|a great help|a big help)|are (?:so |very |really )?(?:helpful|right, i))",
     r"\b(?:can|could|will|would) you (?:please )?(?:help|advise|support) me\b",
@@ -43,6 +45,7 @@ LABEL = re.compile(
 )
 FEWEST_LETTERS = 2
 
+_THANKS = tuple(re.compile(pattern, re.IGNORECASE) for pattern in THANKS)
 _COMMON = tuple(re.compile(pattern, re.IGNORECASE) for pattern in HELPER)
 _BY_ROLE = {
     "persuader": tuple(re.compile(pattern, re.IGNORECASE) for pattern in GIVER),
@@ -52,8 +55,11 @@ _BY_ROLE = {
 
 def speaks_as_the_user(situation: Situation, reply: str) -> str | None:
     """Return words that only the other side would say, if any."""
+    # Whoever opens a conversation wants something, and thanks for help.
+    thanks = _THANKS if situation.task.opens == "user" else ()
+    patterns = (*thanks, *_COMMON, *_BY_ROLE.get(situation.task.system_role, ()))
     for sentence in sentences(own_words(reply)):
-        for pattern in (*_COMMON, *_BY_ROLE.get(situation.task.system_role, ())):
+        for pattern in patterns:
             if found := pattern.search(sentence):
                 return found.group()
     return None
