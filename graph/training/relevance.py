@@ -174,9 +174,7 @@ def train_relevance(
     torch.manual_seed(seed)
     heard, replies, measured = (torch.tensor(np.stack(part)) for part in zip(*pools, strict=True))
     flat = measured.flatten(0, 1)
-    head = RelevanceHead(
-        replies.shape[-1], flat.mean(0).numpy(), (flat.std(0) + 1e-3).numpy()
-    )
+    head = RelevanceHead(replies.shape[-1], flat.mean(0).numpy(), (flat.std(0) + 1e-3).numpy())
     optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.05)
     steps = epochs * (len(pools) // BATCH + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
@@ -186,9 +184,7 @@ def train_relevance(
         head.train()
         for rows in torch.randperm(len(pools)).split(BATCH):
             scores = head(heard[rows], replies[rows], measured[rows])
-            loss = functional.cross_entropy(
-                scores, target[: len(rows)], label_smoothing=SMOOTHING
-            )
+            loss = functional.cross_entropy(scores, target[: len(rows)], label_smoothing=SMOOTHING)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -203,9 +199,7 @@ def train_relevance(
 def scores_of(head: nn.Module, pools: Sequence[Pool]) -> list[NDArray[np.floating]]:
     """Return the scores of each pool's candidates."""
     with torch.inference_mode():
-        return [
-            head(*(torch.tensor(part)[None] for part in pool))[0].numpy() for pool in pools
-        ]
+        return [head(*(torch.tensor(part)[None] for part in pool))[0].numpy() for pool in pools]
 
 
 def rank_first(scores: Sequence[NDArray[np.floating]]) -> float:
@@ -250,6 +244,4 @@ def write_relevance(weights: dict[str, Floats], folder: Path, task: str, encoder
         encoder_sha256=encoder_sha256(encoder),
         weights_sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
     )
-    (folder / CONFIG).write_text(
-        json.dumps(config.model_dump(), indent=2) + "\n", encoding="utf-8"
-    )
+    (folder / CONFIG).write_text(json.dumps(config.model_dump(), indent=2) + "\n", encoding="utf-8")

@@ -14,7 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from langgraph_cooper.nodes.finetuned.relevance import Embed, Floats, RelevanceModel
+from langgraph_cooper.nodes.finetuned.relevance import (
+    SHIPPED,
+    Embed,
+    Floats,
+    RelevanceModel,
+    read_relevance,
+)
 from langgraph_cooper.nodes.finetuned.rules import (
     BANK_RULES,
     RULES,
@@ -68,6 +74,11 @@ class Length(NamedTuple):
     deviation: float = 0.75
 
 
+DEFAULT, USUAL = Weights(), Length()
+LENGTHS = {"esc": Length(2.76, 0.87), "persuasion": Length(2.82, 0.79)}
+"""Of 40 conversations each that nothing else was learnt from: ESConv train, P4G."""
+
+
 class Choice(NamedTuple):
     """The reply that was chosen.
 
@@ -107,8 +118,8 @@ class Chooser:
         embed: Embed,
         relevance: RelevanceModel | None = None,
         *,
-        weights: Weights = Weights(),
-        length: Length = Length(),
+        weights: Weights = DEFAULT,
+        length: Length = USUAL,
         rules: Iterable[str] = tuple(RULES),
     ) -> None:
         self._task = task
@@ -250,3 +261,19 @@ def _agreement(vectors: Floats) -> Floats:
     likeness = vectors @ vectors.T
     mean: Floats = (likeness.sum(1) - likeness.diagonal()) / (len(vectors) - 1)
     return mean
+
+
+def load_chooser(task: TaskSpec, embed: Embed, *, weights: Weights = DEFAULT) -> Chooser:
+    """Build a task's chooser, with its shipped model of relevance if it has one.
+
+    Args:
+        task: The task.
+        embed: The sentence encoder, behind a cache: all-MiniLM-L6-v2 for the shipped models.
+        weights: What each part is worth.
+
+    Raises:
+        RelevanceError: The shipped model is damaged.
+    """
+    folder = SHIPPED / task.name
+    model = read_relevance(folder, embed) if folder.is_dir() else None
+    return Chooser(task, embed, model, weights=weights, length=LENGTHS.get(task.name, USUAL))

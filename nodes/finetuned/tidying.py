@@ -8,15 +8,58 @@ from langgraph_cooper.nodes.language.text import sentences, words
 
 END = re.compile(r"[.!?…][\"'”’)\]]*$|(?:[:;]-?[)D(P]|[)\U0001f300-\U0001faff])$")
 ASKS = re.compile(
-    r"^(?:(?:and|so|but|ok|okay|well|oh) )*(?:what|who|where|when|why|how|which|is|are|was|were|do|does|"
+    r"^(?:(?:and|so|but|ok|okay|well|oh) )*(?:what|who|where|when|why|how|which|is|are|was|were|"
+    r"do|does|"
     r"did|can|could|would|will|have|has|should)\b",
     re.IGNORECASE,
 )
 # A sentence does not end with one of these.
 UNFINISHED = frozenset(
-    "a an the and or but of at from by as if than because my your his her their our its were be been "
-    "does had should may might must very really just i you're i'm it's they're we're who which when "
-    "where into also".split()
+    [
+        "a",
+        "an",
+        "the",
+        "and",
+        "or",
+        "but",
+        "of",
+        "at",
+        "from",
+        "by",
+        "as",
+        "if",
+        "than",
+        "because",
+        "my",
+        "your",
+        "his",
+        "her",
+        "their",
+        "our",
+        "its",
+        "were",
+        "be",
+        "does",
+        "had",
+        "may",
+        "might",
+        "must",
+        "very",
+        "really",
+        "just",
+        "i",
+        "you're",
+        "i'm",
+        "it's",
+        "they're",
+        "we're",
+        "who",
+        "which",
+        "when",
+        "where",
+        "into",
+        "also",
+    ]
 )
 ALONE = re.compile(r"(?<![\w'’.])i(?=(?:['’](?:m|ve|d|ll))?(?![\w'’.]))")
 SPACED = re.compile(r"\s+([,.!?;:])(?=\s|$)")

@@ -15,47 +15,62 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-OWNED = (
-    "mother mom mum dad father parents family wife husband spouse partner boyfriend girlfriend fiance "
-    "brother brothers sister sisters siblings son sons daughter daughters kid kids child children baby "
-    "grandmother grandfather grandma grandpa grandparents aunt uncle cousin cousins nephew niece "
-    "friend friends roommate neighbor neighbour ex job jobs boss manager coworker coworkers colleague "
-    "colleagues company career work office class classes school college degree teacher teachers student "
-    "students therapist counselor doctor dog dogs cat cats pet pets house home apartment car garden "
-    "church faith religion life childhood youth past age body health hair depression anxiety illness "
-    "bills rent savings income paycheck marriage divorce relationship relationships experience "
-    "experiences hobby hobbies country town city state area place sleep diet day week weekend"
-).split()
-STATES = (
-    "married divorced single widowed pregnant retired unemployed employed depressed lonely anxious "
-    "stressed tired exhausted sick disabled diabetic religious christian catholic muslim vegan american "
-    "british scared struggling divorced broke poor rich studying working teaching parenting dieting "
-    "grieving recovering older younger male female human person people man woman"
-).split()
-NOUNS = (
-    "person human being man woman mother mom mum father dad parent wife husband student teacher nurse "
-    "veteran christian teenager adult kid child girl boy guy lady grandmother grandfather survivor "
-    "widow widower writer artist musician runner reader introvert extrovert caregiver single"
-).split()
-IRREGULAR = (
-    "was had went got did felt lost left came found took made gave knew began broke brought bought built "
-    "caught chose drank drove ate fell fought grew kept learnt lent met paid quit ran rode sold slept "
-    "spent spoke stood swam taught wore wrote won went struggled"
-).split()
-SPOKEN = (  # regular pasts and participles of this conversation alone
-    "asked mentioned noticed suggested wondered wanted hoped listened misunderstood understood heard "
-    "read said meant thought offered repeated promised told needed missed guessed assumed agreed "
-    "used"
-).split()
-HABITS = (
-    "live work play sleep eat drink drive walk run exercise pray meditate cook bake paint garden travel "
-    "study teach volunteer donate miss hate love enjoy struggle suffer cry smoke journal own worry"
-).split()
+OWNED = [
+    "mother", "mom", "mum", "dad", "father", "parents", "family", "wife", "husband", "spouse",
+    "partner", "boyfriend", "girlfriend", "fiance", "brother", "brothers", "sister", "sisters",
+    "siblings", "son", "sons", "daughter", "daughters", "kid", "kids", "child", "children", "baby",
+    "grandmother", "grandfather", "grandma", "grandpa", "grandparents", "aunt", "uncle", "cousin",
+    "cousins", "nephew", "niece", "friend", "friends", "roommate", "neighbor", "neighbour", "ex",
+    "job", "jobs", "boss", "manager", "coworker", "coworkers", "colleague", "colleagues", "company",
+    "career", "work", "office", "class", "classes", "school", "college", "degree", "teacher",
+    "teachers", "student", "students", "therapist", "counselor", "doctor", "dog", "dogs", "cat",
+    "cats", "pet", "pets", "house", "home", "apartment", "car", "garden", "church", "faith",
+    "religion", "life", "childhood", "youth", "past", "age", "body", "health", "hair", "depression",
+    "anxiety", "illness", "bills", "rent", "savings", "income", "paycheck", "marriage", "divorce",
+    "relationship", "relationships", "experience", "experiences", "hobby", "hobbies", "country",
+    "town", "city", "state", "area", "place", "sleep", "diet", "day", "week", "weekend",
+]  # fmt: skip
+STATES = [
+    "married", "divorced", "single", "widowed", "pregnant", "retired", "unemployed", "employed",
+    "depressed", "lonely", "anxious", "stressed", "tired", "exhausted", "sick", "disabled",
+    "diabetic", "religious", "christian", "catholic", "muslim", "vegan", "american", "british",
+    "scared", "struggling", "divorced", "broke", "poor", "rich", "studying", "working", "teaching",
+    "parenting", "dieting", "grieving", "recovering", "older", "younger", "male", "female", "human",
+    "person", "people", "man", "woman",
+]  # fmt: skip
+NOUNS = [
+    "person", "human", "being", "man", "woman", "mother", "mom", "mum", "father", "dad", "parent",
+    "wife", "husband", "student", "teacher", "nurse", "veteran", "christian", "teenager", "adult",
+    "kid", "child", "girl", "boy", "guy", "lady", "grandmother", "grandfather", "survivor", "widow",
+    "widower", "writer", "artist", "musician", "runner", "reader", "introvert", "extrovert",
+    "caregiver", "single",
+]  # fmt: skip
+IRREGULAR = [
+    "was", "had", "went", "got", "did", "felt", "lost", "left", "came", "found", "took", "made",
+    "gave", "knew", "began", "broke", "brought", "bought", "built", "caught", "chose", "drank",
+    "drove", "ate", "fell", "fought", "grew", "kept", "learnt", "lent", "met", "paid", "quit",
+    "ran", "rode", "sold", "slept", "spent", "spoke", "stood", "swam", "taught", "wore", "wrote",
+    "won", "went", "struggled",
+]  # fmt: skip
+# Regular pasts and participles of this conversation alone.
+SPOKEN = [
+    "asked", "mentioned", "noticed", "suggested", "wondered", "wanted", "hoped", "listened",
+    "misunderstood", "understood", "heard", "read", "said", "meant", "thought", "offered",
+    "repeated", "promised", "told", "needed", "missed", "guessed", "assumed", "agreed", "used",
+]  # fmt: skip
+HABITS = [
+    "live", "work", "play", "sleep", "eat", "drink", "drive", "walk", "run", "exercise", "pray",
+    "meditate", "cook", "bake", "paint", "garden", "travel", "study", "teach", "volunteer",
+    "donate", "miss", "hate", "love", "enjoy", "struggle", "suffer", "cry", "smoke", "journal",
+    "own", "worry",
+]  # fmt: skip
 TALK = "talking chatting listening hearing helping that this your how it to the being when our"
 
 FILL = (
-    r"(?:(?:also|always|actually|really|just|never|ever|even|still|sometimes|often|usually|once|recently|"
-    r"personally|definitely|totally|certainly|honestly|too|so|only|both|both|finally|almost|already|"
+    r"(?:(?:also|always|actually|really|just|never|ever|even|still|sometimes|often|usually|once|"
+    r"recently|"
+    r"personally|definitely|totally|certainly|honestly|too|so|only|both|both|finally|almost|"
+    r"already|"
     r"myself|do|did|have|had|"
     r"currently|completely|truly) ){0,3}"
 )
@@ -68,52 +83,76 @@ def _any(words: Iterable[str]) -> str:
 CLAIMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
-        rf"\bI {FILL}{_any(IRREGULAR)}\b(?!'t)(?! (?:across as|you waiting|wondering|hoping|going to (?:ask|say)|able to help|asking|"
-        r"just asking|wrong|mistaken|thinking (?:that )?you|a question|some (?:help|use)|of (?:help|use)|"
+        rf"\bI {FILL}{_any(IRREGULAR)}\b(?!'t)(?! (?:across as|you waiting|wondering|hoping|"
+        r"going to (?:ask|say)|able to help|asking|"
+        r"just asking|wrong|mistaken|thinking (?:that )?you|a question|some (?:help|use)|of "
+        r"(?:help|use)|"
         r"helpful|your message|it wrong))",
         rf"\bI {FILL}used to\b",
-        rf"\bI {FILL}(?!{_any(SPOKEN)}\b)[a-z]{{3,}}(?<!e)ed\b(?! (?:to (?:hear|help|know|ask)|if))",
-        rf"\b(?:I have|I've|I had|I'd) {FILL}(?:been (?!wondering|listening|able|reading|asking|of |help)|"
-        r"had |gone|felt|lost|done|seen|taken|known|experienced|lived|suffered|struggled|dealt|tried|"
+        rf"\bI {FILL}(?!{_any(SPOKEN)}\b)[a-z]{{3,}}(?<!e)ed\b(?! (?:to (?:hear|help|know|ask)|"
+        r"if))",
+        rf"\b(?:I have|I've|I had|I'd) {FILL}(?:been (?!wondering|listening|able|reading|asking|"
+        r"of |help)|"
+        r"had |gone|felt|lost|done|seen|taken|known|experienced|lived|suffered|struggled|dealt|"
+        r"tried|"
         r"found|met|worked|grown|learned|gotten|made|used|started|never (?:been|had|felt))",
-        rf"\bI (?:have|had) (?:a |an |my |two |three |some |many |no |the same |similar |lots of |a few |"
+        r"\bI (?:have|had) (?:a |an |my |two |three |some |many |no |the same |similar |lots "
+        r"of |a few |"
         rf"several |other |so many )*(?:\w+ )?{_any(OWNED)}\b",
-        rf"\b(?:my|our) (?:own |best |old |late |first |oldest |youngest |good |dear |little |last |current |"
+        r"\b(?:my|our) (?:own |best |old |late |first |oldest |youngest |good |dear |little |"
+        r"last |current |"
         rf"new |close |whole |mental |physical |daily )*{_any(OWNED)}\b",
-        rf"\b(?:I am|I'm|im) {FILL}(?:very |so |quite |pretty |a bit |a little )*{_any(STATES)}\b(?! (?:about "
+        rf"\b(?:I am|I'm|im) {FILL}(?:very |so |quite |pretty |a bit |a little "
+        rf")*{_any(STATES)}\b(?! (?:about "
         r"you|for you))",
         rf"\b(?:I am|I'm|im) {FILL}an? (?:\w+ ){{0,3}}{_any(NOUNS)}\b",
-        rf"\b(?:I am|I'm) {FILL}(?:from|in the same|in a similar|going through|dealing with|having|living|"
-        r"trying to (?:lose|quit|get|learn|save|keep)|\d+|years old|not a (?:bot|robot|machine|program))\b",
+        rf"\b(?:I am|I'm) {FILL}(?:from|in the same|in a similar|going through|dealing with|"
+        r"having|living|"
+        r"trying to (?:lose|quit|get|learn|save|keep)|\d+|years old|not a (?:bot|robot|machine|"
+        r"program))\b",
         rf"\bI {FILL}{_any(HABITS)}\b(?! {_any(TALK.split())}\b)",
         rf"\bI {FILL}(?:go|goes) (?:to|for|through|out|on)\b",
         rf"\bI {FILL}feel (?:the same|that way|this way|like that|like this|so |very |really )",
         rf"\bas an? (?:\w+ ){{0,2}}{_any(NOUNS)}\b[^.!?]*\b(?:I|me|my)\b",
-        r"\b(?:me|us) (?:too|as well|either|neither)\b|\bsame here\b|\bso (?:do|did|have|am) I\b|\bneither "
+        r"\b(?:me|us) (?:too|as well|either|neither)\b|\bsame here\b|\bso (?:do|did|have|am) "
+        r"I\b|\bneither "
         r"(?:do|did|have|am) I\b",
-        r"\bin (?:my|our) (?:own )?(?:experience|case|family|life|country|situation|shoes|opinion I have)\b",
+        r"\bin (?:my|our) (?:own )?(?:experience|case|family|life|country|situation|shoes|"
+        r"opinion I have)\b",
         r"\bI (?:can|could) (?:\w+ )?(?:relate|identify)\b|\bI (?:\w+ )?relate\b",
-        r"\bI know (?:\w+ )?(?:how|what) (?:you|that|it|this)(?: must)?(?: feel| feels|'s like| is like| "
-        r"felt)|\bI know (?:the|that) feeling\b|\bI know (?:someone|somebody|a (?:\w+ )?(?:friend|guy|man|"
+        r"\bI know (?:\w+ )?(?:how|what) (?:you|that|it|this)(?: must)?(?: feel| feels|'s like| "
+        r"is like| "
+        r"felt)|\bI know (?:the|that) feeling\b|\bI know (?:someone|somebody|a (?:\w+ "
+        r")?(?:friend|guy|man|"
         r"woman|lady|person|couple))",
-        r"(?:^|\bI have |\bI've )been there\b|\b(?:same boat|in your shoes)\b(?<!imagine being in your shoes)(?<!be in your shoes)",
+        r"(?:^|\bI have |\bI've )been there\b|\b(?:same boat|in your shoes)\b(?<!imagine being "
+        r"in your shoes)(?<!be in your shoes)",
         r"\bwhen I\b(?! (?:ask|asked|say|said|read))|\bwhere I (?:live|work|am)\b|\bback when I\b",
-        r"\b(?:a|some|many|one|lot|couple|most) (?:of )?(?:my|our) |\bof mine\b|\bmyself (?:included|too)\b|"
+        r"\b(?:a|some|many|one|lot|couple|most) (?:of )?(?:my|our) |\bof mine\b|\bmyself "
+        r"(?:included|too)\b|"
         r"\bI (?:too|myself)\b",
-        r"(?<!that )(?<!it )\b(?:helps|helped|worked for|works for|happened to|took|hit) me\b(?! (?:to )?"
+        r"(?<!that )(?<!it )\b(?:helps|helped|worked for|works for|happened to|took|hit) "
+        r"me\b(?! (?:to )?"
         r"(?:understand|see|know))",
-        rf"\bI {FILL}(?:get|find|like) (?:it (?:easier|harder|hard|helpful|calming)|stuck|very|really|so |"
-        r"anxious|sad|angry|nervous|lonely|to (?:read|write|listen to|play|watch|go|do|take|walk|cook))",
-        r"\b(?:I am|I'm) (?:also |just |only )?in my (?:\w+ )?(?:teens|twenties|thirties|forties|fifties|"
-        r"sixties)\b|\bwe were (?:together|married|dating)\b|(?:^|[,;] )mine (?:is|was|has|does|did)\b",
+        rf"\bI {FILL}(?:get|find|like) (?:it (?:easier|harder|hard|helpful|calming)|stuck|very|"
+        r"really|so |"
+        r"anxious|sad|angry|nervous|lonely|to (?:read|write|listen to|play|watch|go|do|take|"
+        r"walk|cook))",
+        r"\b(?:I am|I'm) (?:also |just |only )?in my (?:\w+ )?(?:teens|twenties|thirties|"
+        r"forties|fifties|"
+        r"sixties)\b|\bwe were (?:together|married|dating)\b|(?:^|[,;] )mine (?:is|was|has|does|"
+        r"did)\b",
         r"\bmy name(?:'s| is)\b|\bwe humans\b|\bfellow human",
-        r"\bwe (?:all )?(?:had|went|lost|moved|bought|got married|broke up|lived|were (?:told|married))\b",
+        r"\bwe (?:all )?(?:had|went|lost|moved|bought|got married|broke up|lived|were (?:told|"
+        r"married))\b",
     )
 )
 QUOTES = re.compile(r"[\"“][^\"”]*[\"”]")
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 PROGRAM = re.compile(r"\b(?:program|software|computer|machine|artificial)\b|\bAI\b")
-NOT_PROGRAM = re.compile(r"\bnot an? (?:\w+ )?(?:bot|robot|machine|program|computer)\b|\bnot AI\b", re.IGNORECASE)
+NOT_PROGRAM = re.compile(
+    r"\bnot an? (?:\w+ )?(?:bot|robot|machine|program|computer)\b|\bnot AI\b", re.IGNORECASE
+)
 
 
 def claim(reply: str) -> str | None:

@@ -10,12 +10,17 @@ from langgraph_cooper.nodes.language.text import sentences
 
 # What a reply does when it gives what was refused.
 ADVISES = (
-    r"\byou (?:should|could|can|might|may|need to|must|ought|have to|'d better)\b|\bhave you (?:tried|"
-    r"considered|thought|looked|talked|spoken|asked)\b|\bwhy (?:don't|not) you\b|\bhow about\b|\bwhat "
-    r"about\b|\bi (?:would |'d )?(?:suggest|recommend|advise)\b|\btry\b|\bmaybe (?:you|it would help)|"
-    r"\bperhaps (?:you|it would help)\b|\bit (?:may|might|could|would|can) (?:help|be (?:good|helpful|"
+    r"\byou (?:should|could|can|might|may|need to|must|ought|have to|'d better)\b|\bhave you "
+    r"(?:tried|"
+    r"considered|thought|looked|talked|spoken|asked)\b|\bwhy (?:don't|not) you\b|\bhow about\b|"
+    r"\bwhat "
+    r"about\b|\bi (?:would |'d )?(?:suggest|recommend|advise)\b|\btry\b|\bmaybe (?:you|it would "
+    r"help)|"
+    r"\bperhaps (?:you|it would help)\b|\bit (?:may|might|could|would|can) (?:help|be (?:good|"
+    r"helpful|"
     r"worth|wise|best))\b|\bi'd (?:start|begin|talk)\b|\bone (?:idea|thing you|option|way)\b|\bthe "
-    r"(?:best|first) (?:thing|step)\b|^(?:make|take|write|talk|call|go|start|think about|focus|remember"
+    r"(?:best|first) (?:thing|step)\b|^(?:make|take|write|talk|call|go|start|think about|focus|"
+    r"remember"
     r" to|tell (?:him|her|them)|ask (?:him|her|them)|consider|set|give yourself|let yourself)\b"
 )
 KINDS: dict[str, tuple[str, str]] = {
@@ -47,9 +52,11 @@ KINDS: dict[str, tuple[str, str]] = {
         r"\bsorry\b|\bpoor you\b|\bsad to hear\b",
     ),
     "cheer": (
-        r"cheer\w* (?:me )?up|positiv\w*|bright side|silver lining|it (?:will|'ll) be (?:ok|okay|fine)|"
+        r"cheer\w* (?:me )?up|positiv\w*|bright side|silver lining|it (?:will|'ll) be (?:ok|"
+        r"okay|fine)|"
         r"it gets better|get better|everything happens for a reason|platitud\w*",
-        r"\bpositiv|\bbright side|\bsilver lining|\bwill (?:all )?be (?:ok|okay|fine|alright)|\bgets? "
+        r"\bpositiv|\bbright side|\bsilver lining|\bwill (?:all )?be (?:ok|okay|fine|alright)|"
+        r"\bgets? "
         r"better|\bthings will\b|\bfor a reason\b|\bcheer up\b|\bhope for the best\b",
     ),
     "faith": (
@@ -66,7 +73,8 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "money": (
         r"donat\w*|money|giv(?:e|ing)(?: anything| money)?|pay(?:ing)?",
-        r"\bdonat|\bwould you (?:like to |be willing to )?give|\bhow much would you\b|\bspare\b|\beven a "
+        r"\bdonat|\bwould you (?:like to |be willing to )?give|\bhow much would you\b|\bspare\b|"
+        r"\beven a "
         r"(?:small|few|dollar)|\bgive (?:a|just|some)\b",
     ),
 }
@@ -74,45 +82,63 @@ KINDS: dict[str, tuple[str, str]] = {
 REFUSES = re.compile(
     r"(?:\bno (?:more )?(?P<no>[^.,;!?]{2,40}?),? (?:please|pls|thanks|thank you|today|at all)\b"
     r"|\bno more (?P<more>[^.,;!?]{2,40})"
-    r"|\b(?:please )?(?:do not|don't|dont|never|stop|quit) (?:just |even |you |keep |ever )*(?:tell|"
-    r"telling|ask|asking|give|giving|suggest|suggesting|say|saying|send|sending|talk|talking|mention|"
+    r"|\b(?:please )?(?:do not|don't|dont|never|stop|quit) (?:just |even |you |keep |ever "
+    r")*(?:tell|"
+    r"telling|ask|asking|give|giving|suggest|suggesting|say|saying|send|sending|talk|talking|"
+    r"mention|"
     r"mentioning|recommend|recommending|bring|bringing|push|pushing|start|preach|preaching|offer|"
     r"offering)(?: me| to me| on me)?(?: with)?(?P<dont>[^.,;!?]*)"
-    r"|\b(?:i|i really|i just) (?:do not|don't|dont|did not|didn't) (?:really |even |actually )?(?:want|"
+    r"|\b(?:i|i really|i just) (?:do not|don't|dont|did not|didn't) (?:really |even |actually "
+    r")?(?:want|"
     r"need|like|believe in|come here for|care for|feel like|trust)(?P<want>[^.,;!?]*)"
-    r"|\b(?:anything but|everything but|spare me|sick of|tired of|fed up with|enough of|hate when people"
-    r" say|hate being told|had enough of|not interested in|not looking for|not asking for|rather not "
+    r"|\b(?:anything but|everything but|spare me|sick of|tired of|fed up with|enough of|hate "
+    r"when people"
+    r" say|hate being told|had enough of|not interested in|not looking for|not asking for|"
+    r"rather not "
     r"(?:talk|hear|discuss|be told)|can't stand|hate)(?P<sick>[^.,;!?]*)"
     r"|\bwithout (?:any )?(?P<without>advice|questions?|therap\w+|judg\w+))",
     re.IGNORECASE,
 )
 ABOUT = re.compile(
-    r"\b(?:nothing to do with|not about|isn't about|is not about|has nothing to do with|don't want to "
-    r"talk about|do not want to talk about|rather not talk about|stop talking about|don't mention|not "
-    r"because of|can we (?:not|stop) talk(?:ing)? about) (?:the |my |a |an |any |that |this )?([\w' ]+)",
+    r"\b(?:nothing to do with|not about|isn't about|is not about|has nothing to do with|don't "
+    r"want to "
+    r"talk about|do not want to talk about|rather not talk about|stop talking about|don't "
+    r"mention|not "
+    r"because of|can we (?:not|stop) talk(?:ing)? about) (?:the |my |a |an |any |that |this "
+    r")?([\w' ]+)",
     re.IGNORECASE,
 )
 WANTS = re.compile(
-    r"\b(?:now i (?:do )?(?:want|need)|i do (?:want|need)|i(?:'d| would) (?:like|love|appreciate)|do you "
-    r"have|any|can you (?:give|suggest|recommend)|could you (?:give|suggest|recommend)|what (?:should|"
+    r"\b(?:now i (?:do )?(?:want|need)|i do (?:want|need)|i(?:'d| would) (?:like|love|"
+    r"appreciate)|do you "
+    r"have|any|can you (?:give|suggest|recommend)|could you (?:give|suggest|recommend)|what "
+    r"(?:should|"
     r"can|could|do you think i should) i|what would you (?:do|suggest|recommend)|give me|please "
     r"(?:suggest|recommend|advise)|tell me what|how (?:do|can|should|could) i)\b",
     re.IGNORECASE,
 )
 NEGATED = re.compile(r"\b(?:don't|dont|do not|not|never|no|stop|without|n't)\b", re.IGNORECASE)
 TRIED = re.compile(
-    r"\b(?:already|have|i've|ive|i) (?:already |have |also |even )*(?:tried|did try|done)(?P<what>[^.;!?]*)"
-    r"|\b(?:already|have already|i've already) (?P<verb>\w+ed|talked|spoke|spoken|went|gone|saw|seen|"
+    r"\b(?:already|have|i've|ive|i) (?:already |have |also |even )*(?:tried|did try|"
+    r"done)(?P<what>[^.;!?]*)"
+    r"|\b(?:already|have already|i've already) (?P<verb>\w+ed|talked|spoke|spoken|went|gone|saw|"
+    r"seen|"
     r"wrote|written|did|done|applied|asked|told)(?P<rest>[^.;!?]*)",
     re.IGNORECASE,
 )
 DULL = frozenset(
-    "a an the to it that this my me i you your with about and or but for of in on at so just all any "
-    "some him her them his their he she they is was are be been do did does not no more very too also "
-    "even already tried trying done something anything everything things thing what how when who why "
-    "there here out up get got go going want need like really please ever people someone anyone us we "
-    "have has had feel feeling before now again still much many lot want".split()
-)
+    [
+        "a", "an", "the", "to", "it", "that", "this", "my", "me", "i", "you", "your", "with",
+        "about", "and", "or", "but", "for", "of", "in", "on", "at", "so", "just", "all", "any",
+        "some", "him", "her", "them", "his", "their", "he", "she", "they", "is", "was", "are", "be",
+        "been", "do", "did", "does", "not", "no", "more", "very", "too", "also", "even", "already",
+        "tried", "trying", "done", "something", "anything", "everything", "things", "thing", "what",
+        "how", "when", "who", "why", "there", "here", "out", "up", "get", "got", "go", "going",
+        "want", "need", "like", "really", "please", "ever", "people", "someone", "anyone", "us",
+        "we", "have", "has", "had", "feel", "feeling", "before", "now", "again", "still", "much",
+        "many", "lot", "want",
+    ]
+)  # fmt: skip
 
 
 def gives_what_was_refused(situation: Situation, reply: str) -> str | None:
@@ -146,7 +172,8 @@ def refused(texts: Iterable[str]) -> list[str]:
 
 
 AGREES = re.compile(
-    r"\b(?:i(?:'ll| will| can| could| would|'d| want to| wouldn't mind| am going to|'m going to)|you convinced|"
+    r"\b(?:i(?:'ll| will| can| could| would|'d| want to| wouldn't mind| am going to|'m going "
+    r"to)|you convinced|"
     r"count me in|ok(?:ay)?|fine|yes|sure)\b[^.!?]*\b(?:donat|giv|spare|convinced|dollars?|cents)",
     re.IGNORECASE,
 )

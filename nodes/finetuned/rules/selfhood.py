@@ -21,8 +21,10 @@ ADVERBS = (
 SAYS = (
     r"(?:said|meant|mean|asked|ask|heard|hear|read|understood|understand|noticed|notice|misread|"
     r"misunderstood|misheard|wondered|wonder|mentioned|suggested|hoped|thought|wanted to "
-    r"(?:ask|say|know|make sure|check|hear|add|thank)|was (?:wondering|going to (?:say|ask|suggest)|"
-    r"hoping|asking|just asking|only asking|wrong|mistaken|thinking of you|able to|of (?:some |any )?"
+    r"(?:ask|say|know|make sure|check|hear|add|thank)|was (?:wondering|going to (?:say|ask|"
+    r"suggest)|"
+    r"hoping|asking|just asking|only asking|wrong|mistaken|thinking of you|able to|of (?:some |"
+    r"any )?"
     r"help)|told you|"
     r"got (?:that|it|you|this)\b|see|saw (?:that you|what you|your)|caught|took (?:it|that|from)|"
     r"assumed|forgot to (?:ask|say|mention)|made (?:a mistake|it sound)|came across|should have|"
@@ -44,17 +46,20 @@ PARTICIPLES = (
 # "I have heard, read, understood": of this conversation.
 MAY_HAVE = (
     r"(?:heard|read|understood|noticed|asked|said|mentioned|suggested|listened|offered|"
-    r"misunderstood|told you|been (?:able to|listening|reading|asking|hearing|told|wondering|trying to "
+    r"misunderstood|told you|been (?:able to|listening|reading|asking|hearing|told|wondering|"
+    r"trying to "
     r"understand|too)|got (?:it|that|the|an?|you)\b|gathered|given you|repeated|answered|missed)"
 )
 # The present of a body, a home and a purse.
 LIVES = (
     r"(?:live|work|play|drive|eat|drink|sleep|walk|run|cook|watch|exercise|meditate|journal|pray|"
     r"study|teach|own|suffer|struggle|cry|smoke|travel|miss|hate|go (?:to|through|for|out|on|with)|"
-    r"get (?:anxious|nervous|sad|angry|stressed|upset|down|lonely|depressed|frustrated|scared|bored|"
+    r"get (?:anxious|nervous|sad|angry|stressed|upset|down|lonely|depressed|frustrated|scared|"
+    r"bored|"
     r"tired|overwhelmed|out|up|really|so|very|that way|like that)|use|do (?:the same|that|this|it|"
     r"yoga|too|as well)|donate|give|volunteer|sponsor|contribute|chat with my|talk to my|spend|buy|"
-    r"read (?:a|books|to|the|about|in|when|every)|listen to music|enjoy|fear|dread|deal with|cope|find (?:that|it|my)|"
+    r"read (?:a|books|to|the|about|in|when|every)|listen to music|enjoy|fear|dread|deal with|"
+    r"cope|find (?:that|it|my)|"
     r"try (?!to (?:understand|help|listen|follow|keep))|"
     r"wake|stay (?:up|home|at)|keep (?:a|my)|find myself|tend to|lean on|take (?:a|my|walks|baths|"
     r"medication)|grew|come from|earn|make money|suck|keep busy|believe in god|am religious)\b"
@@ -66,7 +71,8 @@ MAY_LIKE = (
     r"(?:hear|know|help|listen|ask|think|understand|suggest|add|say)|it when you|it that)"
 )
 FEELINGS = (
-    r"(?:the same|that way|this way|it too|lonely|sad|down|anxious|nervous|angry|depressed|stressed|"
+    r"(?:the same|that way|this way|it too|lonely|sad|down|anxious|nervous|angry|depressed|"
+    r"stressed|"
     r"so (?!sorry)\w+|like (?:that|this|crying|giving)|very|really|terrible|awful|worse|pain|lost|"
     r"overwhelmed|tired|sick|scared|hurt|your pain|you\b)"
 )
@@ -77,39 +83,51 @@ PROGRAMS = (
 )
 # "I am ..." as a state of this conversation.
 MAY_BE = (
-    r"(?:so |very |really |truly |deeply |just |also |still |always |terribly |genuinely |sincerely |"
-    r"extremely |quite |only |not |more than |here |all |too |sure |incredibly |such |most |pretty |"
+    r"(?:so |very |really |truly |deeply |just |also |still |always |terribly |genuinely |"
+    r"sincerely |"
+    r"extremely |quite |only |not |more than |here |all |too |sure |incredibly |such |most |"
+    r"pretty |"
     r"well |much |happily )*"
     r"(?:sorry|glad|happy|here|listening|sure|certain|afraid (?:i|that|you|not|it|there)|not sure|"
     r"able|available|all ears|with you|proud of you|thankful|grateful|pleased|delighted|curious|"
-    r"interested|wondering|asking|hearing|hoping|confident|concerned|impressed|open|ready|following|"
+    r"interested|wondering|asking|hearing|hoping|confident|concerned|impressed|open|ready|"
+    r"following|"
     r"thinking|going to (?:ask|say|suggest|listen|be (?:here|honest))|trying to|talking (?:to|with|"
-    r"about)|saying|suggesting|reading (?:what|your|that|between)|sending|sensing|getting (?:that|the "
-    r"(?:sense|feeling|impression))|seeing|wishing|rooting for|on your side|in no|no (?:expert|doctor|"
+    r"about)|saying|suggesting|reading (?:what|your|that|between)|sending|sensing|getting "
+    r"(?:that|the "
+    r"(?:sense|feeling|impression))|seeing|wishing|rooting for|on your side|in no|no (?:expert|"
+    r"doctor|"
     r"therapist|professional)|(?:not )?an? (?:expert|doctor|therapist|professional|counsel\w+)|"
     r"telling you|happy|worried (?:about you|that you)|unsure|moved|touched|amazed|surprised|"
     r"positive you|convinced|aware|free to|willing|in awe|inclined|assuming|guessing|referring|"
-    r"unable|unclear|confused|(?:not )?following|good|fine|well|doing (?:well|good|fine|great|okay)|"
+    r"unable|unclear|confused|(?:not )?following|good|fine|well|doing (?:well|good|fine|great|"
+    r"okay)|"
     r"great|okay|ok|excited|relieved|honou?red|human|wrong|mistaken|right|correct|staying (?:here|"
     r"with)|taking in|looking forward|sorr+y|hopeful|all set|alright)\b"
 )
 OWN_THINGS = (
-    r"(?:goal|aim|suggestion|suggestions|advice|question|questions|point|best(?! friend)|pleasure|apologies|"
+    r"(?:goal|aim|suggestion|suggestions|advice|question|questions|point|best(?! friend)|"
+    r"pleasure|apologies|"
     r"apology|mistake|understanding|opinion|guess|thought|thoughts|view|answer|answers|reply|words|"
     r"wish|wishes|condolences|sympathy|sympathies|sincere|sincerest|deepest|heart|idea|ideas|hope|"
-    r"concern|turn|side|attention|fault|bad|full|account|asking|description|memory|limits|reading|impression|purpose|job here|job is to|price|offer|offers|"
-    r"asking price|bike|bicycle|mind|help|support|previous|last|earlier|message|messages|first|next|"
-    r"thanks|only|role|part|knowledge|favou?rite part of|goodness|gosh|god|word|sense|recommendation|"
+    r"concern|turn|side|attention|fault|bad|full|account|asking|description|memory|limits|"
+    r"reading|impression|purpose|job here|job is to|price|offer|offers|"
+    r"asking price|bike|bicycle|mind|help|support|previous|last|earlier|message|messages|first|"
+    r"next|"
+    r"thanks|only|role|part|knowledge|favou?rite part of|goodness|gosh|god|word|sense|"
+    r"recommendation|"
     r"tip|tips|own part|warmest|lips|part in this)\b"
 )
 KIN = (
     r"(?:mom|mother|mum|dad|father|parents?|sister|brother|siblings?|son|daughter|kids?|child|"
-    r"children|husband|wife|partner|spouse|boyfriend|girlfriend|fianc\w+|friends?|family|uncle|aunt|"
+    r"children|husband|wife|partner|spouse|boyfriend|girlfriend|fianc\w+|friends?|family|uncle|"
+    r"aunt|"
     r"cousin|grand\w+|niece|nephew|boss|job|work|dog|cat|pets?|ex|life|house|home|school|doctor|"
     r"therapist|experience|past|childhood|age|country|church)"
 )
 ROLES = (
-    r"(?:mom|mother|mum|dad|father|parent|man|woman|wife|husband|student|teacher|nurse|veteran|person|"
+    r"(?:mom|mother|mum|dad|father|parent|man|woman|wife|husband|student|teacher|nurse|veteran|"
+    r"person|"
     r"human|christian|girl|guy|sibling|daughter|son|friend of mine|survivor|fellow|former|retired|"
     r"single|people|therapist who|counsel\w+ who|adult|kid|child|teen\w*|millennial|girl)"
 )
@@ -124,74 +142,105 @@ CLAIMS = tuple(
     for pattern in (
         rf"{ME}{ADVERBS}(?!{SAYS})(?!{NOT_PAST}){PAST}",
         rf"{I_HAVE}{ADVERBS}(?!{MAY_HAVE}){PARTICIPLES}",
-        rf"{I_HAVE}{ADVERBS}(?:an? |some |many |two |three |several |my |the |these |such |similar )"
+        rf"{I_HAVE}{ADVERBS}(?:an? |some |many |two |three |several |my |the |these |such |"
+        r"similar )"
         rf"?(?:\w+ ){{0,2}}?{KIN}\b",
         rf"{I_HAVE}{ADVERBS}(?:anxiety|depression|adhd|ptsd|insomnia|problems?|trouble|kids|bills|"
-        r"issues|been there|moments|days|the same|similar|experience|a hard time|a lot (?:of|on)|to work)\b",
+        r"issues|been there|moments|days|the same|similar|experience|a hard time|a lot (?:of|"
+        r"on)|to work)\b",
         rf"{ME}{ADVERBS}(?!{ENJOYS_TALK})(?!{MAY_LIKE})(?:{LIVES}|{LIKES})",
         rf"{ME}{ADVERBS}feel {ADVERBS}{FEELINGS}",
         rf"{I_AM}(?!{PROGRAMS})(?!(?:{ADVERBS}){MAY_BE})(?!(?:not|no) )\S",
         rf"{I_AM}{ADVERBS}(?:good|fine|well|happy|glad|great|okay|ok|proud|sure|excited|grateful|"
         rf"thankful|relieved)\b[^.,;!?]{{0,40}}\b(?:my|for me)\b",
-        rf"{I_AM}{ADVERBS}(?:a )?(?:real |actual |only |just )?(?:human|real|person|people|man|woman)\b",
+        rf"{I_AM}{ADVERBS}(?:a )?(?:real |actual |only |just )?(?:human|real|person|people|man|"
+        r"woman)\b",
         rf"{I_AM}(?:(?:definitely|certainly|just|really|actually|absolutely) )*not (?:\w+ )??"
         r"(?:a |an )?(?:robot|bot|machine|program|ai|computer)\b",
-        rf"{I_AM}not (?:feeling|doing|able to sleep|working|married|alone|religious|young|old|from)\b",
+        rf"{I_AM}not (?:feeling|doing|able to sleep|working|married|alone|religious|young|old|"
+        r"from)\b",
         rf"(?<![\w'])my (?!own\b)(?!{OWN_THINGS})\w+",
         rf"(?<![\w'])my own (?!{OWN_THINGS})\w+",
-        r"(?<![\w'])our (?!(?:\w+ )?(?:talk|talks|chat|conversation|conversations|discussion|time|words|"
+        r"(?<![\w'])our (?!(?:\w+ )?(?:talk|talks|chat|conversation|conversations|discussion|"
+        r"time|words|"
         r"price|deal|exchange|last|next)\b)\w+",
         rf"(?<![\w'])we (?:own )?(?:{KIN}|had|went|were|got|did|used to|lost|bought|divorced|"
         r"broke|lived|met|moved|have been|both (?:have|had|feel|know))\b",
         rf"(?<![\w'])(?:as|being|speaking as) an? (?:\w+ ){{0,2}}?{ROLES}\b[^.!?]*\b(?:i|me|my)\b",
         r"(?<![\w'])as (?:someone|somebody|one) who (?:has|have|had|is|was|lost|went|also|suffers|"
         r"struggles|knows|lives|lived|works|worked)\b",
-        r"(?<![\w'])(?:me too|me as well|me also|me neither|me either|same here|same with me|same for "
-        r"me|so do i|so did i|so am i|so have i|neither (?:do|did|am|have) i|i too|i do too|i did too|"
-        r"i have too|i am the same|i'm the same|same boat|happened to me|works for me|worked for me|for me it|"
+        r"(?<![\w'])(?:me too|me as well|me also|me neither|me either|same here|same with me|"
+        r"same for "
+        r"me|so do i|so did i|so am i|so have i|neither (?:do|did|am|have) i|i too|i do too|i "
+        r"did too|"
+        r"i have too|i am the same|i'm the same|same boat|happened to me|works for me|worked "
+        r"for me|for me it|"
         r"reminds me of (?:my|when|a|the|me)|just like me\b|(?:people|someone|those) like me\b|"
-        r"(?:you and me|you and i) both|with me too|for me too|takes me|took me|makes me (?:sad|cry|"
+        r"(?:you and me|you and i) both|with me too|for me too|takes me|took me|makes me (?:sad|"
+        r"cry|"
         r"feel|happy|angry|want|so|smile)|hurts me|bothers me|to be honest i (?:feel|had|was))",
-        rf"(?<![\w'])i (?:can |could )?{ADVERBS}(?:relate|identify|empathi[sz]e with you because)\b",
+        rf"(?<![\w'])i (?:can |could )?{ADVERBS}(?:relate|identify|empathi[sz]e with you "
+        r"because)\b",
         r"(?<!that )(?<!it )\bhelps me\b(?! (?:to )?(?:understand|see|know|help))|\bhelped me\b(?! "
         r"(?:to )?(?:understand|see|know))",
-        r"(?:have|had) been in your (?:shoes|position|place)|^(?:\w+[,.]? )?been there\b|i've been there|i have been there",
+        r"(?:have|had) been in your (?:shoes|position|place)|^(?:\w+[,.]? )?been there\b|i've "
+        r"been there|i have been there",
         r"\bmyself\b(?<!repeat myself)(?<!repeating myself)(?<!explain myself)(?<!express myself)"
         r"(?<!myself clear)(?<!ask myself)(?<!correct myself)(?<!introduce myself)",
-        r"\bone \w+ to another\b|(?:^|[,;] )mine \w+|(?<![\w'])we (?:usually|often|always|sometimes) ",
-        r"\b(?:ditched|left|dumped|fired|hired|taught|raised|hurt|divorced|married|cheated on|lied to|"
+        r"\bone \w+ to another\b|(?:^|[,;] )mine \w+|(?<![\w'])we (?:usually|often|always|"
+        r"sometimes) ",
+        r"\b(?:ditched|left|dumped|fired|hired|taught|raised|hurt|divorced|married|cheated on|"
+        r"lied to|"
         r"broke up with|walked out on) me\b|i speciali[sz]e",
-        r"(?<![\w'])i (?:do |can |certainly |really |totally |completely |fully )*know (?:exactly |just )?"
+        r"(?<![\w'])i (?:do |can |certainly |really |totally |completely |fully )*know "
+        r"(?:exactly |just )?"
         r"(?:how|what) (?:\w+ ){0,3}?(?:feels?|felt|is like|it's like|going through|feeling|mean "
         r"because|(?:hard|difficult|tough|painful|scary|stressful) (?:it|that|this))",
         r"(?<![\w'])i (?:do |can |really |totally )*know (?:the|that|this) feeling",
-        rf"(?<![\w'])i (?:do |can |really |totally |also )*know (?:someone|somebody|a (?:person|friend|guy|girl|woman|man|couple|lady)|"
+        r"(?<![\w'])i (?:do |can |really |totally |also )*know (?:someone|somebody|a (?:person|"
+        r"friend|guy|girl|woman|man|couple|lady)|"
         rf"{KIN})\b",
-        r"(?<![\w'])(?:when|whenever) i (?!ask|say|said|read|hear|see|look at what|think (?:of|about) (?:you|what|all))|"
+        r"(?<![\w'])(?:when|whenever) i (?!ask|say|said|read|hear|see|look at what|think (?:of|"
+        r"about) (?:you|what|all))|"
         r"(?<![\w'])(?:while|since|before|after|until|back when|because|where|like) i (?:was|were|"
-        r"had|lost|got|went|did|became|quit|am (?:feeling|stressed|sad|down|anxious|upset|alone)|feel|"
+        r"had|lost|got|went|did|became|quit|am (?:feeling|stressed|sad|down|anxious|upset|"
+        r"alone)|feel|"
         r"get|broke|moved|started|left|lived|worked|turned|needed|first)\b",
-        r"(?<![\w'])in (?:my|our) (?:\w+ )??(?:experience|family|life|country|case|job|time|situation|"
-        r"own|town|city|area|state|house|home|twenties|thirties|past|position|shoes|youth|opinion as)\b",
-        r"(?<![\w'])(?:growing up,? i|i was growing up|at my age|back in (?:my|the) (?:day|days)|in college i|in school i)\b",
-        r"(?<![\w'])(?:a|some|many|most|one|two|few|couple|lot|all|several|couple) (?:of )?(?:my |our |"
-        r"(?:\w+ )??(?:friends?|people|family|cousin|buddy|neighbou?r|coworkers?|colleagues?) of (?:mine|"
+        r"(?<![\w'])in (?:my|our) (?:\w+ )??(?:experience|family|life|country|case|job|time|"
+        r"situation|"
+        r"own|town|city|area|state|house|home|twenties|thirties|past|position|shoes|youth|"
+        r"opinion as)\b",
+        r"(?<![\w'])(?:growing up,? i|i was growing up|at my age|back in (?:my|the) (?:day|"
+        r"days)|in college i|in school i)\b",
+        r"(?<![\w'])(?:a|some|many|most|one|two|few|couple|lot|all|several|couple) (?:of "
+        r")?(?:my |our |"
+        r"(?:\w+ )??(?:friends?|people|family|cousin|buddy|neighbou?r|coworkers?|colleagues?) "
+        r"of (?:mine|"
         r"ours))",
-        r"(?<![\w'])(?:friends? of mine|mine (?:is|was|are|did|does|has|too)|we all (?:have|had) our)\b",
-        r"(?<![\w'])(?:i will|i'll|i can|i could|i am going to|i'm going to|i would like to|i'd like to|"
-        rf"i'd love to|i would love to|i want to|let me|i plan to|i may|i might) {ADVERBS}(?:call|phone|"
-        r"visit|hug|meet|email|e-mail|drive|pay|match (?:it|your|that)|pray|donate|give (?:a (?:dollar|"
-        r"hug|donation|bit|little)|(?:\$|\d|one|two|some|half|money|to (?:the|this|them|charity|save))|"
-        r"you a (?:hug|call))|text you|come (?:over|by|and|to)|send you (?:a|an|some|my)|buy you|cook|"
+        r"(?<![\w'])(?:friends? of mine|mine (?:is|was|are|did|does|has|too)|we all (?:have|"
+        r"had) our)\b",
+        r"(?<![\w'])(?:i will|i'll|i can|i could|i am going to|i'm going to|i would like to|i'd "
+        r"like to|"
+        r"i'd love to|i would love to|i want to|let me|i plan to|i may|i might) "
+        rf"{ADVERBS}(?:call|phone|"
+        r"visit|hug|meet|email|e-mail|drive|pay|match (?:it|your|that)|pray|donate|give (?:a "
+        r"(?:dollar|"
+        r"hug|donation|bit|little)|(?:\$|\d|one|two|some|half|money|to (?:the|this|them|charity|"
+        r"save))|"
+        r"you a (?:hug|call))|text you|come (?:over|by|and|to)|send you (?:a|an|some|my)|buy "
+        r"you|cook|"
         r"contact (?:you|them|him|her)|introduce|be (?:praying|donating|keeping you in my))\b",
-        r"(?<![\w'])(?:praying|prayed) for you|(?:sending|send|give|giving) (?:you )?(?:a )?(?:big |"
+        r"(?<![\w'])(?:praying|prayed) for you|(?:sending|send|give|giving) (?:you )?(?:a "
+        r")?(?:big |"
         r"virtual )*hugs?\b",
         r"(?<![\w'])my name(?: is|'s)\b|(?<![\w'])call me (?!(?:if|when|back|a program))[a-z]+",
-        r"(?<![\w'])(?:we humans|us humans|we are all human|we're all human|fellow human|human like you|"
+        r"(?<![\w'])(?:we humans|us humans|we are all human|we're all human|fellow human|human "
+        r"like you|"
         r"human being like|humans like us|as humans,? we|not a (?:robot|bot|machine|program)\b)",
         r"(?<![\w'])i (?:do|did|have|am|was|would|could)(?: too| as well|,? also)?[.!]*$",
         r"\b(?:happened|worked|works|did wonders|does wonders|was (?:\w+ )?(?:hard|tough|difficult|"
-        r"great|good|helpful|easy|rough|the same|awful)|is (?:\w+ )?(?:hard|tough|difficult|the same)|"
+        r"great|good|helpful|easy|rough|the same|awful)|is (?:\w+ )?(?:hard|tough|difficult|the "
+        r"same)|"
         r"(?:work|life|things) \w+ \w+) (?:to|for|with) me\b",
     )
 )
@@ -208,7 +257,8 @@ FRAGMENT = re.compile(
     r"some|many|very|so|really|similar|one|three|two) (?!you)"
 )
 SUPPOSES = re.compile(
-    r"^(?:what |even )?if i (?:may|can|could|might|understand|hear|read|follow|got|get|have (?:got|read|"
+    r"^(?:what |even )?if i (?:may|can|could|might|understand|hear|read|follow|got|get|have "
+    r"(?:got|read|"
     r"understood)|am not mistaken|am right|am wrong|were (?:in your|you))\b(?!.*\bmy\b)"
 )
 

@@ -19,7 +19,8 @@ def turn(*said: str, task: TaskSpec = ESC) -> Situation:
     """A dialogue in which the user spoke last."""
     sides = ("user", "system") if len(said) % 2 else ("system", "user")
     return Situation(
-        task, [Utterance(sides[i % 2], text) for i, text in enumerate(said)]  # type: ignore[arg-type]
+        task,
+        [Utterance(sides[i % 2], text) for i, text in enumerate(said)],  # type: ignore[arg-type]
     )
 
 
@@ -190,4 +191,6 @@ def test_the_shipped_sentences_break_no_rule_of_their_own(task: TaskSpec) -> Non
 
 def test_every_rule_has_a_name_and_reads_an_empty_conversation() -> None:
     empty = Situation(ESC, [])
-    assert {name: rule(empty, "Hello there.") for name, rule in RULES.items()} == dict.fromkeys(RULES)
+    assert {name: rule(empty, "Hello there.") for name, rule in RULES.items()} == dict.fromkeys(
+        RULES
+    )
