@@ -118,8 +118,11 @@ CLARIFIES = re.compile(
     r"unclear)\b",
     re.IGNORECASE,
 )
-NUMBERS = re.compile(r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|hundred|any size|"
-                     r"as much as|as little|free|half|any amount|any sum)\b", re.IGNORECASE)  # fmt: skip
+NUMBERS = re.compile(
+    r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|hundred|any size|as much as|as little|"
+    r"free|half|any amount|any sum)\b",
+    re.IGNORECASE,
+)
 
 
 def question_of(text: str) -> tuple[Kind, str] | None:

@@ -94,7 +94,142 @@ FEMALE = SHE | frozenset(
 PEOPLE = re.compile(r"(?<![.!?] )(?<!^)(?<!\w)[A-Z][a-z]{2,}\b")
 
 NUMBER = re.compile(r"\$\s?\d[\d,.]*|\b\d[\d,.]*%?|\b\d+(?:st|nd|rd|th)\b")
-NUMBER_WORDS = {
+NUMBER_WORDS = frozenset(
+    [
+        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+        "fifteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+        "hundred", "thousand", "million", "billion", "dozen", "percent", "half", "twice",
+    ]
+)  # fmt: skip
+# "Take five minutes", "two things": advice, not facts.
+HARMLESS_NUMBER = re.compile(
+    r"\b(?:\w+ (?:minutes?|breaths?|things?|ways?|steps?|seconds?|lists?|options|of you|sides?|"
+    r"ideas?|"
+    r"words|people|and a half)|one or two|two or three|half of|half the|24/7|one of|at least|"
+    r"once or "
+    r"twice|twice|second thoughts?)\b"
+)
+# Said of anybody's life, and of none in particular.
+NAMES = frozenset(
+    [
+        "I", "I'm", "I've", "I'd", "I'll", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday",
+        "Saturday", "Sunday", "January", "February", "March", "April", "May", "June", "July",
+        "August", "September", "October", "November", "December", "English", "Christmas", "AI",
+        "OK", "God", "Internet", "Google", "Okay", "Ok", "TV", "Thanksgiving", "Easter", "New",
+        "Year", "Years", "Eve", "Covid", "COVID",
+    ]
+)  # fmt: skip
+NAME = re.compile(r"(?<=[a-z,;:] )([A-Z][\w'’]+)")
+GREETED = re.compile(
+    r"^(?:hi|hello|hey|dear|thanks|thank you|sorry|bye|goodbye),? ([A-Z][a-z]+)[,.!]", re.IGNORECASE
+)
+GREETABLE = frozenset(
+    [
+        "there", "everyone", "again", "friend", "all", "you", "welcome", "hello", "for", "so",
+        "too", "yes", "no", "sure", "that", "very", "it", "this", "and", "to", "i",
+    ]
+)  # fmt: skip
+ADDRESS = re.compile(r"https?:|www\.|\b[\w.]+@[\w.]+|\b[\w-]+\.(?:com|org|net|co|uk|edu|gov|io)\b|"
+                     r"\b\d{3}[- .]\d{3}[- .]\d{4}\b")  # fmt: skip
+
+
+# Of those who wrote the data, where they wrote it and when: nobody here knows of it.
+SETTING = re.compile(
+    r"\bHIT\b|\bURL\b|\bm?turk\w*|\bsurvey\b|\btask payment\b|\bpayment for this\b|"
+    r"\bresearchers?\b|"
+    r"\bresearch team\b|\bpress (?:the )?(?:quit|end|finish)|\bquit button\b|\bend (?:the|this) "
+    r"(?:chat|"
+    r"task)\b|\bmatch (?:your|the|any) (?:donation|gift|amount)|\bdeducted\b|\bcovid\b|"
+    r"\bpandemic\b|\bcorona"
+    r"\w*|\bvirus\b|\bquarantin\w*|\block ?down\b|\bsocial distanc\w*|\bvaccin\w*|\bchristmas\b|"
+    r"\bthanksgiving\b|\bholidays?\b|\bnew year\b",
+    re.IGNORECASE,
+)
+
+
+def leaves_the_setting(situation: Situation, reply: str) -> str | None:
+    """Return a word of the data's making or of its year that the user did not bring, if any."""
+    for found in SETTING.finditer(reply):
+        if not set(bare_words(found.group())) <= situation.user_words:
+            return found.group()
+    return None
+
+
+def invents_a_relation(situation: Situation, reply: str) -> str | None:
+    """Return a person, thing or role in the user's life that the user never named, if any."""
+    plain = " ".join(own_words(reply).lower().split())
+    for found in YOURS.finditer(plain):
+        noun = found.group(1).removesuffix("'s")
+        if noun in _KNOWN and not _named(noun, situation):
+            return found.group()
+    for found in ROLE.finditer(plain):
+        if not _named(found.group(1), situation):
+            return found.group()
+    return None
+
+
+def takes_for_another(situation: Situation, reply: str) -> str | None:
+    """Return a "he" or "she" for whom there is nobody, or who is of the other sex, if any."""
+    said = {word for text in (*situation.user_texts, *situation.system_texts)
+            for word in bare_words(text)}  # fmt: skip
+    if any(PEOPLE.search(text) for text in situation.user_texts):
+        return None  # a name may be of either
+    user = situation.user_words
+    for pronouns, own, other in ((HE, MALE, FEMALE), (SHE, FEMALE, MALE)):
+        used = next((word for word in bare_words(reply) if word in pronouns), None)
+        if used and not own & said and not own & set(bare_words(reply)) - pronouns:
+            return used
+        # Both may have been meant earlier; of the last message only one.
+        last = set(bare_words(situation.last))
+        if used and other & last and not own & last and not own & user:
+            return used
+    return None
+
+
+def invents_a_number(situation: Situation, reply: str) -> str | None:
+    """Return a number that neither the task nor the user brought, if any."""
+    for sentence in sentences(own_words(reply)):
+        plain = (
+            sentence.lower()
+            if situation.task.opens == "system"
+            else HARMLESS_NUMBER.sub(" ", sentence.lower())
+        )
+        for found in NUMBER.finditer(plain):
+            digits = found.group().strip("$ .,%")
+            if not {digits, digits.replace(",", ""), spelt(digits)} & situation.known_words:
+                return found.group()
+        for word in bare_words(plain):
+            if word in NUMBER_WORDS and not {word, _DIGITS.get(word, word)} & situation.known_words:
+                return word
+    return None
+
+
+def invents_a_name(situation: Situation, reply: str) -> str | None:
+    """Return a name or an address that neither the task nor the user brought, if any."""
+    text = own_words(reply)
+    if (found := ADDRESS.search(text)) and found.group().lower() not in " ".join(
+        situation.user_texts
+    ).lower():
+        return found.group()
+    known = situation.known_words | {word for said in situation.system_texts
+                                     for word in bare_words(said)}  # fmt: skip
+    for sentence in sentences(text):
+        for name in NAME.findall(sentence):
+            plain = (bare_words(name) or [""])[0]
+            if name.removesuffix("'s") not in NAMES and not name.isupper() and plain not in known:
+                return str(name)
+        greeted = GREETED.match(sentence)
+        if greeted and greeted.group(1).lower() not in known | GREETABLE:
+            return greeted.group(1)
+    return None
+
+
+def spelt(digits: str) -> str:
+    """Return the word for a small number in digits, else the digits."""
+    return _WORDS.get(digits, digits)
+
+
+_WORDS = {
     "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
     "8": "eight", "9": "nine", "10": "ten", "11": "eleven", "12": "twelve", "20": "twenty",
     "30": "thirty", "40": "forty", "50": "fifty", "60": "sixty", "70": "seventy", "80": "eighty",

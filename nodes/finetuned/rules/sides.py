@@ -78,7 +78,7 @@ def speaks_as_the_user(situation: Situation, reply: str) -> str | None:
 
 
 def is_broken(situation: Situation, reply: str) -> str | None:
-    """Return what is wrong with a reply's form (a label, no end, no words, too many), if anything."""
+    """Return what is wrong with a reply's form, if anything: a label, no end, no words."""
     if len(re.findall(r"[A-Za-z]", reply)) < FEWEST_LETTERS:
         return "no words"
     if found := LABEL.search(reply):
