@@ -34,6 +34,9 @@ def train_relevance(
         Path | None,
         typer.Option(help="Measure on those of --data that are in this file, and learn from none."),
     ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="A folder that keeps the embeddings for the next run.")
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Most passes over the turns.", min=1)] = 12,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
 ) -> None:
@@ -55,7 +58,7 @@ def train_relevance(
         names = {each.id for each in read_file(spec, valid_ids)}
         kept_out += [each for each in found if each.id in names]
         found = [each for each in found if each.id not in names]
-    embed, _ = caching_encoder(DEFAULT_ENCODER, None, bfloat16=False)
+    embed, _ = caching_encoder(DEFAULT_ENCODER, cache, bfloat16=False)
     _embed_all([*found, *kept_out], embed)
     random.Random(seed).shuffle(found)
     few = max(len(found) // KEPT, 2)
