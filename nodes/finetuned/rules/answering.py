@@ -69,9 +69,8 @@ AMOUNT = re.compile(
 MEANING = re.compile(r"\bwhat (?:do|did) you mean\b|\bwhat does that mean\b|^huh\b|^what\?$",
                      re.IGNORECASE)  # fmt: skip
 YES_NO = re.compile(
-    r"^(?:and |but |so |ok |okay |well |then |now |hey |,)*(?:is|are|am|was|were|do|does|did|"
-    r"can|could|"
-    r"would|will|have|has|may)\b",
+    r"(?:^|, )(?:and |but |so |ok |okay |well |then |now |hey |,)*(?:is|are|am|was|were|do|does|"
+    r"did|can|could|would|will|have|has|may)\b",
     re.IGNORECASE,
 )
 

@@ -52,7 +52,7 @@ KINDS: dict[str, tuple[str, str]] = {
         r"\bsorry\b|\bpoor you\b|\bsad to hear\b",
     ),
     "cheer": (
-        r"cheer\w* (?:me )?up|positiv\w*|bright side|silver lining|it (?:will|'ll) be (?:ok|"
+        r"cheer\w* (?:me )?up|positiv\w*|bright side|silver lining|it(?: will|'ll) be (?:ok|"
         r"okay|fine)|"
         r"it gets better|get better|everything happens for a reason|platitud\w*",
         r"\bpositiv|\bbright side|\bsilver lining|\bwill (?:all )?be (?:ok|okay|fine|alright)|"
@@ -72,7 +72,8 @@ KINDS: dict[str, tuple[str, str]] = {
         r"\bjournal|\bdiary|\bwrit(?:e|ing) (?:it|things|down|your)",
     ),
     "money": (
-        r"donat\w*|money|giv(?:e|ing)(?: anything| money)?|pay(?:ing)?",
+        r"donat\w*|money|giv(?:e|ing)(?! up| me| in\b| him| her| it a| (?:\w+ )?(?:advice|tips|"
+        r"ideas))|pay(?:ing)?",
         r"\bdonat|\bwould you (?:like to |be willing to )?give|\bhow much would you\b|\bspare\b|"
         r"\beven a "
         r"(?:small|few|dollar)|\bgive (?:a|just|some)\b",
@@ -82,7 +83,8 @@ KINDS: dict[str, tuple[str, str]] = {
 REFUSES = re.compile(
     r"(?:\bno (?:more )?(?P<no>[^.,;!?]{2,40}?),? (?:please|pls|thanks|thank you|today|at all)\b"
     r"|\bno more (?P<more>[^.,;!?]{2,40})"
-    r"|\b(?:please )?(?:do not|don't|dont|never|stop|quit) (?:just |even |you |keep |ever "
+    r"|\b(?:please )?(?:do not|don't|dont|never|stop|quit|can you not|could you not) (?:just |"
+    r"even |you |keep |ever "
     r")*(?:tell|"
     r"telling|ask|asking|give|giving|suggest|suggesting|say|saying|send|sending|talk|talking|"
     r"mention|"
@@ -96,6 +98,7 @@ REFUSES = re.compile(
     r" say|hate being told|had enough of|not interested in|not looking for|not asking for|"
     r"rather not "
     r"(?:talk|hear|discuss|be told)|can't stand|hate)(?P<sick>[^.,;!?]*)"
+    r"|\b(?:leave|keep) (?P<out>\w+) out of\b"
     r"|\bwithout (?:any )?(?P<without>advice|questions?|therap\w+|judg\w+))",
     re.IGNORECASE,
 )
@@ -160,9 +163,7 @@ def refused(texts: Iterable[str]) -> list[str]:
     for text in texts:
         plain = text.replace("’", "'")
         for part in sentences(plain):
-            objects = [
-                group for match in REFUSES.finditer(part) for group in match.groups() if group
-            ]
+            objects = [match.group() for match in REFUSES.finditer(part)]
             for kind, (what, _) in KINDS.items():
                 if any(re.search(rf"\b(?:{what})\b", each, re.IGNORECASE) for each in objects):
                     found[kind] = True

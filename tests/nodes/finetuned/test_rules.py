@@ -158,6 +158,24 @@ def test_a_persuader_has_the_facts_of_its_task_and_no_others() -> None:
     assert broken(buyer, "I could do 95.", ["number"]) is not None
 
 
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("Can you not tell me to pray?", ["faith"]),
+        ("Don't ask me how I feel.", ["questions"]),
+        ("I don't want you to say it'll be fine.", ["cheer"]),
+        ("Leave god out of this.", ["faith"]),
+        ("I'm not looking for a solution, just listen.", ["advice"]),
+        ("Never give up, they say.", []),
+        ("I don't like my job.", []),
+        ("Never mind.", []),
+        ("I never ask for help.", []),
+    ],
+)
+def test_what_is_refused_is_recognised(text: str, kinds: list[str]) -> None:
+    assert refused([text]) == kinds
+
+
 def test_a_refusal_ends_when_the_user_asks_for_it() -> None:
     said = ["I don't want advice, I just want to vent.", "My boss is unfair."]
     assert refused(said) == ["advice"]
