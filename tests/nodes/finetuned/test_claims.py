@@ -42,8 +42,10 @@ def test_other_words_are_not(reply: str) -> None:
     assert claim(reply) is None
 
 
-@pytest.mark.skipif("COOPER_DATA" not in os.environ, reason="COOPER_DATA names no folder")
 def test_it_finds_self_disclosures_and_few_questions() -> None:
-    found = measure(Path(os.environ["COOPER_DATA"]) / "esconv" / "train.txt")
+    file = Path(os.environ.get("COOPER_DATA", "data")) / "esconv" / "train.txt"
+    if not file.is_file():
+        pytest.skip("set COOPER_DATA to a folder that holds esconv/train.txt")
+    found = measure(file)
     assert found["recall"] > 0.65  # a third of the label's turns disclose nothing in these words
     assert found["precision"] > 0.95
