@@ -56,6 +56,8 @@ class Weights:
         novelty: Of the cosine with an own earlier utterance above `AGAIN`.
         agreement: Of the mean cosine with the other samples.
         bank: Added to the prepared sentence.
+        due: Added to it where the first topic answers what the user just did: a goodbye, a no, "are
+            you a robot?" have answers that people thought about.
     """
 
     relevance: float = 1.0
@@ -65,6 +67,7 @@ class Weights:
     novelty: float = 4.0
     agreement: float = 1.0
     bank: float = 0.0
+    due: float = 3.0
 
 
 class Length(NamedTuple):
@@ -129,6 +132,7 @@ class Chooser:
         self._length = length
         self._rules = tuple(rules)
         self._allowed = task_words(task)
+        self._due = {topic.topic for kind in task.passive if kind.due for topic in kind.topics}
 
     def choose(
         self,
@@ -152,7 +156,8 @@ class Chooser:
         if not fitting:
             return Choice(fallback, FALLBACK, -math.inf, tuple(out))
         parts = self.parts(situation, [each.text for each in fitting], topics)
-        parts["bank"] = np.array([float(each.index == FALLBACK) for each in fitting], np.float32)
+        bank = np.array([float(each.index == FALLBACK) for each in fitting], np.float32)
+        parts |= {"bank": bank, "due": bank * bool(topics and topics[0] in self._due)}
         total = self.total(parts)
         best = int(total.argmax())
         why = [f"{name} {values[best]:+.2f}" for name, values in parts.items()]

@@ -57,6 +57,15 @@ def test_each_part_counts(weights: dict[str, float], best: str) -> None:
     assert only(**weights).choose(SAID, samples, BANK, topics).text == best
 
 
+def test_what_is_due_is_said_in_the_words_of_the_bank() -> None:
+    due = next(kind for kind in ESC.passive if kind.due).topics[0]
+    samples = ["What grew there?"]
+    chooser = only(due=1.0, bank=-0.5)
+    assert chooser.choose(SAID, samples, BANK, ["roses"]).index == 0
+    assert chooser.choose(SAID, samples, BANK, [due.topic]).index == FALLBACK
+    assert chooser.choose(SAID, samples, BANK, ["roses", due.topic]).index == 0
+
+
 def test_a_reply_that_others_agree_with_wins() -> None:
     samples = ["Seek rest now.", "Find rest now.", "Seek rest later.", "Bananas!"]
     assert only(agreement=1.0).choose(SAID, samples, "Grapes.").index in (0, 1)
