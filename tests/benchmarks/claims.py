@@ -68,11 +68,8 @@ TALK = "talking chatting listening hearing helping that this your how it to the 
 
 FILL = (
     r"(?:(?:also|always|actually|really|just|never|ever|even|still|sometimes|often|usually|once|"
-    r"recently|"
-    r"personally|definitely|totally|certainly|honestly|too|so|only|both|both|finally|almost|"
-    r"already|"
-    r"myself|do|did|have|had|"
-    r"currently|completely|truly) ){0,3}"
+    r"recently|personally|definitely|totally|certainly|honestly|too|so|only|both|both|finally|"
+    r"almost|already|myself|do|did|have|had|currently|completely|truly) ){0,3}"
 )
 
 
@@ -84,20 +81,17 @@ CLAIMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
         rf"\bI {FILL}{_any(IRREGULAR)}\b(?!'t)(?! (?:across as|you waiting|wondering|hoping|"
-        r"going to (?:ask|say)|able to help|asking|"
-        r"just asking|wrong|mistaken|thinking (?:that )?you|a question|some (?:help|use)|of "
-        r"(?:help|use)|"
-        r"helpful|your message|it wrong))",
+        r"going to (?:ask|say)|able to help|asking|just asking|wrong|mistaken|thinking (?:that "
+        r")?you|a question|some (?:help|use)|of (?:help|use)|helpful|your message|it wrong))",
         rf"\bI {FILL}used to\b",
         rf"\bI {FILL}(?!{_any(SPOKEN)}\b)[a-z]{{3,}}(?<!e)ed\b(?! (?:to (?:hear|help|know|ask)|"
         r"if))",
         rf"\b(?:I have|I've|I had|I'd) {FILL}(?:been (?!wondering|listening|able|reading|asking|"
-        r"of |help)|"
-        r"had |gone|felt|lost|done|seen|taken|known|experienced|lived|suffered|struggled|dealt|"
-        r"tried|"
-        r"found|met|worked|grown|learned|gotten|made|used|started|never (?:been|had|felt))",
-        r"\bI (?:have|had) (?:a |an |my |two |three |some |many |no |the same |similar |lots "
-        r"of |a few |"
+        r"of |help)|had |gone|felt|lost|done|seen|taken|known|experienced|lived|suffered|"
+        r"struggled|dealt|tried|found|met|worked|grown|learned|gotten|made|used|started|never "
+        r"(?:been|had|felt))",
+        r"\bI (?:have|had) (?:a |an |my |two |three |some |many |no |the same |similar |lots of |"
+        r"a few |"
         rf"several |other |so many )*(?:\w+ )?{_any(OWNED)}\b",
         r"\b(?:my|our) (?:own |best |old |late |first |oldest |youngest |good |dear |little |"
         r"last |current |"
@@ -107,41 +101,33 @@ CLAIMS = tuple(
         r"you|for you))",
         rf"\b(?:I am|I'm|im) {FILL}an? (?:\w+ ){{0,3}}{_any(NOUNS)}\b",
         rf"\b(?:I am|I'm) {FILL}(?:from|in the same|in a similar|going through|dealing with|"
-        r"having|living|"
-        r"trying to (?:lose|quit|get|learn|save|keep)|\d+|years old|not a (?:bot|robot|machine|"
-        r"program))\b",
+        r"having|living|trying to (?:lose|quit|get|learn|save|keep)|\d+|years old|not a (?:bot|"
+        r"robot|machine|program))\b",
         rf"\bI {FILL}{_any(HABITS)}\b(?! {_any(TALK.split())}\b)",
         rf"\bI {FILL}(?:go|goes) (?:to|for|through|out|on)\b",
         rf"\bI {FILL}feel (?:the same|that way|this way|like that|like this|so |very |really )",
         rf"\bas an? (?:\w+ ){{0,2}}{_any(NOUNS)}\b[^.!?]*\b(?:I|me|my)\b",
-        r"\b(?:me|us) (?:too|as well|either|neither)\b|\bsame here\b|\bso (?:do|did|have|am) "
-        r"I\b|\bneither "
-        r"(?:do|did|have|am) I\b",
+        r"\b(?:me|us) (?:too|as well|either|neither)\b|\bsame here\b|\bso (?:do|did|have|am) I\b|"
+        r"\bneither (?:do|did|have|am) I\b",
         r"\bin (?:my|our) (?:own )?(?:experience|case|family|life|country|situation|shoes|"
         r"opinion I have)\b",
         r"\bI (?:can|could) (?:\w+ )?(?:relate|identify)\b|\bI (?:\w+ )?relate\b",
         r"\bI know (?:\w+ )?(?:how|what) (?:you|that|it|this)(?: must)?(?: feel| feels|'s like| "
-        r"is like| "
-        r"felt)|\bI know (?:the|that) feeling\b|\bI know (?:someone|somebody|a (?:\w+ "
-        r")?(?:friend|guy|man|"
-        r"woman|lady|person|couple))",
+        r"is like| felt)|\bI know (?:the|that) feeling\b|\bI know (?:someone|somebody|a (?:\w+ "
+        r")?(?:friend|guy|man|woman|lady|person|couple))",
         r"(?:^|\bI have |\bI've )been there\b|\b(?:same boat|in your shoes)\b(?<!imagine being "
         r"in your shoes)(?<!be in your shoes)",
         r"\bwhen I\b(?! (?:ask|asked|say|said|read))|\bwhere I (?:live|work|am)\b|\bback when I\b",
         r"\b(?:a|some|many|one|lot|couple|most) (?:of )?(?:my|our) |\bof mine\b|\bmyself "
-        r"(?:included|too)\b|"
-        r"\bI (?:too|myself)\b",
-        r"(?<!that )(?<!it )\b(?:helps|helped|worked for|works for|happened to|took|hit) "
-        r"me\b(?! (?:to )?"
-        r"(?:understand|see|know))",
+        r"(?:included|too)\b|\bI (?:too|myself)\b",
+        r"(?<!that )(?<!it )\b(?:helps|helped|worked for|works for|happened to|took|hit) me\b(?! "
+        r"(?:to )?(?:understand|see|know))",
         rf"\bI {FILL}(?:get|find|like) (?:it (?:easier|harder|hard|helpful|calming)|stuck|very|"
-        r"really|so |"
-        r"anxious|sad|angry|nervous|lonely|to (?:read|write|listen to|play|watch|go|do|take|"
-        r"walk|cook))",
-        r"\b(?:I am|I'm) (?:also |just |only )?in my (?:\w+ )?(?:teens|twenties|thirties|"
-        r"forties|fifties|"
-        r"sixties)\b|\bwe were (?:together|married|dating)\b|(?:^|[,;] )mine (?:is|was|has|does|"
-        r"did)\b",
+        r"really|so |anxious|sad|angry|nervous|lonely|to (?:read|write|listen to|play|watch|go|"
+        r"do|take|walk|cook))",
+        r"\b(?:I am|I'm) (?:also |just |only )?in my (?:\w+ )?(?:teens|twenties|thirties|forties|"
+        r"fifties|sixties)\b|\bwe were (?:together|married|dating)\b|(?:^|[,;] )mine (?:is|was|"
+        r"has|does|did)\b",
         r"\bmy name(?:'s| is)\b|\bwe humans\b|\bfellow human",
         r"\bwe (?:all )?(?:had|went|lost|moved|bought|got married|broke up|lived|were (?:told|"
         r"married))\b",

@@ -20,50 +20,41 @@ HONEST = (
 """Said if no other candidate answers; a task with facts has better words in its bank."""
 
 IDENTITY = re.compile(
-    r"\b(?:are|r) (?:you|u|we talking to|i (?:talking|speaking|chatting) (?:to|with))? ?(?:really |"
-    r"actually |even |just )*(?:an? |some )?(?:real |actual |human )*(?:robot|bot|person|human|"
-    r"real|ai|"
-    r"machine|program|computer|chatbot|therapist|counsel\w+|doctor|psychologist|professional)\b|"
-    r"\bwho (?:are|"
-    r"r) (?:you|u)\b|\bwhat are you\b(?! (?:doing|saying|talking|up|on|thinking|selling|"
-    r"asking))|\bam i "
-    r"(?:talking|speaking|chatting|writing) (?:to|with)\b|\bis this (?:an? )?(?:real|bot|ai|"
-    r"robot|human|"
-    r"person|machine)|\bwhat(?:'s| is) your name\b|\bhow old are you\b|\bwhere (?:are you from|"
-    r"do you "
-    r"live)\b|\bdo you have (?:kids|children|a family|feelings|friends)\b|\bhave you ever "
-    r"(?:been|had|felt|"
-    r"lost)\b",
+    r"\b(?:are|r) (?:you|u|we talking to|i (?:talking|speaking|chatting) (?:to|with))? "
+    r"?(?:really |actually |even |just )*(?:an? |some )?(?:real |actual |human )*(?:robot|bot|"
+    r"person|human|real|ai|machine|program|computer|chatbot|therapist|counsel\w+|doctor|"
+    r"psychologist|professional)\b|\bwho (?:are|r) (?:you|u)\b|\bwhat are you\b(?! (?:doing|"
+    r"saying|talking|up|on|thinking|selling|asking))|\bam i (?:talking|speaking|chatting|"
+    r"writing) (?:to|with)\b|\bis this (?:an? )?(?:real|bot|ai|robot|human|person|machine)|"
+    r"\bwhat(?:'s| is) your name\b|\bhow old are you\b|\bwhere (?:are you from|do you live)\b|"
+    r"\bdo you have (?:kids|children|a family|feelings|friends)\b|\bhave you ever (?:been|had|"
+    r"felt|lost)\b",
     re.IGNORECASE,
 )
 SELF = re.compile(
     r"\b(?:ai|program|software|computer|machine|artificial|chat partner|not (?:a )?human|"
-    r"automated|no name|"
-    r"listener)\b",
+    r"automated|no name|listener)\b",
     re.IGNORECASE,
 )
 QUESTION = re.compile(
     r"^(?:and |but |so |ok |okay |well |then |now |yes |no |hmm |hey |sorry |please |thanks |by "
-    r"the way,? |"
-    r"also |anyway |,)*(?:what|who|whom|whose|which|where|when|why|how|is|are|am|was|were|do|"
-    r"does|did|can|"
-    r"could|should|would|will|have|has|may|shall|any)\b",
+    r"the way,? |also |anyway |,)*(?:what|who|whom|whose|which|where|when|why|how|is|are|am|was|"
+    r"were|do|does|did|can|could|should|would|will|have|has|may|shall|any)\b",
     re.IGNORECASE,
 )
 ADVICE = re.compile(
-    r"\bwhat (?:should|can|could|shall|do) (?:i|we) (?:do|say|tell|try)|\bwhat would you (?:do|say|"
-    r"suggest)|\bwhat do you (?:suggest|recommend|think i|advise)|\bany (?:advice|ideas?|"
-    r"suggestions?|tips)|"
-    r"\bdo you have (?:any )?(?:advice|ideas?|suggestions?|tips)|\bshould i\b|"
-    r"\badvice\b.*\bplease\b|\bi do "
-    r"want (?:some )?advice|\b(?:can|could) you (?:help|give me|suggest|advise)",
+    r"\bwhat (?:should|can|could|shall|do) (?:i|we) (?:do|say|tell|try)|\bwhat would you (?:do|"
+    r"say|suggest)|\bwhat do you (?:suggest|recommend|think i|advise)|\bany (?:advice|ideas?|"
+    r"suggestions?|tips)|\bdo you have (?:any )?(?:advice|ideas?|suggestions?|tips)|\bshould i\b|"
+    r"\badvice\b.*\bplease\b|\bi do want (?:some )?advice|\b(?:can|could) you (?:help|give me|"
+    r"suggest|advise)",
     re.IGNORECASE,
 )
 HOW = re.compile(r"\bhow (?:do|can|could|should|would|to|am i|did|might)\b", re.IGNORECASE)
 AMOUNT = re.compile(
     r"\bhow (?:much|many|old|long|far|big|tall)\b|\bwhat (?:price|percentage|percent|share|size|"
-    r"year|do you "
-    r"want for)|\bwhat(?:'s| is) (?:the|your) (?:\w+ )?(?:price|lowest|least|cost)|\blowest\b",
+    r"year|do you want for)|\bwhat(?:'s| is) (?:the|your) (?:\w+ )?(?:price|lowest|least|cost)|"
+    r"\blowest\b",
     re.IGNORECASE,
 )
 MEANING = re.compile(r"\bwhat (?:do|did) you mean\b|\bwhat does that mean\b|^huh\b|^what\?$",
@@ -76,45 +67,35 @@ YES_NO = re.compile(
 
 UNSURE = re.compile(
     r"\b(?:don't|do not|can't|cannot|can not|won't) (?:really |honestly |actually )?(?:know|say|"
-    r"tell|guess|"
-    r"answer|quote|see|judge)|\bnot (?:really |entirely |quite )?sure\b|\bno (?:good "
-    r")?(?:answer|idea)|\bhard "
-    r"to (?:say|know|tell)|\bthe best (?:source|person to)|\brather not guess",
+    r"tell|guess|answer|quote|see|judge)|\bnot (?:really |entirely |quite )?sure\b|\bno (?:good "
+    r")?(?:answer|idea)|\bhard to (?:say|know|tell)|\bthe best (?:source|person to)|\brather not "
+    r"guess",
     re.IGNORECASE,
 )
 SUGGESTS = re.compile(
     r"\byou (?:could|can|might|may|should|don't have to|need|want to)\b|\btry\b|\bmaybe\b|"
-    r"\bperhaps\b|\bhow "
-    r"about\b|\bstart(?:ing)?\b|\bit (?:may|might|could|can|would|often|sometimes)? ?helps?\b|"
-    r"\bi(?:'d| would) "
-    r"(?:say|suggest|tell|start|talk|think|ask|recommend|write|take)|\b(?:one|a) (?:way|idea|"
-    r"option|first "
-    r"step|small step|thing)\b|\bby \w+ing\b|\bsome people\b|\bmany people\b|\bi think\b|\bwhat "
-    r"if you\b|"
-    r"\bhave you (?:tried|thought|considered)|\blet's\b|\bif you\b|^(?:tell|ask|write|take|be|"
-    r"choose|pick|"
-    r"say|give|look|go|find|talk)\b",
+    r"\bperhaps\b|\bhow about\b|\bstart(?:ing)?\b|\bit (?:may|might|could|can|would|often|"
+    r"sometimes)? ?helps?\b|\bi(?:'d| would) (?:say|suggest|tell|start|talk|think|ask|recommend|"
+    r"write|take)|\b(?:one|a) (?:way|idea|option|first step|small step|thing)\b|\bby \w+ing\b|"
+    r"\bsome people\b|\bmany people\b|\bi think\b|\bwhat if you\b|\bhave you (?:tried|thought|"
+    r"considered)|\blet's\b|\bif you\b|^(?:tell|ask|write|take|be|choose|pick|say|give|look|go|"
+    r"find|talk)\b",
     re.IGNORECASE,
 )
 DECIDES = re.compile(
     r"^(?:yes|yeah|yep|no|nope|of course|absolutely|certainly|definitely|sure|not (?:really|at "
-    r"all|yet|that)|"
-    r"it is|it's|that is|that's|it can|it does|they (?:are|do|can)|i (?:do|don't|can|can't|"
-    r"think|am|would|"
-    r"will|did|didn't)|i'm|i'd|you (?:are|aren't|can|could|do|don't)|many|most|some|maybe|"
-    r"perhaps|both|"
-    r"either|there (?:is|are)|possibly|probably|anyone|everyone|nobody|feeling|fine|all right|"
-    r"alright|"
-    r"okay|deal|absolutely|exactly|right|sometimes|often|always|never)\b|\b(?:normal|common|"
-    r"natural|okay to|"
-    r"understandable|possible|allowed)\b",
+    r"all|yet|that)|it is|it's|that is|that's|it can|it does|they (?:are|do|can)|i (?:do|don't|"
+    r"can|can't|think|am|would|will|did|didn't)|i'm|i'd|you (?:are|aren't|can|could|do|don't)|"
+    r"many|most|some|maybe|perhaps|both|either|there (?:is|are)|possibly|probably|anyone|"
+    r"everyone|nobody|feeling|fine|all right|alright|okay|deal|absolutely|exactly|right|"
+    r"sometimes|often|always|never)\b|\b(?:normal|common|natural|okay to|understandable|possible|"
+    r"allowed)\b",
     re.IGNORECASE,
 )
 CLARIFIES = re.compile(
-    r"\b(?:i (?:mean|meant|was asking|wanted to (?:know|say|ask)|am asking|asked)|what i mean|"
-    r"in other "
-    r"words|let me (?:say|put|explain)|sorry (?:if|that|for)|i'll (?:say|put)|that is to say|"
-    r"unclear)\b",
+    r"\b(?:i (?:mean|meant|was asking|wanted to (?:know|say|ask)|am asking|asked)|what i mean|in "
+    r"other words|let me (?:say|put|explain)|sorry (?:if|that|for)|i'll (?:say|put)|that is to "
+    r"say|unclear)\b",
     re.IGNORECASE,
 )
 NUMBERS = re.compile(
@@ -171,7 +152,6 @@ def answers(situation: Situation, reply: str) -> float:
 
 SMALL_TALK = re.compile(
     r"\bhow (?:are|r) (?:you|u)\b|\bhow(?:'s| is) it going\b|\bwhat'?s up\b|\bhow do you do\b|"
-    r"\band you\?|"
-    r"\bare you (?:there|still there)\b",
+    r"\band you\?|\bare you (?:there|still there)\b",
     re.IGNORECASE,
 )

@@ -104,10 +104,8 @@ NUMBER_WORDS = frozenset(
 # "Take five minutes", "two things": advice, not facts.
 HARMLESS_NUMBER = re.compile(
     r"\b(?:\w+ (?:minutes?|breaths?|things?|ways?|steps?|seconds?|lists?|options|of you|sides?|"
-    r"ideas?|"
-    r"words|people|and a half)|one or two|two or three|half of|half the|24/7|one of|at least|"
-    r"once or "
-    r"twice|twice|second thoughts?)\b"
+    r"ideas?|words|people|and a half)|one or two|two or three|half of|half the|24/7|one of|at "
+    r"least|once or twice|twice|second thoughts?)\b"
 )
 # Said of anybody's life, and of none in particular.
 NAMES = frozenset(
@@ -136,13 +134,10 @@ ADDRESS = re.compile(r"https?:|www\.|\b[\w.]+@[\w.]+|\b[\w-]+\.(?:com|org|net|co
 # Of those who wrote the data, where they wrote it and when: nobody here knows of it.
 SETTING = re.compile(
     r"\bHIT\b|\bURL\b|\bm?turk\w*|\bsurvey\b|\btask payment\b|\bpayment for this\b|"
-    r"\bresearchers?\b|"
-    r"\bresearch team\b|\bpress (?:the )?(?:quit|end|finish)|\bquit button\b|\bend (?:the|this) "
-    r"(?:chat|"
-    r"task)\b|\bmatch (?:your|the|any) (?:donation|gift|amount)|\bdeducted\b|\bcovid\b|"
-    r"\bpandemic\b|\bcorona"
-    r"\w*|\bvirus\b|\bquarantin\w*|\block ?down\b|\bsocial distanc\w*|\bvaccin\w*|\bchristmas\b|"
-    r"\bthanksgiving\b|\bholidays?\b|\bnew year\b",
+    r"\bresearchers?\b|\bresearch team\b|\bpress (?:the )?(?:quit|end|finish)|\bquit button\b|"
+    r"\bend (?:the|this) (?:chat|task)\b|\bmatch (?:your|the|any) (?:donation|gift|amount)|"
+    r"\bdeducted\b|\bcovid\b|\bpandemic\b|\bcorona\w*|\bvirus\b|\bquarantin\w*|\block ?down\b|"
+    r"\bsocial distanc\w*|\bvaccin\w*|\bchristmas\b|\bthanksgiving\b|\bholidays?\b|\bnew year\b",
     re.IGNORECASE,
 )
 

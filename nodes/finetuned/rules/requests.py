@@ -11,17 +11,13 @@ from langgraph_cooper.nodes.language.text import sentences
 # What a reply does when it gives what was refused.
 ADVISES = (
     r"\byou (?:should|could|can|might|may|need to|must|ought|have to|'d better)\b|\bhave you "
-    r"(?:tried|"
-    r"considered|thought|looked|talked|spoken|asked)\b|\bwhy (?:don't|not) you\b|\bhow about\b|"
-    r"\bwhat "
-    r"about\b|\bi (?:would |'d )?(?:suggest|recommend|advise)\b|\btry\b|\bmaybe (?:you|it would "
-    r"help)|"
-    r"\bperhaps (?:you|it would help)\b|\bit (?:may|might|could|would|can) (?:help|be (?:good|"
-    r"helpful|"
-    r"worth|wise|best))\b|\bi'd (?:start|begin|talk)\b|\bone (?:idea|thing you|option|way)\b|\bthe "
-    r"(?:best|first) (?:thing|step)\b|^(?:make|take|write|talk|call|go|start|think about|focus|"
-    r"remember"
-    r" to|tell (?:him|her|them)|ask (?:him|her|them)|consider|set|give yourself|let yourself)\b"
+    r"(?:tried|considered|thought|looked|talked|spoken|asked)\b|\bwhy (?:don't|not) you\b|\bhow "
+    r"about\b|\bwhat about\b|\bi (?:would |'d )?(?:suggest|recommend|advise)\b|\btry\b|\bmaybe "
+    r"(?:you|it would help)|\bperhaps (?:you|it would help)\b|\bit (?:may|might|could|would|can) "
+    r"(?:help|be (?:good|helpful|worth|wise|best))\b|\bi'd (?:start|begin|talk)\b|\bone (?:idea|"
+    r"thing you|option|way)\b|\bthe (?:best|first) (?:thing|step)\b|^(?:make|take|write|talk|"
+    r"call|go|start|think about|focus|remember to|tell (?:him|her|them)|ask (?:him|her|them)|"
+    r"consider|set|give yourself|let yourself)\b"
 )
 KINDS: dict[str, tuple[str, str]] = {
     # The first pattern finds what was refused; the second, what gives it all the same.
@@ -32,8 +28,8 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "therapy": (
         r"therap\w*|counsell?\w*|shrinks?|psycholog\w*|psychiatr\w*|professional\w*",
-        r"\btherap|\bcounsel|\bpsycholog|\bpsychiatr|\bprofessional|\bsomeone trained|\bspecialist|"
-        r"\bmental health (?:expert|worker)",
+        r"\btherap|\bcounsel|\bpsycholog|\bpsychiatr|\bprofessional|\bsomeone trained|"
+        r"\bspecialist|\bmental health (?:expert|worker)",
     ),
     "breathing": (
         r"breath\w*|meditat\w*|mindful\w*|relax\w*|calm(?: down)?",
@@ -52,12 +48,10 @@ KINDS: dict[str, tuple[str, str]] = {
         r"\bsorry\b|\bpoor you\b|\bsad to hear\b",
     ),
     "cheer": (
-        r"cheer\w* (?:me )?up|positiv\w*|bright side|silver lining|it(?: will|'ll) be (?:ok|"
-        r"okay|fine)|"
-        r"it gets better|get better|everything happens for a reason|platitud\w*",
+        r"cheer\w* (?:me )?up|positiv\w*|bright side|silver lining|it(?: will|'ll) be (?:ok|okay|"
+        r"fine)|it gets better|get better|everything happens for a reason|platitud\w*",
         r"\bpositiv|\bbright side|\bsilver lining|\bwill (?:all )?be (?:ok|okay|fine|alright)|"
-        r"\bgets? "
-        r"better|\bthings will\b|\bfor a reason\b|\bcheer up\b|\bhope for the best\b",
+        r"\bgets? better|\bthings will\b|\bfor a reason\b|\bcheer up\b|\bhope for the best\b",
     ),
     "faith": (
         r"pray\w*|god|church|religio\w*|faith|bible",
@@ -75,58 +69,45 @@ KINDS: dict[str, tuple[str, str]] = {
         r"donat\w*|money|giv(?:e|ing)(?! up| me| in\b| him| her| it a| (?:\w+ )?(?:advice|tips|"
         r"ideas))|pay(?:ing)?",
         r"\bdonat|\bwould you (?:like to |be willing to )?give|\bhow much would you\b|\bspare\b|"
-        r"\beven a "
-        r"(?:small|few|dollar)|\bgive (?:a|just|some)\b",
+        r"\beven a (?:small|few|dollar)|\bgive (?:a|just|some)\b",
     ),
 }
 
 REFUSES = re.compile(
-    r"(?:\bno (?:more )?(?P<no>[^.,;!?]{2,40}?),? (?:please|pls|thanks|thank you|today|at all)\b"
-    r"|\bno more (?P<more>[^.,;!?]{2,40})"
-    r"|\b(?:please )?(?:do not|don't|dont|never|stop|quit|can you not|could you not) (?:just |"
-    r"even |you |keep |ever "
-    r")*(?:tell|"
-    r"telling|ask|asking|give|giving|suggest|suggesting|say|saying|send|sending|talk|talking|"
-    r"mention|"
-    r"mentioning|recommend|recommending|bring|bringing|push|pushing|start|preach|preaching|offer|"
-    r"offering)(?: me| to me| on me)?(?: with)?(?P<dont>[^.,;!?]*)"
-    r"|\b(?:i|i really|i just) (?:do not|don't|dont|did not|didn't) (?:really |even |actually "
-    r")?(?:want|"
-    r"need|like|believe in|come here for|care for|feel like|trust)(?P<want>[^.,;!?]*)"
-    r"|\b(?:anything but|everything but|spare me|sick of|tired of|fed up with|enough of|hate "
-    r"when people"
-    r" say|hate being told|had enough of|not interested in|not looking for|not asking for|"
-    r"rather not "
-    r"(?:talk|hear|discuss|be told)|can't stand|hate)(?P<sick>[^.,;!?]*)"
-    r"|\b(?:leave|keep) (?P<out>\w+) out of\b"
-    r"|\bwithout (?:any )?(?P<without>advice|questions?|therap\w+|judg\w+))",
+    r"(?:\bno (?:more )?(?P<no>[^.,;!?]{2,40}?),? (?:please|pls|thanks|thank you|today|at all)\b|"
+    r"\bno more (?P<more>[^.,;!?]{2,40})|\b(?:please )?(?:do not|don't|dont|never|stop|quit|can "
+    r"you not|could you not) (?:just |even |you |keep |ever )*(?:tell|telling|ask|asking|give|"
+    r"giving|suggest|suggesting|say|saying|send|sending|talk|talking|mention|mentioning|"
+    r"recommend|recommending|bring|bringing|push|pushing|start|preach|preaching|offer|"
+    r"offering)(?: me| to me| on me)?(?: with)?(?P<dont>[^.,;!?]*)|\b(?:i|i really|i just) (?:do "
+    r"not|don't|dont|did not|didn't) (?:really |even |actually )?(?:want|need|like|believe in|"
+    r"come here for|care for|feel like|trust)(?P<want>[^.,;!?]*)|\b(?:anything but|everything "
+    r"but|spare me|sick of|tired of|fed up with|enough of|hate when people say|hate being told|"
+    r"had enough of|not interested in|not looking for|not asking for|rather not (?:talk|hear|"
+    r"discuss|be told)|can't stand|hate)(?P<sick>[^.,;!?]*)|\b(?:leave|keep) (?P<out>\w+) out "
+    r"of\b|\bwithout (?:any )?(?P<without>advice|questions?|therap\w+|judg\w+))",
     re.IGNORECASE,
 )
 ABOUT = re.compile(
     r"\b(?:nothing to do with|not about|isn't about|is not about|has nothing to do with|don't "
-    r"want to "
-    r"talk about|do not want to talk about|rather not talk about|stop talking about|don't "
-    r"mention|not "
-    r"because of|can we (?:not|stop) talk(?:ing)? about) (?:the |my |a |an |any |that |this "
-    r")?([\w' ]+)",
+    r"want to talk about|do not want to talk about|rather not talk about|stop talking about|"
+    r"don't mention|not because of|can we (?:not|stop) talk(?:ing)? about) (?:the |my |a |an |"
+    r"any |that |this )?([\w' ]+)",
     re.IGNORECASE,
 )
 WANTS = re.compile(
     r"\b(?:now i (?:do )?(?:want|need)|i do (?:want|need)|i(?:'d| would) (?:like|love|"
-    r"appreciate)|do you "
-    r"have|any|can you (?:give|suggest|recommend)|could you (?:give|suggest|recommend)|what "
-    r"(?:should|"
-    r"can|could|do you think i should) i|what would you (?:do|suggest|recommend)|give me|please "
-    r"(?:suggest|recommend|advise)|tell me what|how (?:do|can|should|could) i)\b",
+    r"appreciate)|do you have|any|can you (?:give|suggest|recommend)|could you (?:give|suggest|"
+    r"recommend)|what (?:should|can|could|do you think i should) i|what would you (?:do|suggest|"
+    r"recommend)|give me|please (?:suggest|recommend|advise)|tell me what|how (?:do|can|should|"
+    r"could) i)\b",
     re.IGNORECASE,
 )
 NEGATED = re.compile(r"\b(?:don't|dont|do not|not|never|no|stop|without|n't)\b", re.IGNORECASE)
 TRIED = re.compile(
     r"\b(?:already|have|i've|ive|i) (?:already |have |also |even )*(?:tried|did try|"
-    r"done)(?P<what>[^.;!?]*)"
-    r"|\b(?:already|have already|i've already) (?P<verb>\w+ed|talked|spoke|spoken|went|gone|saw|"
-    r"seen|"
-    r"wrote|written|did|done|applied|asked|told)(?P<rest>[^.;!?]*)",
+    r"done)(?P<what>[^.;!?]*)|\b(?:already|have already|i've already) (?P<verb>\w+ed|talked|"
+    r"spoke|spoken|went|gone|saw|seen|wrote|written|did|done|applied|asked|told)(?P<rest>[^.;!?]*)",
     re.IGNORECASE,
 )
 DULL = frozenset(
@@ -173,9 +154,9 @@ def refused(texts: Iterable[str]) -> list[str]:
 
 
 AGREES = re.compile(
-    r"\b(?:i(?:'ll| will| can| could| would|'d| want to| wouldn't mind| am going to|'m going "
-    r"to)|you convinced|"
-    r"count me in|ok(?:ay)?|fine|yes|sure)\b[^.!?]*\b(?:donat|giv|spare|convinced|dollars?|cents)",
+    r"\b(?:i(?:'ll| will| can| could| would|'d| want to| wouldn't mind| am going to|'m going to)|"
+    r"you convinced|count me in|ok(?:ay)?|fine|yes|sure)\b[^.!?]*\b(?:donat|giv|spare|convinced|"
+    r"dollars?|cents)",
     re.IGNORECASE,
 )
 

@@ -10,49 +10,40 @@ from langgraph_cooper.nodes.language.text import sentences, words
 
 THANKS = (
     r"\bthank(?:s| you)(?: \w+){0,3}? for (?:your |the |all (?:your |the )?|all of your "
-    r")?(?:great |good |"
-    r"kind |wonderful )?(?:help|advice|suggestions?|support|tips|listening|input|ideas?|helping|"
-    r"understanding|encouragement)\b",
+    r")?(?:great |good |kind |wonderful )?(?:help|advice|suggestions?|support|tips|listening|"
+    r"input|ideas?|helping|understanding|encouragement)\b",
 )
 HELPER = (
     r"\byou(?:'ve| have)? (?:really |already )?(?:helped me|been (?:so |very |really |such a "
-    r")*(?:helpful|"
-    r"kind|a great help|a big help)|are (?:so |very |really )?(?:helpful|right, i))",
+    r")*(?:helpful|kind|a great help|a big help)|are (?:so |very |really )?(?:helpful|right, i))",
     r"\b(?:can|could|will|would) you (?:please )?(?:help|advise|support) me\b",
     r"\bwhat (?:should|can|could|do) i (?:do|say|tell|try)\b|\bhow (?:do|can|should) i (?:stop|"
-    r"tell|get|"
-    r"deal|cope|move|fix|talk)\b|\bwhat do you (?:suggest|recommend|advise)\b",
+    r"tell|get|deal|cope|move|fix|talk)\b|\bwhat do you (?:suggest|recommend|advise)\b",
     r"\b(?:do you have|any) (?:any )?(?:advice|tips|suggestions) for me\b",
     r"\bi (?:really |just |don't |do not |have no idea |am not sure )*(?:don't|do not) know "
-    r"(?:what|how) "
-    r"to (?:do|handle|deal|tell|stop|cope)\b|\bi need (?:some |your |any )?(?:help|advice|"
-    r"someone)\b",
+    r"(?:what|how) to (?:do|handle|deal|tell|stop|cope)\b|\bi need (?:some |your |any )?(?:help|"
+    r"advice|someone)\b",
     r"\b(?:that|this|it)(?:'s| is| was| has been)? (?:\w+ )?(?:helped me|helpful (?:to|for) me)\b",
     r"\bi(?:'ll| will)(?: definitely| certainly| surely)? (?:try|do|think about|consider|give) "
-    r"(?:that|it|"
-    r"your|this)\b",
+    r"(?:that|it|your|this)\b",
     r"\bi feel (?:\w+ )?better (?:now|already|after)\b",
     r"\b(?:sorry|thanks?) (?:about|for|to hear about|of) your (?:own )?(?:failure|fault|"
     r"mistakes?)\b",
 )
 GIVER = (
     r"\bi(?:'d| would) (?:be (?:happy|willing|glad) to|like to|love to)(?: \w+)? (?:donate|give|"
-    r"contribute)"
-    r"\b",
-    r"\bhow (?:do|can|would) i (?:donate|give|pay|help)\b|\bhow much should i\b|\bi(?:'ll| will|"
-    r" can|'m "
-    r"going to| am going to) (?:donate|give \$?\d)",
+    r"contribute)\b",
+    r"\bhow (?:do|can|would) i (?:donate|give|pay|help)\b|\bhow much should i\b|\bi(?:'ll| will| "
+    r"can|'m going to| am going to) (?:donate|give \$?\d)",
 )
 BUYER = (
     r"\bi(?:'ll| will| would|'d)(?: like to)? (?:take|buy) (?:it|the bike)\b|\bhow much (?:do "
-    r"you want|are "
-    r"you asking|is it)\b|\bwhat(?:'s| is) (?:the|your) (?:lowest|best) price\b|\bis it still "
-    r"available\b",
+    r"you want|are you asking|is it)\b|\bwhat(?:'s| is) (?:the|your) (?:lowest|best) price\b|"
+    r"\bis it still available\b",
 )
 LABEL = re.compile(
-    r"^\s*(?:\[?(?:seeker|supporter|user|assistant|system|persuader|persuadee|buyer|seller|"
-    r"human|bot|ai)\]?"
-    r"\s*[:>-])|<\|?\w|\|>|\[\w[^\]]*\]|\{\w+\}|```|^\s*(?:\d+\.|[-*•]) ",
+    r"^\s*(?:\[?(?:seeker|supporter|user|assistant|system|persuader|persuadee|buyer|seller|human|"
+    r"bot|ai)\]?\s*[:>-])|<\|?\w|\|>|\[\w[^\]]*\]|\{\w+\}|```|^\s*(?:\d+\.|[-*•]) ",
     re.IGNORECASE | re.MULTILINE,
 )
 FEWEST_LETTERS = 2
