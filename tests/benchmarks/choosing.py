@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--task", default="esc")
     parser.add_argument("--most", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", help="rows, such as 'all' or 'without any rule'")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     task = load_task(options.task)
@@ -108,13 +110,14 @@ def main() -> None:
     choosers |= {f"without {name}": full.without(name) for name in PARTS}
     choosers |= {f"without the rule {name}": full.without(name) for name in RULES}
     choosers["without any rule"] = full.without(*RULES)
-    found = {name: measured(chooser, cases, fallback) for name, chooser in choosers.items()}
+    found = {}
+    for name, chooser in choosers.items():
+        if not options.only or name in options.only:
+            row = found[name] = measured(chooser, cases, fallback)
+            shown = "  ".join(f"{key} {value:.3g}" for key, value in row.items())
+            print(f"{name:28} {shown}", file=sys.stderr, flush=True)
     if options.json:
         print(json.dumps({"turns": len(cases), "choosers": found}, indent=1))
-        return
-    print(f"{len(cases)} turns")
-    for name, row in found.items():
-        print(f"{name:28}", "  ".join(f"{key} {value:.3g}" for key, value in row.items()))
 
 
 if __name__ == "__main__":

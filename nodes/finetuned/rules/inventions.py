@@ -249,15 +249,8 @@ def _groups() -> dict[str, frozenset[str]]:
 
 def _alike(said: str) -> bool:
     """Return whether the words of a group are other words for the same."""
-    return said.split(maxsplit=1)[0] not in {
-        "job",
-        "school",
-        "therapist",
-        "married",
-        "partner",
-        "kid",
-        "pet",
-    }
+    first = said.split(maxsplit=1)[0]
+    return first not in {"job", "school", "therapist", "married", "partner", "kid", "pet"}
 
 
 _GROUP = _groups()
