@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -196,13 +195,13 @@ def train_relevance(
     return {name: value.numpy() for name, value in kept.items()}
 
 
-def scores_of(head: nn.Module, pools: Sequence[Pool]) -> list[NDArray[np.floating]]:
+def scores_of(head: nn.Module, pools: Sequence[Pool]) -> list[Floats]:
     """Return the scores of each pool's candidates."""
     with torch.inference_mode():
         return [head(*(torch.tensor(part)[None] for part in pool))[0].numpy() for pool in pools]
 
 
-def rank_first(scores: Sequence[NDArray[np.floating]]) -> float:
+def rank_first(scores: Sequence[Floats]) -> float:
     """Return the share of pools whose true reply has the highest score."""
     return float(np.mean([each[0] > each[1:].max() for each in scores]))
 
@@ -221,7 +220,7 @@ class Figures(NamedTuple):
     rank: float
 
 
-def figures(scores: Sequence[NDArray[np.floating]]) -> Figures:
+def figures(scores: Sequence[Floats]) -> Figures:
     """Measure scores of pools whose first candidate is the true reply; a tie counts half."""
     below = [((each[1:] < each[0]) + 0.5 * (each[1:] == each[0])) for each in scores]
     return Figures(
