@@ -181,7 +181,7 @@ def train_relevance(
     best, kept = -1.0, {name: value.clone() for name, value in head.state_dict().items()}
     for _ in range(epochs):
         head.train()
-        for rows in torch.randperm(len(pools)).split(BATCH):
+        for rows in torch.randperm(len(pools)).split(BATCH):  # type: ignore[no-untyped-call]
             scores = head(heard[rows], replies[rows], measured[rows])
             loss = functional.cross_entropy(scores, target[: len(rows)], label_smoothing=SMOOTHING)
             optimizer.zero_grad()

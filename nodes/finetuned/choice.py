@@ -82,7 +82,8 @@ LENGTHS = {"esc": Length(2.76, 0.87), "persuasion": Length(2.82, 0.79)}
 """Of 40 conversations each that nothing else was learnt from: ESConv train, P4G."""
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """The reply that was chosen.
 
     Attributes:
@@ -98,7 +99,8 @@ class Choice(NamedTuple):
     reasons: tuple[str, ...]
 
 
-class _Candidate(NamedTuple):
+@dataclass(frozen=True)
+class _Candidate:
     index: int
     text: str
 

@@ -57,7 +57,7 @@ def test_it_learns_and_scores_the_same_after_writing(
     write_relevance(weights, tmp_path, "esc", DEFAULT_ENCODER)
     model = read_relevance(tmp_path, embed)
     found = [model.head(*pool) for pool in pools]
-    assert figures(found).first > 0.7
+    assert figures(found).auc > 0.9
     said = [Utterance("user", "Today the garden was closed.")]
     good, bad = model.score(said, ["Why was garden closed, 0?", "Why was bakery closed, 1?"])
     assert good > bad
