@@ -25,6 +25,7 @@ from langgraph_cooper.graph.cli import (
     threads,
     train,
     train_guard,
+    train_relevance,
 )
 from langgraph_cooper.prompts import CooperError, UnknownTaskError
 
@@ -42,6 +43,7 @@ for command in (
     annotate.annotate,
     train.train,
     train_guard.train_guard,
+    train_relevance.train_relevance,
 ):
     app.command()(command)
 app.add_typer(threads.app, name="threads")
