@@ -153,8 +153,9 @@ def _table(
     more: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     rows = {name: {**found, **(more or {}).get(name, {})} for name, found in rows.items()}
-    columns = list(dict.fromkeys(metric for found in rows.values() for metric in found))
-    table = Table(title, *columns)
-    for name, found in rows.items():
-        table.add_row(name, *(f"{found[c]:.4g}" if c in found else "" for c in columns))
+    metrics = dict.fromkeys(metric for found in rows.values() for metric in found)
+    table = Table(title, *rows)
+    for metric in metrics:
+        values = (f"{found[metric]:.4g}" if metric in found else "" for found in rows.values())
+        table.add_row(metric, *values)
     Console().print(table)
