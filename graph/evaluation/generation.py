@@ -80,8 +80,12 @@ class RealTurns:
 
     def neighbourhood(self, row: int) -> str:
         """What was really said and the two utterances before it, in one text."""
+        return f"{self.before(row)} {self.turns[row].reference}"
+
+    def before(self, row: int) -> str:
+        """The two utterances before the turn, in one text."""
         dialogue, index = self.turns[row]
-        said = dialogue.utterances[max(0, index - 2) : index + 1]
+        said = dialogue.utterances[max(0, index - 2) : index]
         return " ".join(utterance.text for utterance in said)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from langgraph_cooper.graph.evaluation.generation import RealTurns, Replies
 from langgraph_cooper.graph.evaluation.speakers import Reply
 from langgraph_cooper.graph.evaluation.text_metrics import tokenized
@@ -35,7 +38,8 @@ def read_outputs(file: Path, turns: RealTurns) -> Replies:
     """Read another system's replies.
 
     A JSONL file of this program names the turn of each reply. In a text file line n is the n-th
-    system turn, of all or of those with a strategy other than "Others".
+    system turn, of all or of those with a strategy other than "Others". A number of lines between
+    the two is aligned by content.
 
     Args:
         file: The replies.
@@ -48,23 +52,70 @@ def read_outputs(file: Path, turns: RealTurns) -> Replies:
     if file.suffix == ".jsonl":
         return _read_kept(file, turns)
     lines = read_lines(file)
-    found: Replies | None = None
-    for rows in _row_sets(turns):
-        if len(rows) == len(lines):
-            found = Replies({row: Reply(line) for row, line in zip(rows, lines, strict=True)})
-            _check_content(file, found, turns)
-            return found
-    counts = " or ".join(f"{len(rows):,}" for rows in _row_sets(turns))
-    raise DataError(
-        f"{file} has {len(lines):,} replies, but the data has {counts} system turns (all, or those "
-        "with a strategy other than Others): bring one line for each of them, in the data's order"
-    )
+    every, labelled = _row_sets(turns)
+    if len(lines) == len(every):
+        rows = every
+    elif len(lines) == len(labelled):
+        rows = labelled
+    elif len(labelled) < len(lines) < len(every):
+        rows = _aligned(lines, turns)
+    else:
+        raise DataError(
+            f"{file} has {len(lines):,} replies, but the data has {len(every):,} or "
+            f"{len(labelled):,} system turns (all, or those with a strategy other than Others): "
+            "bring one line for each of them, in the data's order"
+        )
+    found = Replies({row: Reply(line) for row, line in zip(rows, lines, strict=True)})
+    _check_content(file, found, turns)
+    return found
 
 
-def _row_sets(turns: RealTurns) -> list[list[int]]:
+def _row_sets(turns: RealTurns) -> tuple[list[int], list[int]]:
+    """Return the places of all turns, and of those with a strategy other than Others."""
     every = list(range(len(turns.turns)))
-    labelled = [row for row in every if not set(turns.strategies(row)) <= UNLABELLED]
-    return [every] + [labelled] * (0 < len(labelled) < len(every))
+    return every, [row for row in every if not set(turns.strategies(row)) <= UNLABELLED]
+
+
+def _aligned(lines: Sequence[str], turns: RealTurns) -> list[int]:
+    """Return the place of each line's turn, where a system left out some turns of Others.
+
+    Of all alignments in order that leave out such turns alone, it is the one whose lines share the
+    rarest words with the two utterances before their turns. What was really said is not looked at:
+    it would be the likeness that is measured afterwards.
+    """
+    count, gaps = len(turns.turns), len(turns.turns) - len(lines)
+    said = [set(tokenized(line).split()) for line in lines]
+    near = [set(tokenized(turns.before(row)).split()) for row in range(count)]
+    rare = _rarity(near)
+    _, labelled = _row_sets(turns)
+    optional = np.ones(count, bool)
+    optional[labelled] = False
+
+    def likeness(row: int) -> npt.NDArray[np.float64]:
+        """[gaps + 1] of the row to the line that is its own after so many gaps."""
+        found = np.full(gaps + 1, -np.inf)
+        for gap in range(max(0, row - len(lines) + 1), min(gaps, row) + 1):
+            words = said[row - gap]
+            found[gap] = rare(words & near[row]) / (1 + rare(words))
+        return found
+
+    best = np.full(gaps + 1, -np.inf)  # of the rows so far, by the number left out
+    best[0] = 0.0
+    left_out = np.zeros((count, gaps + 1), bool)
+    for row in range(count):
+        taken = best + likeness(row)
+        passed = np.full(gaps + 1, -np.inf)
+        if optional[row]:
+            passed[1:] = best[:-1]
+        left_out[row] = passed > taken
+        best = np.maximum(passed, taken)
+    rows, gap = [], gaps
+    for row in range(count - 1, -1, -1):
+        if left_out[row, gap]:
+            gap -= 1
+        else:
+            rows.append(row)
+    return rows[::-1]
 
 
 def _read_kept(file: Path, turns: RealTurns) -> Replies:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
@@ -22,7 +23,7 @@ from langgraph_cooper.nodes.llm.models import chat_model, identity
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
 
-BANK, PROMPTED = "bank", "prompted"
+BANK, FINETUNED, PROMPTED = "bank", "finetuned", "prompted"
 CARRIED = "guard"  # beside the agents' reports, from turn to turn
 
 
@@ -117,6 +118,13 @@ GREETING = "Hello."
 """Stands for the user's first words where a dialogue of the data begins with the system."""
 
 
+def _finetuned(name: str, settings: Settings) -> Speaker:
+    """COOPER with the generator trained for the task (paper: FT-G)."""
+    if "generator" not in signature(create_cooper).parameters:
+        raise DataError(f"the system {name!r} needs a trained generator, which is not installed")
+    return _pipeline(name, settings._replace(model=None), generator="finetuned")
+
+
 def _raise_faults(task: TaskSpec, state: Mapping[str, Any]) -> None:
     """End the measurement on a fault: a reply that stands in for a model's is not the system's."""
     reports = [state.get(name) or {} for name in task.aspect_names]
@@ -151,6 +159,7 @@ def messages_of(history: Sequence[Utterance]) -> list[BaseMessage]:
 
 MAKERS: Mapping[str, Callable[[str, Settings], Speaker]] = {
     BANK: lambda name, settings: _pipeline(name, settings._replace(model=None)),
+    FINETUNED: _finetuned,
     PROMPTED: _pipeline,
     **dict.fromkeys(BASELINES, _baseline),
 }

@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +27,9 @@ from langgraph_cooper.ranker.data.dialogue import (
 from langgraph_cooper.ranker.data.jsonl import write_annotated
 from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 from langgraph_cooper.ranker.load import shipped_checkpoint
+from langgraph_cooper.ranker.model import encoder
 from tests.support.openai_server import OpenAIServer, Reply, Request
-from tests.support.rankers import FakeRanker
+from tests.support.rankers import FakeRanker, embed
 
 ESC = load_task("esc")
 LEARNT = {"random", "commonest aspect", "similarity", "prior + similarity", "cooper"}
@@ -196,6 +197,27 @@ def test_other_rankers_are_compared_by_name(cooper: Cooper, data: Path, tmp_path
         assert cooper(*command, "--weight", weight).code in (1, 2)
     cooper(*command, "--others", f"twin={tmp_path / 'none'}").fails("no checkpoint folder")
     assert cooper(*command, "--cache", tmp_path / "c").code == 2
+
+
+def test_labels_by_another_encoder(
+    cooper: Cooper, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The labels turn around; the ranking, by the measured ranker's encoder, stays."""
+
+    class Backwards:
+        def __init__(self, name: str) -> None:
+            assert name == "other"
+
+        def encode(self, texts: Sequence[str]) -> Any:
+            return embed([text[::-1] for text in texts])
+
+    monkeypatch.setattr(load, "ranker_loader", lambda *_: FakeRanker)
+    monkeypatch.setattr(encoder, "load_encoder", Backwards)
+    command = ("evaluate", "ranking", "--data", data, "--weight", "0.7", "--json")
+    own, other = cooper(*command).json(), cooper(*command, "--labels-encoder", "other").json()
+    assert other["labels_encoder"] == "other"
+    assert own["rankings"]["cooper"]["precision"] == other["rankings"]["cooper"]["precision"]
+    assert own["rankings"]["cooper"]["hit"] != other["rankings"]["cooper"]["hit"]
 
 
 # -- a language model's ranking ----------------------------------------------------------------
