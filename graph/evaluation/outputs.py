@@ -80,12 +80,12 @@ def _aligned(lines: Sequence[str], turns: RealTurns) -> list[int]:
     """Return the place of each line's turn, where a system left out some turns of Others.
 
     Of all alignments in order that leave out such turns alone, it is the one whose lines share the
-    rarest words with the two utterances before their turns. What was really said is not looked at:
-    it would be the likeness that is measured afterwards.
+    rarest words with their turns and the two utterances before. It is approximate, and as likeness
+    decides, a little too good where it errs.
     """
     count, gaps = len(turns.turns), len(turns.turns) - len(lines)
     said = [set(tokenized(line).split()) for line in lines]
-    near = [set(tokenized(turns.before(row)).split()) for row in range(count)]
+    near = [set(tokenized(turns.neighbourhood(row)).split()) for row in range(count)]
     rare = _rarity(near)
     _, labelled = _row_sets(turns)
     optional = np.ones(count, bool)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
@@ -29,7 +30,7 @@ from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 from langgraph_cooper.ranker.load import shipped_checkpoint
 from langgraph_cooper.ranker.model import encoder
 from tests.support.openai_server import OpenAIServer, Reply, Request
-from tests.support.rankers import FakeRanker, embed
+from tests.support.rankers import FakeRanker
 
 ESC = load_task("esc")
 LEARNT = {"random", "commonest aspect", "similarity", "prior + similarity", "cooper"}
@@ -202,17 +203,20 @@ def test_other_rankers_are_compared_by_name(cooper: Cooper, data: Path, tmp_path
 def test_labels_by_another_encoder(
     cooper: Cooper, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The labels turn around; the ranking, by the measured ranker's encoder, stays."""
+    """The best of each aspect changes; the ranking and its aspects stay."""
 
-    class Backwards:
+    class Other:
+        """Finds that the real utterances, which have a colon, are about the weather."""
+
         def __init__(self, name: str) -> None:
             assert name == "other"
 
         def encode(self, texts: Sequence[str]) -> Any:
-            return embed([text[::-1] for text in texts])
+            near = np.array([":" in text or "weather" in text for text in texts], np.float32)
+            return np.stack([near, 1 - near], axis=1)
 
     monkeypatch.setattr(load, "ranker_loader", lambda *_: FakeRanker)
-    monkeypatch.setattr(encoder, "load_encoder", Backwards)
+    monkeypatch.setattr(encoder, "load_encoder", Other)
     command = ("evaluate", "ranking", "--data", data, "--weight", "0.7", "--json")
     own, other = cooper(*command).json(), cooper(*command, "--labels-encoder", "other").json()
     assert other["labels_encoder"] == "other"
