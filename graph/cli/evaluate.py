@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from langgraph_cooper.graph.cli import evaluate_text
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, Form, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 SHOWN = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 """The p-values in the table; the JSON has all."""
 
-app = typer.Typer(help="Measure a ranker.", no_args_is_help=True)
+app = typer.Typer(help="Measure a ranker, or systems' replies.", no_args_is_help=True)
+app.command()(evaluate_text.text)
+app.command()(evaluate_text.generation)
 
 
 @app.command()
@@ -81,6 +84,10 @@ def ranking(
         float | None,
         typer.Option(min=0, max=1, help="Of calibrated coordination; none: the calibration's."),
     ] = None,
+    labels_encoder: Annotated[
+        str | None,
+        typer.Option(help="Sentence encoder of the labels; none: the measured ranker's own."),
+    ] = None,
     figures: Annotated[
         Path | None, typer.Option(help="A folder for the figures and the report.")
     ] = None,
@@ -92,6 +99,7 @@ def ranking(
     from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.evaluation.report import EVIDENCE, MeasuredTurns, evaluate_rankings
     from langgraph_cooper.ranker.load import ranker_loader
+    from langgraph_cooper.ranker.model.encoder import load_encoder
     from langgraph_cooper.ranker.plots import check_plots, draw_report
     from langgraph_cooper.ranker.trained import EvidenceAlone, TrainedRanker
 
@@ -118,7 +126,8 @@ def ranking(
     compared = {name: load_other() for name, load_other in loaders.items()}
     if isinstance(measured_ranker, TrainedRanker) and measured_ranker.model.evidence is not None:
         compared = {EVIDENCE: EvidenceAlone(measured_ranker), **compared}
-    turns = MeasuredTurns.label(_annotated(spec, data, dialogues), spec, measured_ranker.embed)
+    encode = load_encoder(labels_encoder).encode if labels_encoder else measured_ranker.embed
+    turns = MeasuredTurns.label(_annotated(spec, data, dialogues), spec, encode)
     given: dict[str, Scores] = {}
     if model:
         limits = CooperContext(deadline=deadline, max_calls=max_calls)
@@ -134,7 +143,7 @@ def ranking(
             strength=known.used(coordination, strength) if known else None,
             progress=lambda done, total: progress.update(job, completed=done, total=total),
         )
-    report = evaluation.report()
+    report = evaluation.report() | {"labels_encoder": labels_encoder or "the ranker's"}
     if json:
         typer.echo(jsonlib.dumps(report))
     else:
@@ -381,6 +390,7 @@ def _remarks(report: dict[str, Any]) -> list[str]:
         f"{skipped or 'none'}.",
         "p: two-sided, by a paired bootstrap over dialogues with "
         f"{report['bootstrap']['samples']:,} resamples.",
+        f"Encoder of the labels: {report['labels_encoder']}.",
         f"Commonest aspect: {report['commonest_aspect']}. Weight of the similarity beside the "
         f"prior: {weight['value']:g} ({origin}).",
         f"Distance of the first choices' aspects from the real ones, by round: {distances}.",

@@ -32,6 +32,10 @@ def train(
     valid: Annotated[
         Path | None, typer.Option(help="Dialogues for choosing the epoch; none: a tenth of data.")
     ] = None,
+    preset: Annotated[
+        Literal["paper"] | None,
+        typer.Option(help="paper: the paper's set-up, where no option says otherwise."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
     patience: Annotated[
@@ -59,6 +63,9 @@ def train(
         typer.Option(help="Fewest and most target states to try; none: N/50 to N/20."),
     ] = None,
     encoder: Encoder = None,
+    transformer: Annotated[
+        str | None, typer.Option(help="The Transformer to begin with; none: all-MiniLM-L6-v2.")
+    ] = None,
     adapter_rank: Annotated[
         int | None, typer.Option(help="Rank of the low-rank adapters; 0: all weights learn.")
     ] = None,
@@ -99,10 +106,11 @@ def _config(given: Mapping[str, Any]) -> TrainConfig:
     Raises:
         TrainingError: A value is out of range.
     """
-    from langgraph_cooper.ranker.training.config import TrainConfig, TrainingError
+    from langgraph_cooper.ranker.training.config import PAPER, TrainConfig, TrainingError
     from langgraph_cooper.ranker.training.losses import Objective
 
-    settings = {n: v for n, v in given.items() if n in TrainConfig.model_fields and v is not None}
+    settings: dict[str, Any] = dict(PAPER) if given.get("preset") == "paper" else {}
+    settings |= {n: v for n, v in given.items() if n in TrainConfig.model_fields and v is not None}
     if objective := settings.pop("objective", None):
         settings["objective"] = Objective.paper() if objective == "paper" else Objective()
     try:

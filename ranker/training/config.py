@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,6 +18,26 @@ NOT_THE_RESULT = {"output", "cache", "data_note", "licence", "save_every"}
 
 FILES = {"train", "valid"}
 """Settings that count by the contents of the file."""
+
+PAPER: Mapping[str, Any] = {
+    "form": "pairwise",
+    "fusion": "paper",
+    "objective": "paper",
+    "progression": True,
+    "evidence": False,
+    "encoder": "sentence-transformers/all-mpnet-base-v2",
+    "transformer": "bert-base-uncased",
+    "adapter_rank": 0,
+    "freeze_layers": 0,
+    "transformer_rate": 5e-5,
+    "history_tokens": 128,
+    "topic_tokens": 16,
+    "turns_per_batch": 1,
+    "epochs": 5,
+}
+"""The paper's set-up (`cooper train --preset paper`): each candidate by itself, one feed-forward
+network over all signals, triplet and pointwise losses, all-mpnet-base-v2 for the states,
+bert-base-uncased trained in full."""
 
 
 class TrainingError(CooperError):

@@ -6,10 +6,11 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
@@ -27,6 +28,7 @@ from langgraph_cooper.ranker.data.dialogue import (
 from langgraph_cooper.ranker.data.jsonl import write_annotated
 from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 from langgraph_cooper.ranker.load import shipped_checkpoint
+from langgraph_cooper.ranker.model import encoder
 from tests.support.openai_server import OpenAIServer, Reply, Request
 from tests.support.rankers import FakeRanker
 
@@ -196,6 +198,30 @@ def test_other_rankers_are_compared_by_name(cooper: Cooper, data: Path, tmp_path
         assert cooper(*command, "--weight", weight).code in (1, 2)
     cooper(*command, "--others", f"twin={tmp_path / 'none'}").fails("no checkpoint folder")
     assert cooper(*command, "--cache", tmp_path / "c").code == 2
+
+
+def test_labels_by_another_encoder(
+    cooper: Cooper, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best of each aspect changes; the ranking and its aspects stay."""
+
+    class Other:
+        """Finds that the real utterances, which have a colon, are about the weather."""
+
+        def __init__(self, name: str) -> None:
+            assert name == "other"
+
+        def encode(self, texts: Sequence[str]) -> Any:
+            near = np.array([":" in text or "weather" in text for text in texts], np.float32)
+            return np.stack([near, 1 - near], axis=1)
+
+    monkeypatch.setattr(load, "ranker_loader", lambda *_: FakeRanker)
+    monkeypatch.setattr(encoder, "load_encoder", Other)
+    command = ("evaluate", "ranking", "--data", data, "--weight", "0.7", "--json")
+    own, other = cooper(*command).json(), cooper(*command, "--labels-encoder", "other").json()
+    assert other["labels_encoder"] == "other"
+    assert own["rankings"]["cooper"]["precision"] == other["rankings"]["cooper"]["precision"]
+    assert own["rankings"]["cooper"]["hit"] != other["rankings"]["cooper"]["hit"]
 
 
 # -- a language model's ranking ----------------------------------------------------------------

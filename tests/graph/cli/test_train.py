@@ -222,3 +222,24 @@ def test_too_few_dialogues_to_keep_some_for_the_epoch(tmp_path: Path, monkeypatc
     error = capsys.readouterr().err
     assert f"{file} holds too few dialogues (4)" in error
     assert "--valid" in error
+
+
+def test_the_papers_set_up_is_one_word_and_gives_way_to_options(
+    tmp_path: Path, monkeypatch
+) -> None:
+    from langgraph_cooper.ranker.training import trainer as training
+    from langgraph_cooper.ranker.training.config import TrainConfig
+    from langgraph_cooper.ranker.training.losses import Objective
+
+    seen: list[TrainConfig] = []
+    monkeypatch.setattr(training, "train", lambda config: seen.append(config) or config.output)
+    file, out = _esconv(tmp_path / "train.txt", 12), tmp_path / "out"
+    command = ["train", "--data", str(file), "--output", str(out), "--preset", "paper"]
+    assert _run(monkeypatch, *command) == 0
+    assert _run(monkeypatch, *command, "--encoder", "mine", "--epochs", "2") == 0
+    paper, mine = seen
+    assert (paper.form, paper.fusion, paper.evidence) == ("pairwise", "paper", False)
+    assert paper.objective == Objective.paper()
+    assert paper.encoder.endswith("all-mpnet-base-v2")
+    assert (paper.adapter_rank, paper.rate, paper.epochs) == (0, 5e-5, 5)
+    assert (mine.encoder, mine.epochs, mine.form) == ("mine", 2, "pairwise")

@@ -1,0 +1,161 @@
+"""`cooper evaluate text` and `cooper evaluate generation`: replies against the real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from langgraph_cooper.graph.cli.dialogues import read_file
+from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task
+from langgraph_cooper.graph.cli.progress import progress_bar
+from langgraph_cooper.prompts import load_task
+
+if TYPE_CHECKING:
+    from langgraph_cooper.graph.evaluation.generation import RealTurns, Replies
+    from langgraph_cooper.graph.evaluation.speakers import Speaker
+
+
+def text(
+    hypotheses: Annotated[Path, typer.Option(help="Generated texts, one a line.")],
+    references: Annotated[Path, typer.Option(help="The real ones, in the same order.")],
+    json: AsJson = False,
+) -> None:
+    """Score a file of texts against another, line by line."""
+    from langgraph_cooper.graph.evaluation.outputs import read_lines
+    from langgraph_cooper.graph.evaluation.text_metrics import rounded, score_texts
+    from langgraph_cooper.ranker.data.dialogue import DataError
+
+    said, real = read_lines(hypotheses), read_lines(references)
+    if len(said) != len(real):
+        raise DataError(
+            f"{hypotheses} has {len(said):,} lines and {references} has {len(real):,}: each line "
+            "needs its reference on the same line"
+        )
+    scored = score_texts(said, real)
+    found = rounded(scored.scores())
+    _tell_meteor(found)
+    if json:
+        typer.echo(jsonlib.dumps(found))
+    else:
+        _table("texts", {hypotheses.name: found}, {hypotheses.name: rounded(scored.shape())})
+
+
+def generation(
+    data: Annotated[Path, typer.Option(help="Dialogues, raw or annotated.")],
+    task: Task = "esc",
+    systems: Annotated[
+        str, typer.Option(help="Systems to compare, the first of them with each of the others.")
+    ] = "bank",
+    model: Annotated[
+        str | None, typer.Option(help="The chat model of prompted, plain, cot and mixinit.")
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE, another system's replies; may be repeated."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Measure the first N turns.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="A file for the report; the replies are kept beside it, to go on."),
+    ] = None,
+    deadline: Deadline = 300,
+    max_calls: MaxCalls = None,
+    json: AsJson = False,
+) -> None:
+    """Score systems' replies at the same turns against what was really said."""
+    from langgraph_cooper.graph.evaluation.generation import (
+        RealTurns,
+        generation_report,
+        reply_to_all,
+    )
+    from langgraph_cooper.graph.evaluation.outputs import read_outputs
+    from langgraph_cooper.graph.evaluation.speakers import speakers
+    from langgraph_cooper.nodes.context import CooperContext
+    from langgraph_cooper.ranker.data.jsonl import replacing
+
+    spec = load_task(task)
+    limits = CooperContext(deadline=deadline, max_calls=max_calls)
+    named = [name.strip() for name in systems.split(",") if name.strip()]
+    files = _named_files(outputs or (), named)
+    if not named and not files:
+        raise typer.BadParameter("name at least one of --systems, or --outputs")
+    chosen = speakers(spec, named, model, limits)
+    turns = RealTurns.of(read_file(spec, data), spec)
+    # Files are aligned with all turns: the limit applies afterwards.
+    given = {name: read_outputs(file, turns) for name, file in files.items()}
+    turns = turns.first(limit)
+    replies = {
+        name: asyncio.run(_spoken(reply_to_all, speaker, turns, _kept(output, name)))
+        for name, speaker in chosen.items()
+    }
+    replies |= {name: found.of(turns) for name, found in given.items()}
+    report = generation_report(turns, replies)
+    if output:
+        with replacing(output) as file:
+            file.write(jsonlib.dumps(report, indent=2).encode() + b"\n")
+    _tell_meteor(*report["systems"].values())
+    if json:
+        typer.echo(jsonlib.dumps(report))
+    else:
+        _show(report)
+
+
+async def _spoken(work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None) -> Replies:
+    with progress_bar(speaker.name) as progress:
+        job = progress.add_task("turns", total=len(turns.turns))
+        found: Replies = await work(
+            speaker, turns, kept, done=lambda number: progress.advance(job, number)
+        )
+    return found
+
+
+def _kept(output: Path | None, system: str) -> Path | None:
+    return output.with_name(f"{output.stem}.{system}.jsonl") if output else None
+
+
+def _named_files(outputs: Sequence[str], systems: Sequence[str]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for pair in outputs:
+        name, _, file = (part.strip() for part in pair.partition("="))
+        if not name or not file:
+            raise typer.BadParameter(f"--outputs wants NAME=FILE, not {pair!r}")
+        if name in systems or name in named:
+            raise typer.BadParameter(f"--outputs: there is a system {name!r} already; rename it")
+        named[name] = Path(file)
+    return named
+
+
+def _tell_meteor(*scores: Mapping[str, float]) -> None:
+    from langgraph_cooper.graph.evaluation.meteor import MISSING
+    from langgraph_cooper.graph.evaluation.text_metrics import METEOR
+
+    if not all(METEOR in found for found in scores):
+        typer.echo(MISSING, err=True)
+
+
+def _show(report: Mapping[str, Any]) -> None:
+    _table(f"all {report['turns']:,} turns", report["systems"], report["replies"])
+    _table("without the openings", report["without_openings"])
+    if report["p_values"]:
+        _table(f"p against {next(iter(report['systems']))}", report["p_values"])
+
+
+def _table(
+    title: str,
+    rows: Mapping[str, Mapping[str, float]],
+    more: Mapping[str, Mapping[str, float]] | None = None,
+) -> None:
+    rows = {name: {**found, **(more or {}).get(name, {})} for name, found in rows.items()}
+    metrics = dict.fromkeys(metric for found in rows.values() for metric in found)
+    table = Table(title, *rows)
+    for metric in metrics:
+        values = (f"{found[metric]:.4g}" if metric in found else "" for found in rows.values())
+        table.add_row(metric, *values)
+    Console().print(table)

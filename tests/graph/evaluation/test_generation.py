@@ -1,0 +1,253 @@
+"""`cooper evaluate text` and `generation`: systems, files of replies, the baselines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from langgraph_cooper.graph.cli import main
+from langgraph_cooper.graph.evaluation import meteor
+from langgraph_cooper.nodes.llm.baselines import read_reply
+from langgraph_cooper.nodes.llm.call import UnreadableError
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker import load
+from tests.support.openai_server import OpenAIServer, Reply, Request
+from tests.support.rankers import FakeRanker
+
+ESC = load_task("esc")
+METRICS = {"BL-1", "BL-2", "BL-4", "RG-L", "Dist-1", "Dist-2", "Dist-3"}
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> dict[str, Any]:
+        assert self.code == 0, self.err
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    def fails(self, *words: str) -> None:
+        assert self.code == 1, self.err
+        assert "Traceback" not in self.err
+        (error,) = (line for line in self.err.splitlines() if line.startswith("error: "))
+        assert all(word in error for word in words), error
+
+
+Cooper = Callable[..., Done]
+
+
+@pytest.fixture
+def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
+    monkeypatch.setattr(meteor, "meteor_command", lambda: None)
+    monkeypatch.setattr(load, "ranker_loader", lambda *_: FakeRanker)
+
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["cooper", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        output = capsys.readouterr()
+        return Done(int(end.value.code or 0), output.out, output.err)
+
+    return run
+
+
+def dialogues(count: int) -> str:
+    lines = []
+    for number in range(count):
+        turns = [("usr", "Hello.", None), ("sys", "Hi, how are you?", "Others")]
+        turns += [("usr", f"I lost job {number} and I feel bad.", None)]
+        turns += [("sys", f"What happened at job {number}?", "Question")]
+        said = [
+            {"speaker": who, "text": text} | ({"strategy": strategy} if strategy else {})
+            for who, text, strategy in turns
+        ]
+        lines.append(json.dumps({"dialog": said}))
+    return "\n".join(lines)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    file = tmp_path / "raw.txt"
+    file.write_text(dialogues(2), "utf-8")
+    return file
+
+
+def lines(file: Path, *texts: str) -> Path:
+    file.write_text("".join(f"{text}\n" for text in texts), "utf-8")
+    return file
+
+
+# -- two files ---------------------------------------------------------------------------------
+
+
+def test_two_files_are_scored_line_by_line(cooper: Cooper, tmp_path: Path) -> None:
+    said = lines(tmp_path / "said.txt", "How are you?", "")
+    real = lines(tmp_path / "real.txt", "How are you?", "Bye.")
+    command = ("evaluate", "text", "--hypotheses", said, "--references", real)
+    done = cooper(*command, "--json")
+    assert set(done.json()) == METRICS
+    assert done.json()["RG-L"] == 50
+    assert "METEOR is left out" in done.err
+    assert "said.txt" in cooper(*command).out
+    lines(real, "How are you?")
+    cooper(*command).fails("said.txt has 2 lines", "real.txt has 1")
+    lines(said)
+    cooper(*command).fails("said.txt is empty")
+    said.unlink()
+    cooper(*command).fails("said.txt cannot be read")
+
+
+# -- systems -----------------------------------------------------------------------------------
+
+
+def test_the_bank_replies_to_real_histories_and_goes_on(
+    cooper: Cooper, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "table.json"
+    command = ("evaluate", "generation", "--data", data, "--output", out, "--json")
+    report = cooper(*command).json()
+    assert list(report)[:4] == ["turns", "systems", "without_openings", "p_values"]
+    assert (report["turns"], report["turns_without_openings"]) == (4, 2)
+    assert set(report["systems"]["bank"]) == METRICS
+    assert report["p_values"] == {}
+    assert json.loads(out.read_text("utf-8")) == report
+    kept = tmp_path / "table.bank.jsonl"
+    before = kept.read_text("utf-8")
+    assert len(before.splitlines()) == 4
+    # What is kept is not made again, and what a kill cut off is.
+    kept.write_text("".join(before.splitlines(keepends=True)[:3]) + '{"key": "x', "utf-8")
+    assert cooper(*command).json() == report
+    assert kept.read_text("utf-8") == before
+    told = json.loads(before.splitlines()[0])
+    kept.write_text(before.replace(json.dumps(told["reply"]), '"A kept reply."'), "utf-8")
+    assert cooper(*command).json()["systems"] != report["systems"]
+    kept.write_text("dear diary\n", "utf-8")
+    cooper(*command).fails("table.bank.jsonl holds something else")
+
+
+def test_the_real_utterances_of_a_turn_do_not_reach_the_system(cooper: Cooper, data: Path) -> None:
+    first = cooper("evaluate", "generation", "--data", data, "--limit", "1", "--json").json()
+    said = data.read_text("utf-8").replace("Hi, how are you?", "Something else altogether")
+    data.write_text(said.replace('"Others"', '"Question"'), "utf-8")
+    again = cooper("evaluate", "generation", "--data", data, "--limit", "1", "--json").json()
+    assert again["systems"]["bank"]["Dist-2"] == first["systems"]["bank"]["Dist-2"]
+    assert again["replies"] == first["replies"]
+    assert again["systems"] != first["systems"]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    def answer(request: Request) -> Reply:
+        if "Progress:" in request.system:
+            return Reply("Progress: some.\nAspect: **Exploration**\nUtterance: What happened?")
+        if "So far:" in request.system:
+            return Reply("So far: none\nStrategy: Question\nUtterance: Why is that?")
+        return Reply("That is sad.")
+
+    with OpenAIServer(answer) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-test")
+        yield server
+
+
+def test_the_papers_baselines(
+    cooper: Cooper, data: Path, server: OpenAIServer, tmp_path: Path
+) -> None:
+    command = ("evaluate", "generation", "--data", data, "--json", "--model", "tiny")
+    command = (*command, "--systems", "plain,cot,mixinit", "--output", tmp_path / "t.json")
+    report = cooper(*command).json()
+    assert len(server.requests) == 12
+    assert not any("What happened at job 1" in request.given for request in server.requests)
+    assert set(report["p_values"]) == {"cot", "mixinit"}
+    assert set(report["p_values"]["cot"]) == METRICS
+    assert report["aspects"] == {"cot": {"exploration": 4}, "mixinit": {"exploration": 4}}
+    kept = [json.loads(line) for line in (tmp_path / "t.cot.jsonl").read_text().splitlines()]
+    assert {line["reply"] for line in kept} == {"What happened?"}
+    assert cooper(*command).json() == report
+    assert len(server.requests) == 12
+
+
+def test_a_failing_model_ends_the_run_and_keeps_what_there_is(
+    cooper: Cooper, data: Path, server: OpenAIServer, tmp_path: Path
+) -> None:
+    server.reply = lambda _: Reply("Yes.") if len(server.requests) <= 2 else Reply(status=401)
+    out = tmp_path / "t.json"
+    command = ("evaluate", "generation", "--data", data, "--systems", "plain", "--output", out)
+    cooper(*command, "--model", "tiny").fails("'tiny'", "OPENAI_API_KEY")
+    assert not out.exists()
+    assert len((tmp_path / "t.plain.jsonl").read_text("utf-8").splitlines()) == 2
+
+
+@pytest.mark.parametrize("answer", ["Aspect: action", "Utterance:", "Utterance:  \n"])
+def test_an_answer_without_utterance_is_no_reply(answer: str) -> None:
+    with pytest.raises(UnreadableError):
+        read_reply("cot", ESC, answer)
+
+
+def test_a_reply_is_read_without_what_stands_around_it() -> None:
+    said = read_reply("cot", ESC, 'Progress: x\nAspect: comforting.\n**Utterance:** "I see."')
+    assert said == ("I see.", "comforting")
+    assert read_reply("plain", ESC, '"I see."') == ("I see.", None)
+    assert read_reply("mixinit", ESC, "Strategy: none\nUtterance: No.").aspect is None
+
+
+def test_systems_that_cannot_be_are_one_error(cooper: Cooper, data: Path, tmp_path: Path) -> None:
+    command = ("evaluate", "generation", "--data", data)
+    cooper(*command, "--systems", "bard").fails("no system 'bard'", "bank")
+    cooper(*command, "--systems", "cot").fails("'cot'", "--model")
+    for wrong in ("x", "=x", "bank=x"):
+        assert cooper(*command, "--outputs", wrong).code == 2
+    assert cooper(*command, "--systems", "").code == 2
+
+
+# -- another system's file ---------------------------------------------------------------------
+
+
+def test_a_file_of_replies_is_aligned_by_its_length(
+    cooper: Cooper, data: Path, tmp_path: Path
+) -> None:
+    command = ("evaluate", "generation", "--data", data, "--json", "--systems", "")
+    every = lines(tmp_path / "all.txt", *["Hi, how are you?", "What happened at job 0?"] * 2)
+    report = cooper(*command, "--outputs", f"all={every}").json()
+    assert (report["turns"], report["left_out"]) == (4, 0)
+    # The turns whose strategy is not only Others.
+    labelled = lines(tmp_path / "some.txt", "What happened at job 0?", "What happened at job 1?")
+    both = ("--outputs", f"some={labelled}", "--outputs", f"all={every}")
+    report = cooper(*command, *both).json()
+    assert (report["turns"], report["left_out"]) == (2, 2)
+    assert report["systems"]["some"]["RG-L"] == 100
+    assert report["systems"]["all"]["RG-L"] < 100
+    long = lines(tmp_path / "long.txt", *"abcde")
+    cooper(*command, "--outputs", f"x={long}").fails("long.txt has 5 replies", "4 or 2")
+    cooper(*command, "--outputs", f"x={lines(long)}").fails("long.txt is empty")
+
+
+def test_a_file_of_another_order_is_seen(cooper: Cooper, tmp_path: Path) -> None:
+    data = tmp_path / "many.txt"
+    data.write_text(dialogues(120), "utf-8")
+    said = [t for n in range(120) for t in ("Hi, how are you?", f"Oh no, job {n} is lost?")]
+    command = ("evaluate", "generation", "--data", data, "--json", "--systems", "")
+    file = lines(tmp_path / "said.txt", *said)
+    assert cooper(*command, "--outputs", f"x={file}").json()["turns"] == 240
+    # Two lines of the middle are missing, and two at the end make up for them.
+    lines(file, *said[:150], *said[152:], "Bye.", "Bye.")
+    cooper(*command, "--outputs", f"x={file}").fails("said.txt: lines", "a line is missing")
+
+
+def test_kept_replies_can_be_compared_again(cooper: Cooper, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t.json"
+    command = ("evaluate", "generation", "--data", data, "--json")
+    report = cooper(*command, "--output", out).json()
+    kept = tmp_path / "t.bank.jsonl"
+    again = cooper(*command, "--systems", "", "--outputs", f"bank={kept}").json()
+    assert again["systems"] == report["systems"]
+    lines(kept, json.dumps({"dialogue": "other", "index": 1, "reply": "x"}))
+    cooper(*command, "--outputs", f"old={kept}").fails("t.bank.jsonl, line 1")
