@@ -8,7 +8,13 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from langgraph_cooper.graph.server import health_routes, thread_routes, turn_routes
+from langgraph_cooper.graph.server import (
+    completion_routes,
+    health_routes,
+    thread_routes,
+    turn_routes,
+)
+from langgraph_cooper.graph.server.chats import Chats
 from langgraph_cooper.graph.server.errors import add_handlers
 from langgraph_cooper.graph.server.limits import Counted, Gate
 from langgraph_cooper.graph.server.owners import Authenticator, nobody_is_asked
@@ -48,8 +54,8 @@ def create_app(
     app = FastAPI(
         title="COOPER", version=version("langgraph-cooper"), description=ABOUT, lifespan=lifespan
     )
-    app.state.service = service
-    for routes in (health_routes, thread_routes, turn_routes):
+    app.state.service, app.state.chats = service, Chats(service)
+    for routes in (health_routes, thread_routes, turn_routes, completion_routes):
         app.include_router(routes.router)
     add_handlers(app)
 

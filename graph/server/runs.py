@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from langgraph_cooper.graph.server.metrics import Metrics
 from langgraph_cooper.graph.server.records import Logged, Records, Status, Thread
 from langgraph_cooper.graph.server.served import ServedTask
 from langgraph_cooper.graph.server.settings import Settings
+from langgraph_cooper.graph.server.told import Told
 from langgraph_cooper.graph.threads.leaving import STOPPED, StoppedError, in_os_thread
 from langgraph_cooper.graph.threads.locks import TurnLock
 from langgraph_cooper.graph.threads.turns import Turns
@@ -33,6 +34,8 @@ BATCH = 100
 GONE = "the server that ran the turn went away: send the message again, with the same id"
 
 Key = tuple[str, str]
+Keep = Callable[["Run", str | None], Awaitable[None]]
+"""Is given a completed turn and its checkpoint, before its end is told."""
 
 
 class Run:
@@ -45,8 +48,9 @@ class Run:
         ended: Whether no event follows.
     """
 
-    def __init__(self, thread: Thread, turn: str, said: str) -> None:
-        self.thread, self.turn, self.said = thread, turn, said
+    def __init__(self, thread: Thread, turn: str, said: str, keep: Keep | None) -> None:
+        self.thread, self.turn, self.said, self.keep = thread, turn, said, keep
+        self.told = Told()
         self.base: int | None = None
         self.error: BaseException | None = None
         self.begun = asyncio.Event()
@@ -135,7 +139,13 @@ class Runs:
         return [run for (id, _), run in self._running.items() if id == thread]
 
     def begin(
-        self, task: ServedTask, thread: Thread, turn: str, message: HumanMessage | None, said: str
+        self,
+        task: ServedTask,
+        thread: Thread,
+        turn: str,
+        message: HumanMessage | None,
+        said: str,
+        keep: Keep | None = None,
     ) -> Run:
         """Begin a turn in the background.
 
@@ -149,7 +159,7 @@ class Runs:
                 "the server runs as many turns as it may: send the message again, with the same id",
                 {"Retry-After": "2"},
             )
-        run, key = Run(thread, turn, said), (thread.id, turn)
+        run, key = Run(thread, turn, said, keep), (thread.id, turn)
         self._running[key], self._turns[key] = run, task.turns
         self._metrics.running.set(len(self._running))
         run.task = asyncio.create_task(self._attend(run, task, message))
@@ -166,6 +176,7 @@ class Runs:
                         await self._begun(run)
                         writing = asyncio.create_task(self._write(run))
                         writing.add_done_callback(partial(_spread, run.task))
+                    run.told.hear(event.as_dict())
                     if isinstance(event, Done):
                         run.end = await self._end(run, task, event)
                     run.put(event)
@@ -199,8 +210,12 @@ class Runs:
 
     async def _end(self, run: Run, task: ServedTask, event: Done) -> tuple[Status, str | None]:
         """Return how a turn ended, and at which checkpoint: its thread is still locked."""
-        completed = event.status == "completed"
-        return event.status, await task.head(run.thread.id) if completed else None
+        if event.status != "completed":
+            return event.status, None
+        checkpoint = await task.head(run.thread.id)
+        if run.keep:
+            await run.keep(run, checkpoint)
+        return event.status, checkpoint
 
     def _measure(self, run: Run, event: Event) -> None:
         task = run.thread.task

@@ -15,7 +15,7 @@ from langgraph_cooper.graph.server.errors import ApiError
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.reply_guard import speaker
 from langgraph_cooper.nodes.state import RankedCandidate
-from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.prompts import PASSIVE, TaskSpec
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -104,7 +104,8 @@ def _edited(values: dict[str, Any], edited: EditedTopic, task: TaskSpec) -> dict
         raise ApiError(
             409, "no_ranking", "the agents proposed nothing in that turn: fork another one"
         )
-    aspect = edited.aspect or ranking[0]["aspect"]
+    proposed = (one["aspect"] for one in ranking if one["aspect"] != PASSIVE)
+    aspect = edited.aspect or next(proposed, task.aspect_names[0])
     if aspect not in task.aspect_names:
         raise ApiError(
             422,

@@ -21,7 +21,7 @@ from langgraph_cooper.graph.server.limits import Rate, Streams
 from langgraph_cooper.graph.server.metrics import Metrics
 from langgraph_cooper.graph.server.owners import Authenticator, owner_of
 from langgraph_cooper.graph.server.records import Logged, Records, Thread, Turn
-from langgraph_cooper.graph.server.runs import Run, Runs, again
+from langgraph_cooper.graph.server.runs import Keep, Run, Runs, again
 from langgraph_cooper.graph.server.served import ServedTask
 from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.graph.server.store import Store, open_store
@@ -206,7 +206,9 @@ class Service:
 
     # Turns -----------------------------------------------------------------------------------
 
-    async def take(self, thread: Thread, message: HumanMessage | None) -> Answering:
+    async def take(
+        self, thread: Thread, message: HumanMessage | None, keep: Keep | None = None
+    ) -> Answering:
         """Let a message be answered: begin its turn, or find the one that answers it already.
 
         Raises:
@@ -231,7 +233,8 @@ class Service:
             if known.status == "running" and await self.runs.is_locked(thread.id):
                 return Answering(thread, turn)
         run = self.runs.running(thread.id, turn)  # another request may have been quicker
-        return Answering(thread, turn, run or self.runs.begin(task, thread, turn, message, said))
+        run = run or self.runs.begin(task, thread, turn, message, said, keep)
+        return Answering(thread, turn, run)
 
     async def _is_logged(self, thread: Thread, turn: str) -> bool:
         return bool(await self.records.events(thread.id, turn, 0, 1))

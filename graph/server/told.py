@@ -24,19 +24,20 @@ class Told:
     reply: dict[str, Any] | None = None
     pinned: str | None = None
     error: str | None = None
-    _attempt: int = 0
-    _words: list[str] = field(default_factory=list)
+    _attempts: list[list[str]] = field(default_factory=list)
+    _number: int | None = None
 
     def hear(self, event: dict[str, Any]) -> None:
         """Take the next event."""
         kind = event["type"]
         if kind == "turn_started":  # a turn that is resumed begins again
-            self._attempt, self._words = 0, []
+            self._attempts, self._number = [], None
             self.status = self.reply = self.error = None
         elif kind == "token":
-            if event["attempt"] != self._attempt:
-                self._attempt, self._words = event["attempt"], []
-            self._words.append(event["text"])
+            if event["attempt"] != self._number:
+                self._number = event["attempt"]
+                self._attempts.append([])
+            self._attempts[-1].append(event["text"])
         elif kind == "reply":
             self.reply = event
         elif kind == "done":
@@ -48,7 +49,14 @@ class Told:
         """The whole reply, which may be longer than an event."""
         if self.reply is None:
             return None
-        return "".join(self._words) if self.reply["shortened"] else str(self.reply["text"])
+        if self.reply["shortened"] and self._attempts:
+            return "".join(self._attempts[-1])
+        return str(self.reply["text"])
+
+    @property
+    def shown(self) -> str:
+        """All words that a client was shown that takes none back."""
+        return "\n\n".join("".join(words) for words in self._attempts)
 
 
 async def told_of(events: AsyncIterable[Logged]) -> Told:
