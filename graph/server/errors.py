@@ -118,7 +118,8 @@ def add_handlers(app: FastAPI) -> None:
 
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
-    for kind in (CooperError, sqlite3.Error, ConnectionError, *_postgres_errors(), Exception):
+    kinds: list[type[Exception]] = [CooperError, sqlite3.Error, ConnectionError, Exception]
+    for kind in [*kinds, *_postgres_errors()]:
         app.add_exception_handler(kind, failed)
 
 

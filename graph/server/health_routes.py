@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,7 +14,9 @@ from langgraph_cooper.graph.server.models import Health
 
 router = APIRouter(tags=["operations"])
 
-METRICS = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 
 
 @router.get("/health", responses=documented())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
@@ -98,9 +98,10 @@ def _config(thread: str, checkpoint: str | None = None) -> RunnableConfig:
 def _edited(values: dict[str, Any], edited: EditedTopic, task: TaskSpec) -> dict[str, Any]:
     ranking: list[RankedCandidate] = list(values.get("ranking") or [])
     messages: list[BaseMessage] = list(values["messages"])
-    answered = len(messages) > 1 and isinstance(messages[-2], HumanMessage)
+    answer = messages[-1]
+    answered = isinstance(answer, AIMessage) and isinstance(messages[-2:][0], HumanMessage)
     # Where the safety guard spoke, no topic takes its place.
-    if not (answered and ranking and speaker(messages[-1]) != "guard"):
+    if not (answered and ranking) or speaker(cast("AIMessage", answer)) == "guard":
         raise ApiError(
             409, "no_ranking", "the agents proposed nothing in that turn: fork another one"
         )

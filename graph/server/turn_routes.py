@@ -105,7 +105,7 @@ async def _whole(service: Service, answering: Answering) -> Response:
         TurnAnswer(
             thread=answering.thread.id,
             turn=answering.turn,
-            status=told.status,  # type: ignore[arg-type]
+            status=told.status,
             reply=told.text,
             message_id=reply.get("message_id"),
             by=reply.get("by"),
