@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import uvicorn
@@ -42,16 +46,7 @@ def serving(
         authenticate: Tells whose a request is; None: nobody is asked.
         limits: By default short.
     """
-    app = create_app(
-        offered or offers(),
-        store=str(store),
-        authenticate=authenticate or nobody_is_asked,
-        settings=Settings(limits=limits or Limits(grace=2), local=authenticate is None),
-    )
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=3
-    )
-    server = uvicorn.Server(config)
+    server = _server(store, offered, authenticate, limits)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -64,6 +59,63 @@ def serving(
     finally:
         server.should_exit = True
         thread.join()
+
+
+def _server(
+    store: object,
+    offered: Mapping[str, Offer] | None,
+    authenticate: Authenticator | None = None,
+    limits: Limits | None = None,
+) -> uvicorn.Server:
+    app = create_app(
+        offered or offers(),
+        store=str(store),
+        authenticate=authenticate or nobody_is_asked,
+        settings=Settings(limits=limits or Limits(grace=2), local=authenticate is None),
+    )
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=3
+    )
+    return uvicorn.Server(config)
+
+
+class Replica:
+    """The server in a forked process, which can be killed.
+
+    Args:
+        store: A file, or a connection string.
+        offered: The tasks.
+        limits: As for `serving`.
+    """
+
+    def __init__(
+        self, store: object, offered: Mapping[str, Offer], limits: Limits | None = None
+    ) -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _server(store, offered, None, limits).run([listening])
+            finally:
+                os._exit(0)
+        listening.close()
+        self.client = Client(self.url)
+        self.client.http.get("/health")  # waits in the socket's queue until it serves
+
+    def kill(self) -> None:
+        """Kill the process, as a power cut would."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self.pid = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.http.close()
+        if self.pid:
+            self.kill()
 
 
 class Client:
@@ -95,8 +147,6 @@ class Client:
 
 def events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
     """Yield the events of a stream as they come."""
-    import json
-
     number = None
     for line in answer.iter_lines():
         if line.startswith("id: "):

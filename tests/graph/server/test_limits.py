@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -21,7 +21,7 @@ BODY = {"message": "I lost my job."}
 
 @pytest.fixture(scope="module")
 def model() -> ScriptedModel:
-    return ScriptedModel(delays={"generator": 3.0})
+    return ScriptedModel(delays={"generator": 30.0})
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,8 @@ def test_open_streams_and_turns_at_a_time(client: Client) -> None:
         for _ in range(3):
             path = f"/threads/{client.thread()}/turns"
             answer = opened.enter_context(client.http.stream("POST", path, json=BODY))
-            assert next(events(answer))["type"] == "turn_started"
+            stream = opened.enter_context(closing(events(answer)))
+            assert next(stream)["type"] == "turn_started"
         path = f"/threads/{client.thread()}/turns"
         fails(client.http.post(path, json=BODY), 429, "too_many_streams")  # its turn runs
         path = f"/threads/{client.thread()}/turns"
@@ -110,7 +111,10 @@ def test_a_database_that_fails_is_a_503_and_the_server_goes_on(client: Client, s
     assert client.http.get("/threads").status_code == 200
 
 
-async def test_stores_that_cannot_be_used_are_named(tmp_path: Path, url: str, store: Path) -> None:
+async def test_stores_that_cannot_be_used_are_named(
+    tmp_path: Path, url: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langgraph_cooper.graph.server.store.SECONDS", 1.0)
     text = tmp_path / "text"
     text.write_text("no database " * 100, encoding="utf-8")
     wanted = {
@@ -124,4 +128,3 @@ async def test_stores_that_cannot_be_used_are_named(tmp_path: Path, url: str, st
             async with open_store(where, lambda _: None):
                 pass
         assert isinstance(found.value, ServerStoreError) or "locks" in str(found.value)
-    assert not list(tmp_path.glob("*.lock"))

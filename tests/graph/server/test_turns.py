@@ -64,7 +64,7 @@ def test_a_thread_shows_its_conversation_and_state(client: Client) -> None:
     client.say(thread, "Hello there.", "m-1")
     state = client.http.get(f"/threads/{thread}").json()
     assert state["task"] == "persuasion"
-    assert [m["text"] for m in state["messages"]][0] == "Hello there."
+    assert state["messages"][0]["text"] == "Hello there."
     assert {m["turn"] for m in state["messages"]} == {state["turns"][0]["id"]}
     assert set(state["aspects"]) == {"attention", "appeal", "proposition"}
     assert state["ranking"][0]["rank"] == 1
@@ -96,10 +96,10 @@ def test_a_turn_is_stopped_and_finished_later(client: Client, slow: ScriptedMode
     state = client.http.get(f"/threads/{thread}").json()
     assert (state["unfinished"], state["turns"][0]["status"]) == (True, "stopped")
     slow.delays = {}
-    stream = client.stream("POST", f"/threads/{thread}/turns", body)  # type: ignore[assignment]
-    assert [*stream][0]["number"] > 1  # after those of the first attempt
-    assert all(event["again"] for event in stream)
-    assert [*stream][-1]["status"] == "completed"
+    rest = client.stream("POST", f"/threads/{thread}/turns", body)
+    assert rest[0]["number"] > 1  # after those of the first attempt
+    assert all(event["again"] for event in rest)
+    assert rest[-1]["status"] == "completed"
 
 
 def test_a_busy_thread_is_a_409_and_a_stopped_turn_as_json_has_no_reply(
