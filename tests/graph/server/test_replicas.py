@@ -37,12 +37,12 @@ def replica(store: object, seconds: float = 0.0) -> Replica:
 def until(client: Client, thread: str, kind: str, body: Any = BODY) -> tuple[str, list[Any]]:
     """Send a message and leave after the first event of a kind; return the turn and the events."""
     seen = []
-    with client.http.stream("POST", f"/threads/{thread}/turns", json=body) as answer:
-        with closing(events(answer)) as stream:
-            for event in stream:
-                seen.append(event)
-                if event["type"] == kind:
-                    break
+    sending = client.http.stream("POST", f"/threads/{thread}/turns", json=body)
+    with sending as answer, closing(events(answer)) as stream:
+        for event in stream:
+            seen.append(event)
+            if event["type"] == kind:
+                break
     return seen[0]["turn"], seen
 
 
