@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from langgraph_cooper.graph.server import (
     completion_routes,
@@ -15,6 +15,7 @@ from langgraph_cooper.graph.server import (
     turn_routes,
 )
 from langgraph_cooper.graph.server.chats import Chats
+from langgraph_cooper.graph.server.depends import bearer
 from langgraph_cooper.graph.server.errors import add_handlers
 from langgraph_cooper.graph.server.limits import Counted, Gate
 from langgraph_cooper.graph.server.owners import Authenticator, nobody_is_asked
@@ -55,8 +56,10 @@ def create_app(
         title="COOPER", version=version("langgraph-cooper"), description=ABOUT, lifespan=lifespan
     )
     app.state.service, app.state.chats = service, Chats(service)
-    for routes in (health_routes, thread_routes, turn_routes, completion_routes):
-        app.include_router(routes.router)
+    app.include_router(health_routes.router)
+    asked = [] if authenticate is nobody_is_asked else [Depends(bearer)]
+    for routes in (thread_routes, turn_routes, completion_routes):
+        app.include_router(routes.router, dependencies=asked)
     add_handlers(app)
 
     app.add_middleware(Counted, metrics=service.metrics)

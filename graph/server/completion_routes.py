@@ -7,13 +7,13 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import ServerSentEvent
 
 from langgraph_cooper.graph.server.chats import Chats, Line, Role, chat_of, is_job
-from langgraph_cooper.graph.server.depends import Owner, Served, bearer
+from langgraph_cooper.graph.server.depends import Owner, Served
 from langgraph_cooper.graph.server.errors import ApiError, as_api_error, documented
 from langgraph_cooper.graph.server.models import Text
 from langgraph_cooper.graph.server.service import Answering, Service
@@ -21,7 +21,7 @@ from langgraph_cooper.graph.server.sse import EVENT_STREAM, Stream
 from langgraph_cooper.graph.server.told import Told, told_of
 from langgraph_cooper.graph.server.turn_routes import failure_of
 
-router = APIRouter(prefix="/v1", tags=["chat completions"], dependencies=[Depends(bearer)])
+router = APIRouter(prefix="/v1", tags=["chat completions"])
 
 UNCOUNTED = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 NOTHING = "{}"

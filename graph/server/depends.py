@@ -18,15 +18,16 @@ async def _owner(request: Request) -> str:
     return await _service(request).owner(request)
 
 
-bearer = HTTPBearer(auto_error=False, description="Not needed where the server has no tokens.")
+bearer = HTTPBearer(auto_error=False)
+"""Tells OpenAPI of the tokens; `Service.owner` checks them."""
 
 Served = Annotated[Service, Depends(_service)]
 Owner = Annotated[str, Depends(_owner)]
 LastEventId = Annotated[
-    str | None,
+    str,
     Header(
         alias="Last-Event-ID",
-        pattern=r"^[0-9]{1,15}$",
+        pattern=r"^[0-9]{0,15}$",
         description="The number of the last event that was read; the ones after it follow.",
     ),
 ]

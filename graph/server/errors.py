@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -111,16 +112,30 @@ def add_handlers(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return answer(_invalid(error))
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         type = CODES.get(error.status_code, "invalid_request_error")
-        return answer(ApiError(error.status_code, type, str(error.detail), error.headers))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(app, request.url.path))
+        return answer(ApiError(error.status_code, type, str(error.detail), headers))
 
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     kinds: list[type[Exception]] = [CooperError, sqlite3.Error, ConnectionError, Exception]
     for kind in [*kinds, *_postgres_errors()]:
         app.add_exception_handler(kind, failed)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return the methods of a path; Starlette names those of the first route alone."""
+    templates: dict[str, dict[str, Any]] = app.openapi()["paths"]
+    return sorted(
+        method.upper()
+        for template, methods in templates.items()
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), path)
+        for method in methods
+    )
 
 
 def _postgres_errors() -> list[type[Exception]]:

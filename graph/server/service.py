@@ -27,7 +27,6 @@ from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.graph.server.store import Store, open_store
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.graph.warm import awarm_up
-from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import turn_of
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.prompts import CooperError, TaskSpec
@@ -212,7 +211,7 @@ class Service:
         """Let a message be answered: begin its turn, or find the one that answers it already.
 
         Raises:
-            ApiError: The message's id stands for another message (422), or the server runs as
+            ApiError: The message's id stands for another message (409), or the server runs as
                 many turns as it may (503).
         """
         task = self.task(thread.task)
@@ -269,9 +268,11 @@ class Service:
 
 def _check_same(known: str, said: str) -> None:
     if known and said and known != said:
-        raise InputError(
+        raise ApiError(
+            409,
+            "message_id_taken",
             "the message's id stands for another message of this thread: give each message an id "
-            "of its own"
+            "of its own",
         )
 
 

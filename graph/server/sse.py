@@ -20,7 +20,11 @@ from langgraph_cooper.graph.server.settings import Limits
 
 logger = logging.getLogger(__name__)
 
-EVENT_STREAM: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+_TEXT = {"type": "string"}
+_FIELDS = {"id": _TEXT, "event": _TEXT, "data": _TEXT}
+EVENT_STREAM: dict[str, Any] = {
+    "text/event-stream": {"schema": {"type": "object", "properties": _FIELDS}}
+}
 
 
 class Stream(EventSourceResponse):

@@ -53,7 +53,7 @@ def test_a_message_sent_again_is_answered_once(client: Client) -> None:
     )
     assert all(event["again"] for event in stream)
     other = client.say(thread, "Something else.", "m-1")
-    assert other["http"] == 422
+    assert other["http"] == 409
     assert "stands for another message" in other["error"]["message"]
     state = client.http.get(f"/threads/{thread}").json()
     assert [m["role"] for m in state["messages"]] == ["user", "assistant"]
