@@ -27,6 +27,10 @@ UNCOUNTED = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 NOTHING = "{}"
 """The answer to a job of a front end. Open WebUI finds no title in it, and uses the message."""
 
+EXAMPLE: dict[str, Any] = {
+    "model": "esc",
+    "messages": [{"role": "user", "content": "I lost my job."}],
+}
 IGNORED = ("system", "developer")
 
 
@@ -66,7 +70,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """A request for a chat completion. Fields that are not named here are ignored."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [EXAMPLE]})
 
     model: str = Field(max_length=100, description="A task's name.")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=5_000)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import uvicorn
 
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.graph.server.app import create_app
@@ -17,6 +21,7 @@ from langgraph_cooper.graph.server.owners import (
     nobody_is_asked,
     tokens_from_file,
 )
+from langgraph_cooper.graph.server.runs import Runs
 from langgraph_cooper.graph.server.service import Offer
 from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.prompts import CooperError, load_task
@@ -86,12 +91,10 @@ def serve(
             f"without authentication anybody who reaches {host} could read and write: name a file "
             "of tokens with --tokens, an --authenticator, or listen on 127.0.0.1"
         )
-    import uvicorn
-
     app = create_app(
         offers, store=store, authenticate=authenticate or nobody_is_asked, settings=settings
     )
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -99,6 +102,28 @@ def serve(
         access_log=False,  # it would keep the ids of threads
         timeout_graceful_shutdown=int(settings.limits.grace) + 5,
         timeout_keep_alive=30,
-        limit_concurrency=None,
         server_header=False,
     )
+    server = Server(config, app.state.service.runs)
+    server.run()
+    if not server.started:
+        raise ServeError(f"{host}:{port} cannot be used, or the store: see the lines above")
+
+
+class Server(uvicorn.Server):
+    """A server that stops the turns before the streams, so that these tell the end.
+
+    Args:
+        config: uvicorn's.
+        runs: The turns that run.
+    """
+
+    def __init__(self, config: uvicorn.Config, runs: Runs) -> None:
+        super().__init__(config)
+        self._runs = runs
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse new connections, let turns and streams end, and close the store."""
+        closing = asyncio.create_task(self._runs.close())
+        await super().shutdown(sockets)
+        await closing

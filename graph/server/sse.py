@@ -20,6 +20,9 @@ from langgraph_cooper.graph.server.settings import Limits
 
 logger = logging.getLogger(__name__)
 
+STOPPING = 3.0
+"""Seconds in which a stream tells that its turn was stopped with the server."""
+
 _TEXT = {"type": "string"}
 _FIELDS = {"id": _TEXT, "event": _TEXT, "data": _TEXT}
 EVENT_STREAM: dict[str, Any] = {
@@ -49,7 +52,7 @@ class Stream(EventSourceResponse):
             sep="\n",
             send_timeout=limits.slow,
             shutdown_event=anyio.Event(),
-            shutdown_grace_period=limits.grace,
+            shutdown_grace_period=limits.grace + STOPPING,
         )
         self._streams, self._owner = streams, owner
 

@@ -20,7 +20,7 @@ from langgraph_cooper.graph.server.models import (
     ThreadSummary,
     TurnSummary,
 )
-from langgraph_cooper.graph.server.records import Thread
+from langgraph_cooper.graph.server.records import Status, Thread, Turn
 from langgraph_cooper.graph.server.served import EditedTopic, ServedTask
 from langgraph_cooper.graph.server.service import Service
 from langgraph_cooper.graph.threads.turns import is_unfinished
@@ -59,14 +59,15 @@ async def read_thread(thread_id: str, service: Served, owner: Owner) -> ThreadSt
     snapshot = await task.state(thread.id)
     values = snapshot.values
     ranking = values.get("ranking") or []
+    said = _spoken(values.get("messages", []))
     return ThreadState(
         **_summary(thread).model_dump(),
-        messages=_spoken(values.get("messages", [])),
+        messages=said,
         unfinished=is_unfinished(snapshot),
         aspects=_aspects(task, values),
         ranking=[Choice(**{k: one[k] for k in Choice.model_fields}) for one in ranking[:10]],
         guard={k: v for k, v in (values.get("guard") or {}).items() if k in GUARD},
-        turns=await _turns(service, thread),
+        turns=await _turns(service, thread, said),
     )
 
 
@@ -124,19 +125,22 @@ def _aspects(task: ServedTask, values: dict[str, Any]) -> dict[str, Aspect]:
     }
 
 
-async def _turns(service: Service, thread: Thread) -> list[TurnSummary]:
+async def _turns(service: Service, thread: Thread, said: list[Spoken]) -> list[TurnSummary]:
+    """Return the turns of a thread. A later turn may have answered one that was cut."""
     found = await service.records.turns(thread.id)
-    lost = any(
-        turn.status == "running" and not service.runs.running(thread.id, turn.id) for turn in found
-    ) and not await service.runs.is_locked(thread.id)
-    return [
-        TurnSummary(
-            id=turn.id,
-            status="failed"
-            if lost and turn.status == "running" and not service.runs.running(thread.id, turn.id)
-            else turn.status,
-            began=turn.began,
-            checkpoint=turn.checkpoint,
-        )
+    answered = {line.turn for line in said if line.role == "assistant"}
+    elsewhere = [
+        turn.id
         for turn in found
+        if turn.status == "running" and not service.runs.running(thread.id, turn.id)
+    ]
+    lost = elsewhere if elsewhere and not await service.runs.is_locked(thread.id) else []
+
+    def status(turn: Turn) -> Status:
+        known: Status = "failed" if turn.id in lost else turn.status
+        return "completed" if turn.id in answered and known in ("failed", "stopped") else known
+
+    return [
+        TurnSummary(id=t.id, status=status(t), began=t.began, checkpoint=t.checkpoint)
+        for t in found
     ]

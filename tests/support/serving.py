@@ -17,7 +17,7 @@ import uvicorn
 
 from langgraph_cooper.graph.server.app import create_app
 from langgraph_cooper.graph.server.owners import Authenticator, nobody_is_asked
-from langgraph_cooper.graph.server.serve import offers_of
+from langgraph_cooper.graph.server.serve import Server, offers_of
 from langgraph_cooper.graph.server.service import Offer
 from langgraph_cooper.graph.server.settings import Limits, Settings
 from tests.support.rankers import FakeRanker
@@ -76,7 +76,7 @@ def _server(
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=3
     )
-    return uvicorn.Server(config)
+    return Server(config, app.state.service.runs)
 
 
 class Replica:
