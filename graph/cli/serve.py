@@ -80,7 +80,6 @@ def serve(
     )  # fmt: skip
     context = CooperContext(deadline=deadline, max_calls=max_calls, country=country)
     offers = offers_of(task or list_tasks(), model=model)
-    typer.echo(f"serving {', '.join(offers)} on http://{host}:{port}", err=True)
     run(
         offers,
         host=host,
@@ -88,4 +87,5 @@ def serve(
         store=store,
         authenticate=authenticate,
         settings=Settings(context, limits, local=authenticate is None),
+        tell=lambda: typer.echo(f"serving {', '.join(offers)} on http://{host}:{port}", err=True),
     )

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from langgraph_cooper.graph.server.owners import (
     tokens_from_file,
 )
 from langgraph_cooper.graph.server.runs import Runs
-from langgraph_cooper.graph.server.service import Offer
+from langgraph_cooper.graph.server.service import Offer, Service
 from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.prompts import CooperError, load_task
 
@@ -80,10 +80,14 @@ def serve(
     store: str | None,
     authenticate: Authenticator | None,
     settings: Settings,
+    tell: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; turns and streams then have a little time to end.
 
+    `tell` is called when the store is open.
+
     Raises:
+        ServerStoreError: The store cannot be used.
         ServeError: The server would listen beyond the loopback without authentication.
     """
     if authenticate is None and not is_loopback(host):
@@ -103,11 +107,16 @@ def serve(
         timeout_graceful_shutdown=int(settings.limits.grace) + 5,
         timeout_keep_alive=30,
         server_header=False,
+        lifespan="off",  # its errors would be tracebacks
     )
-    server = Server(config, app.state.service.runs)
-    server.run()
-    if not server.started:
-        raise ServeError(f"{host}:{port} cannot be used, or the store: see the lines above")
+    service: Service = app.state.service
+
+    async def run() -> None:
+        async with service.open():
+            tell()
+            await Server(config, service.runs).serve()
+
+    asyncio.run(run())
 
 
 class Server(uvicorn.Server):
