@@ -20,6 +20,7 @@ from pathlib import Path
 
 import httpx
 
+from langgraph_cooper.graph.server import store
 from langgraph_cooper.graph.server.settings import Limits
 from tests.support.postgres import postgres
 from tests.support.scripted import ScriptedModel
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    store.CONNECTIONS = 4  # the test's PostgreSQL allows 30
     print("| replicas | turns/s | first words p50 (s) | p95 (s) | lost | sent again |")
     print("| --- | --- | --- | --- | --- | --- |")
     for replicas, kill in [*((n, False) for n in given.replicas), (2, True)]:
