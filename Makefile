@@ -10,7 +10,7 @@ TASK ?= esc
 ARGS ?=
 PORT ?= 8080
 
-.PHONY: help install chat test llm test-llm soak bench lint links typecheck format docs graph studio build clean
+.PHONY: help install chat test llm test-llm soak bench lint links typecheck format docs graph studio serve openapi build clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +69,17 @@ docs: install links ## Build the documentation into site/ (ARGS=serve: serve it)
 
 graph: install ## Print the graph as Mermaid text
 	@$(BIN)/cooper graph --task $(TASK)
+
+serve: install ## Serve conversations over HTTP on the loopback (PORT=8080, ARGS="--model ...")
+	@$(BIN)/cooper serve --port $(PORT) $(ARGS)
+
+# Its versions do not go with those of LangGraph's server.
+.venv/.openapi/bin/schemathesis: .venv/.installed
+	@$(PYTHON) -m venv .venv/.openapi
+	@.venv/.openapi/bin/python -m pip install --quiet --disable-pip-version-check "schemathesis>=4.15" >&2
+
+openapi: .venv/.openapi/bin/schemathesis ## Try the server against what its OpenAPI says (a minute)
+	@$(BIN)/python -m tests.graph.server.openapi $< $(ARGS)
 
 studio: install ## Serve both tasks for LangGraph Studio
 	@$(BIN)/langgraph dev --no-browser $(ARGS)

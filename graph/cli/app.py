@@ -21,6 +21,7 @@ from langgraph_cooper.graph.cli import (
     events,
     graph,
     plot,
+    serve,
     tasks,
     threads,
     train,
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 for command in (
     chat.chat,
+    serve.serve,
     graph.graph,
     events.events,
     tasks.tasks,

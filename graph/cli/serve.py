@@ -1,0 +1,91 @@
+"""`cooper serve`: conversations over HTTP."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langgraph_cooper.graph.cli.options import Deadline, MaxCalls
+from langgraph_cooper.prompts import CooperError
+
+NEEDED = ("fastapi", "sse_starlette", "uvicorn", "prometheus_client", "platformdirs")
+
+
+class MissingError(CooperError):
+    """A package that the server needs is not installed."""
+
+
+def serve(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = (
+        8000
+    ),
+    host: Annotated[
+        str, typer.Option(help="The address; one beyond the loopback needs tokens.")
+    ] = "127.0.0.1",
+    task: Annotated[
+        list[str] | None, typer.Option(help="A task to serve; may be repeated. None: the shipped.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A chat model's name on the OpenAI-compatible endpoint; none: offline."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="An SQLite file, or postgresql://... for replicas; none: your data folder."
+        ),
+    ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="A file of owner:token lines; else $COOPER_TOKENS.")
+    ] = None,
+    authenticator: Annotated[
+        str | None, typer.Option(help="module:function, which returns the owner of a request.")
+    ] = None,
+    country: Annotated[
+        str | None, typer.Option(help="Whose help lines the guard names, such as GB.")
+    ] = None,
+    deadline: Deadline = 60,
+    max_calls: MaxCalls = None,
+    turns: Annotated[int, typer.Option(min=1, help="Turns at a time.")] = 64,
+    streams: Annotated[int, typer.Option(min=1, help="Open streams.")] = 1_000,
+    owner_streams: Annotated[int, typer.Option(min=1, help="Open streams of one owner.")] = 100,
+    rate: Annotated[int, typer.Option(min=1, help="Requests of one owner in a minute.")] = 240,
+    body: Annotated[int, typer.Option(min=1_000, help="Bytes of a request.")] = 1_000_000,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds that a message waits for an earlier turn.")
+    ] = 10,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds that turns have to end at the end.")
+    ] = 10,
+) -> None:
+    """Serve conversations over HTTP: events, and OpenAI's chat completions."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise MissingError(
+            f"the server needs {missing[0]}: install it with "
+            "\"pip install 'langgraph-cooper[serve]'\""
+        )
+    from langgraph_cooper.graph.server.serve import authenticator_of, offers_of
+    from langgraph_cooper.graph.server.serve import serve as run
+    from langgraph_cooper.graph.server.settings import Limits, Settings
+    from langgraph_cooper.nodes.context import CooperContext
+    from langgraph_cooper.prompts import list_tasks
+
+    authenticate = authenticator_of(tokens, authenticator)
+    limits = Limits(
+        body=body, streams=streams, owner_streams=owner_streams, turns=turns, rate=rate,
+        wait=wait, grace=grace,
+    )  # fmt: skip
+    context = CooperContext(deadline=deadline, max_calls=max_calls, country=country)
+    offers = offers_of(task or list_tasks(), model=model)
+    run(
+        offers,
+        host=host,
+        port=port,
+        store=store,
+        authenticate=authenticate,
+        settings=Settings(context, limits, local=authenticate is None),
+        tell=lambda: typer.echo(f"serving {', '.join(offers)} on http://{host}:{port}", err=True),
+    )

@@ -1,0 +1,1 @@
+"""The HTTP server: threads, turns as streams of events, and OpenAI's chat completions."""

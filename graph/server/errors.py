@@ -1,0 +1,165 @@
+"""Errors as HTTP answers: a status, one sentence, and a word that a program can read."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from langgraph_cooper.graph.threads.leaving import StoppedError
+from langgraph_cooper.graph.threads.locks import LockError
+from langgraph_cooper.graph.threads.turns import ThreadBusyError
+from langgraph_cooper.nodes.errors import InputError, ModelError
+from langgraph_cooper.prompts import CooperError
+
+logger = logging.getLogger(__name__)
+
+SOON = {"Retry-After": "1"}
+CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong. The form is that of OpenAI's errors."""
+
+    message: str = Field(description="One sentence that names the thing and the remedy.")
+    type: str = Field(description="A word for programs, such as `thread_busy`.")
+    code: str | None = None
+    param: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is not a success."""
+
+    error: ErrorDetail
+
+
+class ApiError(CooperError):
+    """A request that cannot be answered.
+
+    Attributes:
+        status: The HTTP status.
+        type: A word for programs.
+        headers: Headers of the answer.
+    """
+
+    def __init__(
+        self, status: int, type: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.type, self.headers = status, type, dict(headers or {})
+
+
+def not_found(what: str) -> ApiError:
+    """Return the error for a thing that is not there, or is another owner's."""
+    return ApiError(404, "not_found", f"there is no such {what}: name one of your own")
+
+
+def as_api_error(error: BaseException) -> ApiError:
+    """Return any error as an answer. What nobody can mend is logged and not shown."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, ThreadBusyError):
+        return ApiError(409, "thread_busy", str(error), SOON)
+    if isinstance(error, StoppedError):
+        return ApiError(409, "stopped", str(error))
+    if isinstance(error, InputError):
+        return ApiError(422, "invalid_request_error", str(error))
+    if isinstance(error, ModelError):
+        return ApiError(502, "model_failed", str(error))
+    if isinstance(error, LockError) or is_of_database(error):
+        logger.warning("the database cannot be used: %s", error)
+        return ApiError(
+            503,
+            "store_unavailable",
+            "the database of the conversations cannot be used at present: send the request again",
+            {"Retry-After": "5"},
+        )
+    if isinstance(error, CooperError):
+        logger.error("the server cannot work as it is set up: %s", error)
+        return ApiError(500, "server_misconfigured", str(error))
+    logger.error("a request failed", exc_info=error)
+    return ApiError(500, "internal_error", "the server failed: its log says why")
+
+
+def is_of_database(error: BaseException) -> bool:
+    """Return whether an error is that of SQLite, PostgreSQL, or a connection to it."""
+    if isinstance(error, sqlite3.Error | ConnectionError):
+        return True
+    return any(kind.__module__.split(".")[0].startswith("psycopg") for kind in type(error).__mro__)
+
+
+def answer(error: ApiError) -> JSONResponse:
+    """Return the HTTP answer of an error."""
+    body = ErrorBody(error=ErrorDetail(message=str(error), type=error.type, code=error.type))
+    return JSONResponse(body.model_dump(), error.status, error.headers)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let an application answer every error in the one form."""
+
+    async def failed(_: Request, error: Exception) -> JSONResponse:
+        return answer(as_api_error(error))
+
+    async def invalid(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return answer(_invalid(error))
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        type = CODES.get(error.status_code, "invalid_request_error")
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(_methods(app, request.url.path))
+        return answer(ApiError(error.status_code, type, str(error.detail), headers))
+
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    kinds: list[type[Exception]] = [CooperError, sqlite3.Error, ConnectionError, Exception]
+    for kind in [*kinds, *_postgres_errors()]:
+        app.add_exception_handler(kind, failed)
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """Return the methods of a path; Starlette names those of the first route alone."""
+    templates: dict[str, dict[str, Any]] = app.openapi()["paths"]
+    return sorted(
+        method.upper()
+        for template, methods in templates.items()
+        if re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), path)
+        for method in methods
+    )
+
+
+def _postgres_errors() -> list[type[Exception]]:
+    try:
+        import psycopg
+    except ImportError:
+        return []
+    return [psycopg.Error]
+
+
+def _invalid(error: RequestValidationError) -> ApiError:
+    faults = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return ApiError(400, "invalid_json", "the body is no JSON: send an object")
+    found = "; ".join(_said(fault) for fault in faults[:5])
+    return ApiError(422, "invalid_request_error", f"the request cannot be used ({found})")
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in fault["loc"] if part != "body") or "body"
+    return f"{place}: {fault['msg'][:200]}"
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of a route's errors for OpenAPI, those of every route included."""
+    common = (400, 401, 403, 413, 422, 429, 500, 503)
+    return {status: {"model": ErrorBody} for status in sorted({*common, *statuses})}

@@ -1,0 +1,334 @@
+"""The turns that run in this process, their logs, and those who read them here or elsewhere.
+
+A turn belongs to no request: the client that began it may leave, and it goes on. Its events are
+written to the database before anybody reads them, so that a reader who comes back, at any replica,
+goes on after the last number it saw. Readers have no buffers: each reads the log at its own pace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from functools import partial
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from langgraph_cooper.graph.server.errors import ApiError, not_found
+from langgraph_cooper.graph.server.metrics import Metrics
+from langgraph_cooper.graph.server.records import Logged, Records, Status, Thread
+from langgraph_cooper.graph.server.served import ServedTask
+from langgraph_cooper.graph.server.settings import Settings
+from langgraph_cooper.graph.server.told import Told
+from langgraph_cooper.graph.threads.leaving import STOPPED, StoppedError, in_os_thread
+from langgraph_cooper.graph.threads.locks import TurnLock
+from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.nodes.events import Done, Event
+
+POLL = 1.0
+"""Seconds after which a reader looks whether a turn elsewhere still runs."""
+BATCH = 100
+GONE = "the server that ran the turn went away: send the message again, with the same id"
+
+Key = tuple[str, str]
+Keep = Callable[["Run", str | None], Awaitable[None]]
+"""Is given a completed turn and its checkpoint, before its end is told."""
+
+
+class Run:
+    """A turn that runs in this process.
+
+    Attributes:
+        base: The number of the last event that was logged before; None until it has begun.
+        error: Why it ended without an answer.
+        begun: Is set when the message is stored, or the turn ended before that.
+        ended: Whether no event follows.
+    """
+
+    def __init__(self, thread: Thread, turn: str, said: str, keep: Keep | None) -> None:
+        self.thread, self.turn, self.said, self.keep = thread, turn, said, keep
+        self.told = Told()
+        self.base: int | None = None
+        self.error: BaseException | None = None
+        self.begun = asyncio.Event()
+        self.ended = self.closed = False
+        self.task: asyncio.Task[None] | None = None
+        self.at = time.perf_counter()
+        self.spoke = False
+        self.end: tuple[Status, str | None] | None = None
+        self._log: list[Logged] = []
+        self._pending: list[Logged] = []
+        self._wanted = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def put(self, event: Event) -> None:
+        """Take an event, which readers see once it is written."""
+        assert self.base is not None
+        number = self.base + len(self._log) + len(self._pending) + 1
+        self._pending.append(Logged(number, event.as_json()))
+        self._wanted.set()
+
+    async def pending(self) -> list[Logged]:
+        """Wait for events that are not written yet; none follows an empty list."""
+        while not (self._pending or self.closed):
+            self._wanted.clear()
+            await self._wanted.wait()
+        return self._pending[:BATCH]
+
+    def close(self) -> None:
+        """Let the log end after what is pending."""
+        self.closed = True
+        self._wanted.set()
+
+    @property
+    def last(self) -> tuple[Status, str | None] | None:
+        """Return how the turn ended, if no event is to come after those that are pending."""
+        return self.end if len(self._pending) <= BATCH else None
+
+    def written(self, events: list[Logged]) -> None:
+        """Show events to the readers."""
+        del self._pending[: len(events)]
+        self._log += events
+        self._wake()
+
+    def finished(self) -> None:
+        """Tell the readers that no event follows."""
+        self.ended = True
+        self.begun.set()
+        self._wake()
+
+    def since(self, after: int) -> list[Logged] | None:
+        """Return the events after a number, or None if some of them are in the database alone."""
+        if self.base is None or after < self.base:
+            return None
+        return self._log[after - self.base :]
+
+    def change(self) -> asyncio.Event:
+        """Return what is set at the next change."""
+        return self._changed
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Runs:
+    """Begins, follows and stops turns."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings, self._metrics = settings, metrics
+        self._running: dict[Key, Run] = {}
+        self._turns: dict[Key, Turns] = {}
+        self._news: dict[Key, asyncio.Event] = {}
+        self._records: Records
+        self._lock: TurnLock
+
+    def open(self, records: Records, lock: TurnLock) -> None:
+        """Use a store, once it is open."""
+        self._records, self._lock = records, lock
+
+    def running(self, thread: str, turn: str) -> Run | None:
+        """Return the run of a turn if it is in this process."""
+        return self._running.get((thread, turn))
+
+    def on(self, thread: str) -> list[Run]:
+        """Return the runs of a thread in this process."""
+        return [run for (id, _), run in self._running.items() if id == thread]
+
+    def begin(
+        self,
+        task: ServedTask,
+        thread: Thread,
+        turn: str,
+        message: HumanMessage | None,
+        said: str,
+        keep: Keep | None = None,
+    ) -> Run:
+        """Begin a turn in the background.
+
+        Raises:
+            ApiError: So many turns run already that this one is refused (503).
+        """
+        if len(self._running) >= self._settings.limits.turns:
+            raise ApiError(
+                503,
+                "server_busy",
+                "the server runs as many turns as it may: send the message again, with the same id",
+                {"Retry-After": "2"},
+            )
+        run, key = Run(thread, turn, said, keep), (thread.id, turn)
+        self._running[key], self._turns[key] = run, task.turns
+        self._metrics.running.set(len(self._running))
+        run.task = asyncio.create_task(self._attend(run, task, message))
+        return run
+
+    async def _attend(self, run: Run, task: ServedTask, message: HumanMessage | None) -> None:
+        """Run a turn and write its log beside it."""
+        writing: asyncio.Task[None] | None = None
+        try:
+            options: dict[str, Any] = {"context": self._settings.context}
+            async with aclosing(task.turns.aevents(run.thread.id, message, **options)) as events:
+                async for event in events:
+                    if run.base is None:
+                        await self._begun(run)
+                        writing = asyncio.create_task(self._write(run))
+                        writing.add_done_callback(partial(_spread, run.task))
+                    run.told.hear(event.as_dict())
+                    if isinstance(event, Done):
+                        run.end = await self._end(run, task, event)
+                    run.put(event)
+                    self._measure(run, event)
+        except asyncio.CancelledError:
+            run.error = StoppedError(STOPPED)
+        except Exception as error:
+            run.error = error
+        run.close()
+        if writing:
+            try:
+                await writing
+            except Exception as error:
+                run.error = error
+        key = run.thread.id, run.turn
+        del self._running[key], self._turns[key]
+        self._metrics.running.set(len(self._running))
+        run.finished()
+
+    async def _begun(self, run: Run) -> None:
+        base = await self._records.begin_turn(run.thread.id, run.turn, run.said)
+        if base is None:  # it was deleted while the turn waited
+            raise not_found("thread")
+        run.base = base
+        run.begun.set()
+
+    async def _write(self, run: Run) -> None:
+        while events := await run.pending():
+            await self._records.log(run.thread.id, run.turn, events, run.last)
+            run.written(events)
+
+    async def _end(self, run: Run, task: ServedTask, event: Done) -> tuple[Status, str | None]:
+        """Return how a turn ended, and at which checkpoint: its thread is still locked."""
+        if event.status != "completed":
+            return event.status, None
+        checkpoint = await task.head(run.thread.id)
+        if run.keep:
+            await run.keep(run, checkpoint)
+        return event.status, checkpoint
+
+    def _measure(self, run: Run, event: Event) -> None:
+        task = run.thread.task
+        if event.type == "token" and not run.spoke:
+            run.spoke = True
+            self._metrics.first_words.labels(task).observe(time.perf_counter() - run.at)
+        if event.type == "done":
+            self._metrics.turns.labels(task, event.status).inc()
+            self._metrics.seconds.labels(task).observe(event.seconds)
+
+    # Reading ---------------------------------------------------------------------------------
+
+    async def follow(
+        self, thread: str, turn: str, after: int | None = 0, run: Run | None = None
+    ) -> AsyncIterator[Logged]:
+        """Yield the events of a turn until no event follows.
+
+        Args:
+            thread: The thread.
+            turn: The turn.
+            after: The number of the last event that is known. None: those of this run alone.
+            run: The turn's run, if it is in this process.
+        """
+        key, idle = (thread, turn), 0
+        if run and after is None:
+            await run.begun.wait()
+            after = run.base
+        seen = after or 0
+        while True:
+            run = self._running.get(key) or run
+            changed = run.change() if run else self._news.setdefault(key, asyncio.Event())
+            ended = run.ended if run else False
+            found = run.since(seen) if run else None
+            if found is None:
+                found = await self._records.events(thread, turn, seen)
+            for event in found:
+                yield event
+                seen, idle = event.number, 0
+            if found:
+                continue
+            if ended or (run is None and await self._is_over(key, seen, idle)):
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if run else POLL):
+                    await changed.wait()
+            idle += 1
+
+    async def _is_over(self, key: Key, seen: int, idle: int) -> bool:
+        """Return whether a turn that does not run here has ended; end it if its server is gone."""
+        known = await self._records.turn(*key)
+        if known is None or known.status != "running":
+            return not await self._records.events(*key, seen, 1)
+        # Between the end of its lock and that of its log, a turn seems to be lost for a moment.
+        if idle >= 2 and not await self.is_locked(key[0]):
+            gone = Done(turn=key[1], id=f"{key[1]}:done", status="failed", error=GONE)
+            await self._records.log(*key, [Logged(seen + 1, gone.as_json())], ("failed", None))
+        return False
+
+    async def is_locked(self, thread: str) -> bool:
+        """Return whether a turn runs on a thread, in whatever process."""
+
+        def try_it() -> bool:
+            if free := self._lock.try_acquire(thread):
+                self._lock.release(thread)
+            return not free
+
+        return await in_os_thread(try_it)
+
+    # Ending ----------------------------------------------------------------------------------
+
+    async def stop(self, thread: str, turn: str) -> None:
+        """Stop a turn, here or at another replica."""
+        if not self._stop_here(thread, turn):
+            await self._records.request_stop(thread, turn)
+
+    def _stop_here(self, thread: str, turn: str) -> bool:
+        run = self._running.get((thread, turn))
+        if run is None:
+            return False
+        if run.base is not None:
+            self._turns[thread, turn].stop(thread)
+        elif run.task:  # it waits for an earlier turn
+            run.task.cancel()
+        return True
+
+    def hear(self, news: str) -> None:
+        """Take the news of another replica."""
+        what, thread, turn = news.split(" ")
+        if what == "stop":
+            self._stop_here(thread, turn)
+        elif changed := self._news.pop((thread, turn), None):
+            changed.set()
+
+    async def close(self) -> None:
+        """Let the turns end, and stop those that take too long."""
+        if tasks := [run.task for run in self._running.values() if run.task]:
+            await asyncio.wait(tasks, timeout=self._settings.limits.grace)
+        for key in list(self._running):
+            self._stop_here(*key)
+        if tasks := [run.task for run in self._running.values() if run.task]:
+            await asyncio.wait(tasks, timeout=self._settings.limits.grace)
+
+
+def _spread(task: asyncio.Task[None] | None, done: asyncio.Task[None]) -> None:
+    """End a turn whose log cannot be written any more."""
+    if task and not done.cancelled() and done.exception():
+        task.cancel()
+
+
+def again(logged: Logged) -> Logged:
+    """Return an event of an earlier turn as one that is told again."""
+    event: Mapping[str, Any] = logged.event
+    told = {**event, "again": True}
+    if event["type"] == "reply":
+        told["repeated"] = True
+    return Logged(logged.number, json.dumps(told, ensure_ascii=False, separators=(",", ":")))

@@ -1,0 +1,130 @@
+"""What clients may take, and what they are told when they take more."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from langgraph_cooper.graph.server.limits import Rate
+from langgraph_cooper.graph.server.settings import Limits
+from langgraph_cooper.graph.server.store import ServerStoreError, open_store
+from tests.support.scripted import ScriptedModel
+from tests.support.serving import Client, events, offers, serving
+
+BODY = {"message": "I lost my job."}
+
+
+@pytest.fixture(scope="module")
+def model() -> ScriptedModel:
+    return ScriptedModel(delays={"generator": 30.0})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("limits") / "s.sqlite"
+
+
+@pytest.fixture(scope="module")
+def url(store: Path, model: ScriptedModel) -> Iterator[str]:
+    limits = Limits(body=2_000, owner_streams=3, turns=4, rate=10_000, grace=0.2, slow=0.5)
+    with serving(store, offers(model=model), limits=limits) as served:
+        yield served
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    client = Client(url)
+    yield client
+    client.http.close()
+
+
+def fails(answer: httpx.Response, status: int, type: str) -> None:
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error["type"] == type
+    assert "\n" not in error["message"]
+
+
+def test_bodies(client: Client) -> None:
+    fails(client.http.post("/threads", json={"task": "x" * 3_000}), 413, "too_large")
+
+    def parts() -> Iterator[bytes]:  # without a length
+        for _ in range(100):
+            yield b" " * 100
+
+    fails(client.http.post("/threads", content=parts()), 413, "too_large")
+    malformed = {"content": b'{"task": ', "headers": {"Content-Type": "application/json"}}
+    fails(client.http.post("/threads", **malformed), 400, "invalid_json")  # type: ignore[arg-type]
+    fails(client.http.post("/threads", json={"tusk": "esc"}), 422, "invalid_request_error")
+    fails(client.http.post("/threads", json={"task": "unknown"}), 404, "not_found")
+    fails(client.http.get("/threads/%00"), 404, "not_found")
+    fails(client.http.get("/nowhere"), 404, "not_found")
+    fails(client.http.put("/threads"), 405, "method_not_allowed")
+
+
+def test_open_streams_and_turns_at_a_time(client: Client) -> None:
+    with ExitStack() as opened:
+        for _ in range(3):
+            path = f"/threads/{client.thread()}/turns"
+            answer = opened.enter_context(client.http.stream("POST", path, json=BODY))
+            stream = opened.enter_context(closing(events(answer)))
+            assert next(stream)["type"] == "turn_started"
+        path = f"/threads/{client.thread()}/turns"
+        fails(client.http.post(path, json=BODY), 429, "too_many_streams")  # its turn runs
+        path = f"/threads/{client.thread()}/turns"
+        fails(client.http.post(path, json=BODY), 503, "server_busy")
+        assert client.http.get("/health").status_code == 200
+        assert "cooper_streams_open 3.0" in client.http.get("/metrics").text
+        for thread in client.http.get("/threads").json()["threads"]:
+            client.http.delete(f"/threads/{thread['id']}")
+
+
+def test_foreign_pages_cannot_reach_a_server_without_tokens(url: str) -> None:
+    for headers in ({"Host": "rebound.example"}, {"Origin": "https://page.example"}):
+        fails(httpx.get(f"{url}/threads", headers=headers), 403, "foreign_page")
+    assert httpx.get(f"{url}/threads", headers={"Origin": url}).status_code == 200
+
+
+def test_a_rate_is_a_bucket_that_fills_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    rate = Rate(60)
+    assert [rate.take("anna") for _ in range(60)] == [0.0] * 60
+    assert rate.take("anna") == pytest.approx(1.0)
+    assert rate.take("berta") == 0.0
+    now += 2.0
+    assert [rate.take("anna") > 0 for _ in range(3)] == [False, False, True]
+
+
+def test_a_database_that_fails_is_a_503_and_the_server_goes_on(client: Client, store: Path) -> None:
+    writer = sqlite3.connect(store, isolation_level=None)
+    writer.execute("ALTER TABLE cooper_threads RENAME TO gone")
+    fails(client.http.get("/threads"), 503, "store_unavailable")
+    fails(client.http.get("/ready"), 503, "store_unavailable")
+    writer.execute("ALTER TABLE gone RENAME TO cooper_threads")
+    writer.close()
+    assert client.http.get("/threads").status_code == 200
+
+
+async def test_stores_that_cannot_be_used_are_named(
+    tmp_path: Path, url: str, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langgraph_cooper.graph.server.store.SECONDS", 1.0)
+    text = tmp_path / "text"
+    text.write_text("no database " * 100, encoding="utf-8")
+    wanted = {
+        str(text): "cannot keep conversations",
+        str(tmp_path / "no" / "folder.sqlite"): "locks|cannot",
+        str(store): "another server uses",
+        "postgresql://127.0.0.1:1/none": "PostgreSQL database of --store",
+    }
+    for where, fault in wanted.items():
+        with pytest.raises(Exception, match=fault) as found:
+            async with open_store(where, lambda _: None):
+                pass
+        assert isinstance(found.value, ServerStoreError) or "locks" in str(found.value)

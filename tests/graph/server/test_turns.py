@@ -1,0 +1,212 @@
+"""Threads and turns over HTTP."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from langgraph_cooper.nodes.events import EVENT
+from tests.support.scripted import ScriptedModel
+from tests.support.serving import Client, events
+
+SAID = "I lost my job."
+JSON = {"Accept": "application/json"}
+
+
+def told(stream: list[dict[str, Any]]) -> list[str]:
+    return [event["type"] for event in stream]
+
+
+def test_a_turn_is_a_stream_of_numbered_events_that_can_be_read_again(client: Client) -> None:
+    thread = client.thread()
+    path = f"/threads/{thread}/turns"
+    stream = client.stream("POST", path, {"message": SAID, "message_id": "m-1"})
+    assert [event["number"] for event in stream] == list(range(1, len(stream) + 1))
+    kinds = told(stream)
+    assert (kinds[0], kinds[-2:]) == ("turn_started", ["reply", "done"])
+    assert {"agent", "ranking", "token"} <= set(kinds)
+    for event in stream:
+        EVENT.validate_python({k: v for k, v in event.items() if k != "number"})
+
+    turn = stream[0]["turn"]
+    log = f"{path}/{turn}/events"
+    assert client.stream("GET", log) == stream
+    assert client.stream("GET", log, **{"Last-Event-ID": "5"}) == stream[5:]
+    # An EventSource that has seen everything is told not to come back.
+    seen = {"Last-Event-ID": str(len(stream))}
+    assert client.http.get(log, headers=seen).status_code == 204
+    assert client.http.get(log, headers={"Last-Event-ID": "x"}).status_code == 422
+
+
+def test_a_message_sent_again_is_answered_once(client: Client) -> None:
+    thread = client.thread()
+    first = client.say(thread, SAID, "m-1")
+    assert (first["http"], first["status"], first["repeated"]) == (200, "completed", False)
+    again = client.say(thread, SAID, "m-1")
+    assert again == {**first, "repeated": True}
+    stream = client.stream(
+        "POST", f"/threads/{thread}/turns", {"message": SAID, "message_id": "m-1"}
+    )
+    assert all(event["again"] for event in stream)
+    other = client.say(thread, "Something else.", "m-1")
+    assert other["http"] == 409
+    assert "stands for another message" in other["error"]["message"]
+    state = client.http.get(f"/threads/{thread}").json()
+    assert [m["role"] for m in state["messages"]] == ["user", "assistant"]
+
+
+def test_a_thread_shows_its_conversation_and_state(client: Client) -> None:
+    thread = client.thread("persuasion")
+    client.say(thread, "Hello there.", "m-1")
+    state = client.http.get(f"/threads/{thread}").json()
+    assert state["task"] == "persuasion"
+    assert state["messages"][0]["text"] == "Hello there."
+    assert {m["turn"] for m in state["messages"]} == {state["turns"][0]["id"]}
+    assert set(state["aspects"]) == {"attention", "appeal", "proposition"}
+    assert state["ranking"][0]["rank"] == 1
+    assert state["unfinished"] is False
+    assert state["turns"][0]["status"] == "completed"
+    listed = client.http.get("/threads", params={"limit": 1}).json()["threads"]
+    assert [t["id"] for t in listed] == [thread]
+
+
+def test_a_turn_goes_on_without_its_client(client: Client, slow: ScriptedModel) -> None:
+    thread = client.thread()
+    body = {"message": SAID, "message_id": "m-1"}
+    with client.http.stream("POST", f"/threads/{thread}/turns", json=body) as answer:
+        turn = next(events(answer))["turn"]
+    log = client.stream("GET", f"/threads/{thread}/turns/{turn}/events")
+    assert told(log)[-2:] == ["reply", "done"]
+    assert client.say(thread, SAID, "m-1")["repeated"]
+
+
+def test_a_turn_is_stopped_and_finished_later(client: Client, slow: ScriptedModel) -> None:
+    thread = client.thread()
+    body = {"message": SAID, "message_id": "m-1"}
+    with client.http.stream("POST", f"/threads/{thread}/turns", json=body) as answer:
+        stream = events(answer)
+        turn = next(stream)["turn"]
+        stopped = client.http.post(f"/threads/{thread}/turns/{turn}/stop")
+        assert stopped.status_code == 202
+        assert [*stream][-1]["status"] == "stopped"
+    state = client.http.get(f"/threads/{thread}").json()
+    assert (state["unfinished"], state["turns"][0]["status"]) == (True, "stopped")
+    slow.delays = {}
+    rest = client.stream("POST", f"/threads/{thread}/turns", body)
+    assert rest[0]["number"] > 1  # after those of the first attempt
+    assert all(event["again"] for event in rest)
+    assert rest[-1]["status"] == "completed"
+
+
+def test_a_busy_thread_is_a_409_and_a_stopped_turn_as_json_has_no_reply(
+    client: Client, slow: ScriptedModel
+) -> None:
+    thread = client.thread()
+    found: list[dict[str, Any]] = []
+    waiting = threading.Thread(target=lambda: found.append(client.say(thread, SAID, "m-1")))
+    waiting.start()
+    while not (turns := client.http.get(f"/threads/{thread}").json()["turns"]):
+        time.sleep(0.02)
+    busy = client.say(thread, "And my wife left.", "m-2")
+    assert (busy["http"], busy["error"]["type"]) == (409, "thread_busy")
+    client.http.post(f"/threads/{thread}/turns/{turns[0]['id']}/stop")
+    waiting.join()
+    assert (found[0]["status"], found[0]["reply"]) == ("stopped", None)
+
+
+def test_nothing_new_repeats_or_is_refused(client: Client) -> None:
+    thread = client.thread()
+    opened = client.say(thread, None)
+    assert opened["http"] == 422  # the user speaks first
+    first = client.say(thread, SAID)
+    assert client.say(thread, None)["reply"] == first["reply"]
+
+
+def test_forks_go_on_alone(client: Client) -> None:
+    thread = client.thread()
+    client.say(thread, SAID, "m-1")
+    client.say(thread, "It was last week.", "m-2")
+    before = client.http.get(f"/threads/{thread}").json()
+    fork = client.http.post(f"/threads/{thread}/fork", json={"turn": before["turns"][0]["id"]})
+    assert fork.status_code == 201
+    assert fork.json()["parent"] == thread
+    child = fork.json()["id"]
+    said = [m["text"] for m in client.http.get(f"/threads/{child}").json()["messages"]]
+    assert said == [m["text"] for m in before["messages"][:2]]
+    client.say(child, "My wife knows.", "m-3")
+    assert client.http.get(f"/threads/{thread}").json() == before
+    missing = client.http.post(f"/threads/{thread}/fork", json={"checkpoint": "1ef0-aa"})
+    assert missing.status_code == 404
+
+
+def test_a_fork_with_an_edited_topic_gets_a_new_reply(client: Client, model: ScriptedModel) -> None:
+    thread = client.thread()
+    for number in range(4):  # a language model is given no topics at the beginning
+        client.say(thread, f"{SAID} That was {number} weeks ago.")
+    body = {"topic": {"topic": "Ask about the sea.", "strategy": "Question"}}
+    child = client.http.post(f"/threads/{thread}/fork", json=body).json()["id"]
+    assert client.http.get(f"/threads/{child}").json()["unfinished"] is True
+    calls = len(model.calls)
+    answered = client.say(child, None)
+    assert answered["status"] == "completed"
+    (call,) = model.calls[calls:]  # no agent is asked again
+    assert "Ask about the sea." in "\n".join(message.text for message in call.messages)
+
+
+def test_no_topic_takes_the_place_of_the_guards_words(client: Client) -> None:
+    thread = client.thread()
+    client.say(thread, SAID, "m-1")
+    assert client.say(thread, "I want to kill myself.", "m-2")["by"] == "guard"
+    fork = client.http.post(f"/threads/{thread}/fork", json={"topic": {"topic": "The sea."}})
+    assert (fork.status_code, fork.json()["error"]["type"]) == (409, "no_ranking")
+
+
+def test_a_thread_is_deleted_in_mid_turn(client: Client, slow: ScriptedModel) -> None:
+    thread = client.thread()
+    body = {"message": SAID, "message_id": "m-1"}
+    with client.http.stream("POST", f"/threads/{thread}/turns", json=body) as answer:
+        stream = events(answer)
+        turn = next(stream)["turn"]
+        assert client.http.delete(f"/threads/{thread}").status_code == 204
+        assert [*stream][-1]["status"] == "stopped"
+    for path in ("", f"/turns/{turn}/events"):
+        assert client.http.get(f"/threads/{thread}{path}").status_code == 404
+    assert thread not in client.http.get("/threads").text
+
+
+def test_a_failed_model_is_a_502_and_the_message_is_kept(
+    client: Client, model: ScriptedModel
+) -> None:
+    from langgraph_cooper.graph import ModelError
+
+    thread = client.thread()
+    model.script = {"generator": ModelError("the key is refused")}
+    failed = client.say(thread, SAID, "m-1")
+    assert (failed["http"], failed["error"]["message"]) == (502, "the key is refused")
+    model.script = {}
+    assert client.say(thread, SAID, "m-1")["status"] == "completed"
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/openapi.json"])
+def test_operators_need_no_token(client: Client, path: str) -> None:
+    until = time.monotonic() + 20
+    while (found := client.http.get(path)).status_code == 503 and time.monotonic() < until:
+        time.sleep(0.05)  # it warms up
+    assert found.status_code == 200
+
+
+def test_metrics_count_turns_and_name_nobody(client: Client) -> None:
+    thread = client.thread()
+    client.say(thread, SAID)
+    text = client.http.get("/metrics").text
+    assert 'cooper_turns_total{status="completed",task="esc"}' in text
+    assert "cooper_first_words_seconds_bucket" in text
+    assert thread not in text
+
+
+def test_the_page_may_be_served_at_the_root_later(url: str) -> None:
+    assert httpx.get(url).status_code == 404
