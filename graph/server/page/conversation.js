@@ -1,0 +1,123 @@
+// The messages: one item of a list for each turn.
+
+import { find, html, write } from "./dom.js";
+
+const NEAR = 120; // pixels from the end within which the view follows new words
+const ENDED = {
+  stopped: "Stopped. Your message is kept, and the next one answers it, too.",
+  failed: "No reply came.",
+  interrupted: "Waiting for a person's decision.",
+};
+
+export class Conversation {
+  /**
+   * @param onSelect Is told the turn whose analysis is asked for.
+   * @param onTopic Is told a turn and the id of one of its topics.
+   * @param onRetry Is told the turn whose message is to be sent again.
+   */
+  constructor({ onSelect, onTopic, onRetry }) {
+    this.on = { onSelect, onTopic, onRetry };
+    this.list = find("turns");
+    this.scroller = find("scroll");
+    this.items = new Map();
+  }
+
+  clear() {
+    this.items.clear();
+    this.list.replaceChildren();
+  }
+
+  /** Show all turns; `styleOf` gives the class of an aspect. */
+  show(turns, selected, styleOf) {
+    const isNear = this.isNearEnd;
+    if ([...this.items.keys()].some((turn) => !turns.includes(turn))) this.clear(); // another thread
+    for (const [place, turn] of turns.entries()) {
+      if (!this.items.has(turn)) this.add(turn, place + 1);
+      this.fill(turn, turn === selected, styleOf);
+    }
+    if (isNear) this.toEnd();
+  }
+
+  get isNearEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR;
+  }
+
+  toEnd() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  add(turn, number) {
+    const item = {
+      number,
+      text: html("p", { class: "text" }),
+      working: html("p", { class: "working" }, html("span", { class: "dots", "aria-hidden": "true" }, html("i"), html("i"), html("i")), html("span", { class: "doing" })),
+      degraded: html("span", { class: "badge degraded", hidden: true }, "Degraded"),
+      guided: html("div", { class: "guided", hidden: true }),
+      note: html("p", { class: "note", hidden: true }),
+      retry: html("button", { type: "button", class: "quiet small", hidden: true, onclick: () => this.on.onRetry(turn) }, "Ask for the reply"),
+      inspect: html("button", { type: "button", class: "inspect", "aria-pressed": "false" }, `Analysis of turn ${number}`),
+    };
+    const who = html("p", { class: "who" }, "Cooper", html("span", { class: "badge" }, "AI"), item.degraded);
+    const said = turn.said != null && html("div", { class: "said" }, html("p", { class: "who" }, "You"), html("p", { class: "text" }, turn.said));
+    const reply = html("div", { class: "reply" }, who, item.working, item.text, item.guided, item.note, item.retry);
+    item.box = html("article", { class: "turn", "aria-label": `Turn ${number}` }, said, reply, item.inspect);
+    item.box.addEventListener("click", (event) => {
+      const isOwn = event.target.closest("button, a") && event.target !== item.inspect;
+      if (!isOwn && getSelection().isCollapsed) this.on.onSelect(turn, event.target === item.inspect);
+    });
+    this.items.set(turn, item);
+    this.list.append(html("li", {}, item.box));
+  }
+
+  fill(turn, isSelected, styleOf) {
+    const item = this.items.get(turn);
+    item.box.classList.toggle("selected", isSelected);
+    item.inspect.setAttribute("aria-pressed", String(isSelected));
+    write(item.text, turn.text);
+    item.text.hidden = !turn.text;
+    item.working.hidden = !turn.isRunning || Boolean(turn.text);
+    write(item.working.lastChild, doing(turn));
+    item.degraded.hidden = !turn.isDegraded;
+    const note = turn.error ? `No reply came: ${turn.error}` : (turn.reply ? "" : ENDED[turn.status]) ?? "";
+    write(item.note, note);
+    item.note.hidden = !note;
+    item.retry.hidden = turn.isRunning || !["stopped", "failed"].includes(turn.status);
+    this.guide(turn, item, styleOf);
+  }
+
+  /** List the topics that the reply was made from. */
+  guide(turn, item, styleOf) {
+    const chosen = turn.text && !turn.isRunning ? turn.chosen : [];
+    const key = chosen.map((one) => one.id).join();
+    if (item.guided.dataset.key === key) return;
+    item.guided.dataset.key = key;
+    item.guided.hidden = !chosen.length;
+    const topics = chosen.map((one) =>
+      html("li", {}, html("button", { type: "button", class: `topic ${styleOf(one.aspect)}`, "data-candidate": one.id, onclick: () => this.on.onTopic(turn, one.id) }, one.topic ?? "")),
+    );
+    const head = html("p", { class: "caption", id: `guided-${item.number}` }, "Guided by");
+    item.guided.replaceChildren(head, html("ul", { "aria-labelledby": head.id }, ...topics));
+  }
+
+  /** The elements of a turn's topics, by candidate. */
+  topics(turn) {
+    const found = this.items.get(turn)?.guided.querySelectorAll("[data-candidate]") ?? [];
+    return new Map([...found].map((element) => [element.dataset.candidate, element]));
+  }
+
+  focus(turn) {
+    this.items.get(turn)?.inspect.focus();
+  }
+}
+
+/** Say what a turn that has no words yet is at. */
+function doing(turn) {
+  if (turn.isRanked) return "Writing the reply";
+  const stages = [...turn.agents.values()];
+  if (!stages.length) return "Reading your message";
+  const isPast = (stage) => stages.every((one) => one[stage].status === "completed");
+  if (isPast("progression")) return "Ranking the topics";
+  if (isPast("promoter")) return "Estimating progress";
+  return isPast("tracker") ? "Proposing topics" : "Tracking where things stand";
+}
