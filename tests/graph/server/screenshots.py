@@ -58,21 +58,24 @@ def main() -> None:
     """Hold the conversation, and take the pictures."""
     if chromium() is None:
         sys.exit("error: no Chromium is installed: apt-get install chromium")
-    with tempfile.TemporaryDirectory() as folder, launched() as browser:
-        with serving(Path(folder) / "talks.sqlite", offers_of(["esc", "persuasion"])) as url:
-            page = browser.new_page(viewport=DESK)
-            page.goto(url)
-            shoot(page, "start", "light", DESK)
-            for message in SAID:
-                say(page, message)
-            shoot(page, "light", "light", DESK)
-            shoot(page, "dark", "dark", DESK)
-            shoot(page, "phone", "light", PHONE)
-            page.get_by_role("button", name="Analysis", exact=True).click()
-            shoot(page, "phone-analysis", "light", PHONE)
-            page.get_by_role("button", name="Conversation", exact=True).click()
-            say(page, CRISIS)
-            shoot(page, "help", "dark", PHONE)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        launched() as browser,
+        serving(Path(folder) / "talks.sqlite", offers_of(["esc", "persuasion"])) as url,
+    ):
+        page = browser.new_page(viewport=DESK)
+        page.goto(url)
+        shoot(page, "start", "light", DESK)
+        for message in SAID:
+            say(page, message)
+        shoot(page, "light", "light", DESK)
+        shoot(page, "dark", "dark", DESK)
+        shoot(page, "phone", "light", PHONE)
+        page.get_by_role("button", name="Analysis", exact=True).click()
+        shoot(page, "phone-analysis", "light", PHONE)
+        page.get_by_role("button", name="Conversation", exact=True).click()
+        say(page, CRISIS)
+        shoot(page, "help", "dark", PHONE)
 
 
 if __name__ == "__main__":
