@@ -13,7 +13,7 @@ PORT ?= 8080
 .PHONY: help install chat test llm test-llm soak bench screenshots lint links typecheck format docs graph studio serve openapi build clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 install: .venv/.installed ## Make .venv and install the project into it, with its tools for development
 

@@ -12,6 +12,7 @@ import { Ranking } from "./ranking.js";
 import { Session } from "./session.js";
 import { PASSIVE } from "./turn.js";
 
+const THREAD = /^#[0-9a-f]{32}$/; // its id in the address
 const STYLES = 6; // colours of aspects
 const STATES = {
   ready: "Ready",
@@ -21,6 +22,8 @@ const STATES = {
   stopping: "Stopping",
   reconnecting: "Reconnecting",
 };
+
+const TOLD = ["waiting", "person", "reconnecting"]; // to screen readers, too
 
 const api = new Api(askToken);
 const session = new Session(api, { onChange: show, onEvent: announce });
@@ -132,7 +135,9 @@ function drawFaults(turn) {
 
 function drawComposer(running) {
   const state = stateOf(running);
-  find("status").dataset.state = state;
+  const status = find("status");
+  if (state !== status.dataset.state && TOLD.includes(state)) tell(STATES[state]);
+  status.dataset.state = state;
   write(find("status-text"), STATES[state]);
   const hadFocus = document.activeElement;
   find("send").hidden = Boolean(running);
@@ -152,12 +157,14 @@ function stateOf(running) {
 /** Tell screen readers of a reply as a whole, and of help at once. */
 function announce(event, turn) {
   if (event.type === "turn_started") remember();
-  if (event.type === "reply") write(find("told"), `Cooper says: ${turn.text}`);
-  if (event.type === "help") write(find("alarm"), `Help is there. ${session.help.join(" ")}`);
+  if (event.type === "reply") tell(`Cooper says: ${turn.text}`);
+  if (event.type === "help") find("alarm").replaceChildren(`Help is there. ${session.help.join(" ")}`);
   if (event.type === "done" && event.status !== "completed") {
-    write(find("told"), event.error ?? `The turn was ${event.status}.`);
+    tell(event.error ?? `The turn was ${event.status}.`);
   }
 }
+
+const tell = (text) => find("told").replaceChildren(text); // the same text twice, too
 
 // Doing --------------------------------------------------------------------------------------
 
@@ -289,6 +296,9 @@ function wire() {
     target.setAttribute("aria-pressed", String(isWhole));
   });
   for (const id of ["ranking", "turns"]) point(find(id));
+  addEventListener("hashchange", () => {
+    if (THREAD.test(location.hash) && location.hash !== `#${session.thread?.id}`) open(location.hash.slice(1));
+  });
 }
 
 /** Let the link of a topic stand out while the pointer or the focus is on one of its ends. */
@@ -310,9 +320,8 @@ const list = () =>
 async function start() {
   wire();
   show();
-  const id = location.hash.slice(1);
   await attempt(async () => offer(await api.tasks()));
-  if (/^[0-9a-f]{32}$/.test(id)) await open(id);
+  if (THREAD.test(location.hash)) await open(location.hash.slice(1));
   else find("message").focus();
 }
 

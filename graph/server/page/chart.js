@@ -41,8 +41,8 @@ export class Chart {
       this.box.replaceChildren(html("p", { class: "empty" }, "The lines begin with the first turn that the agents have read."));
       return;
     }
-    const named = wide > 420;
-    const room = { left: PAD.left, right: wide - PAD.right - (named ? LABEL : 0), top: PAD.top, bottom: HIGH - PAD.bottom };
+    const isWide = wide > 420;
+    const room = { left: PAD.left, right: wide - PAD.right - (isWide ? LABEL : 0), top: PAD.top, bottom: HIGH - PAD.bottom };
     const step = (room.right - room.left) / Math.max(turns.length, 2);
     const x = (at) => room.left + step * (at + 0.5);
     const y = (share) => room.bottom - share * (room.bottom - room.top);
@@ -55,8 +55,8 @@ export class Chart {
         ...grid(room, y),
         ...this.columns(turns, selected, x, step, room),
         ...lines.map(drawn),
-        ...(named ? ends(lines, room) : [])),
-      ...(named ? [] : [legend(lines)]),
+        ...(isWide ? ends(lines, room) : [])),
+      ...(isWide ? [] : [legend(lines)]),
     );
   }
 

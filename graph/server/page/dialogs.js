@@ -1,6 +1,7 @@
 // The dialogs: a token, the list of conversations, another topic.
 
 import { find, html, named } from "./dom.js";
+import { PASSIVE } from "./turn.js";
 
 /** Ask for the server's token. */
 export function askToken(wasRefused) {
@@ -12,8 +13,11 @@ export function askToken(wasRefused) {
     : "It is kept until you close this tab.";
   input.value = "";
   return new Promise((resolve) => {
-    dialog.oncancel = (event) => event.preventDefault(); // nothing can be shown without it
-    find("token-form").onsubmit = () => resolve(input.value.trim());
+    find("token-form").onsubmit = () => {
+      dialog.onclose = null;
+      resolve(input.value.trim());
+    };
+    dialog.onclose = () => dialog.showModal(); // nothing can be shown without it
     dialog.showModal();
   });
 }
@@ -73,7 +77,8 @@ export function askTopic(turn) {
     dialog.oncancel = () => resolve(null);
     find("fork-form").onsubmit = () => {
       const { aspect, strategy } = candidates[Number(from.value)];
-      resolve({ topic: topic.value.trim(), strategy, aspect });
+      const served = aspect === PASSIVE ? [...turn.agents.keys()][0] : aspect;
+      resolve({ topic: topic.value.trim(), strategy: strategy || undefined, aspect: served });
     };
     dialog.showModal();
     topic.focus();

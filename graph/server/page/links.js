@@ -52,7 +52,10 @@ const middle = (box) => (box.top + box.bottom) / 2;
 
 /** An element's place, if its middle is inside the scrolled part of its panel. */
 function seen(element) {
-  const view = element.closest(".scroll")?.getBoundingClientRect();
+  const panel = element.closest(".scroll");
   const box = element.getBoundingClientRect();
-  return view && box.width && middle(box) > view.top && middle(box) < view.bottom ? box : null;
+  if (!panel || !box.width) return null;
+  const { top, bottom } = panel.getBoundingClientRect();
+  const bar = panel.querySelector(".turn-bar")?.offsetHeight ?? 0;
+  return middle(box) > top + bar && middle(box) < bottom ? box : null;
 }

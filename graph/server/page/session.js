@@ -1,6 +1,5 @@
 // A conversation: its turns, the one that runs, and what the page shows of them.
 
-import { ApiError } from "./api.js";
 import { sentencesOf } from "./help.js";
 import { follow, parsed } from "./stream.js";
 import { Turn } from "./turn.js";
@@ -114,9 +113,18 @@ export class Session {
   async stop() {
     const turn = this.running;
     if (!turn) return;
+    if (!turn.id && this.connection !== "open") return this.giveUp(turn);
     this.stopping = turn.id ? "asked" : "wanted"; // its id is known with its first event
     this.changed();
     if (turn.id) await this.api.stop(this.thread.id, turn.id).catch((error) => this.tell(error));
+  }
+
+  /** Leave a turn that the server has not begun. */
+  giveUp(turn) {
+    this.leaving.abort(new DOMException("left", "AbortError"));
+    this.leaving = new AbortController();
+    this.stopping = false;
+    this.fail(turn, new Error("it was stopped before the server answered."));
   }
 
   tell(error) {
@@ -163,11 +171,11 @@ export class Session {
   /** Read the events of an earlier turn, here or in the thread that this one was forked from. */
   async read(turn, signal) {
     const { id, parent } = this.thread;
-    const status = turn.status;
-    const inParent = parent ? await this.replay(turn, parent, signal) : false;
-    turn.isKept = (await this.replay(turn, id, signal)) || inParent;
-    turn.isRead = true;
-    turn.status = status;
+    const { status, stored } = turn;
+    const found = new Turn(turn); // so that the turn does not seem to run meanwhile
+    const inParent = parent ? await this.replay(found, parent, signal) : false;
+    const isKept = (await this.replay(found, id, signal)) || inParent;
+    Object.assign(turn, found, { status, stored, isKept });
   }
 
   async replay(turn, thread, signal) {
@@ -179,9 +187,8 @@ export class Session {
         if (event.turn) turn.apply(event);
       }
       return true;
-    } catch (error) {
-      if (signal.aborted || !(error instanceof ApiError)) return false;
-      return false;
+    } catch {
+      return false; // an older turn, or a server that is away: the replies are there all the same
     }
   }
 

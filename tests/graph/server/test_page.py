@@ -25,6 +25,11 @@ ROOT = Path(__file__).parents[3]
 REPLY = "I hear you, and I am glad you told me."
 LOST = "I lost my job last week."
 PHONE = {"width": 320, "height": 640}
+COUNT_MOVES = """
+    window.moves = 0;
+    const animate = Element.prototype.animate;
+    Element.prototype.animate = function (...given) { moves += 1; return animate.apply(this, given); };
+"""
 STEPS = 9  # three stages of three agents
 
 in_browser = pytest.mark.skipif(
@@ -54,7 +59,9 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, url: str, model: ScriptedModel) -> Iterator[Page]:
     """A page of a new visitor; an error of a script or a refused resource fails the test."""
     model.script, model.delays = {}, {}
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    size: Any = {"width": 1280, "height": 800}
+    context = browser.new_context(viewport=size, reduced_motion="reduce")
+    context.add_init_script(COUNT_MOVES)
     context.set_default_timeout(8_000)
     page = context.new_page()
     wrong: list[str] = []
@@ -116,7 +123,8 @@ def test_a_conversation(page: Page) -> None:
     won = page.locator("#ranking .chosen .candidate").all_inner_texts()
     assert len(won) == 3
     assert page.locator(".topic").all_inner_texts() == won
-    assert page.locator("#links path").count() >= 1
+    page.locator("#links path").first.wait_for(state="attached")
+    assert page.evaluate("moves") == 0  # as the visitor wishes
 
     say(page, "My wife does not know.", turns=2)
     assert page.locator("#analysis-title").inner_text() == "Analysis of turn 2"
@@ -126,7 +134,7 @@ def test_a_conversation(page: Page) -> None:
     assert page.locator(".inspect").first.get_attribute("aria-pressed") == "true"
 
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         assert violations(page) == []
 
     page.reload()
@@ -224,12 +232,15 @@ def test_reconnects_after_the_last_event(page: Page) -> None:
 
 @in_browser
 def test_a_fault_and_another_topic(page: Page, model: ScriptedModel) -> None:
+    page.emulate_media(reduced_motion="no-preference")
     model.script = {"tracker:action": ValueError("no")}
     say(page, LOST)
     assert page.locator(".turn .degraded").inner_text() == "Degraded"
     assert page.locator("#faults li").count() == 1
+    assert page.evaluate("moves") > 0
     before = page.url
 
+    page.emulate_media(reduced_motion="reduce")
     page.get_by_role("button", name="Try another topic").click()
     page.get_by_label("Topic", exact=True).fill("Ask about the garden")
     assert violations(page) == []
