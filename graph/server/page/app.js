@@ -89,10 +89,14 @@ function link(turn, styleOf) {
   const topics = turn ? conversation.topics(turn) : new Map();
   const pairs = [...topics].map(([id, topic]) => ({ topic, row: ranking.row(id) }));
   const candidates = new Map(turn?.ranking.map((one) => [one.id, one]));
-  links.show(pairs.filter((pair) => pair.row).map((pair) => {
-    const one = candidates.get(pair.topic.dataset.candidate);
-    return { ...pair, style: styleOf(one.aspect) };
-  }));
+  links.show(
+    pairs
+      .filter((pair) => pair.row)
+      .map((pair) => {
+        const one = candidates.get(pair.topic.dataset.candidate);
+        return { ...pair, style: styleOf(one.aspect) };
+      }),
+  );
 }
 
 function drawBars(turns, selected) {
@@ -100,8 +104,12 @@ function drawBars(turns, selected) {
   write(find("analysis-title"), selected ? `Analysis of turn ${at + 1}` : "Analysis");
   find("earlier").disabled = at <= 0;
   find("later").disabled = at < 0 || at >= turns.length - 1;
-  const isForkable = selected?.status === "completed" && selected.said !== null &&
-    selected.isRanked && selected.reply?.by !== "guard" && !session.running;
+  const isForkable =
+    selected?.status === "completed" &&
+    selected.said !== null &&
+    selected.isRanked &&
+    selected.reply?.by !== "guard" &&
+    !session.running;
   find("fork").hidden = !isForkable;
   const lost = lossOf(selected);
   find("lost").hidden = !lost;
@@ -127,10 +135,17 @@ function drawFaults(turn) {
   const key = faults.map((fault) => fault.id).join();
   if (list.dataset.key === key) return;
   list.dataset.key = key;
-  list.replaceChildren(...faults.map((fault) => {
-    const where = fault.aspect ? `${named(fault.aspect)}, ${fault.step}` : named(fault.step);
-    return html("li", {}, html("span", { class: "badge degraded" }, "Degraded"), ` ${where}: ${fault.message}`);
-  }));
+  list.replaceChildren(
+    ...faults.map((fault) => {
+      const where = fault.aspect ? `${named(fault.aspect)}, ${fault.step}` : named(fault.step);
+      return html(
+        "li",
+        {},
+        html("span", { class: "badge degraded" }, "Degraded"),
+        ` ${where}: ${fault.message}`,
+      );
+    }),
+  );
 }
 
 function drawComposer(running) {
@@ -158,7 +173,8 @@ function stateOf(running) {
 function announce(event, turn) {
   if (event.type === "turn_started") remember();
   if (event.type === "reply") tell(`Cooper says: ${turn.text}`);
-  if (event.type === "help") find("alarm").replaceChildren(`Help is there. ${session.help.join(" ")}`);
+  if (event.type === "help")
+    find("alarm").replaceChildren(`Help is there. ${session.help.join(" ")}`);
   if (event.type === "done" && event.status !== "completed") {
     tell(event.error ?? `The turn was ${event.status}.`);
   }
@@ -254,8 +270,20 @@ function fit(box) {
 function offer(list) {
   tasks = list;
   const choices = list.map((task, at) => {
-    const input = html("input", { type: "radio", name: "task", value: task.name, checked: at === 0, onchange: offerOpening });
-    return html("label", { class: "choice" }, input, html("span", {}, named(task.name)), html("span", { class: "caption" }, task.title));
+    const input = html("input", {
+      type: "radio",
+      name: "task",
+      value: task.name,
+      checked: at === 0,
+      onchange: offerOpening,
+    });
+    return html(
+      "label",
+      { class: "choice" },
+      input,
+      html("span", {}, named(task.name)),
+      html("span", { class: "caption" }, task.title),
+    );
   });
   find("tasks").append(...choices);
   find("tasks").hidden = !list.length;
@@ -283,7 +311,10 @@ function wire() {
   find("new").addEventListener("click", begin);
   find("fork").addEventListener("click", fork);
   find("open-threads").addEventListener("click", () => attempt(list));
-  for (const [id, by] of [["earlier", -1], ["later", 1]]) {
+  for (const [id, by] of [
+    ["earlier", -1],
+    ["later", 1],
+  ]) {
     find(id).addEventListener("click", () => {
       session.select(session.turns[session.turns.indexOf(session.selected) + by]);
     });
@@ -297,13 +328,15 @@ function wire() {
   });
   for (const id of ["ranking", "turns"]) point(find(id));
   addEventListener("hashchange", () => {
-    if (THREAD.test(location.hash) && location.hash !== `#${session.thread?.id}`) open(location.hash.slice(1));
+    if (THREAD.test(location.hash) && location.hash !== `#${session.thread?.id}`)
+      open(location.hash.slice(1));
   });
 }
 
 /** Let the link of a topic stand out while the pointer or the focus is on one of its ends. */
 function point(list) {
-  const on = ({ target }) => links.point(target.closest("[data-candidate]")?.dataset.candidate ?? null);
+  const on = ({ target }) =>
+    links.point(target.closest("[data-candidate]")?.dataset.candidate ?? null);
   list.addEventListener("pointerover", on);
   list.addEventListener("pointerleave", () => links.point(null));
   list.addEventListener("focusin", on);

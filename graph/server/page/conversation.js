@@ -30,7 +30,8 @@ export class Conversation {
   /** Show all turns; `styleOf` gives the class of an aspect. */
   show(turns, selected, styleOf) {
     const isNear = this.isNearEnd;
-    if ([...this.items.keys()].some((turn) => !turns.includes(turn))) this.clear(); // another thread
+    const isOther = [...this.items.keys()].some((turn) => !turns.includes(turn));
+    if (isOther) this.clear(); // it is another thread
     for (const [place, turn] of turns.entries()) {
       if (!this.items.has(turn)) this.add(turn, place + 1);
       this.fill(turn, turn === selected, styleOf);
@@ -48,26 +49,34 @@ export class Conversation {
   }
 
   add(turn, number) {
-    const item = {
-      number,
-      text: html("p", { class: "text" }),
-      working: html("p", { class: "working" }, html("span", { class: "dots", "aria-hidden": "true" }, html("i"), html("i"), html("i")), html("span", { class: "doing" })),
-      degraded: html("span", { class: "badge degraded", hidden: true }, "Degraded"),
-      guided: html("div", { class: "guided", hidden: true }),
-      note: html("p", { class: "note", hidden: true }),
-      retry: html("button", { type: "button", class: "quiet small", hidden: true, onclick: () => this.on.onRetry(turn) }, "Ask for the reply"),
-      inspect: html("button", { type: "button", class: "inspect", "aria-pressed": "false" }, `Analysis of turn ${number}`),
-    };
-    const who = html("p", { class: "who" }, "Cooper", html("span", { class: "badge" }, "AI"), item.degraded);
-    const said = turn.said != null && html("div", { class: "said" }, html("p", { class: "who" }, "You"), html("p", { class: "text" }, turn.said));
-    const reply = html("div", { class: "reply" }, who, item.working, item.text, item.guided, item.note, item.retry);
-    item.box = html("article", { class: "turn", "aria-label": `Turn ${number}` }, said, reply, item.inspect);
-    item.box.addEventListener("click", (event) => {
-      const isOwn = event.target.closest("button, a") && event.target !== item.inspect;
-      if (!isOwn && getSelection().isCollapsed) this.on.onSelect(turn, event.target === item.inspect);
+    const item = { number, ...this.parts(turn, number) };
+    const who = label("Cooper", html("span", { class: "badge" }, "AI"), item.degraded);
+    const { working, text, guided, note, retry, inspect } = item;
+    const said = html("div", { class: "said" }, label("You"), paragraph("text", turn.said));
+    const reply = html("div", { class: "reply" }, who, working, text, guided, note, retry);
+    const named = { class: "turn", "aria-label": `Turn ${number}` };
+    item.box = html("article", named, turn.said !== null && said, reply, inspect);
+    item.box.addEventListener("click", ({ target }) => {
+      const isOwn = target !== inspect && target.closest("button, a");
+      if (!isOwn && getSelection().isCollapsed) this.on.onSelect(turn, target === inspect);
     });
     this.items.set(turn, item);
     this.list.append(html("li", {}, item.box));
+  }
+
+  /** The parts of a turn that change. */
+  parts(turn, number) {
+    const dots = html("span", { class: "dots", "aria-hidden": "true" }, ...[1, 2, 3].map(dot));
+    const retry = () => this.on.onRetry(turn);
+    return {
+      text: paragraph("text"),
+      working: paragraph("working", dots, html("span", { class: "doing" })),
+      degraded: html("span", { class: "badge degraded", hidden: true }, "Degraded"),
+      guided: html("div", { class: "guided", hidden: true }),
+      note: paragraph("note"),
+      retry: button({ class: "quiet small", onclick: retry }, "Ask for the reply"),
+      inspect: button({ class: "inspect" }, `Analysis of turn ${number}`),
+    };
   }
 
   fill(turn, isSelected, styleOf) {
@@ -79,7 +88,9 @@ export class Conversation {
     item.working.hidden = !turn.isRunning || Boolean(turn.text);
     write(item.working.lastChild, doing(turn));
     item.degraded.hidden = !turn.isDegraded;
-    const note = turn.error ? `No reply came: ${turn.error}` : (turn.reply ? "" : ENDED[turn.status]) ?? "";
+    const note = turn.error
+      ? `No reply came: ${turn.error}`
+      : ((turn.reply ? "" : ENDED[turn.status]) ?? "");
     write(item.note, note);
     item.note.hidden = !note;
     item.retry.hidden = turn.isRunning || !["stopped", "failed"].includes(turn.status);
@@ -93,9 +104,11 @@ export class Conversation {
     if (item.guided.dataset.key === key) return;
     item.guided.dataset.key = key;
     item.guided.hidden = !chosen.length;
-    const topics = chosen.map((one) =>
-      html("li", {}, html("button", { type: "button", class: `topic ${styleOf(one.aspect)}`, "data-candidate": one.id, onclick: () => this.on.onTopic(turn, one.id) }, one.topic ?? "")),
-    );
+    const topics = chosen.map((one) => {
+      const onclick = () => this.on.onTopic(turn, one.id);
+      const attributes = { class: `topic ${styleOf(one.aspect)}`, "data-candidate": one.id };
+      return html("li", {}, button({ ...attributes, onclick }, one.topic ?? ""));
+    });
     const head = html("p", { class: "caption", id: `guided-${item.number}` }, "Guided by");
     item.guided.replaceChildren(head, html("ul", { "aria-labelledby": head.id }, ...topics));
   }
@@ -105,11 +118,12 @@ export class Conversation {
     const found = this.items.get(turn)?.guided.querySelectorAll("[data-candidate]") ?? [];
     return new Map([...found].map((element) => [element.dataset.candidate, element]));
   }
-
-  focus(turn) {
-    this.items.get(turn)?.inspect.focus();
-  }
 }
+
+const paragraph = (name, ...children) => html("p", { class: name }, ...children);
+const label = (...children) => paragraph("who", ...children);
+const button = (attributes, text) => html("button", { type: "button", ...attributes }, text);
+const dot = () => html("i");
 
 /** Say what a turn that has no words yet is at. */
 function doing(turn) {

@@ -31,9 +31,30 @@ export async function listThreads(api, current, { onOpen, onDelete, onError }) {
   const row = ({ id, task, used, parent }) => {
     const when = WHEN.format(new Date(used * 1000));
     const what = `${named(task)}${parent ? ", another topic" : ""}`;
-    const open = html("button", { type: "button", class: "thread", "aria-current": id === current && "true", onclick: () => { dialog.close(); onOpen(id); } },
-      html("span", {}, what), html("span", { class: "caption" }, when));
-    const remove = html("button", { type: "button", class: "quiet small", "aria-label": `Delete the conversation of ${when}`, onclick: () => sure(remove, box, id) }, "Delete");
+    const open = html(
+      "button",
+      {
+        type: "button",
+        class: "thread",
+        "aria-current": id === current && "true",
+        onclick: () => {
+          dialog.close();
+          onOpen(id);
+        },
+      },
+      html("span", {}, what),
+      html("span", { class: "caption" }, when),
+    );
+    const remove = html(
+      "button",
+      {
+        type: "button",
+        class: "quiet small",
+        "aria-label": `Delete the conversation of ${when}`,
+        onclick: () => sure(remove, box, id),
+      },
+      "Delete",
+    );
     const box = html("li", {}, open, remove);
     return box;
   };
@@ -64,7 +85,11 @@ export function askTopic(turn) {
   const dialog = find("fork-dialog");
   const [from, topic] = [find("fork-from"), find("fork-topic")];
   const candidates = turn.ranking.filter((one) => one.topic);
-  from.replaceChildren(...candidates.map((one, at) => html("option", { value: at }, `${one.rank ?? at + 1}. ${one.topic}`)));
+  from.replaceChildren(
+    ...candidates.map((one, at) =>
+      html("option", { value: at }, `${one.rank ?? at + 1}. ${one.topic}`),
+    ),
+  );
   const fill = () => (topic.value = candidates[Number(from.value)].topic);
   from.onchange = fill;
   fill();

@@ -34,7 +34,12 @@ export class Lanes {
 function lane(aspect, style) {
   const cells = Object.fromEntries(STAGES.map((stage) => [stage, cell(stage)]));
   const name = html("h4", {}, named(aspect));
-  cells.box = html("li", { class: `lane ${style}` }, name, html("ol", { class: "cells" }, ...STAGES.map((s) => cells[s].box)));
+  cells.box = html(
+    "li",
+    { class: `lane ${style}` },
+    name,
+    html("ol", { class: "cells" }, ...STAGES.map((s) => cells[s].box)),
+  );
   return cells;
 }
 
@@ -42,7 +47,14 @@ function cell(stage) {
   const state = html("span", { class: "hidden" });
   const replaced = html("span", { class: "badge degraded", hidden: true }, "Replaced");
   const body = html("div", { class: "body" });
-  const head = html("p", { class: "stage" }, html("span", { class: "tick", "aria-hidden": "true" }), NAMES[stage], state, replaced);
+  const head = html(
+    "p",
+    { class: "stage" },
+    html("span", { class: "tick", "aria-hidden": "true" }),
+    NAMES[stage],
+    state,
+    replaced,
+  );
   return { box: html("li", { class: `cell ${stage}` }, head, body), body, state, replaced };
 }
 
@@ -62,7 +74,12 @@ const FILL = {
     if (body.dataset.key === key) return;
     body.dataset.key = key;
     const items = candidates.map((one) =>
-      html("li", { class: chosen.has(one.id) && "won" }, one.topic, chosen.has(one.id) && html("span", { class: "hidden" }, " (chosen)")),
+      html(
+        "li",
+        { class: chosen.has(one.id) && "won" },
+        one.topic,
+        chosen.has(one.id) && html("span", { class: "hidden" }, " (chosen)"),
+      ),
     );
     body.replaceChildren(...(items.length ? [html("ul", {}, ...items)] : []));
   },
@@ -75,8 +92,14 @@ const FILL = {
     const fill = html("span", { class: "fill" });
     fill.style.width = `${percent}%`;
     const meter = html("div", { class: "meter", "aria-hidden": "true" }, fill);
-    const near = known.text && html("p", {}, html("span", { class: "caption" }, "Nearest target: "), known.text);
-    body.replaceChildren(html("p", { class: "percent" }, `${percent} %`), meter, ...(near ? [near] : []));
+    const near =
+      known.text &&
+      html("p", {}, html("span", { class: "caption" }, "Nearest target: "), known.text);
+    body.replaceChildren(
+      html("p", { class: "percent" }, `${percent} %`),
+      meter,
+      ...(near ? [near] : []),
+    );
   },
 };
 

@@ -31,7 +31,8 @@ export class Links {
 
   /** Let the link of a candidate stand out, or none. */
   point(id) {
-    for (const line of this.layer.children) line.classList.toggle("pointed", line.dataset.candidate === id);
+    for (const line of this.layer.children)
+      line.classList.toggle("pointed", line.dataset.candidate === id);
   }
 }
 
@@ -44,8 +45,13 @@ function joined({ topic, row, style }) {
   const bend = Math.max(gutter, x0 + 4);
   const half = (bend + x1) / 2;
   const way = `M${x0} ${y0}H${bend}C${half} ${y0} ${half} ${y1} ${x1} ${y1}`;
-  return svg("g", { class: `link ${style}`, "data-candidate": row.dataset.candidate },
-    svg("path", { d: way }), svg("circle", { cx: x0, cy: y0, r: 3 }), svg("circle", { cx: x1, cy: y1, r: 3 }));
+  return svg(
+    "g",
+    { class: `link ${style}`, "data-candidate": row.dataset.candidate },
+    svg("path", { d: way }),
+    svg("circle", { cx: x0, cy: y0, r: 3 }),
+    svg("circle", { cx: x1, cy: y1, r: 3 }),
+  );
 }
 
 const middle = (box) => (box.top + box.bottom) / 2;

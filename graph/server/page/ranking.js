@@ -22,7 +22,11 @@ export class Ranking {
     const kept = new Map();
     for (const one of candidates) {
       const row = this.rows.get(one.id) ?? newRow(one);
-      fill(row, one, { isChosen: chosen.has(one.id), share: share(one.score, least, most), style: styleOf(one.aspect) });
+      fill(row, one, {
+        isChosen: chosen.has(one.id),
+        share: share(one.score, least, most),
+        style: styleOf(one.aspect),
+      });
       kept.set(one.id, row);
     }
     this.rows = kept;
@@ -36,7 +40,8 @@ export class Ranking {
   place(boxes) {
     for (const box of [...this.list.children]) if (!boxes.includes(box)) box.remove();
     boxes.forEach((box, at) => {
-      if (this.list.children[at] !== box) this.list.insertBefore(box, this.list.children[at] ?? null);
+      if (this.list.children[at] !== box)
+        this.list.insertBefore(box, this.list.children[at] ?? null);
     });
   }
 
@@ -84,9 +89,20 @@ function newRow(one) {
     bar: html("span", { class: "fill" }),
     won: html("span", { class: "badge won", hidden: true }, "To the reply"),
   };
-  const words = html("div", { class: "words" }, row.topic, html("div", { class: "made" }, row.made, row.won));
+  const words = html(
+    "div",
+    { class: "words" },
+    row.topic,
+    html("div", { class: "made" }, row.made, row.won),
+  );
   const meter = html("span", { class: "meter", "aria-hidden": "true" }, row.bar);
-  row.box = html("li", { "data-candidate": one.id }, row.rank, words, html("div", { class: "scored" }, row.score, meter));
+  row.box = html(
+    "li",
+    { "data-candidate": one.id },
+    row.rank,
+    words,
+    html("div", { class: "scored" }, row.score, meter),
+  );
   return row;
 }
 
@@ -104,5 +120,7 @@ function fill(row, one, { isChosen, share, style }) {
 function captionOf(turn, candidates, chosen) {
   if (!candidates.length) return "";
   if (!turn.isRanked) return `${candidates.length} proposals, not ranked yet`;
-  return chosen.size ? `best first; ${chosen.size} of ${candidates.length} guide the reply` : "best first";
+  return chosen.size
+    ? `best first; ${chosen.size} of ${candidates.length} guide the reply`
+    : "best first";
 }

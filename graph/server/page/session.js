@@ -8,7 +8,9 @@ const MOST_READ = 40; // turns whose events are read when a conversation is open
 
 /** An id for a message; unlike `randomUUID`, it can be made on pages without HTTPS, too. */
 const newId = () =>
-  [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
+  [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((b) => b.toString(16).padStart(2, "0"))
+    .join("");
 
 export class Session {
   /**

@@ -93,7 +93,10 @@ export class Turn {
     if (this.reply && !this.reply.shortened) return this.reply.text;
     const heard = [...this.tokens.values()];
     const attempt = Math.max(0, ...heard.map((token) => token.attempt));
-    const text = heard.filter((t) => t.attempt === attempt).map((t) => t.text).join("");
+    const text = heard
+      .filter((t) => t.attempt === attempt)
+      .map((t) => t.text)
+      .join("");
     return text || this.reply?.text || this.stored || "";
   }
 

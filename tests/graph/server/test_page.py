@@ -28,7 +28,10 @@ PHONE = {"width": 320, "height": 640}
 COUNT_MOVES = """
     window.moves = 0;
     const animate = Element.prototype.animate;
-    Element.prototype.animate = function (...given) { moves += 1; return animate.apply(this, given); };
+    Element.prototype.animate = function (...given) {
+      moves += 1;
+      return animate.apply(this, given);
+    };
 """
 STEPS = 9  # three stages of three agents
 
