@@ -1,6 +1,6 @@
 // The messages: one item of a list for each turn.
 
-import { find, html, write } from "./dom.js";
+import { button, find, html, write } from "./dom.js";
 
 const NEAR = 120; // pixels from the end within which the view follows new words
 const ENDED = {
@@ -122,7 +122,6 @@ export class Conversation {
 
 const paragraph = (name, ...children) => html("p", { class: name }, ...children);
 const label = (...children) => paragraph("who", ...children);
-const button = (attributes, text) => html("button", { type: "button", ...attributes }, text);
 const dot = () => html("i");
 
 /** Say what a turn that has no words yet is at. */

@@ -1,6 +1,6 @@
 // The dialogs: a token, the list of conversations, another topic.
 
-import { find, html, named } from "./dom.js";
+import { button, find, html, named } from "./dom.js";
 import { PASSIVE } from "./turn.js";
 
 /** Ask for the server's token. */
@@ -25,59 +25,49 @@ export function askToken(wasRefused) {
 const WHEN = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** Show the conversations, to open one or delete it. */
-export async function listThreads(api, current, { onOpen, onDelete, onError }) {
+export async function listThreads(api, current, on) {
   const dialog = find("threads-dialog");
-  const list = find("threads");
-  const row = ({ id, task, used, parent }) => {
-    const when = WHEN.format(new Date(used * 1000));
-    const what = `${named(task)}${parent ? ", another topic" : ""}`;
-    const open = html(
-      "button",
-      {
-        type: "button",
-        class: "thread",
-        "aria-current": id === current && "true",
-        onclick: () => {
-          dialog.close();
-          onOpen(id);
-        },
-      },
-      html("span", {}, what),
-      html("span", { class: "caption" }, when),
-    );
-    const remove = html(
-      "button",
-      {
-        type: "button",
-        class: "quiet small",
-        "aria-label": `Delete the conversation of ${when}`,
-        onclick: () => sure(remove, box, id),
-      },
-      "Delete",
-    );
-    const box = html("li", {}, open, remove);
-    return box;
+  const onOpen = (id) => {
+    dialog.close();
+    on.onOpen(id);
   };
-  const sure = async (button, box, id) => {
-    if (button.textContent === "Delete") {
-      button.textContent = "Really delete";
-      button.setAttribute("aria-label", `Really delete: ${box.textContent}`);
-      return;
-    }
+  const onDelete = async (id, box) => {
     try {
       await api.remove(id);
     } catch (error) {
-      return onError(error);
+      dialog.close();
+      return on.onError(error);
     }
     box.remove();
-    if (!list.children.length) list.append(html("li", { class: "empty" }, "There are none yet."));
-    find("threads-dialog").querySelector("form button").focus();
-    onDelete(id);
+    fillThreads([...find("threads").children]);
+    dialog.querySelector("form button").focus();
+    on.onDelete(id);
   };
   const threads = await api.threads();
-  list.replaceChildren(...threads.map(row));
-  if (!threads.length) list.append(html("li", { class: "empty" }, "There are none yet."));
+  fillThreads(threads.map((one) => threadItem(one, one.id === current, { onOpen, onDelete })));
   dialog.showModal();
+}
+
+const fillThreads = (items) =>
+  find("threads").replaceChildren(
+    ...(items.length ? items : [html("li", { class: "empty" }, "There are none yet.")]),
+  );
+
+function threadItem({ id, task, used, parent }, isCurrent, { onOpen, onDelete }) {
+  const when = WHEN.format(new Date(used * 1000));
+  const what = `${named(task)}${parent ? ", another topic" : ""}`;
+  const open = button({ class: "thread", "aria-current": isCurrent && "true" }, what);
+  open.append(html("span", { class: "caption" }, when));
+  open.onclick = () => onOpen(id);
+  const label = `Delete: ${what}, ${when}`;
+  const remove = button({ class: "quiet small", "aria-label": label }, "Delete");
+  const box = html("li", {}, open, remove);
+  remove.onclick = () => {
+    remove.textContent = "Really delete";
+    remove.setAttribute("aria-label", `Really ${label}`);
+    remove.onclick = () => onDelete(id, box);
+  };
+  return box;
 }
 
 /** Ask for a topic in place of a turn's first one; it begins as one of the candidates. */

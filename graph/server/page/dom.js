@@ -18,6 +18,9 @@ function filled(element, attributes, children) {
 export const html = (name, attributes = {}, ...children) =>
   filled(document.createElement(name), attributes, children);
 
+/** A button that sends no form. */
+export const button = (attributes, text) => html("button", { type: "button", ...attributes }, text);
+
 /** An SVG element. */
 export const svg = (name, attributes = {}, ...children) =>
   filled(document.createElementNS(SVG, name), attributes, children);
