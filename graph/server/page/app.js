@@ -4,7 +4,7 @@ import { Api } from "./api.js";
 import { Chart } from "./chart.js";
 import { Conversation } from "./conversation.js";
 import { askToken, askTopic, listThreads } from "./dialogs.js";
-import { find, html, named, write } from "./dom.js";
+import { capital, find, html, named, write } from "./dom.js";
 import { Help } from "./help.js";
 import { Lanes } from "./lanes.js";
 import { Links } from "./links.js";
@@ -85,6 +85,8 @@ function taskNow() {
   return tasks.find((task) => task.name === name);
 }
 
+const titleOf = (name) => capital(tasks.find((task) => task.name === name)?.title ?? named(name));
+
 function link(turn, styleOf) {
   const topics = turn ? conversation.topics(turn) : new Map();
   const pairs = [...topics].map(([id, topic]) => ({ topic, row: ranking.row(id) }));
@@ -116,8 +118,7 @@ function drawBars(turns, selected) {
   write(find("lost"), lost);
   drawFaults(selected);
   const { task } = session.thread ?? {};
-  const title = tasks.find((one) => one.name === task)?.title ?? named(task ?? "");
-  write(find("task-title"), title);
+  write(find("task-title"), task ? titleOf(task) : "");
 }
 
 function lossOf(turn) {
@@ -277,13 +278,7 @@ function offer(list) {
       checked: at === 0,
       onchange: offerOpening,
     });
-    return html(
-      "label",
-      { class: "choice" },
-      input,
-      html("span", {}, named(task.name)),
-      html("span", { class: "caption" }, task.title),
-    );
+    return html("label", { class: "choice" }, input, titleOf(task.name));
   });
   find("tasks").append(...choices);
   find("tasks").hidden = !list.length;
@@ -345,6 +340,7 @@ function point(list) {
 
 const list = () =>
   listThreads(api, session.thread?.id, {
+    titleOf,
     onOpen: open,
     onError: (error) => session.tell(error),
     onDelete: (id) => id === session.thread?.id && begin(),

@@ -1,6 +1,6 @@
 // The dialogs: a token, the list of conversations, another topic.
 
-import { button, find, html, named } from "./dom.js";
+import { button, find, html } from "./dom.js";
 import { PASSIVE } from "./turn.js";
 
 /** Ask for the server's token. */
@@ -44,7 +44,9 @@ export async function listThreads(api, current, on) {
     on.onDelete(id);
   };
   const threads = await api.threads();
-  fillThreads(threads.map((one) => threadItem(one, one.id === current, { onOpen, onDelete })));
+  const { titleOf } = on;
+  const item = (one) => threadItem(one, one.id === current, { titleOf, onOpen, onDelete });
+  fillThreads(threads.map(item));
   dialog.showModal();
 }
 
@@ -53,9 +55,9 @@ const fillThreads = (items) =>
     ...(items.length ? items : [html("li", { class: "empty" }, "There are none yet.")]),
   );
 
-function threadItem({ id, task, used, parent }, isCurrent, { onOpen, onDelete }) {
+function threadItem({ id, task, used, parent }, isCurrent, { titleOf, onOpen, onDelete }) {
   const when = WHEN.format(new Date(used * 1000));
-  const what = `${named(task)}${parent ? ", another topic" : ""}`;
+  const what = `${titleOf(task)}${parent ? ", another topic" : ""}`;
   const open = button({ class: "thread", "aria-current": isCurrent && "true" }, what);
   open.append(html("span", { class: "caption" }, when));
   open.onclick = () => onOpen(id);

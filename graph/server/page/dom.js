@@ -33,7 +33,6 @@ export function write(element, text) {
 export const isStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** A phrase for an identifier of a task, such as "personal-related-inquiry". */
-export function named(text) {
-  const words = text.replaceAll(/[-_]+/g, " ").trim();
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
+export const named = (text) => capital(text.replaceAll(/[-_]+/g, " ").trim());
+
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -47,15 +47,10 @@ function cell(stage) {
   const state = html("span", { class: "hidden" });
   const replaced = html("span", { class: "badge degraded", hidden: true }, "Replaced");
   const body = html("div", { class: "body" });
-  const head = html(
-    "p",
-    { class: "stage" },
-    html("span", { class: "tick", "aria-hidden": "true" }),
-    NAMES[stage],
-    state,
-    replaced,
-  );
-  return { box: html("li", { class: `cell ${stage}` }, head, body), body, state, replaced };
+  const tick = html("span", { class: "tick", "aria-hidden": "true" });
+  const head = html("p", { class: "stage" }, tick, html("span", {}, NAMES[stage]), state);
+  const box = html("li", { class: `cell ${stage}` }, head, html("div", {}, body, replaced));
+  return { box, body, state, replaced };
 }
 
 function mark(cell, stage, known) {

@@ -118,7 +118,7 @@ function fill(row, one, { isChosen, share, style }) {
 }
 
 function captionOf(turn, candidates, chosen) {
-  if (!candidates.length) return "";
+  if (!candidates.length) return "the agents' proposals, when they are made";
   if (!turn.isRanked) return `${candidates.length} proposals, not ranked yet`;
   return chosen.size
     ? `best first; ${chosen.size} of ${candidates.length} guide the reply`

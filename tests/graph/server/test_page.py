@@ -41,17 +41,6 @@ in_browser = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def model() -> ScriptedModel:
-    return ScriptedModel()
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, model: ScriptedModel) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("page") / "talks.sqlite", offers(model=model)) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     pytest.importorskip("playwright")
     with launched() as browser:
@@ -65,7 +54,7 @@ def page(browser: Browser, url: str, model: ScriptedModel) -> Iterator[Page]:
     size: Any = {"width": 1280, "height": 800}
     context = browser.new_context(viewport=size, reduced_motion="reduce")
     context.add_init_script(COUNT_MOVES)
-    context.set_default_timeout(8_000)
+    context.set_default_timeout(30_000)
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
