@@ -86,7 +86,7 @@ export class Api {
   thread = (id) => this.json(`threads/${id}`);
   create = (task) => this.json("threads", { method: "POST", body: { task } });
   remove = (id) => this.json(`threads/${id}`, { method: "DELETE" });
-  stop = (id) => this.json(`threads/${id}/stop`, { method: "POST" });
+  stop = (id, turn) => this.json(`threads/${id}/turns/${turn}/stop`, { method: "POST" });
   fork = (id, body) => this.json(`threads/${id}/fork`, { method: "POST", body });
 
   /** Send a message, or null to let the server finish or open; returns the stream of the turn. */

@@ -66,9 +66,10 @@ function draw() {
   help.show(session.help);
   conversation.show(turns, selected, styleOf);
   lanes.show(selected, aspects, styleOf);
-  ranking.show(selected, styleOf);
+  const lasts = ranking.show(selected, styleOf);
   chart.show(turns, selected, aspects, styleOf);
   link(selected, styleOf);
+  if (lasts) links.follow(lasts);
   drawBars(turns, selected);
   drawComposer(running);
 }

@@ -4,7 +4,7 @@ import { button, find, html, write } from "./dom.js";
 
 const NEAR = 120; // pixels from the end within which the view follows new words
 const ENDED = {
-  stopped: "Stopped. Your message is kept, and the next one answers it, too.",
+  stopped: "Stopped. Your message is kept: ask for the reply, or say more.",
   failed: "No reply came.",
   interrupted: "Waiting for a person's decision.",
 };

@@ -2,11 +2,14 @@
 
 import { find, svg } from "./dom.js";
 
+const APART = 6; // pixels between the lines in the gutter
+
 export class Links {
   constructor() {
     this.layer = find("links");
     this.pairs = [];
     this.wanted = false;
+    this.until = 0; // on the page's clock
     const again = () => this.draw();
     addEventListener("resize", again);
     for (const id of ["scroll", "analysis-scroll"]) find(id).addEventListener("scroll", again);
@@ -25,8 +28,15 @@ export class Links {
     this.wanted = true;
     requestAnimationFrame(() => {
       this.wanted = false;
-      this.layer.replaceChildren(...this.pairs.flatMap((pair) => joined(pair) ?? []));
+      this.layer.replaceChildren(...this.pairs.flatMap((pair, at) => joined(pair, at) ?? []));
+      if (performance.now() < this.until) this.draw();
     });
+  }
+
+  /** Keep up with rows that move for a while. */
+  follow(milliseconds) {
+    this.until = performance.now() + milliseconds + 100;
+    this.draw();
   }
 
   /** Let the link of a candidate stand out, or none. */
@@ -37,12 +47,12 @@ export class Links {
 }
 
 /** The line of a pair, if both ends are in view side by side. */
-function joined({ topic, row, style }) {
+function joined({ topic, row, style }, at) {
   const [from, to] = [seen(topic), seen(row)];
   if (!from || !to || to.left < from.right) return null;
   const [x0, y0, x1, y1] = [from.right + 2, middle(from), to.left - 2, middle(to)];
   const gutter = Math.min(find("analysis").getBoundingClientRect().left - 34, x1 - 60);
-  const bend = Math.max(gutter, x0 + 4);
+  const bend = Math.max(gutter - APART * at, x0 + 4);
   const half = (bend + x1) / 2;
   const way = `M${x0} ${y0}H${bend}C${half} ${y0} ${half} ${y1} ${x1} ${y1}`;
   return svg(

@@ -12,7 +12,7 @@ export class Ranking {
     this.rows = new Map();
   }
 
-  /** Show a turn's candidates; `styleOf` gives the class of an aspect. */
+  /** Show a turn's candidates; returns how long they move. `styleOf`: the class of an aspect. */
   show(turn, styleOf) {
     const candidates = turn?.ranking ?? [];
     const before = this.places();
@@ -33,7 +33,7 @@ export class Ranking {
     this.place([...kept.values()].map((row) => row.box));
     this.list.classList.toggle("ranked", Boolean(turn?.isRanked));
     write(this.caption, captionOf(turn, candidates, chosen));
-    this.move(before);
+    return this.move(before);
   }
 
   /** Put the rows in order, touching only what is elsewhere. */
@@ -50,16 +50,20 @@ export class Ranking {
     return new Map(rows);
   }
 
+  /** Let the rows glide from where they were; returns for how many milliseconds. */
   move(before) {
-    if (isStill()) return;
+    if (isStill()) return 0;
+    let lasts = 0;
     for (const [id, { box }] of this.rows) {
       const from = before.get(id);
       if (from === undefined) box.animate([{ opacity: 0 }, { opacity: 1 }], { duration: 250 });
       else if (from !== box.offsetTop) {
         const way = `translateY(${from - box.offsetTop}px)`;
         box.animate([{ transform: way }, { transform: "none" }], EASE);
+        lasts = EASE.duration;
       }
     }
+    return lasts;
   }
 
   /** The row of a candidate. */
@@ -87,7 +91,7 @@ function newRow(one) {
     made: html("p", { class: "caption" }),
     score: html("span", { class: "score" }),
     bar: html("span", { class: "fill" }),
-    won: html("span", { class: "badge won", hidden: true }, "To the reply"),
+    won: html("span", { class: "hidden", hidden: true }, "guides the reply"),
   };
   const words = html(
     "div",

@@ -118,7 +118,13 @@ export class Session {
     if (!turn.id && this.connection !== "open") return this.giveUp(turn);
     this.stopping = turn.id ? "asked" : "wanted"; // its id is known with its first event
     this.changed();
-    if (turn.id) await this.api.stop(this.thread.id, turn.id).catch((error) => this.tell(error));
+    if (!turn.id) return;
+    try {
+      await this.api.stop(this.thread.id, turn.id);
+    } catch (error) {
+      this.stopping = false;
+      this.tell(error);
+    }
   }
 
   /** Leave a turn that the server has not begun. */

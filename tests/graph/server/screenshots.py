@@ -34,8 +34,8 @@ def say(page: Page, message: str) -> None:
     """Send a message and wait for the end of its turn."""
     page.get_by_label("Your message").fill(message)
     page.keyboard.press("Enter")
-    page.locator("#stop").wait_for()
-    page.locator('#status[data-state="ready"]').wait_for(timeout=120_000)
+    page.locator("#stop").wait_for(timeout=300_000)
+    page.locator('#status[data-state="ready"]').wait_for(timeout=300_000)
 
 
 def shoot(page: Page, name: str, scheme: Any, size: Any) -> None:
