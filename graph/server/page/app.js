@@ -159,7 +159,7 @@ function drawComposer(running) {
   const hadFocus = document.activeElement;
   find("send").hidden = Boolean(running);
   find("stop").hidden = !running;
-  find("stop").disabled = Boolean(session.stopping);
+  find("stop").setAttribute("aria-disabled", String(Boolean(session.stopping))); // it keeps the focus
   if (hadFocus === find("stop") && !running) find("message").focus();
   find("problem").hidden = !session.problem;
   write(find("problem"), session.problem);

@@ -114,7 +114,7 @@ export class Session {
 
   async stop() {
     const turn = this.running;
-    if (!turn) return;
+    if (!turn || this.stopping === "asked") return;
     if (!turn.id && this.connection !== "open") return this.giveUp(turn);
     this.stopping = turn.id ? "asked" : "wanted"; // its id is known with its first event
     this.changed();

@@ -176,7 +176,7 @@ def test_phone(page: Page) -> None:
     """At 320 pixels nothing is cut off, one panel is shown, and the keyboard reaches it all."""
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     assert not is_wider_than_window(page)
-    say(page, f"{'long' * 40} <img src=x onerror=alert(1)>")
+    say(page, f"{LOST} {'long' * 40} <img src=x onerror=alert(1)>")
     assert page.locator(".said .text").inner_text().endswith("<img src=x onerror=alert(1)>")
     assert page.locator("img").count() == 0  # texts are never markup
     assert page.locator("#analysis").is_hidden()
@@ -185,7 +185,7 @@ def test_phone(page: Page) -> None:
     page.locator(".inspect").focus()
     page.keyboard.press("Enter")
     assert page.locator("#conversation").is_hidden()
-    assert page.locator("#ranking .chosen").first.is_visible()
+    page.locator("#ranking .chosen").first.wait_for()
     assert not is_wider_than_window(page)
     assert violations(page) == []
 
@@ -202,7 +202,7 @@ def test_reconnects_after_the_last_event(page: Page) -> None:
             route.abort("connectionreset")
             return
         answer = route.fetch()
-        events = answer.text().split("\n\n")
+        events = re.split(r"\r?\n\r?\n", answer.text())
         route.fulfill(response=answer, body="\n\n".join(events[:5]) + "\n\nid: 6\ndata: {bro")
 
     def note(route: Route) -> None:
@@ -260,7 +260,7 @@ def test_asks_for_a_token(browser: Browser, tmp_path: Path, model: ScriptedModel
         page = context.new_page()
         page.goto(url)
         for token in ("a-wrong-token-here", "a-long-enough-token"):
-            page.get_by_label("Token").fill(token)
+            page.get_by_role("textbox", name="Token").fill(token)
             page.keyboard.press("Enter")
             if "wrong" in token:
                 page.locator("#token-note", has_text="does not know that token").wait_for()
