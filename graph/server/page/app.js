@@ -176,7 +176,7 @@ function announce(event, turn) {
   if (event.type === "turn_started") remember();
   if (event.type === "reply") tell(`Cooper says: ${turn.text}`);
   if (event.type === "help")
-    find("alarm").replaceChildren(`Help is there. ${session.help.join(" ")}`);
+    find("alarm").replaceChildren(`Help: ${session.help.join(" ")}`);
   if (event.type === "done" && event.status !== "completed") {
     tell(event.error ?? `The turn was ${event.status}.`);
   }

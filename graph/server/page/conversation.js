@@ -20,6 +20,9 @@ export class Conversation {
     this.list = find("turns");
     this.scroller = find("scroll");
     this.items = new Map();
+    this.isFollowing = true; // whether the end stays in view when something grows
+    this.scroller.addEventListener("scroll", () => (this.isFollowing = this.isNearEnd));
+    new ResizeObserver(() => this.isFollowing && this.toEnd()).observe(this.scroller);
   }
 
   clear() {
@@ -29,14 +32,13 @@ export class Conversation {
 
   /** Show all turns; `styleOf` gives the class of an aspect. */
   show(turns, selected, styleOf) {
-    const isNear = this.isNearEnd;
     const isOther = [...this.items.keys()].some((turn) => !turns.includes(turn));
     if (isOther) this.clear(); // it is another thread
     for (const [place, turn] of turns.entries()) {
       if (!this.items.has(turn)) this.add(turn, place + 1);
       this.fill(turn, turn === selected, styleOf);
     }
-    if (isNear) this.toEnd();
+    if (this.isFollowing) this.toEnd();
   }
 
   get isNearEnd() {
@@ -45,6 +47,7 @@ export class Conversation {
   }
 
   toEnd() {
+    this.isFollowing = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FOLDER = Path(__file__).parents[3] / "docs" / "figures"
-COLOURS = 128
+COLOURS = 192
 SAID = (
     "I lost my job last week and I can't sleep.",
     "I don't know how to tell my wife. She will be so disappointed in me.",
@@ -65,7 +65,6 @@ def main() -> None:
     ):
         page = browser.new_page(viewport=DESK)
         page.goto(url)
-        shoot(page, "start", "light", DESK)
         for message in SAID:
             say(page, message)
         shoot(page, "light", "light", DESK)

@@ -156,7 +156,7 @@ def test_stop_and_ask_again(page: Page, model: ScriptedModel) -> None:
 @in_browser
 def test_help_stays_in_view(page: Page) -> None:
     say(page, "I want to kill myself tonight.")
-    shown = page.get_by_role("region", name="Help is there")
+    shown = page.get_by_role("region", name="Help", exact=True)
     assert shown.get_by_role("link", name="988").get_attribute("href") == "tel:988"
     assert "988" in page.locator("#alarm").inner_text()
     say(page, "ok", turns=2)
