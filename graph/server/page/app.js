@@ -159,7 +159,8 @@ function drawComposer(running) {
   const hadFocus = document.activeElement;
   find("send").hidden = Boolean(running);
   find("stop").hidden = !running;
-  find("stop").setAttribute("aria-disabled", String(Boolean(session.stopping))); // it keeps the focus
+  // Not `disabled`: it would lose the focus.
+  find("stop").setAttribute("aria-disabled", String(Boolean(session.stopping)));
   if (hadFocus === find("stop") && !running) find("message").focus();
   find("problem").hidden = !session.problem;
   write(find("problem"), session.problem);
