@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
-from langgraph_cooper.graph.server.depends import Owner, Served, bearer
+from langgraph_cooper.graph.server.depends import Owner, Served
 
 FOLDER = Path(__file__).parent
 MEDIA = {
@@ -65,7 +65,7 @@ def index() -> FileResponse:
     return FileResponse(FOLDER / "index.html", media_type="text/html", headers=HEADERS)
 
 
-@router.get("/page/tasks", dependencies=[Depends(bearer)])
+@router.get("/page/tasks")
 async def tasks(service: Served, owner: Owner) -> PageTasks:
     """List the tasks to choose from."""
     specs = [offer.spec for offer in service.offers.values()]
