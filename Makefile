@@ -10,10 +10,10 @@ TASK ?= esc
 ARGS ?=
 PORT ?= 8080
 
-.PHONY: help install chat test llm test-llm soak bench lint links typecheck format docs graph studio serve openapi build clean
+.PHONY: help install chat test llm test-llm soak bench screenshots lint links typecheck format docs graph studio serve openapi build clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 install: .venv/.installed ## Make .venv and install the project into it, with its tools for development
 
@@ -48,6 +48,9 @@ soak: install ## Hold 1,000 turns under faults, kills and dropped clients (about
 
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)
+
+screenshots: install ## Take the pictures of the page in docs/figures (needs Chromium)
+	@$(BIN)/python -m tests.graph.server.screenshots
 
 lint: install ## Check style and the direction of imports
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from langgraph_cooper.graph.server import (
     completion_routes,
     health_routes,
+    page,
     thread_routes,
     turn_routes,
 )
@@ -60,6 +61,7 @@ def create_app(
     asked = [] if authenticate is nobody_is_asked else [Depends(bearer)]
     for routes in (thread_routes, turn_routes, completion_routes):
         app.include_router(routes.router, dependencies=asked)
+    app.include_router(page.router)
     add_handlers(app)
 
     app.add_middleware(Counted, metrics=service.metrics)

@@ -30,6 +30,9 @@ from langgraph_cooper.nodes.events import Done, Event
 
 POLL = 1.0
 """Seconds after which a reader looks whether a turn elsewhere still runs."""
+LOST = 3
+"""Polls at which a thread must be free until its turn is lost: its log ends after its lock."""
+MOST_SEEN = 1_000
 BATCH = 100
 GONE = "the server that ran the turn went away: send the message again, with the same id"
 
@@ -123,6 +126,7 @@ class Runs:
         self._running: dict[Key, Run] = {}
         self._turns: dict[Key, Turns] = {}
         self._news: dict[Key, asyncio.Event] = {}
+        self._seen_locked: dict[str, tuple[float, bool]] = {}
         self._records: Records
         self._lock: TurnLock
 
@@ -239,7 +243,7 @@ class Runs:
             after: The number of the last event that is known. None: those of this run alone.
             run: The turn's run, if it is in this process.
         """
-        key, idle = (thread, turn), 0
+        key, free = (thread, turn), 0
         if run and after is None:
             await run.begun.wait()
             after = run.base
@@ -253,26 +257,44 @@ class Runs:
                 found = await self._records.events(thread, turn, seen)
             for event in found:
                 yield event
-                seen, idle = event.number, 0
+                seen, free = event.number, 0
             if found:
                 continue
-            if ended or (run is None and await self._is_over(key, seen, idle)):
+            if ended or (run is None and await self._is_over(key, seen)):
+                self._news.pop(key, None)
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if run else POLL):
                     await changed.wait()
-            idle += 1
+            if run is None:
+                free = 0 if await self._seems_locked(thread) else free + 1
+                if free == LOST:
+                    await self._end_lost(key, seen)
 
-    async def _is_over(self, key: Key, seen: int, idle: int) -> bool:
-        """Return whether a turn that does not run here has ended; end it if its server is gone."""
+    async def _is_over(self, key: Key, seen: int) -> bool:
+        """Return whether a turn that does not run here has ended, and all of it was read."""
         known = await self._records.turn(*key)
-        if known is None or known.status != "running":
-            return not await self._records.events(*key, seen, 1)
-        # Between the end of its lock and that of its log, a turn seems to be lost for a moment.
-        if idle >= 2 and not await self.is_locked(key[0]):
+        if known and known.status == "running":
+            return False
+        return not await self._records.events(*key, seen, 1)
+
+    async def _end_lost(self, key: Key, seen: int) -> None:
+        """End the log of a turn whose server is gone."""
+        known = await self._records.turn(*key)
+        if known and known.status == "running" and not await self._records.events(*key, seen, 1):
             gone = Done(turn=key[1], id=f"{key[1]}:done", status="failed", error=GONE)
             await self._records.log(*key, [Logged(seen + 1, gone.as_json())], ("failed", None))
-        return False
+
+    async def _seems_locked(self, thread: str) -> bool:
+        """Return whether a turn ran on a thread just now: all its readers ask once in a while."""
+        at, locked = self._seen_locked.get(thread, (0.0, True))
+        if time.monotonic() - at > POLL * 0.9:
+            locked = await self.is_locked(thread)
+            self._seen_locked.pop(thread, None)
+            if len(self._seen_locked) >= MOST_SEEN:  # the thread that was asked about longest ago
+                del self._seen_locked[next(iter(self._seen_locked))]
+            self._seen_locked[thread] = (time.monotonic(), locked)
+        return locked
 
     async def is_locked(self, thread: str) -> bool:
         """Return whether a turn runs on a thread, in whatever process."""

@@ -25,7 +25,7 @@ LIMITS = Limits(rate=10_000, grace=0.2, wait=0.5)
 
 @pytest.fixture(autouse=True)
 def _quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langgraph_cooper.graph.server.runs.POLL", 0.1)
+    monkeypatch.setattr("langgraph_cooper.graph.server.runs.POLL", 0.4)
 
 
 def replica(store: object, seconds: float = 0.0) -> Replica:

@@ -1,0 +1,241 @@
+// A conversation: its turns, the one that runs, and what the page shows of them.
+
+import { sentencesOf } from "./help.js";
+import { follow, parsed } from "./stream.js";
+import { Turn } from "./turn.js";
+
+const MOST_READ = 40; // turns whose events are read when a conversation is opened
+
+/** An id for a message; unlike `randomUUID`, it can be made on pages without HTTPS, too. */
+const newId = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))]
+    .map((b) => b.toString(16).padStart(2, "0"))
+    .join("");
+
+export class Session {
+  /**
+   * @param api The server.
+   * @param onChange Is called after every change.
+   * @param onEvent Is told every event of a running turn, and the turn.
+   */
+  constructor(api, { onChange, onEvent }) {
+    this.api = api;
+    this.changed = onChange;
+    this.heard = onEvent;
+    this.reset();
+  }
+
+  reset(thread = null) {
+    this.leaving?.abort(new DOMException("left", "AbortError"));
+    this.leaving = new AbortController();
+    this.thread = thread; // { id, task, parent }
+    this.turns = [];
+    this.selected = null;
+    this.help = [];
+    this.problem = "";
+    this.connection = "open"; // or "waiting", "reconnecting"
+    this.stopping = false;
+  }
+
+  get running() {
+    return this.turns.find((turn) => turn.isRunning) ?? null;
+  }
+
+  select(turn) {
+    this.selected = turn;
+    this.changed();
+  }
+
+  // Turns ------------------------------------------------------------------------------------
+
+  /** Say something, in a new thread if there is none; null lets the system open. */
+  async send(message, task) {
+    const { signal } = this.leaving;
+    const turn = new Turn({ said: message, messageId: message === null ? null : newId() });
+    this.turns.push(turn);
+    this.selected = turn;
+    this.changed();
+    try {
+      this.thread ??= await this.api.create(task);
+    } catch (error) {
+      return this.fail(turn, error);
+    }
+    if (!signal.aborted) await this.run(turn, { message, messageId: turn.messageId });
+  }
+
+  /** Ask again for the reply to a message that was left without one. */
+  async retry(turn) {
+    if (this.running) return;
+    turn.begin();
+    turn.error = null;
+    this.selected = turn;
+    this.changed();
+    await this.run(turn, { message: turn.said, messageId: turn.messageId });
+  }
+
+  async run(turn, asked) {
+    const { signal } = this.leaving;
+    const onState = (state) => {
+      if (state === this.connection) return;
+      this.connection = state;
+      this.changed();
+    };
+    this.stopping = false;
+    try {
+      for await (const event of follow(this.api, this.thread.id, asked, { signal, onState })) {
+        turn.apply(event);
+        this.take(event);
+        if (this.stopping === "wanted") await this.stop();
+        this.heard(event, turn);
+        this.changed();
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      this.fail(turn, error);
+    }
+    this.connection = "open";
+    this.stopping = false;
+    this.changed();
+    await this.sync();
+  }
+
+  /** Keep help in view as the guard says. */
+  take(event) {
+    if (event.type === "help") this.help = sentencesOf(event.lines);
+    if (event.type === "done") this.help = event.pinned ? [event.pinned] : [];
+  }
+
+  fail(turn, error) {
+    turn.status = "failed";
+    turn.error = error.message;
+    this.connection = "open";
+    this.changed();
+  }
+
+  async stop() {
+    const turn = this.running;
+    if (!turn || this.stopping === "asked") return;
+    if (!turn.id && this.connection !== "open") return this.giveUp(turn);
+    this.stopping = turn.id ? "asked" : "wanted"; // its id is known with its first event
+    this.changed();
+    if (!turn.id) return;
+    try {
+      await this.api.stop(this.thread.id, turn.id);
+    } catch (error) {
+      this.stopping = false;
+      this.tell(error);
+    }
+  }
+
+  /** Leave a turn that the server has not begun. */
+  giveUp(turn) {
+    this.leaving.abort(new DOMException("left", "AbortError"));
+    this.leaving = new AbortController();
+    this.stopping = false;
+    this.fail(turn, new Error("it was stopped before the server answered."));
+  }
+
+  tell(error) {
+    this.problem = error.message;
+    this.changed();
+  }
+
+  /** Take up the replies that came for messages which an earlier turn had left without one. */
+  async sync() {
+    const open = this.turns.filter((turn) => !turn.isRunning && !turn.text);
+    if (!open.length || !this.thread) return;
+    const { signal } = this.leaving;
+    const state = await this.api.thread(this.thread.id).catch(() => null);
+    if (!state || signal.aborted) return;
+    for (const { role, text, turn: id } of state.messages) {
+      const turn = role === "assistant" && open.find((one) => one.id === id);
+      if (turn) Object.assign(turn, { stored: text, status: "completed", error: null });
+    }
+    this.changed();
+  }
+
+  // Threads ----------------------------------------------------------------------------------
+
+  /** Open a thread with its earlier turns. */
+  async open(id) {
+    this.reset();
+    const { signal } = this.leaving;
+    const state = await this.api.thread(id);
+    if (signal.aborted) return;
+    this.thread = state;
+    this.turns = turnsOf(state);
+    this.selected = this.turns.at(-1) ?? null;
+    this.help = state.guard?.pinned ? [state.guard.pinned] : [];
+    this.changed();
+    const running = this.running;
+    if (running) this.run(running, { turn: running.id });
+    for (const turn of this.turns.toReversed().slice(0, MOST_READ)) {
+      if (turn !== running) await this.read(turn, signal);
+      if (signal.aborted) return;
+      this.changed();
+    }
+  }
+
+  /** Read the events of an earlier turn, here or in the thread that this one was forked from. */
+  async read(turn, signal) {
+    const { id, parent } = this.thread;
+    const { status, stored } = turn;
+    const found = new Turn(turn); // so that the turn does not seem to run meanwhile
+    const inParent = parent ? await this.replay(found, parent, signal) : false;
+    const isKept = (await this.replay(found, id, signal)) || inParent;
+    Object.assign(turn, found, { status, stored, isKept });
+  }
+
+  async replay(turn, thread, signal) {
+    try {
+      const response = await this.api.events(thread, turn.id, null, signal);
+      if (response.status === 204) return false;
+      for await (const { data } of parsed(response, signal)) {
+        const event = JSON.parse(data);
+        if (event.turn) turn.apply(event);
+      }
+      return true;
+    } catch {
+      return false; // an older turn, or a server that is away: the replies are there all the same
+    }
+  }
+
+  /** Copy the thread up to a turn, whose reply is written anew around another topic. */
+  async fork(turn, topic) {
+    const { signal } = this.leaving;
+    const before = this.turns.slice(0, this.turns.indexOf(turn));
+    const copy = await this.api.fork(this.thread.id, { turn: turn.id, topic });
+    if (signal.aborted) return;
+    const { help } = this;
+    this.reset(copy);
+    const anew = new Turn({ said: turn.said, messageId: turn.messageId, id: turn.id });
+    anew.agents = turn.agents;
+    anew.rankingParts = new Map([[1, edited(turn.ranking, topic)]]);
+    Object.assign(this, { turns: [...before, anew], selected: anew, help });
+    this.changed();
+    await this.run(anew, { message: null, messageId: null });
+  }
+}
+
+const edited = ([first, ...rest], topic) => [
+  { ...first, ...topic, id: "person", isEdited: true },
+  ...rest,
+];
+
+/** The turns in a thread's messages. */
+function turnsOf({ messages, turns }) {
+  const status = new Map(turns.map((turn) => [turn.id, turn.status]));
+  const named = new Set(messages.map((message) => message.turn));
+  const opening = turns.find((turn) => !named.has(turn.id))?.id ?? null;
+  const found = [];
+  for (const { id, role, text, turn } of messages) {
+    if (role === "user") found.push(new Turn({ said: text, messageId: id, id: turn }));
+    else if (found.length && found.at(-1).stored === null) found.at(-1).stored = text;
+    else found.push(Object.assign(new Turn({ id: turn ?? opening }), { stored: text }));
+  }
+  for (const turn of found) {
+    turn.status = status.get(turn.id) ?? (turn.stored === null ? "stopped" : "completed");
+    turn.isRead = false;
+  }
+  return found;
+}
