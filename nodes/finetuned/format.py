@@ -162,12 +162,20 @@ class Format:
             ids += line
         return ids + self._footer() + self._header(_ROLES["system"])
 
+    @property
+    def around(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids before and after a seq2seq base's source; none for a causal base."""
+        if self.kind == "causal":
+            return (), ()
+        return (() if self._begin is None else (self._begin,)), (self.end,)
+
     def prompt(self, given: Given) -> list[int]:
         """Return the ids before a reply: a causal base's prompt, a seq2seq base's source."""
         guidance = self.guidance(given.states, given.topics)
         if self.kind == "causal":
             return self.window(given.history) + guidance
-        return self._begins() + guidance + self.window(given.history) + [self.end]
+        begins, ends = self.around
+        return [*begins, *guidance, *self.window(given.history), *ends]
 
     def reply(self, text: str) -> list[int]:
         """Return the ids of a reply with its end."""
@@ -175,9 +183,6 @@ class Format:
 
     def _cut(self, text: str, most: int) -> list[int]:
         return self.encode(text)[: max(most, 0)]
-
-    def _begins(self) -> list[int]:
-        return [] if self._begin is None else [self._begin]
 
     def _header(self, role: str) -> list[int]:
         return self._open + self.encode(f"{role}\n" if self._open else f"{role}:")

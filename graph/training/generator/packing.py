@@ -7,7 +7,7 @@ and itself, under the positions that it has in use.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
@@ -44,7 +44,8 @@ class LearnedDialogue(BaseModel):
         return Given(self.utterances[: turn.index], turn.states, turn.topics)
 
 
-class Branch(NamedTuple):
+@dataclass(frozen=True)
+class Branch:
     """One turn of a pack.
 
     Attributes:
@@ -58,11 +59,21 @@ class Branch(NamedTuple):
     reply: list[int]
 
 
-class Pack(NamedTuple):
-    """A trunk with its branches."""
+@dataclass(frozen=True)
+class Pack:
+    """A trunk with its branches.
+
+    Attributes:
+        trunk: Ids of the history.
+        branches: Its turns.
+        begins: Ids before a seq2seq base's source.
+        ends: Ids after it.
+    """
 
     trunk: list[int]
     branches: list[Branch]
+    begins: tuple[int, ...] = ()
+    ends: tuple[int, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -89,11 +100,11 @@ def packs_of(dialogue: LearnedDialogue, form: Format) -> list[Pack]:
             )
             for turn in turns
         ]
-        packs.append(Pack(trunk, branches))
+        packs.append(Pack(trunk, branches, *form.around))
     return packs
 
 
-def alike(branches: Sequence[Branch], most: int = 6) -> list[list[Branch]]:
+def alike(branches: Sequence[Branch], most: int = 4) -> list[list[Branch]]:
     """Group branches of similar length, for little padding."""
     ordered = sorted(branches, key=lambda branch: len(branch.guidance) + len(branch.reply))
     groups = -(-len(ordered) // most)

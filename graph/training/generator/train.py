@@ -23,7 +23,7 @@ from langgraph_cooper.graph.training.generator.adapters import (
 from langgraph_cooper.graph.training.generator.learner import CausalLearner, Seq2SeqLearner
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, Pack, packs_of
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, load_base
-from langgraph_cooper.nodes.finetuned.format import Budgets, Format
+from langgraph_cooper.nodes.finetuned.format import Budgets
 
 SAVE_MINUTES = 10.0
 
@@ -40,6 +40,7 @@ class GeneratorTraining(BaseModel):
         epochs: Passes over the conversations, at most.
         patience: Epochs without a lower loss on valid after which it stops.
         seed: Of everything random.
+        steps: Most packs to learn from; None: all, in every epoch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +53,7 @@ class GeneratorTraining(BaseModel):
     epochs: int = Field(default=1, ge=1)
     patience: int = Field(default=1, ge=1)
     seed: int = 1
+    steps: int | None = Field(default=None, ge=1)
 
 
 class _Packs(Dataset[Pack]):
@@ -129,7 +131,7 @@ def train_generator(
     base = load_base(settings.base)
     config = adapter_config(base.kind, rank=settings.rank, alpha=settings.alpha)
     adapters = Adapters(base.model, config)
-    form = Format(base.tokenizer, base.kind, settings.budgets)
+    form = base.format(settings.budgets)
     packs = [pack for dialogue in train for pack in packs_of(dialogue, form)]
     held = [pack for dialogue in valid for pack in packs_of(dialogue, form)]
     learner = learner_of(base, adapters)
@@ -142,6 +144,7 @@ def train_generator(
         eval_strategy=evaluated, load_best_model_at_end=bool(held), save_total_limit=2,
         metric_for_best_model="loss", logging_steps=5, remove_unused_columns=False, report_to=[],
         dataloader_pin_memory=False, label_names=[], prediction_loss_only=True,
+        max_steps=settings.steps or -1,
     )  # fmt: skip
     callbacks: list[TrainerCallback] = [_SaveByClock(SAVE_MINUTES)]
     if held:
