@@ -95,9 +95,7 @@ class Resources:
         Raises:
             ModelError: The chosen model cannot be set up.
         """
-        return self._backend(
-            context.model, _named(context), context.temperature, context.goal
-        )
+        return self._backend(context.model, _named(context), context.temperature, context.goal)
 
     def _build(
         self,

@@ -116,13 +116,9 @@ def load_base(name: str = DEFAULT_BASE) -> Base:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    where, extra = name, {}
-    if name == DEFAULT_BASE:
-        file = packaged_base()
-        where, extra = str(file.parent), {"gguf_file": file.name}
+    where, extra = _source(name)
     try:
-        config = AutoConfig.from_pretrained(where, **extra)
-        kind = _kind_of(config, name)
+        kind = _kind_of(AutoConfig.from_pretrained(where, **extra), name)
         tokenizer = AutoTokenizer.from_pretrained(where, **extra)
         if getattr(tokenizer, "backend_tokenizer", None) is None:
             raise VoiceError(f"the base {name} has no fast tokenizer: choose another base")
@@ -133,12 +129,39 @@ def load_base(name: str = DEFAULT_BASE) -> Base:
             options["quantization_config"] = GgufConfig(dequantize=True)
         model = _model_class(kind).from_pretrained(where, **options)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise VoiceError(
-            f"the base {name} cannot be loaded ({line}): name a folder with a causal or seq2seq "
-            f"model, one on the hub, or {DEFAULT_BASE}"
-        ) from None
+        raise _unloadable(name, error) from None
     return Base(model, tokenizer, kind)
+
+
+def check_base(name: str) -> Kind:
+    """Check that a base is there and of a known kind, without loading its weights.
+
+    Raises:
+        VoiceError: It is not.
+    """
+    from transformers import AutoConfig
+
+    where, extra = _source(name)
+    try:
+        return _kind_of(AutoConfig.from_pretrained(where, **extra), name)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _unloadable(name, error) from None
+
+
+def _source(name: str) -> tuple[str, dict[str, Any]]:
+    """Return what transformers loads a base from, and the options for that."""
+    if name != DEFAULT_BASE:
+        return name, {}
+    file = packaged_base()
+    return str(file.parent), {"gguf_file": file.name}
+
+
+def _unloadable(name: str, error: Exception) -> VoiceError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return VoiceError(
+        f"the base {name} cannot be loaded ({lines[0]}): name a folder with a causal or seq2seq "
+        f"model, one on the hub, or {DEFAULT_BASE}"
+    )
 
 
 def _model_class(kind: Kind) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from langgraph_cooper.nodes.finetuned.cache import TOKENIZER, quick_copy
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, VoiceConfig
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Format, Given
-from langgraph_cooper.ranker.model.forking import renew_after_fork, wait_before_fork
+from langgraph_cooper.ranker.model.forking import give_way, renew_after_fork, wait_before_fork
 
 
 class Sampling(BaseModel):
@@ -87,9 +88,29 @@ class Engine:
         if not given:
             return []
         prompts = [self._tokens(self.format.prompt(turn)) for turn in given]
+        give_way()
         with self._busy:
             results = self._draw(prompts, sampling, seed, stopped)
         return [[self.format.decode(ids) for ids in result] for result in results]
+
+    def sample_many(
+        self, given: Iterable[Given], sampling: Sampling, *, seed: int = 0, batch: int = 8
+    ) -> Iterator[list[str]]:
+        """Yield the samples of many turns, in order, for an evaluation.
+
+        Args:
+            given: Turns.
+            sampling: How replies are drawn.
+            seed: Of the draws.
+            batch: Turns that are computed together.
+
+        Raises:
+            VoiceError: The model cannot be run.
+        """
+        waiting = iter(given)
+        while some := list(islice(waiting, batch)):
+            yield from self.sample(some, sampling, seed=seed)
+            seed += 1
 
     def _tokens(self, ids: Sequence[int]) -> list[str]:
         return [self._tokenizer.id_to_token(token) for token in ids]
@@ -129,8 +150,8 @@ class Engine:
             )
         except (RuntimeError, ValueError) as error:
             raise VoiceError(
-                f"the fine-tuned generator cannot speak ({error}): remove {self._folder}, or choose "
-                "the bank as the generator"
+                f"the fine-tuned generator cannot speak ({error}): remove "
+                f"{self._folder}, or choose the bank as the generator"
             ) from error
         vocabulary = self._tokenizer.token_to_id
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from langgraph_cooper.nodes.language.text import words
 
@@ -29,7 +30,7 @@ def most_typical(samples: Sequence[str]) -> int:
 
 def _grams(text: str) -> tuple[Counter[str], Counter[tuple[str, str]]]:
     found = [word.casefold() for word in words(text)]
-    return Counter(found), Counter(zip(found, found[1:], strict=False))
+    return Counter(found), Counter(pairwise(found))
 
 
 def _f1(

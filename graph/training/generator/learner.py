@@ -86,9 +86,7 @@ class CausalLearner(nn.Module):
         ).last_hidden_state  # [B, W, hidden]
         kept = (targets != IGNORED).to(device)
         logits = self.model.lm_head(hidden[kept])  # [reply tokens, vocabulary]
-        return functional.cross_entropy(
-            logits.float(), targets.to(device)[kept], reduction="none"
-        )
+        return functional.cross_entropy(logits.float(), targets.to(device)[kept], reduction="none")
 
 
 class Seq2SeqLearner(nn.Module):
