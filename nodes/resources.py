@@ -19,6 +19,7 @@ from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, shipped
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
 from langgraph_cooper.nodes.offline import offline_backend
+from langgraph_cooper.nodes.offline.generator import OfflineGenerator
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
@@ -128,7 +129,9 @@ class Resources:
 
             return load_engine(checkpoint, notice=LOG.warning)
 
-        return finetuned_generator(self.task, load, chooser(self.task, self._embed))
+        return finetuned_generator(
+            OfflineGenerator(self.task), load, chooser(self.task, self._embed)
+        )
 
     def speaks_offline(self, context: CooperContext) -> bool:
         """Return whether a run's generator is the offline one."""

@@ -131,9 +131,12 @@ def convert(base: Base, out: Path) -> None:
 
     with tempfile.TemporaryDirectory(dir=out.parent) as described:
         config = base.model.config
-        for name in ("quantization_config",):  # of the file that it was read from
-            if hasattr(config, name):
-                delattr(config, name)
+        if hasattr(config, "quantization_config"):  # of the file that it was read from
+            del config.quantization_config
+        if config.model_type == "bart" and not hasattr(config, "normalize_before"):
+            config.normalize_before = (
+                False  # which transformers says no more, but the converter asks
+            )
         config.save_pretrained(described)
         try:
             Converter(described).convert(str(out), quantization="int8")

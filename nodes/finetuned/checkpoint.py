@@ -134,7 +134,7 @@ def open_voice(folder: Path) -> VoiceCheckpoint:
 
 def shipped_voice(task: str, aspects: tuple[str, ...]) -> VoiceCheckpoint | None:
     """Return the generator that the package ships for a task, if any."""
-    folder = SHIPPED / task
+    folder = SHIPPED / f"{task}-generator"
     if not (folder / CONFIG).is_file():
         return None
     found = open_voice(folder)

@@ -126,6 +126,7 @@ class Engine:
 
         ctranslate2.set_random_seed(seed)
         options: dict[str, Any] = {
+            "beam_size": 1,
             "num_hypotheses": sampling.samples,
             "sampling_topk": 0,
             "sampling_topp": sampling.top_p,

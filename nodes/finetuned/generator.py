@@ -18,17 +18,24 @@ from langgraph_cooper.nodes.backend import GeneratorInput
 from langgraph_cooper.nodes.finetuned.errors import VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Given, TopicLine
 from langgraph_cooper.nodes.finetuned.mbr import most_typical
-from langgraph_cooper.nodes.offline.generator import OfflineGenerator
-from langgraph_cooper.nodes.offline.tracker import Embed
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.nodes.voice import OfflineVoice
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from langgraph_cooper.nodes.finetuned.engine import Engine, Sampling
 
 LOG = logging.getLogger(__name__)
+
+Bank = Callable[[GeneratorInput], AIMessage]
+"""Composes the bank's sentence."""
+
+Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+"""Texts -> [N, n_d] sentence embeddings of unit norm."""
 
 Choose = Callable[[Sequence[Utterance], Sequence[str], str, Sequence[str]], str]
 """Chooses a reply: history, samples, the bank's sentence, topics -> what is said."""
@@ -38,7 +45,7 @@ _told: set[str] = set()
 
 
 def finetuned_generator(
-    task: TaskSpec,
+    bank: Bank,
     load: Callable[[], Engine],
     choose: Choose,
     *,
@@ -50,15 +57,14 @@ def finetuned_generator(
     bank's sentences, and the log tells once how to get it.
 
     Args:
-        task: The task, whose bank gives the sentence to fall back on.
+        bank: Composes the sentence to fall back on.
         load: Returns the engine; called with each turn.
         choose: Chooses among the samples.
         sampling: How replies are drawn; None: the defaults.
     """
-    compose = OfflineGenerator(task)
 
     def reply(given: GeneratorInput, stopped: Callable[[], bool]) -> str:
-        fallback = _bank_sentence(compose, given)
+        fallback = _bank_sentence(bank, given)
         samples = _samples(given, load, sampling, stopped)
         topics = [topic["topic"] for topic in given["topics"]]
         return choose(given["history"], samples, fallback, topics) if samples else fallback
@@ -132,7 +138,7 @@ def _samples(
     return [sample for sample in found[0] if sample]
 
 
-def _bank_sentence(compose: OfflineGenerator, given: GeneratorInput) -> str:
+def _bank_sentence(bank: Bank, given: GeneratorInput) -> str:
     """Return the sentence to fall back on; a model's topics are outlines and cannot be said."""
     sayable = [topic for topic in given["topics"] if topic["source"] == "bank"]
-    return str(compose({**given, "topics": sayable}).content)
+    return str(bank({**given, "topics": sayable}).content)
