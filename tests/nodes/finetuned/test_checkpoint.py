@@ -98,7 +98,7 @@ def test_a_damaged_or_malformed_checkpoint_is_named(make_voice: Make, tmp_path: 
         open_voice(tmp_path)
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps({**config, "kind": "other"}))
-    with pytest.raises(VoiceError, match="malformed .kind"):
+    with pytest.raises(VoiceError, match="malformed"):
         open_voice(folder)
     (folder / CONFIG).write_text(json.dumps(config))
     with (folder / WEIGHTS).open("ab") as file:

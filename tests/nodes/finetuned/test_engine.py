@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,10 +28,10 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 @pytest.fixture(scope="module")
 def made(
     kind: Kind, make_voice: Make, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Make, Path, Engine]]:
+) -> tuple[Make, Path, Engine]:
     voice = make_voice(kind)
     folder = quick_copy(voice, cache=tmp_path_factory.mktemp("cache"))
-    yield make_voice, folder, Engine(folder, voice.config, threads=1)
+    return make_voice, folder, Engine(folder, voice.config, threads=1)
 
 
 def test_a_greedy_reply_is_nearly_torchs(make_voice: Make, made: tuple[Make, Path, Engine],
