@@ -134,9 +134,8 @@ def convert(base: Base, out: Path) -> None:
         if hasattr(config, "quantization_config"):  # of the file that it was read from
             del config.quantization_config
         if config.model_type == "bart" and not hasattr(config, "normalize_before"):
-            config.normalize_before = (
-                False  # which transformers says no more, but the converter asks
-            )
+            # The converter asks for what transformers says no more.
+            config.normalize_before = False
         config.save_pretrained(described)
         try:
             Converter(described).convert(str(out), quantization="int8")
