@@ -28,17 +28,18 @@ def most_typical(samples: Sequence[str]) -> int:
     return max(range(len(samples)), key=lambda place: (likeness[place], -place))
 
 
-def _grams(text: str) -> tuple[Counter[str], Counter[tuple[str, str]]]:
-    found = [word.casefold() for word in words(text)]
-    return Counter(found), Counter(pairwise(found))
+def _grams(text: str) -> tuple[Counter[str], Counter[str]]:
+    """Return the words and the pairs of words of a text, with their numbers."""
+    found = words(text)
+    return Counter(found), Counter(" ".join(pair) for pair in pairwise(found))
 
 
 def _f1(
-    one: tuple[Counter[str], Counter[tuple[str, str]]],
-    other: tuple[Counter[str], Counter[tuple[str, str]]],
+    one: tuple[Counter[str], Counter[str]], other: tuple[Counter[str], Counter[str]]
 ) -> float:
+    """Return the mean F1 of words and of pairs."""
     total = 0.0
     for mine, theirs in zip(one, other, strict=True):
         size = mine.total() + theirs.total()
-        total += 2 * (mine & theirs).total() / size if size else 0.0  # type: ignore[operator]
+        total += 2 * (mine & theirs).total() / size if size else 0.0
     return total / 2

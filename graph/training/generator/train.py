@@ -79,6 +79,11 @@ class _Trainer(Trainer):
         state = torch.load(Path(resume_from_checkpoint) / "adapters.pt", weights_only=True)
         (model or self.model).load_state_dict(state, strict=False)
 
+    def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+        """Return the loss alone: packs have no labels that the caller could use."""
+        with torch.no_grad(), self.compute_loss_context_manager():
+            return model(**self._prepare_inputs(inputs))["loss"].detach(), None, None
+
     def _load_best_model(self) -> None:
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +16,8 @@ from langgraph_cooper.graph import create_cooper
 from langgraph_cooper.nodes.backend import GeneratorInput
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned import generator
-from langgraph_cooper.nodes.finetuned.engine import Sampling
+from langgraph_cooper.nodes.finetuned.cache import quick_copy
+from langgraph_cooper.nodes.finetuned.engine import Engine, Sampling
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Given, TopicLine
 from langgraph_cooper.nodes.finetuned.generator import finetuned_generator, seed_of
@@ -149,3 +152,27 @@ def test_a_generator_that_does_not_fit_is_refused(make_voice: Make) -> None:
         create_cooper("examples/negotiation.toml", generator="finetuned")
     with pytest.raises(ModelError, match="both given"):
         create_cooper("esc", generator="bank", generator_model="some-model")
+
+
+def test_a_forked_child_speaks(make_voice: Make, tmp_path: Any) -> None:
+    """A child that is forked after the model was loaded loads its own."""
+    import os
+
+    pytest.importorskip("ctranslate2", reason="needs the extra `voice`")
+    voice = make_voice()
+    engine = Engine(quick_copy(voice, cache=tmp_path), voice.config, threads=1)
+    turn = Given(SAID, {}, [TopicLine("Question", "Ask more.")])
+    assert engine.sample([turn], Sampling(samples=2))
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        faulthandler.dump_traceback_later(30, exit=True)
+        os.write(writer, str(len(engine.sample([turn], Sampling(samples=2))[0])).encode())
+        os._exit(0)
+    os.close(writer)
+    assert os.read(reader, 9) == b"2"
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(reader)
+    assert engine.sample([turn], Sampling(samples=2))
