@@ -93,11 +93,11 @@ def create_cooper(
         # One edge each: an edge from a list of sources would wait forever for a missing branch.
         graph.add_edge(name, "coordinator")
     graph.add_edge("coordinator", "generator")
-    generator = generator_node(resources)
+    node = generator_node(resources)
     if spec.guard:
-        _add_guard(graph, spec, branches, drafting(generator, spec, resources))
+        _add_guard(graph, spec, branches, drafting(node, spec, resources))
         return graph
-    graph.add_node("generator", speaking(generator))
+    graph.add_node("generator", speaking(node))
     for name in branches:
         graph.add_edge("intake", name)
     graph.add_edge("generator", END)

@@ -69,7 +69,7 @@ def train_generator(
     learned = _learned(spec, dialogues, run, "train", seed)
     choosing = _learned(spec, held, run, "valid", seed)
     trained, figures = training.train_generator(learned, choosing, run, settings)
-    options = {"--task": task, "--data": data.name, "--valid": valid and valid.name}
+    options: dict[str, Any] = {"--task": task, "--data": data.name, "--valid": valid and valid.name}
     options |= {"--base": base, "--limit": limit, "--epochs": epochs, "--steps": steps}
     command = shlex.join(
         ["cooper", "train", "generator", *_given(options), "--output", output.name]

@@ -113,7 +113,7 @@ class Engine:
             seed += 1
 
     def _tokens(self, ids: Sequence[int]) -> list[str]:
-        return [self._tokenizer.id_to_token(token) for token in ids]
+        return [str(self._tokenizer.id_to_token(token)) for token in ids]
 
     def _draw(
         self,
@@ -154,11 +154,11 @@ class Engine:
                 f"the fine-tuned generator cannot speak ({error}): remove "
                 f"{self._folder}, or choose the bank as the generator"
             ) from error
-        vocabulary = self._tokenizer.token_to_id
-        return [
-            [[vocabulary(token) for token in tokens] for tokens in result.hypotheses]
-            for result in found
-        ]
+        return [[self._ids(tokens) for tokens in result.hypotheses] for result in found]
+
+    def _ids(self, tokens: Sequence[str]) -> list[int]:
+        found = (self._tokenizer.token_to_id(token) for token in tokens)
+        return [token for token in found if token is not None]
 
     def _loaded(self) -> Any:
         if self._model is None:

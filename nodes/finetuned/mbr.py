@@ -34,9 +34,7 @@ def _grams(text: str) -> tuple[Counter[str], Counter[str]]:
     return Counter(found), Counter(" ".join(pair) for pair in pairwise(found))
 
 
-def _f1(
-    one: tuple[Counter[str], Counter[str]], other: tuple[Counter[str], Counter[str]]
-) -> float:
+def _f1(one: tuple[Counter[str], Counter[str]], other: tuple[Counter[str], Counter[str]]) -> float:
     """Return the mean F1 of words and of pairs."""
     total = 0.0
     for mine, theirs in zip(one, other, strict=True):

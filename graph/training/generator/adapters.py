@@ -59,14 +59,15 @@ class Adapters:
         add_adapters(model, config)
         self._layers = [module for module in model.modules() if isinstance(module, Linear)]
         for layer in self._layers:
-            layer.forward = MethodType(_forward, layer)
+            layer.__dict__["forward"] = MethodType(_forward, layer)
 
     @torch.no_grad()
     def merge(self, dtype: torch.dtype) -> None:
         """Merge the present adapters: call it before each step's first product."""
         for layer in self._layers:
             a, b, scale = _parts(layer)
-            layer.merged_weight = (layer.get_base_layer().weight + scale * (b @ a)).to(dtype)
+            weight: Any = layer.get_base_layer().weight
+            layer.merged_weight = (weight + scale * (b @ a)).to(dtype)
 
 
 def _forward(layer: Any, x: Tensor) -> Tensor:

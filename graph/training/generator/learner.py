@@ -50,7 +50,8 @@ class CausalLearner(nn.Module):
 
     @property
     def _device(self) -> torch.device:
-        return next(self.model.parameters()).device
+        device: torch.device = next(self.model.parameters()).device
+        return device
 
     def _branches(
         self, group: Sequence[Branch], layers: list[tuple[Tensor, Tensor]] | None, trunk: int

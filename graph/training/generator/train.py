@@ -70,14 +70,20 @@ class _Packs(Dataset[Pack]):
 class _Trainer(Trainer):
     """Saves the adapters alone: the base is on the disk already."""
 
+    @property
+    def _learner(self) -> nn.Module:
+        found: Any = self.model
+        learner: nn.Module = found
+        return learner
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(adapter_state(self.model), folder / "adapters.pt")
+        torch.save(adapter_state(self._learner), folder / "adapters.pt")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         state = torch.load(Path(resume_from_checkpoint) / "adapters.pt", weights_only=True)
-        (model or self.model).load_state_dict(state, strict=False)
+        (model or self._learner).load_state_dict(state, strict=False)
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
         """Return the loss alone: packs have no labels that the caller could use."""
