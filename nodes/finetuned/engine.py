@@ -94,7 +94,7 @@ class Engine:
         return [[self.format.decode(ids) for ids in result] for result in results]
 
     def sample_many(
-        self, given: Iterable[Given], sampling: Sampling, *, seed: int = 0, batch: int = 8
+        self, given: Iterable[Given], sampling: Sampling, *, seed: int = 0, batch: int = 1
     ) -> Iterator[list[str]]:
         """Yield the samples of many turns, in order, for an evaluation.
 
@@ -102,7 +102,9 @@ class Engine:
             given: Turns.
             sampling: How replies are drawn.
             seed: Of the draws.
-            batch: Turns that are computed together.
+            batch: Turns that are computed together. CTranslate2 reads a batch's prompts at once
+                only as far as the shortest goes, and the rest token by token: turns of different
+                lengths are quicker one by one, each with all its samples.
 
         Raises:
             VoiceError: The model cannot be run.

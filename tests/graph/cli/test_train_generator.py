@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,9 +50,8 @@ def dialogues(folder: Path, name: str, count: int) -> Path:
 
 
 @pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "ranker_loader", lambda _: FakeRanker)
-    yield
 
 
 def run(*words: str | Path) -> str:
