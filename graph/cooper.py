@@ -16,13 +16,14 @@ from langgraph_cooper.graph.agent import agent_node
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice
 from langgraph_cooper.nodes.generator import generator_node, speaking
 from langgraph_cooper.nodes.guard import after_guard, guard_node, review_node
 from langgraph_cooper.nodes.intake import intake_node
 from langgraph_cooper.nodes.node import Node
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.reply_guard import Drafted, drafting, reply_guard_node
-from langgraph_cooper.nodes.resources import OFFLINE, Resources
+from langgraph_cooper.nodes.resources import FINETUNED, OFFLINE, Resources, voice_of
 from langgraph_cooper.nodes.state import CooperInput, conversation_schema, input_schema
 from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task
 
@@ -39,6 +40,7 @@ def create_cooper(
     *,
     model: str | BaseChatModel | None = None,
     generator_model: str | BaseChatModel | None = None,
+    generator: str | Path | BaseChatModel | None = None,
     ranker: str | Path | Ranker | None = None,
     encoder: str | None = None,
 ) -> StateGraph[Any, CooperContext, Any, Any]:
@@ -51,6 +53,9 @@ def create_cooper(
             endpoint, or any LangChain chat model. If omitted, the offline backend does all three.
         generator_model: Another chat model (or "offline") for the generator alone. If omitted,
             the generator uses `model`.
+        generator: What speaks: "bank" (prepared sentences), "finetuned" (the generator trained for
+            the task, which needs the extra `voice`), the folder of one that you trained, or a chat
+            model as in `generator_model`, in whose place it stands. If omitted, `model`'s.
         ranker: A checkpoint's folder or its name on the hub, or a `Ranker`. If omitted, the
             checkpoint shipped for the task; a task without one gets `UntrainedRanker`.
         encoder: The sentence encoder of the states: any sentence-transformers model. If omitted,
@@ -64,13 +69,15 @@ def create_cooper(
     Raises:
         TaskError: The task is unknown or its file is malformed.
         ModelError: A model's name is empty, or a model is neither a name nor a chat model.
+        VoiceError: There is no fine-tuned generator for the task, or it is damaged.
         CheckpointError: The checkpoint is missing or made for other aspects. Its weights and its
             encoder are loaded in the first run, which raises this error (or `EncoderError`) if
             they are damaged, missing or do not fit.
     """
     spec = load_task(task)
-    _check_models(spec, model, generator_model)
-    resources = Resources(spec, model, generator_model, _ranker_loader(spec, ranker, encoder))
+    speaker, voice = _speaker(spec, generator_model, generator)
+    _check_models(spec, model, speaker)
+    resources = Resources(spec, model, speaker, _ranker_loader(spec, ranker, encoder), voice)
     graph = StateGraph(
         conversation_schema(spec), context_schema=CooperContext, input_schema=input_schema(spec)
     )
@@ -86,11 +93,11 @@ def create_cooper(
         # One edge each: an edge from a list of sources would wait forever for a missing branch.
         graph.add_edge(name, "coordinator")
     graph.add_edge("coordinator", "generator")
-    generator = generator_node(resources)
+    node = generator_node(resources)
     if spec.guard:
-        _add_guard(graph, spec, branches, drafting(generator, spec, resources))
+        _add_guard(graph, spec, branches, drafting(node, spec, resources))
         return graph
-    graph.add_node("generator", speaking(generator))
+    graph.add_node("generator", speaking(node))
     for name in branches:
         graph.add_edge("intake", name)
     graph.add_edge("generator", END)
@@ -147,6 +154,23 @@ def _check_models(
                     f"the task {task.name!r} cannot run offline: its aspect {aspect.name!r} has no "
                     "topics; add [[aspects.topics]], or name a model"
                 )
+
+
+def _speaker(
+    task: TaskSpec,
+    generator_model: str | BaseChatModel | None,
+    generator: str | Path | BaseChatModel | None,
+) -> tuple[str | BaseChatModel | None, VoiceCheckpoint | None]:
+    """Return the generator's model or name, and the checkpoint of a fine-tuned one."""
+    if generator is None:
+        return generator_model, None
+    if generator_model is not None:
+        raise ModelError("generator and generator_model are both given: name one of them")
+    if generator == FINETUNED:
+        return FINETUNED, voice_of(task)
+    if isinstance(generator, Path) or (isinstance(generator, str) and Path(generator).is_dir()):
+        return FINETUNED, voice_of(task, open_voice(Path(generator)))
+    return generator, None
 
 
 def _ranker_loader(

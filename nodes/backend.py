@@ -5,8 +5,9 @@ The graph and its nodes do not know whether an LLM or the offline backend implem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NotRequired
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
@@ -38,10 +39,14 @@ class PromoterInput(TypedDict):
 
 
 class GeneratorInput(TypedDict):
-    """Input of the generator: the dialogue history H_t and the top-K candidates, best first."""
+    """Input of the generator: the dialogue history H_t and the top-K candidates, best first.
+
+    A fine-tuned generator reads the state summaries too, by aspect.
+    """
 
     history: Sequence[Utterance]
     topics: Sequence[RankedCandidate]
+    states: NotRequired[Mapping[str, str]]
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,12 @@ class CooperContext(BaseModel):
     generator_model: str | None = Field(
         default=None, description="Another chat model for the generator alone."
     )
+    generator: str | None = Field(
+        default=None,
+        min_length=1,
+        description='What speaks: "bank", "finetuned", or a chat model\'s name. It goes before '
+        "`generator_model`.",
+    )
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="Sampling temperature of a model chosen by name."
     )

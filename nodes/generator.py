@@ -49,6 +49,10 @@ def generator_node(resources: Resources) -> Node:
         given = GeneratorInput(
             history=utterances(state.get("messages", [])),
             topics=distinct_topics(state["ranking"])[: context.k or resources.task.k],
+            states={
+                name: (state.get(name) or {}).get("state", "")
+                for name in resources.task.aspect_names
+            },
         )
         return resources.backend(context).generator, given
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,11 +10,16 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable
 
-from langgraph_cooper.nodes.backend import Backend
+from langgraph_cooper.nodes.backend import Backend, GeneratorInput
 from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, shipped_voice
+from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
 from langgraph_cooper.nodes.offline import offline_backend
+from langgraph_cooper.nodes.offline.generator import OfflineGenerator
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
@@ -21,10 +27,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from langgraph_cooper.nodes.finetuned.engine import Engine
     from langgraph_cooper.ranker.api import Ranker
 
 OFFLINE = "offline"
+BANK, FINETUNED = "bank", "finetuned"
+"""The generators that need no chat model: prepared sentences, and the trained one."""
 Model = str | BaseChatModel | None
+
+LOG = logging.getLogger(__name__)
 
 # One for all graphs: a fork waits until no ranker is being loaded.
 _loading = threading.RLock()
@@ -38,8 +49,10 @@ class Resources:
         task: The task.
         model: The chat model of the agents and the generator; None or "offline": the offline
             backend.
-        generator_model: Another chat model for the generator; None: the same.
+        generator_model: Another chat model, "bank" or "finetuned", for the generator; None: the
+            same.
         load_ranker: Loads the ranker. Called once, from any thread.
+        voice: The fine-tuned generator; None: the one shipped for the task, if any.
 
     Attributes:
         task: The task.
@@ -52,11 +65,13 @@ class Resources:
         model: Model,
         generator_model: Model,
         load_ranker: Callable[[], Ranker],
+        voice: VoiceCheckpoint | None = None,
     ) -> None:
         self.task = task
         self._model = model
         self._generator_model = generator_model
         self._load_ranker = load_ranker
+        self._voice = voice
         self.offline = offline_backend(task, self._embed)
         self._backend = lru_cache(maxsize=32)(self._build)
 
@@ -81,9 +96,7 @@ class Resources:
         Raises:
             ModelError: The chosen model cannot be set up.
         """
-        return self._backend(
-            context.model, context.generator_model, context.temperature, context.goal
-        )
+        return self._backend(context.model, _named(context), context.temperature, context.goal)
 
     def _build(
         self,
@@ -99,18 +112,34 @@ class Resources:
             chat = chat_model(agents, temperature)
             promoter = llm_promoter(task, chat, self.offline.promoter)
             backend = replace(backend, tracker=llm_tracker(task, chat), promoter=promoter)
-        if generator != OFFLINE:
+        if generator == FINETUNED:
+            backend = replace(backend, generator=self._finetuned())
+        elif generator != OFFLINE:
             chat = chat_model(generator, temperature)
             backend = replace(backend, generator=llm_generator(task, chat))
         return backend
 
+    def _finetuned(self) -> Runnable[GeneratorInput, AIMessage]:
+        from langgraph_cooper.nodes.finetuned.generator import chooser, finetuned_generator
+
+        checkpoint = voice_of(self.task, self._voice)
+
+        def load() -> Engine:
+            from langgraph_cooper.nodes.finetuned.engine import load_engine
+
+            return load_engine(checkpoint, notice=LOG.warning)
+
+        return finetuned_generator(
+            OfflineGenerator(self.task), load, chooser(self.task, self._embed)
+        )
+
     def speaks_offline(self, context: CooperContext) -> bool:
         """Return whether a run's generator is the offline one."""
-        return self._chosen(context.model, context.generator_model)[1] == OFFLINE
+        return self._chosen(context.model, _named(context))[1] == OFFLINE
 
     def thinks_offline(self, context: CooperContext) -> bool:
         """Return whether a run's agents ask no language model."""
-        return self._chosen(context.model, context.generator_model)[0] == OFFLINE
+        return self._chosen(context.model, _named(context))[0] == OFFLINE
 
     def _chosen(
         self, model: str | None, generator_model: str | None
@@ -121,7 +150,28 @@ class Resources:
         model is used only with the graph's own model for the agents.
         """
         agents = model or self._model or OFFLINE
-        return agents, generator_model or (None if model else self._generator_model) or agents
+        spoken = generator_model or (None if model else self._generator_model) or agents
+        return agents, OFFLINE if spoken == BANK else spoken
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.ranker().embed(texts)
+
+
+def voice_of(task: TaskSpec, given: VoiceCheckpoint | None = None) -> VoiceCheckpoint:
+    """Return the fine-tuned generator of a task: a given one, else the one that is shipped.
+
+    Raises:
+        VoiceError: There is none, or it was trained for another task.
+    """
+    found = given or shipped_voice(task.name, task.aspect_names)
+    if found is None:
+        raise VoiceError(
+            f"no fine-tuned generator is shipped for the task {task.name!r}: train one with "
+            "`cooper train generator` and pass its folder, or choose the bank"
+        )
+    found.check_task(task.name, task.aspect_names)
+    return found
+
+
+def _named(context: CooperContext) -> str | None:
+    return context.generator or context.generator_model

@@ -25,9 +25,11 @@ from langgraph_cooper.graph.cli import (
     tasks,
     threads,
     train,
+    train_generator,
     train_guard,
     train_relevance,
 )
+from langgraph_cooper.graph.cli.default_command import TrainGroup
 from langgraph_cooper.prompts import CooperError, UnknownTaskError
 
 app = typer.Typer(
@@ -43,11 +45,14 @@ for command in (
     events.events,
     tasks.tasks,
     annotate.annotate,
-    train.train,
     train_guard.train_guard,
     train_relevance.train_relevance,
 ):
     app.command()(command)
+training = typer.Typer(cls=TrainGroup, no_args_is_help=True, help="Train a ranker or a generator.")
+training.command("ranker")(train.train)
+training.command("generator")(train_generator.train_generator)
+app.add_typer(training, name="train")
 app.add_typer(threads.app, name="threads")
 app.add_typer(data.app, name="data")
 app.add_typer(evaluate.app, name="evaluate")

@@ -33,6 +33,13 @@ def chat(
     ranker: Annotated[
         str | None, typer.Option(help="A ranker's checkpoint: a folder or a name on the hub.")
     ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            help='What speaks: "bank", "finetuned", a trained generator\'s folder, or a chat '
+            "model's name; none: the bank, or the model."
+        ),
+    ] = None,
     deadline: Deadline = 60,
     max_calls: MaxCalls = None,
     at_once: Annotated[
@@ -59,7 +66,8 @@ def chat(
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     spec = load_task(task)
     name = check_thread_id(spec.name if thread is None else thread)
-    cooper = create_cooper(spec, model=model, ranker=ranker)
+    cooper = create_cooper(spec, model=model, generator=generator, ranker=ranker)
+    _tell_missing(generator)
     with conversation_store(db) as store, own_thread(db, name) as owned:
         graph = cooper.compile(checkpointer=store)
         conversation = Conversation(
@@ -85,3 +93,12 @@ def chat(
     if conversation.loading:  # Python would wait for it
         sys.stdout.flush()
         os._exit(0)
+
+
+def _tell_missing(generator: str | None) -> None:
+    """Say how to get the fine-tuned generator where its packages are missing."""
+    from langgraph_cooper.nodes.finetuned.base import INSTALL, missing_parts
+    from langgraph_cooper.nodes.resources import FINETUNED
+
+    if generator == FINETUNED and (missing := missing_parts()):
+        typer.echo(f"the bank speaks, as {', '.join(missing)} is missing: {INSTALL}", err=True)

@@ -1,4 +1,4 @@
-"""`cooper train`: from dialogues to a ranker's checkpoint."""
+"""`cooper train ranker`: from dialogues to a ranker's checkpoint."""
 
 from __future__ import annotations
 

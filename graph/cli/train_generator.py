@@ -1,0 +1,128 @@
+"""`cooper train generator`: from dialogues to a fine-tuned generator."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
+from langgraph_cooper.graph.cli.options import Task
+from langgraph_cooper.graph.cli.progress import progress_bar
+from langgraph_cooper.prompts import TaskSpec, load_task
+
+if TYPE_CHECKING:
+    from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
+    from langgraph_cooper.ranker.data.dialogue import Dialogue
+
+
+def train_generator(
+    data: Annotated[Path, typer.Option(help="Dialogues, annotated or raw.")],
+    output: Annotated[Path, typer.Option(help="The folder of the checkpoint.")],
+    task: Task = "esc",
+    valid: Annotated[
+        Path | None, typer.Option(help="Dialogues for choosing the epoch; none: the last epoch.")
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="A causal or seq2seq model: a folder, a name on the hub, smollm2-135m."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Learn from so many dialogues.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Learn from so many packed sequences at most.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+    licence: Annotated[str, typer.Option(help="For the model card: the data's terms.")] = "",
+) -> None:
+    """Train a generator: annotate raw dialogues, choose topics, train adapters, save.
+
+    The same command goes on where an earlier one was stopped.
+    """
+    # Imported here: it brings torch.
+    from langgraph_cooper.graph.training.generator import train as training
+    from langgraph_cooper.graph.training.generator.card import model_card
+    from langgraph_cooper.graph.training.generator.estimate import estimate
+    from langgraph_cooper.graph.training.generator.finish import save_generator
+    from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, check_base
+    from langgraph_cooper.ranker.model.lora import adapter_tensors
+    from langgraph_cooper.ranker.training.config import TrainingError
+    from langgraph_cooper.ranker.training.setup import check_apart
+
+    spec = load_task(task)
+    if output.exists():
+        raise TrainingError(f"{output} already exists: choose another --output, or remove it")
+    settings = training.GeneratorTraining(
+        base=base or DEFAULT_BASE, epochs=epochs, seed=seed, steps=steps
+    )
+    check_base(settings.base)  # before the long work
+    dialogues = read_file(spec, data)[:limit]
+    held = read_file(spec, valid) if valid else []
+    if valid:
+        check_apart(dialogues, held, data, valid)
+    typer.echo(estimate(dialogues, epochs), err=True)
+    run = output.parent / f".{output.name}-run"
+    run.mkdir(parents=True, exist_ok=True)
+    learned = _learned(spec, dialogues, run, "train", seed)
+    choosing = _learned(spec, held, run, "valid", seed)
+    trained, figures = training.train_generator(learned, choosing, run, settings)
+    options: dict[str, Any] = {"--task": task, "--data": data.name, "--valid": valid and valid.name}
+    options |= {"--base": base, "--limit": limit, "--epochs": epochs, "--steps": steps}
+    command = shlex.join(
+        ["cooper", "train", "generator", *_given(options), "--output", output.name]
+    )
+    card = model_card(
+        task=spec.name, base=settings.base, figures=figures, data=data.name, command=command,
+        licence=licence,
+    )  # fmt: skip
+    save_generator(
+        output, adapter_tensors(trained.model), task=spec, kind=trained.kind, settings=settings,
+        card=card,
+    )  # fmt: skip
+    typer.echo(
+        f"the generator is in {output}; talk with it: cooper chat --task {task} --generator "
+        f"{output}; the run in {run} is no longer needed"
+    )
+
+
+def _given(options: dict[str, Any]) -> list[str]:
+    return [
+        str(part) for name, value in options.items() if value is not None for part in (name, value)
+    ]
+
+
+def _learned(
+    task: TaskSpec, dialogues: Sequence[Dialogue], run: Path, name: str, seed: int
+) -> list[LearnedDialogue]:
+    """Annotate dialogues and choose each turn's topics; both are kept in the run's folder."""
+    from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
+    from langgraph_cooper.graph.training.generator.topics import learned_dialogues
+    from langgraph_cooper.ranker.data.jsonl import replacing
+    from langgraph_cooper.ranker.load import ranker_loader
+
+    if not dialogues:
+        return []
+    chosen = run / f"{name}-learned.jsonl"
+    if chosen.is_file():
+        lines = chosen.read_text(encoding="utf-8").splitlines()
+        return [LearnedDialogue.model_validate_json(line) for line in lines]
+    annotated = annotated_of(dialogues)
+    if len(annotated) < len(dialogues):
+        file = run / f"{name}.jsonl"
+        annotate_into(task, dialogues, file)
+        annotated = annotated_of(read_file(task, file))
+    ranker = ranker_loader(task)()
+    with progress_bar(f"choosing topics for {name}") as progress:
+        job = progress.add_task("dialogues", total=len(annotated))
+        learned = list(
+            learned_dialogues(
+                annotated, task, ranker, seed=seed, done=lambda n: progress.advance(job, n)
+            )
+        )
+    with replacing(chosen) as out:
+        for each in learned:
+            out.write(each.model_dump_json().encode() + b"\n")
+    return learned

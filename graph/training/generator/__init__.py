@@ -1,0 +1,1 @@
+"""Trains the fine-tuned generator: conversations, packed sequences, low-rank adapters."""

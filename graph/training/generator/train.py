@@ -1,0 +1,182 @@
+"""Trains a generator's adapters; the same call goes on where an earlier one was stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped,unused-ignore]
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+
+from langgraph_cooper.graph.training.generator.adapters import (
+    Adapters,
+    adapter_config,
+    adapter_state,
+)
+from langgraph_cooper.graph.training.generator.learner import CausalLearner, Seq2SeqLearner
+from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, Pack, packs_of
+from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, load_base
+from langgraph_cooper.nodes.finetuned.format import Budgets
+
+SAVE_MINUTES = 10.0
+
+
+class GeneratorTraining(BaseModel):
+    """The settings of a training run.
+
+    Attributes:
+        base: The base model, as for `load_base`.
+        budgets: Most tokens of each part of the input.
+        rank: Rank of the adapters.
+        alpha: Their scale is alpha / rank.
+        rate: Largest learning rate.
+        epochs: Passes over the conversations, at most.
+        patience: Epochs without a lower loss on valid after which it stops.
+        seed: Of everything random.
+        steps: Most packs to learn from; None: all, in every epoch.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str = DEFAULT_BASE
+    budgets: Budgets = Budgets()
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    rate: float = Field(default=5e-4, gt=0)
+    epochs: int = Field(default=1, ge=1)
+    patience: int = Field(default=1, ge=1)
+    seed: int = 1
+    steps: int | None = Field(default=None, ge=1)
+
+
+class _Packs(Dataset[Pack]):
+    def __init__(self, packs: Sequence[Pack]) -> None:
+        self._packs = packs
+
+    def __len__(self) -> int:
+        return len(self._packs)
+
+    def __getitem__(self, place: int) -> Pack:
+        return self._packs[place]
+
+
+class _Trainer(Trainer):
+    """Saves the adapters alone: the base is on the disk already."""
+
+    @property
+    def _learner(self) -> nn.Module:
+        found: Any = self.model
+        learner: nn.Module = found
+        return learner
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save(adapter_state(self._learner), folder / "adapters.pt")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        state = torch.load(Path(resume_from_checkpoint) / "adapters.pt", weights_only=True)
+        (model or self._learner).load_state_dict(state, strict=False)
+
+    def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+        """Return the loss alone: packs have no labels that the caller could use."""
+        with torch.no_grad(), self.compute_loss_context_manager():
+            return model(**self._prepare_inputs(inputs))["loss"].detach(), None, None
+
+    def _load_best_model(self) -> None:
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+
+class _SaveByClock(TrainerCallback):
+    """Saves every few minutes, however long a step takes."""
+
+    def __init__(self, minutes: float) -> None:
+        self._seconds = 60 * minutes
+        self._last = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if time.monotonic() - self._last > self._seconds:
+            control.should_save = True
+            self._last = time.monotonic()
+
+
+def collate(packs: Sequence[Pack]) -> dict[str, Any]:
+    """Hand packs on as they are: a pack is a batch already."""
+    return {"packs": list(packs)}
+
+
+def learner_of(base: Base, adapters: Adapters | None = None) -> nn.Module:
+    """Return the loss of a base of either kind."""
+    return (CausalLearner if base.kind == "causal" else Seq2SeqLearner)(base.model, adapters)
+
+
+def train_generator(
+    train: Sequence[LearnedDialogue],
+    valid: Sequence[LearnedDialogue],
+    run: Path,
+    settings: GeneratorTraining,
+) -> tuple[Base, dict[str, Any]]:
+    """Train a generator.
+
+    Args:
+        train: Conversations to learn from.
+        valid: Conversations that choose the epoch; may be empty.
+        run: Folder of the unfinished run, saved every few minutes.
+        settings: The settings.
+
+    Returns:
+        The base with its adapters, and the figures: tokens, seconds and losses.
+
+    Raises:
+        VoiceError: The base cannot be loaded.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)
+    torch.manual_seed(settings.seed)
+    base = load_base(settings.base)
+    config = adapter_config(base.kind, rank=settings.rank, alpha=settings.alpha)
+    adapters = Adapters(base.model, config)
+    form = base.format(settings.budgets)
+    packs = [pack for dialogue in train for pack in packs_of(dialogue, form)]
+    held = [pack for dialogue in valid for pack in packs_of(dialogue, form)]
+    learner = learner_of(base, adapters)
+    evaluated = "epoch" if held else "no"
+    arguments = TrainingArguments(
+        output_dir=str(run), num_train_epochs=settings.epochs, per_device_train_batch_size=1,
+        per_device_eval_batch_size=1, learning_rate=settings.rate, warmup_steps=0.05,
+        lr_scheduler_type="linear", weight_decay=0.0, max_grad_norm=1.0, bf16=True,
+        use_cpu=not torch.cuda.is_available(), seed=settings.seed, save_strategy="epoch",
+        eval_strategy=evaluated, load_best_model_at_end=bool(held), save_total_limit=2,
+        metric_for_best_model="loss", logging_steps=5, remove_unused_columns=False, report_to=[],
+        dataloader_pin_memory=False, label_names=[], prediction_loss_only=True,
+        max_steps=settings.steps or -1,
+    )  # fmt: skip
+    callbacks: list[TrainerCallback] = [_SaveByClock(SAVE_MINUTES)]
+    if held:
+        callbacks.append(EarlyStoppingCallback(settings.patience))
+    trainer = _Trainer(
+        model=learner, args=arguments, train_dataset=_Packs(packs),
+        eval_dataset=_Packs(held) if held else None, data_collator=collate, callbacks=callbacks,
+    )  # fmt: skip
+    begun = any(run.glob("checkpoint-*"))
+    began = time.monotonic()
+    result = trainer.train(resume_from_checkpoint=begun or None)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    figures = {
+        "conversations": len(train),
+        "turns": sum(len(dialogue.turns) for dialogue in train),
+        "tokens": sum(pack.tokens for pack in packs),
+        "epochs": settings.epochs,
+        "seconds": round(time.monotonic() - began),
+        "train_loss": round(float(result.training_loss), 4),
+        "valid_loss": round(min(losses), 4) if losses else None,
+    }
+    (run / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return base, figures

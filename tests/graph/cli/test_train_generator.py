@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from langgraph_cooper.graph.cli.app import app
+from langgraph_cooper.graph.training.generator import topics
+from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
+from langgraph_cooper.nodes.finetuned.errors import VoiceError
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker import load
+from langgraph_cooper.ranker.training.config import TrainingError
+from tests.support.rankers import FakeRanker
+from tests.support.tiny_bases import write_base
+
+
+def dialogues(folder: Path, name: str, count: int) -> Path:
+    """A file of annotated dialogues."""
+    aspects = load_task("esc").aspect_names
+    file = folder / f"{name}.jsonl"
+    with file.open("w") as out:
+        for number in range(count):
+            said = [
+                {"speaker": "user", "text": f"I lost job {name} {number}."},
+                {"speaker": "system", "text": "That is hard.", "strategies": ["Others"]},
+                {"speaker": "user", "text": "Yes."},
+                {"speaker": "system", "text": "I lost mine.", "strategies": ["Self-disclosure"]},
+            ]
+            turns = [
+                {
+                    "index": index,
+                    "states": dict.fromkeys(aspects, "The job is gone."),
+                    "candidates": [
+                        {"aspect": aspects[0], "strategy": "Question", "topic": f"topic {place}"}
+                        for place in range(4)
+                    ],
+                }
+                for index in (1, 3)
+            ]
+            out.write(
+                json.dumps(
+                    {"id": f"{name}-{number}", "utterances": said, "turns": turns,
+                     "final_states": dict.fromkeys(aspects, ""), "made_by": ""}
+                ) + "\n"
+            )  # fmt: skip
+    return file
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "ranker_loader", lambda _: FakeRanker)
+
+
+def run(*words: str | Path) -> str:
+    result = CliRunner().invoke(app, ["train", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq"])
+def test_a_generator_is_trained_from_a_file(kind: str, quick: None, tmp_path: Path) -> None:
+    base = write_base(kind, tmp_path / "base")  # type: ignore[arg-type]
+    files = [dialogues(tmp_path, "train", 4), dialogues(tmp_path, "valid", 2)]
+    out = tmp_path / "voice"
+    said = run(
+        "generator", "--data", files[0], "--valid", files[1], "--base", base, "--epochs", "2",
+        "--limit", "3", "--output", out,
+    )  # fmt: skip
+    assert "3 conversations with 6 system turns" in said
+    voice = open_voice(out)
+    assert voice.config.kind == kind
+    assert voice.merged().kind == kind
+    card = (out / "README.md").read_text()
+    assert "| turns | 3 |" in card  # self-disclosures are left out
+    assert "CC BY-NC 4.0" in card
+    assert "| valid loss |" in card
+
+
+def test_the_topics_shown_are_the_rankers_or_the_best_labelled(tmp_path: Path) -> None:
+    from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
+
+    line = dialogues(tmp_path, "train", 1).read_text()
+    dialogue = AnnotatedDialogue.model_validate_json(line)
+    ranker = FakeRanker()
+    task = load_task("esc")
+    for share in (0.0, 1.0):
+        learned = list(
+            topics.learned_dialogues([dialogue], task, ranker, seed=1, best_labelled=share)
+        )
+        assert [turn.index for turn in learned[0].turns] == [1]
+        assert len(learned[0].turns[0].topics) == task.k
+
+
+def test_what_cannot_be_used_is_said_before_the_work(quick: None, tmp_path: Path) -> None:
+    data = dialogues(tmp_path, "train", 2)
+    with pytest.raises(VoiceError, match="cannot be loaded"):
+        run("generator", "--data", data, "--base", tmp_path / "none", "--output", tmp_path / "out")
+    with pytest.raises(TrainingError, match="already exists"):
+        run("generator", "--data", data, "--output", tmp_path)
+    with pytest.raises(TrainingError, match="are both in"):
+        run(
+            "generator", "--data", data, "--valid", data, "--output", tmp_path / "out",
+            "--base", write_base("causal", tmp_path / "base"),
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
