@@ -9,6 +9,8 @@ import pytest
 
 from langgraph_cooper.graph.training.lines import (
     Example,
+    Line,
+    check_lines,
     disguised,
     line_examples,
     longer,
@@ -57,6 +59,15 @@ def test_a_malformed_line_is_named(tmp_path: Path, row: str) -> None:
 def test_a_folder_without_lines_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no lines to learn from"):
         read_lines(tmp_path)
+
+
+def test_too_few_writers_and_a_corpus_without_traps_are_refused_at_once() -> None:
+    lines = [Line("anna", "+", "suicide", "plain", "x"), Line("ben", "-", "grief", "trap", "y")]
+    check_lines(lines, 2)
+    with pytest.raises(DataError, match="3 folds of 2 writers"):
+        check_lines(lines, 3)
+    with pytest.raises(DataError, match="5 folds of 1 writers.*no trap"):
+        check_lines(lines[:1], 5)
 
 
 def test_a_corpus_of_phrases(tmp_path: Path) -> None:
