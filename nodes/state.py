@@ -156,7 +156,7 @@ class GuardState(TypedDict, total=False):
     digest: str
     """Hash of the user's words up to there; after an edit they are read again."""
     settled: dict[str, str]
-    """Ids of the messages up to the last release, with hashes of the user's words in them. A release
+    """Ids of the messages up to the last release, with hashes of the user's words in them: it
     counts even if its own message is removed."""
     reviewed: bool
     """True after a person's review."""

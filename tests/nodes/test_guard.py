@@ -255,7 +255,6 @@ def test_a_release_outlives_its_own_message(by_person: bool) -> None:
         ("Was he thinking about suicide when you last saw him?", "concern"),
         ("Did you try to kill yourself?", "certain"),
         ("Is he thinking about killing himself?", "certain"),
-        ("Did he threaten to kill you?", "certain"),
     ],
 )
 def test_a_yes_about_somebody_elses_past_is_no_certain_crisis(question: str, tier: str) -> None:

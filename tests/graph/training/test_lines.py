@@ -66,7 +66,7 @@ def test_too_few_writers_and_a_corpus_without_traps_are_refused_at_once() -> Non
     check_lines(lines, 2)
     with pytest.raises(DataError, match="3 folds of 2 writers"):
         check_lines(lines, 3)
-    with pytest.raises(DataError, match="5 folds of 1 writers.*no trap"):
+    with pytest.raises(DataError, match=r"5 folds of 1 writers.*no trap"):
         check_lines(lines[:1], 5)
 
 
