@@ -253,7 +253,7 @@ class Habits:
         """Let a role's first request to an unknown server go before those of the other lanes.
 
         Spare the other lanes the same refusal. Yield the future to wait for. After a fault that a
-        person must mend the next request goes first again.
+        person must mend the next turn's request goes first again.
 
         Args:
             role: The role.
@@ -262,6 +262,8 @@ class Habits:
         failed: tuple[object, ModelError] | None = None
         with _lock:
             before = self._first.get(role)
+            if before and before.done() and (told := before.result()) and told[0] is not turn:
+                before = None
             own = self._first[role] = before or Future()
         try:
             yield before or PASSED
@@ -269,11 +271,13 @@ class Habits:
             failed = (turn, error) if error.kind == "configuration" else None
             raise
         finally:
-            with _lock:
-                if failed and self._first.get(role) is own:
-                    del self._first[role]
             if before is None:
                 own.set_result(failed)
+            elif failed:
+                ended: First = Future()
+                ended.set_result(failed)
+                with _lock:
+                    self._first[role] = ended
 
     def room(self, role: str) -> int:
         """Return the factor of a role's caps."""
