@@ -296,5 +296,5 @@ def released(state: Mapping[str, Any]) -> Update:
     now |= {"digest": _digest(messages), "settled": _remembered(messages)}
     for key in ("kind", "pinned"):  # help stays in view
         if key in known:
-            now[key] = known[key]  # type: ignore[literal-required]
+            now[key] = known[key]
     return {"guard": now}

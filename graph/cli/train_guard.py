@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,10 +72,7 @@ def train_guard(
     # Those that the phrases find are mostly crises, which nobody labelled.
     others = [text for text in real[len(kept) :] if not crisis_kind(text)][:most]
     ordinary = [text for text in others if len(text.split()) < SHORT]
-    # Other data or settings begin another run.
-    learnt = [written, known, kept, others, seed, epochs, folds]
-    digest = hashlib.sha256(json.dumps(learnt).encode()).hexdigest()[:12]
-    run = output.parent / f".{output.name}-run-{digest}"
+    run = run_folder(output, written, known, kept, others, seed, epochs, folds)
 
     def learn(some: Sequence[Line], name: str) -> CrisisModel:
         typer.echo(f"{name}: {len(some)} lines", err=True)
@@ -100,6 +97,12 @@ def train_guard(
         f"the classifier is in {output}; of lines by writers that were left out it finds "
         f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed"
     )
+
+
+def run_folder(output: Path, *learnt: Any) -> Path:
+    """Return the folder of an unfinished run: other data or settings begin another one."""
+    digest = hashlib.sha256(json.dumps(learnt).encode()).hexdigest()[:12]
+    return output.parent / f".{output.name}-run-{digest}"
 
 
 def _user_messages(file: Path) -> list[str]:

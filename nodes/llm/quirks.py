@@ -223,9 +223,7 @@ class Habits:
         self.cap = NEW_CAP if quick else OLD_CAP
         self._room = ROOM if quick else 1
         self._rooms: dict[str, int] = {}
-        self._first: dict[str, Future[ModelError | None]] = (
-            dict.fromkeys(ROLES, PASSED) if quick else {}
-        )
+        self._first: dict[str, First] = dict.fromkeys(ROLES, PASSED) if quick else {}
         self._suspected: dict[Quirk, float] = {}
         self._slots: int | None = None
         self._unasked = not quick
