@@ -17,9 +17,10 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.types import interrupt
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
+from langgraph_cooper.nodes.crisis.answers import answer_of
 from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
-from langgraph_cooper.nodes.crisis.phrases import asked_about, crisis_kind
+from langgraph_cooper.nodes.crisis.phrases import asked_about, asks_of_the_past, crisis_kind
 from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.events import emit, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
@@ -38,6 +39,7 @@ CONCERN = "concern"
 
 MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
 COURSE = ("tier", "kind", "asked", "given", "quiet")  # its fields, as the state has them
+REMEMBERED = 8  # messages up to a release, some of which may be removed later
 NESTED = "|"  # separates the levels in the checkpoint namespace of a nested graph
 
 
@@ -61,6 +63,8 @@ def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
         context, known = current_context(), state.get("guard") or GuardState()
         course = _course(messages, known, reader, strict=_is_strict(context, settings))
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
+        if known.get("tier") == "certain" and course.tier != "certain":
+            now["settled"] = _remembered(messages)
         if course.kind:
             now["pinned"] = pinned_text(course.kind, context.country, settings)
         turn, lines = turn_of(messages), _lines(course.kind, context, settings)
@@ -150,15 +154,20 @@ def _course(
     one may have no state, and reads all messages.
     """
     course, start = Course(), _place(messages, known)
+    lost = not start
     if start:
         fields = {key: known[key] for key in COURSE if key in known}  # type: ignore[literal-required]
         course = Course(**fields)
+    elif start := _settled(messages, known):
+        course = Course("none", known.get("kind"))
     said: list[str] = [text_of(m) for m in messages[:start] if isinstance(m, HumanMessage)]
     reply: AIMessage | None = None
     for side, group in itertools.groupby(messages[start:], speaker_of):
         if side == "user":
             new = [text_of(message) for message in group]
             finding, question = _found(said, new, reader), _question(reply, course)
+            if finding.tier == "none" and _tells_of_the_past(reply, new):
+                finding = Finding("concern", "other")  # perhaps it is not so long ago
             course = course.after(finding, " ".join(new), question, strict=strict)
             said, reply = said + new, None
         elif side == "system":
@@ -167,7 +176,7 @@ def _course(
                 reply = message
                 mark = message.additional_kwargs.get(MARK)
                 course = course.helped(mark) if mark in _kinds() else course.lifted
-    if strict and not start and known.get("fired") and course.tier != "certain":
+    if strict and lost and known.get("fired") and course.tier != "certain":
         # Messages were removed or edited: that alone lifts nothing.
         return Course("certain", known.get("kind", "suicide"), given=known.get("given", 0))
     return course
@@ -180,6 +189,22 @@ def _place(messages: Sequence[AnyMessage], known: GuardState) -> int:
     return place if _digest(messages[:place]) == known.get("digest") else 0
 
 
+def _remembered(messages: Sequence[AnyMessage]) -> dict[str, str]:
+    """Return the last messages by their ids, each with a digest of the user's words in it."""
+    return {each.id: _digest([each]) for each in messages[-REMEMBERED:] if each.id}
+
+
+def _settled(messages: Sequence[AnyMessage], known: GuardState) -> int:
+    """Return the number of messages up to the last release, even if its own were removed.
+
+    It is 0 if there was none, or if one of these messages was edited.
+    """
+    settled = known.get("settled") or {}
+    places = [place for place, each in enumerate(messages, start=1) if each.id in settled]
+    edited = any(_digest([each]) != settled[each.id] for each in messages if each.id in settled)
+    return 0 if edited else max(places, default=0)
+
+
 def _digest(messages: Sequence[BaseMessage]) -> str:
     said = "\0".join(text_of(message) for message in messages if isinstance(message, HumanMessage))
     return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -190,7 +215,17 @@ def _question(reply: AIMessage | None, course: Course) -> CrisisKind | None:
     mark = reply and reply.additional_kwargs.get(MARK)
     if reply is None or mark in _kinds():
         return None
-    return course.kind or "suicide" if mark == CONCERN else asked_about(text_of(reply))
+    if mark == CONCERN:
+        return course.kind or "suicide"
+    text = text_of(reply)
+    return None if asks_of_the_past(text) else asked_about(text)
+
+
+def _tells_of_the_past(reply: AIMessage | None, answer: Sequence[str]) -> bool:
+    """Return whether the user says yes to what a model asked about somebody else's past."""
+    if reply is None or MARK in reply.additional_kwargs:
+        return False
+    return asks_of_the_past(text_of(reply)) and answer_of(" ".join(answer)) == "yes"
 
 
 def _found(said: Sequence[str], new: Sequence[str], reader: Reader) -> Finding:
@@ -255,6 +290,11 @@ def released(state: Mapping[str, Any]) -> Update:
         state: The conversation's state.
     """
     messages: Sequence[AnyMessage] = state.get("messages", [])
+    known: GuardState = state.get("guard") or GuardState()
     last = messages[-1].id if messages else None
     now = GuardState(tier="none", fired=False, reviewed=True, through=last or "")
-    return {"guard": {**now, "digest": _digest(messages)}}
+    now |= {"digest": _digest(messages), "settled": _remembered(messages)}
+    for key in ("kind", "pinned"):  # help stays in view
+        if key in known:
+            now[key] = known[key]
+    return {"guard": now}

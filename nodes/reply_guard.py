@@ -17,7 +17,7 @@ from langgraph_cooper.nodes.events import ReplyEvent, Speaker, aemit, emit, repl
 from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN
 from langgraph_cooper.nodes.guard import CONCERN, MARK
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
-from langgraph_cooper.nodes.language.text import sentences
+from langgraph_cooper.nodes.language.text import without_sentences
 from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.nodes.node import Node, Update
 from langgraph_cooper.nodes.resources import Resources
@@ -139,21 +139,25 @@ def _is_changed(state: Mapping[str, Any]) -> bool:
 
 def _changed(message: AIMessage, state: Mapping[str, Any], settings: GuardSettings) -> AIMessage:
     """Begin a reply with a question about safety, or take such a question out after a denial."""
-    parts = sentences(text_of(message))
     if (concern := _concern(state)) is not None:
         texts, asked = help_texts(), concern.get("asked", 0)
         place = texts.place(current_context().country or settings.country)
         question = texts.ask[concern["kind"]][min(asked, 1)]
         line = place.line_for(concern["kind"])
         # A second question would draw the answer away from the first.
-        rest = [] if settings.alone else [part for part in parts if not part.endswith("?")]
-        text = " ".join([question, texts.where.format(line=line), *rest])
+        rest = "" if settings.alone else without_sentences(text_of(message), _asks)
+        gap = "\n\n" if "\n" in rest else " "
+        text = f"{question} {texts.where.format(line=line)}{gap}{rest}".rstrip()
         marks = {**message.additional_kwargs, MARK: CONCERN}
         return message.model_copy(update={"content": text, "additional_kwargs": marks})
     if denies(_last_said(state)) and asked_about(text_of(message)):
-        rest = [part for part in parts if not asked_about(part)]
-        return message.model_copy(update={"content": " ".join(rest) or NEUTRAL})
+        rest = without_sentences(text_of(message), lambda part: bool(asked_about(part)))
+        return message.model_copy(update={"content": rest or NEUTRAL})
     return message
+
+
+def _asks(sentence: str) -> bool:
+    return sentence.endswith("?")
 
 
 def _concern(state: Mapping[str, Any]) -> GuardState | None:

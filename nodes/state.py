@@ -155,6 +155,9 @@ class GuardState(TypedDict, total=False):
     """The id of the last message that was read, or after which a person lifted the guard."""
     digest: str
     """Hash of the user's words up to there; after an edit they are read again."""
+    settled: dict[str, str]
+    """Ids of the messages up to the last release, with hashes of the user's words in them: it
+    counts even if its own message is removed."""
     reviewed: bool
     """True after a person's review."""
     awaits_review: bool

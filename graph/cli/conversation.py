@@ -141,12 +141,15 @@ class Conversation:
 
     def _show_last_words(self) -> None:
         """Show a person who comes back what was said last."""
-        spoken = utterances(self._snapshot().values.get("messages", []))
+        state = self._snapshot().values
+        spoken = utterances(state.get("messages", []))
         if len(spoken) > LAST_WORDS:
             self._out.print(Text(f"({len(spoken) - LAST_WORDS} earlier messages)", style="dim"))
         for one in spoken[-LAST_WORDS:]:
             role = self.task.user_role if one.speaker == "user" else self.task.system_role
             self._out.print(Text(f"{role}: {one.text}", style="dim"))
+        if pinned := (state.get("guard") or {}).get("pinned"):
+            self._out.print(Text(f"  {pinned}", style="dim"))
 
     def _warm_up(self) -> None:
         with suppress(CooperError):  # the first turn reports it

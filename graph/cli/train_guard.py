@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,6 +53,7 @@ def train_guard(
     )
     from langgraph_cooper.graph.training.lines import (
         Example,
+        check_lines,
         disguised,
         line_examples,
         longer,
@@ -63,13 +65,14 @@ def train_guard(
     written = read_lines(lines, [name.strip() for name in held_out.split(",") if name.strip()])
     known = read_phrases(phrases) if phrases else []
     real = _user_messages(dialogues)
+    check_lines(written, folds)
     rng = random.Random(seed)
     rng.shuffle(real)
     kept = real[: round(KEPT * len(real))]
     # Those that the phrases find are mostly crises, which nobody labelled.
     others = [text for text in real[len(kept) :] if not crisis_kind(text)][:most]
     ordinary = [text for text in others if len(text.split()) < SHORT]
-    run = output.parent / f".{output.name}-run"
+    run = run_folder(output, written, known, kept, others, seed, epochs, folds)
 
     def learn(some: Sequence[Line], name: str) -> CrisisModel:
         typer.echo(f"{name}: {len(some)} lines", err=True)
@@ -94,6 +97,12 @@ def train_guard(
         f"the classifier is in {output}; of lines by writers that were left out it finds "
         f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed"
     )
+
+
+def run_folder(output: Path, *learnt: Any) -> Path:
+    """Return the folder of an unfinished run: other data or settings begin another one."""
+    digest = hashlib.sha256(json.dumps(learnt).encode()).hexdigest()[:12]
+    return output.parent / f".{output.name}-run-{digest}"
 
 
 def _user_messages(file: Path) -> list[str]:

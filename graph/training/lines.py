@@ -68,6 +68,22 @@ def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
     return lines
 
 
+def check_lines(lines: Sequence[Line], folds: int) -> None:
+    """Refuse, before hours of training, lines of which no thresholds can be chosen.
+
+    Raises:
+        DataError: There are fewer writers than folds, or no lines that tempt a guard.
+    """
+    writers = len({line.writer for line in lines})
+    problems = []
+    if not 2 <= folds <= writers:
+        problems.append(f"{folds} folds of {writers} writers: choose --folds from 2 to {writers}")
+    if not any(line.how == "trap" for line in lines):
+        problems.append('no trap, a harmless line (label "-") that tempts a guard: add some')
+    if problems:
+        raise DataError(f"thresholds cannot be chosen from these lines: {'; '.join(problems)}")
+
+
 def read_phrases(file: Path) -> list[Line]:
     """Read a corpus of phrases: tables `crisis`, each with a kind and what is said, and `benign`.
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+")
+BULLET = re.compile(r"\s*(?:[-*•]|\d+[.)])\s+")
+LINE_ENDS = re.compile(r"[.!?:;][\"')\]]*\s*$")
 WORD = re.compile(r"[\w']+")
 
 # First person to second person; "am" follows the "you" that "I" became.
@@ -40,6 +43,42 @@ ECHO_WORDS = range(4, 15)
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text, in order, without empty ones."""
     return [part.strip() for part in SENTENCE_END.split(text) if part.strip()]
+
+
+def without_sentences(text: str, unwanted: Callable[[str], bool]) -> str:
+    """Return a text without some of its sentences; paragraphs and lists keep their lines."""
+    kept: list[str] = []
+    for block in _blocks(text):
+        mark = BULLET.match(block)
+        start = mark.end() if mark else 0
+        rest, end = "", start
+        for stop in [*(gap.end() for gap in SENTENCE_END.finditer(block, start)), len(block)]:
+            piece = block[end:stop]
+            rest, end = rest if unwanted(piece.strip(" \t\n\"')]")) else rest + piece, stop
+        if rest.strip():
+            kept.append(block[:start] + rest.rstrip())
+        elif not block.strip() and kept and kept[-1]:
+            kept.append("")
+    return "\n".join(kept).strip()
+
+
+def _blocks(text: str) -> list[str]:
+    """Return the lines of a text, a sentence that goes on in the next line in one piece."""
+    blocks: list[str] = []
+    for line in text.splitlines():
+        before = blocks[-1] if blocks else ""
+        goes_on = (
+            before.strip()
+            and line.strip()
+            and not LINE_ENDS.search(before)
+            and not BULLET.match(line)
+            and (not BULLET.match(before) or line[0].isspace())
+        )
+        if goes_on:
+            blocks[-1] = f"{before}\n{line}"
+        else:
+            blocks.append(line)
+    return blocks
 
 
 def words(text: str) -> list[str]:

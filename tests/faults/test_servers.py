@@ -8,9 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm import call, chat_model, quirks
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.turns import SAID, SPOKEN, WAYS, cooper, only, turn
@@ -141,6 +143,33 @@ async def test_passing_faults_with_a_success_between_are_not_remembered(
         server.requests.clear()
         await turn(cooper(model="some-model"))
         assert [structured(r) for r in server.asked("promoter")] == [True] * 3
+
+
+def test_two_passing_faults_hours_apart_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FakeListChatModel(responses=[""])
+    clock = 0.0
+    monkeypatch.setattr(quirks.time, "monotonic", lambda: clock)
+    habits = quirks.Habits(model)
+    for clock in (1.0, 7_201.0):  # noqa: B007  # read by the lambda
+        habits.learn([quirks.PLAIN_TEXT], certain=False)
+    assert not habits.quirks
+    clock += 2 * quirks.APART
+    habits.learn([quirks.PLAIN_TEXT], certain=False)
+    assert habits.quirks == {quirks.PLAIN_TEXT}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_refused_key_is_asked_once_a_turn(
+    way: str, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "FIRST_ALONE", 60.0)
+    server.reply = lambda _: Reply("invalid api key", status=401)
+    for turns in (1, 2):
+        ended = await turn(cooper(model="some-model"), way)
+        assert isinstance(ended.error, ModelError)
+        assert len(server.requests) == turns
+    server.reply = obey
+    assert (await turn(cooper(model="some-model"), way)).faults == set()
 
 
 async def test_a_passing_fault_before_a_repair_is_not_remembered(server: OpenAIServer) -> None:

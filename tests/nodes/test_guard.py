@@ -228,6 +228,40 @@ def test_messages_that_were_removed_lift_no_strict_guard() -> None:
     assert node.invoke({"messages": [HumanMessage("hi")], "guard": fired})["guard"]["fired"]
 
 
+@pytest.mark.parametrize("by_person", [False, True])
+def test_a_release_outlives_its_own_message(by_person: bool) -> None:
+    settings = GuardSettings(strict=by_person)
+    node = guard_node(ESC.model_copy(update={"guard": settings}))
+    crisis = HumanMessage("I want to kill myself.", id="c")
+    update = node.invoke({"messages": [crisis]})
+    help_named = update["messages"][0].model_copy(update={"id": "h"})
+    kept = [crisis, help_named]
+    state = {"messages": [*kept, HumanMessage("I am safe now.", id="r")], "guard": update["guard"]}
+    state["guard"] = (released(state) if by_person else node.invoke(state))["guard"]
+    assert "988" in state["guard"]["pinned"]  # help stays in view
+    later = {**state, "messages": [*kept, HumanMessage("My dog is ill.", id="n")]}
+    assert not node.invoke(later)["guard"]["fired"]
+    assert "988" in node.invoke(later)["guard"]["pinned"]
+    worse = {**state, "messages": [*kept, HumanMessage("I want to die.", id="n")]}
+    assert node.invoke(worse)["guard"]["fired"]
+    edited = [HumanMessage("I will kill myself today.", id="c"), help_named, later["messages"][-1]]
+    assert node.invoke({**state, "messages": edited})["guard"]["fired"]
+
+
+@pytest.mark.parametrize(
+    ("question", "tier"),
+    [
+        ("Did your uncle kill himself?", "concern"),
+        ("Was he thinking about suicide when you last saw him?", "concern"),
+        ("Did you try to kill yourself?", "certain"),
+        ("Is he thinking about killing himself?", "certain"),
+    ],
+)
+def test_a_yes_about_somebody_elses_past_is_no_certain_crisis(question: str, tier: str) -> None:
+    messages = [HumanMessage("Hello"), AIMessage(question), HumanMessage("Yes.")]
+    assert guard_node(ESC).invoke({"messages": messages})["guard"]["tier"] == tier
+
+
 def test_a_phrase_split_over_messages_that_came_together_is_read() -> None:
     state = said("i want to")
     more = [AIMessage("Go on.", id="s"), HumanMessage("die", id="a"), HumanMessage("ok", id="b")]

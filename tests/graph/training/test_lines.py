@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from langgraph_cooper.graph.cli.train_guard import run_folder
 from langgraph_cooper.graph.training.lines import (
     Example,
+    Line,
+    check_lines,
     disguised,
     line_examples,
     longer,
@@ -57,6 +60,27 @@ def test_a_malformed_line_is_named(tmp_path: Path, row: str) -> None:
 def test_a_folder_without_lines_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no lines to learn from"):
         read_lines(tmp_path)
+
+
+def test_too_few_writers_and_a_corpus_without_traps_are_refused_at_once() -> None:
+    lines = [Line("anna", "+", "suicide", "plain", "x"), Line("ben", "-", "grief", "trap", "y")]
+    check_lines(lines, 2)
+    with pytest.raises(DataError, match="3 folds of 2 writers"):
+        check_lines(lines, 3)
+    with pytest.raises(DataError, match=r"5 folds of 1 writers.*no trap"):
+        check_lines(lines[:1], 5)
+
+
+def test_a_run_goes_on_with_the_same_data_and_settings_alone() -> None:
+    line = Line("anna", "+", "suicide", "plain", "x")
+    run = run_folder(Path("out"), [line], ["real"], 1, 4.0)
+    assert run == run_folder(Path("out"), [line], ["real"], 1, 4.0)
+    others = (
+        ([line, line], ["real"], 1, 4.0),
+        ([line], ["other"], 1, 4.0),
+        ([line], ["real"], 2, 4.0),
+    )
+    assert run not in [run_folder(Path("out"), *other) for other in others]
 
 
 def test_a_corpus_of_phrases(tmp_path: Path) -> None:

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
-from langgraph_cooper.nodes.language.text import contains_phrase, echo, sentences, words
+from langgraph_cooper.nodes.language.text import (
+    contains_phrase,
+    echo,
+    sentences,
+    without_sentences,
+    words,
+)
 from langgraph_cooper.prompts import Subject
 from tests.support.talk import system, user
 
@@ -20,6 +26,21 @@ def test_sentences() -> None:
         "I had to!",
     ]
     assert sentences("  \n ") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("I hear you. What happened? Rest.", "I hear you. Rest."),
+        ("One.\n\nTwo. Why?\n\nThree.", "One.\n\nTwo.\n\nThree."),
+        ("Try this:\n- a walk\n- a call\nWhich one?", "Try this:\n- a walk\n- a call"),
+        ("1. What is it?\n2. Breathe.", "2. Breathe."),
+        ('He said "stop." Then\nwhat did you\ndo? Fine.', 'He said "stop." Fine.'),
+        ("Why?", ""),
+    ],
+)
+def test_a_sentence_is_taken_out_and_paragraphs_and_lists_stay(text: str, left: str) -> None:
+    assert without_sentences(text, lambda part: part.endswith("?")) == left
 
 
 def test_words_have_straight_apostrophes_in_any_script() -> None:
