@@ -94,6 +94,7 @@ def measure(database: str, replicas: int, given: argparse.Namespace, kill: bool)
             model = ScriptedModel(delay=given.latency)
             served.append(opened.enter_context(Replica(database, offers(model=model), LIMITS)))
         for replica in served:
+            replica.client.http.timeout = httpx.Timeout(120)  # it loads the guard's model
             replica.client.say(replica.client.thread(), "Warm up.")
         urls, measured = [replica.url for replica in served], Measured()
         threads = [

@@ -6,7 +6,6 @@ import threading
 import time
 from typing import Any
 
-import httpx
 import pytest
 
 from langgraph_cooper.nodes.events import EVENT
@@ -206,7 +205,3 @@ def test_metrics_count_turns_and_name_nobody(client: Client) -> None:
     assert 'cooper_turns_total{status="completed",task="esc"}' in text
     assert "cooper_first_words_seconds_bucket" in text
     assert thread not in text
-
-
-def test_the_page_may_be_served_at_the_root_later(url: str) -> None:
-    assert httpx.get(url).status_code == 404
