@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +29,8 @@ BEGINNING = b'{"key": "'
 """The beginning of every line in a file of kept replies."""
 
 
-class RealTurn(NamedTuple):
+@dataclass(frozen=True)
+class RealTurn:
     """A system turn of a data set: the dialogue, and the position of what was really said."""
 
     dialogue: Dialogue

@@ -84,7 +84,7 @@ class ScoredTexts:
         found[ROUGE] = float(self.rouge[chosen].mean() * 100)
         if self.meteor:
             found[METEOR] = self.meteor.score(chosen.tolist())
-        replies = [self.replies[row] for row in chosen]
+        replies = [self.replies[row] for row in chosen.tolist()]
         return found | {name: distinct(replies, n) for name, n in DISTINCT_ORDERS.items()}
 
     def shape(self) -> dict[str, float]:
@@ -150,7 +150,8 @@ def bleu(sums: Floats, order: int) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(matches / totals).mean(axis=1)  # [S]
         penalty = np.minimum(0.0, 1.0 - reference / length)
-    return np.nan_to_num(100 * np.exp(logs + penalty), nan=0.0)
+    scores: Floats = np.nan_to_num(100 * np.exp(logs + penalty), nan=0.0)
+    return scores
 
 
 def rouge_l(reply: str, reference: str) -> float:
