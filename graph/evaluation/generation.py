@@ -76,7 +76,7 @@ class RealTurns:
 
     def strategies(self, row: int) -> tuple[str, ...]:
         """The strategies of what was really said."""
-        dialogue, index = self.turns[row]
+        dialogue, index = self.turns[row].dialogue, self.turns[row].index
         return dialogue.utterances[index].strategies
 
     def neighbourhood(self, row: int) -> str:
@@ -85,7 +85,7 @@ class RealTurns:
 
     def before(self, row: int) -> str:
         """The two utterances before the turn, in one text."""
-        dialogue, index = self.turns[row]
+        dialogue, index = self.turns[row].dialogue, self.turns[row].index
         said = dialogue.utterances[max(0, index - 2) : index]
         return " ".join(utterance.text for utterance in said)
 
@@ -136,7 +136,7 @@ async def reply_to_all(
         # From the first turn on: a system may carry its state from turn to turn.
         talk = speaker.talk()
         for row in rows:
-            dialogue, index = turns.turns[row]
+            dialogue, index = turns.turns[row].dialogue, turns.turns[row].index
             found[row] = await talk(dialogue.history(index))
             if kept and keys[row] not in known:
                 _keep(kept, keys[row], turns.turns[row], found[row])
