@@ -90,7 +90,8 @@ def test_make_targets_exist(page: Path) -> None:
 @named(page for page in PAGES if "cooper " in read(page))
 def test_commands_and_options_exist(page: Path) -> None:
     inline = re.findall(r"`(cooper [^`]+)`", read(page))
-    lines = [line for block in SHELL.findall(read(page)) for line in block.splitlines()]
+    blocks = [block.replace("\\\n", " ") for block in SHELL.findall(read(page))]
+    lines = [line for block in blocks for line in block.splitlines()]
     for line in [*inline, *lines]:
         words = shlex.split(line.split("|")[-1].split(" > ")[0], comments=True)
         if words[:1] == ["cooper"]:
