@@ -290,11 +290,6 @@ def released(state: Mapping[str, Any]) -> Update:
         state: The conversation's state.
     """
     messages: Sequence[AnyMessage] = state.get("messages", [])
-    known: GuardState = state.get("guard") or GuardState()
     last = messages[-1].id if messages else None
     now = GuardState(tier="none", fired=False, reviewed=True, through=last or "")
-    now |= {"digest": _digest(messages), "settled": _remembered(messages)}
-    for key in ("kind", "pinned"):  # help stays in view
-        if key in known:
-            now[key] = known[key]
-    return {"guard": now}
+    return {"guard": {**now, "digest": _digest(messages), "settled": _remembered(messages)}}

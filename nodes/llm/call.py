@@ -34,7 +34,6 @@ from langgraph_cooper.nodes.llm.parsing import goes_in_circles, in_one_block, wh
 from langgraph_cooper.nodes.llm.quirks import (
     MOST_ROOM,
     ROOM,
-    First,
     Quirk,
     Request,
     capped,
@@ -162,9 +161,8 @@ class _Asking(Generic[Given, Result]):
         def once() -> AIMessage:
             with self._slot() as turn:
                 wait([turn], timeout=self._budget.left(role))
-                with self._habits.first(role, self._budget) as first:
+                with self._habits.first(role) as first:
                     wait([first], timeout=FIRST_ALONE)
-                    self._check_first(first)
                     return exchange(turn)
 
         def exchange(turn: Future[None]) -> AIMessage:
@@ -188,9 +186,8 @@ class _Asking(Generic[Given, Result]):
         async def once() -> AIMessage:
             with self._slot() as turn:
                 await _reached(turn, self._budget.left(role))
-                with self._habits.first(role, self._budget) as first:
+                with self._habits.first(role) as first:
                     await _reached(first, FIRST_ALONE)
-                    self._check_first(first)
                     return await exchange(turn)
 
         async def exchange(turn: Future[None]) -> AIMessage:
@@ -268,11 +265,6 @@ class _Asking(Generic[Given, Result]):
             yield turn
         finally:
             self._budget.slots.leave(turn)
-
-    def _check_first(self, first: First) -> None:
-        """Raise what stops the whole turn, such as a refused key, rather than ask again."""
-        if first.done() and (failed := first.result()) and failed[0] is self._budget:
-            raise failed[1]
 
     def _begin(self, turn: Future[None]) -> float:
         """Take a call from the budget and return the seconds that it may last."""
@@ -369,7 +361,7 @@ class _Asking(Generic[Given, Result]):
         return ModelError(told, "nonsense", shown=self._heard)
 
 
-async def _reached(future: Future[Any], seconds: float) -> None:
+async def _reached(future: Future[None], seconds: float) -> None:
     """Wait up to `seconds` for a future shared by threads and event loops."""
     if not future.done():
         await asyncio.wait([asyncio.wrap_future(future)], timeout=seconds)

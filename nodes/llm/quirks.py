@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.budget import ROLES
 from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai, total_slots
 from langgraph_cooper.ranker.model.forking import wait_before_fork
@@ -200,9 +199,7 @@ def refused(
     return (PLAIN_TEXT if PLAIN_TEXT.concerns(request) else None), status != UNSURE
 
 
-First = Future[tuple[object, ModelError] | None]
-"""The end of a role's first request: its turn and its fault if a person must mend that."""
-PASSED: First = Future()
+PASSED: Future[None] = Future()
 PASSED.set_result(None)
 
 
@@ -223,7 +220,7 @@ class Habits:
         self.cap = NEW_CAP if quick else OLD_CAP
         self._room = ROOM if quick else 1
         self._rooms: dict[str, int] = {}
-        self._first: dict[str, First] = dict.fromkeys(ROLES, PASSED) if quick else {}
+        self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
         self._suspected: dict[Quirk, float] = {}
         self._slots: int | None = None
         self._unasked = not quick
@@ -247,35 +244,19 @@ class Habits:
             return self._slots
 
     @contextmanager
-    def first(self, role: str, turn: object) -> Iterator[First]:
+    def first(self, role: str) -> Iterator[Future[None]]:
         """Let a role's first request to an unknown server go before those of the other lanes.
 
-        Spare the other lanes the same refusal. Yield the future to wait for. After a fault that a
-        person must mend the next turn's request goes first again.
-
-        Args:
-            role: The role.
-            turn: Tells the turn from others, which may have another key.
+        Spare the other lanes the same refusal. Yield the future to wait for.
         """
-        failed: tuple[object, ModelError] | None = None
         with _lock:
             before = self._first.get(role)
-            if before and before.done() and (told := before.result()) and told[0] is not turn:
-                before = None
             own = self._first[role] = before or Future()
         try:
             yield before or PASSED
-        except ModelError as error:
-            failed = (turn, error) if error.kind == "configuration" else None
-            raise
         finally:
             if before is None:
-                own.set_result(failed)
-            elif failed:
-                ended: First = Future()
-                ended.set_result(failed)
-                with _lock:
-                    self._first[role] = ended
+                own.set_result(None)
 
     def room(self, role: str) -> int:
         """Return the factor of a role's caps."""

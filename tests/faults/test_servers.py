@@ -12,7 +12,6 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm import call, chat_model, quirks
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.turns import SAID, SPOKEN, WAYS, cooper, only, turn
@@ -156,20 +155,6 @@ def test_two_passing_faults_hours_apart_are_not_remembered(monkeypatch: pytest.M
     clock += 2 * quirks.APART
     habits.learn([quirks.PLAIN_TEXT], certain=False)
     assert habits.quirks == {quirks.PLAIN_TEXT}
-
-
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_refused_key_is_asked_once_a_turn(
-    way: str, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(call, "FIRST_ALONE", 60.0)
-    server.reply = lambda _: Reply("invalid api key", status=401)
-    for turns in (1, 2):
-        ended = await turn(cooper(model="some-model"), way)
-        assert isinstance(ended.error, ModelError)
-        assert len(server.requests) == turns
-    server.reply = obey
-    assert (await turn(cooper(model="some-model"), way)).faults == set()
 
 
 async def test_a_passing_fault_before_a_repair_is_not_remembered(server: OpenAIServer) -> None:
