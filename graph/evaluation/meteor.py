@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -114,3 +114,5 @@ def _program() -> Iterator[Callable[[str, int], list[str]]]:
             yield ask
         finally:
             program.kill()
+            with suppress(BrokenPipeError):  # of what it has not read
+                given.close()

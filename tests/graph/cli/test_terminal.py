@@ -59,9 +59,11 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self._fd, inner = pty.openpty()
         self.resize(columns)
+        # A worker of pytest-xdist has a width of its own in its environment.
+        others = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         self._process = subprocess.Popen(
             [sys.executable, "-c", CODE], stdin=inner, stdout=inner, stderr=inner,
-            env={**os.environ, "TERM": "xterm"}, start_new_session=True,
+            env={**others, "TERM": "xterm"}, start_new_session=True,
         )  # fmt: skip
         os.close(inner)
 
