@@ -29,10 +29,9 @@ install: .venv/.installed ## Make .venv and install the project into it, with it
 chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-agents")
 	@$(BIN)/cooper chat --task $(TASK) $(ARGS)
 
-# Tests wait for servers and timeouts as long as they compute: three processes suit two cores.
-# Each takes 1.4 GB; ARGS="-n 0" runs the tests in this one.
+# Each process takes 1.4 GB; ARGS="-n 0" runs the tests in this one.
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
 .venv/.llm: .venv/.installed
 	@echo "installing what a small model's server needs ..." >&2
