@@ -12,6 +12,7 @@ from langgraph_cooper.nodes.finetuned.rules.inventions import (
     leaves_the_setting,
     takes_for_another,
 )
+from langgraph_cooper.nodes.finetuned.rules.judging import accuses
 from langgraph_cooper.nodes.finetuned.rules.repeating import repeats
 from langgraph_cooper.nodes.finetuned.rules.requests import (
     gives_what_was_refused,
@@ -30,6 +31,7 @@ RULES: Mapping[str, Rule] = {
     "form": is_broken,
     "life": claims_a_life,
     "side": speaks_as_the_user,
+    "blame": accuses,
     "repetition": repeats,
     "relation": invents_a_relation,
     "person": takes_for_another,
