@@ -10,12 +10,14 @@ FROM python:3.12-slim
 ARG TORCH=torch==2.13.0
 ENV PYTHONUNBUFFERED=1
 COPY --from=wheel /wheel /wheel
+# The wheel's own bounds decide the versions: hadolint cannot see that a path is no package's name.
+# hadolint ignore=DL3013
 RUN pip install --no-cache-dir "$TORCH" \
     && pip install --no-cache-dir "$(echo /wheel/*.whl)[serve,postgres]" \
     && rm -r /wheel \
     && useradd --create-home --uid 10001 cooper \
     && install -d -o cooper -m 700 /data
-USER cooper
+USER 10001
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=90s \

@@ -53,8 +53,9 @@ bench: install ## Measure speed and size (about two minutes)
 screenshots: install ## Take the pictures of the page in docs/figures (needs Chromium)
 	@$(BIN)/python -m tests.graph.server.screenshots
 
-lint: install ## Check style and the direction of imports
+lint: install ## Check style, the direction of imports, the Dockerfile
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache
+	@if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint Dockerfile; else echo "the Dockerfile is not checked: hadolint is for Linux here" >&2; fi
 
 format: install ## Lay the code out
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -23,6 +23,20 @@ class NoPostgresError(Exception):
     """PostgreSQL cannot be started here; the message says why."""
 
 
+_starting: dict[str, tuple[list[Any], list[Any], dict[str, Any]]] = {}
+
+
+@contextmanager
+def stopped(conninfo: str) -> Iterator[None]:
+    """Stop a server that `postgres` started, at once, and start it again afterwards."""
+    stop, start, how = _starting[conninfo]
+    subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, **how)
+    try:
+        yield
+    finally:
+        subprocess.run(start, check=True, stdout=subprocess.DEVNULL, **how)
+
+
 @contextmanager
 def postgres() -> Iterator[str]:
     """Start a server and yield its connection string.
@@ -48,15 +62,15 @@ def postgres() -> Iterator[str]:
         settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
         control: list[Any] = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
         options = " ".join([*(f"'{setting}'" for setting in settings), f"-k {folder}"])
-        subprocess.run(
-            [*control, "start", "-o", options], check=True, stdout=subprocess.DEVNULL, **how
-        )
+        start, stop = [*control, "start", "-o", options], [*control, "stop", "-m", "immediate"]
+        conninfo = f"host={folder} user=test dbname=postgres"
+        subprocess.run(start, check=True, stdout=subprocess.DEVNULL, **how)
+        _starting[conninfo] = stop, start, how
         try:
-            yield f"host={folder} user=test dbname=postgres"
+            yield conninfo
         finally:
-            subprocess.run(
-                [*control, "stop", "-m", "immediate"], check=True, stdout=subprocess.DEVNULL, **how
-            )
+            del _starting[conninfo]
+            subprocess.run(stop, check=True, stdout=subprocess.DEVNULL, **how)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
+import anyio
 import httpx
 import pytest
+from sse_starlette import ServerSentEvent
 
-from langgraph_cooper.graph.server.limits import Rate
+from langgraph_cooper.graph.server.limits import Rate, Streams
+from langgraph_cooper.graph.server.metrics import Metrics
 from langgraph_cooper.graph.server.settings import Limits
+from langgraph_cooper.graph.server.sse import Stream
 from langgraph_cooper.graph.server.store import ServerStoreError, open_store
 from tests.support.scripted import ScriptedModel
 from tests.support.serving import Client, events, offers, serving
@@ -99,6 +104,33 @@ def test_a_rate_is_a_bucket_that_fills_evenly(monkeypatch: pytest.MonkeyPatch) -
     assert rate.take("berta") == 0.0
     now += 2.0
     assert [rate.take("anna") > 0 for _ in range(3)] == [False, False, True]
+
+
+async def test_a_client_that_does_not_read_loses_its_stream_and_frees_its_place() -> None:
+    limits = Limits(slow=0.2, owner_streams=1)
+    streams = Streams(limits, Metrics())
+    parts = ServerSentEvent(data="x" * 1_000)
+    sent = 0
+
+    async def endless() -> AsyncIterator[ServerSentEvent]:
+        while True:
+            yield parts
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent > 3:  # the connection's buffer is full
+            await anyio.sleep_forever()
+
+    async def receive() -> Any:
+        await anyio.sleep_forever()
+
+    stream = Stream(endless(), streams, "anna", limits)
+    with anyio.fail_after(5):
+        await stream({"type": "http", "method": "POST"}, receive, send)
+    assert sent == 4
+    with streams.one("anna"):
+        pass
 
 
 def test_a_database_that_fails_is_a_503_and_the_server_goes_on(client: Client, store: Path) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from langgraph_cooper.graph.server.settings import Limits
-from tests.support.postgres import NoPostgresError, postgres
+from tests.support.postgres import NoPostgresError, postgres, stopped
 from tests.support.scripted import ScriptedModel
 from tests.support.serving import Client, Replica, events, offers
 
@@ -128,3 +128,22 @@ def test_lost_connections_are_made_again(database: str) -> None:
         assert a.client.say(thread, "I feel \0 low.", "m-1")["http"] == 200
         with suppress(httpx.HTTPError):
             assert a.client.http.get("/ready").status_code in (200, 503)
+
+
+def test_a_stopped_database_is_a_503_and_the_server_goes_on(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langgraph_cooper.graph.server.store.SECONDS", 1.0)
+    with replica(database) as a:
+        thread = a.client.thread()
+        assert a.client.say(thread, "I lost my job.", "m-1")["http"] == 200
+        with stopped(database):
+            refused = a.client.say(thread, "And my wife left.", "m-2")
+            assert (refused["http"], refused["error"]["type"]) == (503, "store_unavailable")
+            assert a.client.http.get("/ready").status_code == 503
+            assert a.client.http.get("/health").status_code == 200
+        again = a.client.say(thread, "And my wife left.", "m-2")
+        assert again["http"] == 200
+        assert a.client.http.get("/ready").status_code == 200
+        messages = a.client.http.get(f"/threads/{thread}").json()["messages"]
+        assert [message["role"] for message in messages] == ["user", "assistant"] * 2
