@@ -52,7 +52,7 @@ class ClassifierConfig(BaseModel):
 
     encoder: str = DEFAULT_ENCODER
     encoder_sha256: str | None = None
-    adapters: AdapterConfig = AdapterConfig(rank=16, alpha=32.0, dropout=0.05)
+    adapters: AdapterConfig = AdapterConfig(rank=16, alpha=32.0)
     kinds: tuple[CrisisKind, ...]
     certain: float = 0.0
     """Log-odds from which a crisis is certain."""
