@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,16 @@ def load_task(task: str | Path | TaskSpec) -> TaskSpec:
     """
     if isinstance(task, TaskSpec):
         return task
-    file = _find(task)
+    return _shipped(str(task)) if str(task) in list_tasks() else _read(_find(task))
+
+
+@cache
+def _shipped(name: str) -> TaskSpec:
+    """Read a shipped task: once, since a `TaskSpec` is frozen and its banks take a moment."""
+    return _read(HOME / name / "task.toml")
+
+
+def _read(file: Path) -> TaskSpec:
     fields = _parse(file)
     banks = _add_banks(fields, file.parent / "bank") if file.name == "task.toml" else {}
     fields["prompts"] = _prompts(file, fields.get("prompts", {}))
@@ -48,8 +58,6 @@ def load_task(task: str | Path | TaskSpec) -> TaskSpec:
 
 
 def _find(task: str | Path) -> Path:
-    if str(task) in list_tasks():
-        return HOME / str(task) / "task.toml"
     with suppress(OSError, RuntimeError):  # a name too long for a path, an unknown user's home
         path = Path(task).expanduser()
         for file in (path / "task.toml", path):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -26,6 +28,9 @@ settings.register_profile(
     derandomize=bool(os.environ.get("CI")),
 )
 settings.load_profile("cooper")
+
+# Each HTTP client reads all certificate authorities, in 25 ms of computing; no test encrypts.
+ssl.create_default_context = cache(ssl.create_default_context)
 
 FOREIGN = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
