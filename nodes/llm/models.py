@@ -57,23 +57,27 @@ def _openai_model(
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
+    from langgraph_cooper.nodes.llm.connections import loop_client
+
     return ChatOpenAI(
         model=name,
         temperature=temperature,
         base_url=base_url,
         api_key=SecretStr(key),
         max_retries=0,
+        http_async_client=loop_client(),
     )
 
 
 def _without_retries(model: BaseChatModel) -> BaseChatModel:
     """Return a copy of a langchain-openai model whose clients do not retry; others as they are.
 
-    The copy shares the caller's connections. A client that the caller replaced is left alone.
+    The copy shares the caller's connections; where the caller set none up, those of an event loop
+    end with it. A client that the caller replaced is left alone.
     """
     clients = (("root_client", "client"), ("root_async_client", "async_client"))
     ours = {
-        root: getattr(model, root).with_options(max_retries=0)
+        root: getattr(model, root).with_options(max_retries=0, **_connections(model, root))
         for root, client in clients
         if (found := getattr(model, root, None)) is not None
         and getattr(model, client, None) is found.chat.completions
@@ -82,6 +86,16 @@ def _without_retries(model: BaseChatModel) -> BaseChatModel:
         return model
     chats = {client: ours[root].chat.completions for root, client in clients if root in ours}
     return model.model_copy(update={**ours, **chats, "max_retries": 0})
+
+
+def _connections(model: BaseChatModel, root: str) -> dict[str, Any]:
+    """Return the HTTP client for a model's async client, if its caller set none up."""
+    chosen = ("http_async_client", "http_socket_options")
+    if root != "root_async_client" or any(getattr(model, name, None) for name in chosen):
+        return {}
+    from langgraph_cooper.nodes.llm.connections import loop_client
+
+    return {"http_client": loop_client()}
 
 
 def speaks_openai(model: BaseChatModel) -> bool:

@@ -103,20 +103,25 @@ class OpenAIServer:
     Args:
         reply: Decides the answer to each request; called from the server's threads. Assign to
             `reply` to change it between turns.
+        keep_alive: Keep connections open after a whole answer, as servers on the internet do.
 
     Attributes:
         requests: All requests for an answer, in the order in which they came.
+        connections: Those that are open.
         hung_up: How many clients closed their connection before they were answered.
         props: What the server tells of itself at /props, as llama.cpp's does; None: nothing.
     """
 
-    def __init__(self, reply: Callable[[Request], Reply] = obey) -> None:
+    def __init__(
+        self, reply: Callable[[Request], Reply] = obey, *, keep_alive: bool = False
+    ) -> None:
         self.reply = reply
         self.requests: list[Request] = []
         self.hung_up = 0
+        self.connections: set[Any] = set()
         self.props: object = None
         self.closing = threading.Event()
-        self._http = _HTTPServer(self)
+        self._http = _HTTPServer(self, _KeepAlive if keep_alive else _Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     @property
@@ -149,9 +154,9 @@ class OpenAIServer:
 class _HTTPServer(ThreadingHTTPServer):
     request_queue_size = 64
 
-    def __init__(self, owner: OpenAIServer) -> None:
+    def __init__(self, owner: OpenAIServer, handler: type[_Handler]) -> None:
         self.owner = owner
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a client that went away; any other error is a bug of the test."""
@@ -165,6 +170,14 @@ class _Handler(BaseHTTPRequestHandler):
     """HTTP/1.0: the end of an answer is the end of the connection, also where it is cut."""
 
     server: _HTTPServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.owner.connections.add(self.connection)
+
+    def finish(self) -> None:
+        super().finish()
+        self.server.owner.connections.discard(self.connection)
 
     def do_GET(self) -> None:
         props = self.server.owner.props
@@ -245,6 +258,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Says nothing: the requests are recorded."""
+
+
+class _KeepAlive(_Handler):
+    """HTTP/1.1, for answers that are not streamed."""
+
+    protocol_version = "HTTP/1.1"
 
 
 def _completion(reply: Reply, request: Request) -> dict[str, Any]:
