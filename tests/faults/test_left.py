@@ -19,6 +19,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import CooperContext, Turns, create_cooper
 from langgraph_cooper.graph.threads.leaving import NOT_TAKEN
+from langgraph_cooper.nodes.llm import call
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.rankers import FakeRanker
 from tests.support.role_model import RoleModel
@@ -30,7 +31,7 @@ ANNA = "anna"
 MODEL = CooperContext(model="some-model", deadline=20)
 HELD = Reply(delay=60)
 # Seconds in which a step that was not ended would begin the next one.
-GRACE = 0.5
+GRACE = 0.3
 # How many requests have come when the client leaves; the modules that wait for an answer then, and
 # how many they are: all trackers, two of them and a promoter, all promoters, the generator.
 MOMENTS = {
@@ -45,6 +46,7 @@ MOMENTS = {
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
     with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setattr(call, "FIRST_ALONE", 0.1)  # the first request is held, too
         yield server
 
 
@@ -239,7 +241,7 @@ async def test_a_turn_that_is_left_as_it_begins_keeps_its_message_or_says_not() 
         messages = (await turns.asend(thread, "Hello?")).state["messages"]
         assert [m.text for m in messages if m.type == "human"] == [SAID] * taken + ["Hello?"]
         kept += taken
-        if kept == 8:
+        if kept == 5:
             break
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from langgraph_cooper.nodes.llm import budget
+from langgraph_cooper.nodes.llm import budget, call
 from langgraph_cooper.nodes.llm.budget import Role, Slots
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.turns import SAID, SPOKEN, WAYS, cooper, turn
@@ -26,21 +26,32 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
         yield server
 
 
-class Counting:
-    """Answers as an obedient model would, and counts the requests that are under way."""
+@pytest.fixture(autouse=True)
+def _short_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call, "FIRST_ALONE", 0.2)
 
-    def __init__(self, seconds: float) -> None:
+
+class Counting:
+    """Answers as an obedient model would, and counts the requests that are under way.
+
+    Args:
+        enough: So many are waited for, once: a busy machine sends them one after another.
+    """
+
+    def __init__(self, enough: int) -> None:
         self.most = 0
         self._now = 0
-        self._seconds = seconds
-        self._lock = threading.Lock()
+        self._enough = enough
+        self._change = threading.Condition()
 
     def __call__(self, request: Request) -> Reply:
-        with self._lock:
+        with self._change:
             self._now += 1
             self.most = max(self.most, self._now)
-        time.sleep(self._seconds)
-        with self._lock:
+            self._change.notify_all()
+            self._change.wait_for(lambda: self.most >= self._enough, 10)
+        time.sleep(0.1)  # in which one too many would come
+        with self._change:
             self._now -= 1
         return obey(request)
 
@@ -48,7 +59,7 @@ class Counting:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("at_once", [1, 2])
 async def test_no_more_than_chosen(at_once: int, way: str, server: OpenAIServer) -> None:
-    server.reply = counting = Counting(0.1)
+    server.reply = counting = Counting(at_once)
     ended = await turn(cooper(model="some-model"), way, at_once=at_once)
     assert ended.messages == [SAID, SPOKEN]
     assert ended.faults == set()
@@ -63,13 +74,13 @@ async def test_as_many_as_the_server_says_it_has(
     slots: int, way: str, server: OpenAIServer
 ) -> None:
     server.props = {"total_slots": slots, "model_path": "a.gguf"}  # as llama.cpp's server does
-    server.reply = counting = Counting(0.1)
+    server.reply = counting = Counting(slots)
     for _ in range(2):
         ended = await turn(cooper(model="some-model"), way)
         assert ended.reply == SPOKEN
         assert ended.faults == set()
     assert counting.most == slots
-    server.reply = counting = Counting(0.5)
+    server.reply = counting = Counting(3)
     await turn(cooper(model="some-model"), way, at_once=3)  # the caller's word counts more
     assert counting.most == 3
 
@@ -80,7 +91,7 @@ async def test_what_a_server_says_otherwise_limits_nothing(
 ) -> None:
     server.props = props
     await turn(cooper(model="some-model"))
-    server.reply = counting = Counting(0.5)
+    server.reply = counting = Counting(3)
     ended = await turn(cooper(model="some-model"))
     assert ended.faults == set()
     assert counting.most == 3
@@ -88,14 +99,14 @@ async def test_what_a_server_says_otherwise_limits_nothing(
 
 async def test_any_number_by_default(server: OpenAIServer) -> None:
     await turn(cooper(model="some-model"))  # the first request to an unknown server goes alone
-    server.reply = counting = Counting(0.5)
+    server.reply = counting = Counting(3)
     await turn(cooper(model="some-model"))
     assert counting.most == 3
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 async def test_a_slow_first_request_holds_nobody_up(way: str, server: OpenAIServer) -> None:
-    server.reply = counting = Counting(2.5)
+    server.reply = counting = Counting(3)
     await turn(cooper(model="some-model"), way)
     assert counting.most == 3
 
@@ -108,7 +119,7 @@ async def test_a_lane_that_hangs_leaves_the_others_their_part(
         return Reply(delay=60) if request.asked.key == "tracker:exploration" else obey(request)
 
     server.reply = reply
-    ended = await turn(cooper(model="some-model"), way, at_once=1, deadline=12)
+    ended = await turn(cooper(model="some-model"), way, at_once=1, deadline=6)
     assert ended.reply == SPOKEN
     kinds = {name: ended.state[name]["faults"] for name in ("exploration", "comforting", "action")}
     assert [f["kind"] for f in kinds["exploration"]] == ["timeout", "timeout"]

@@ -1,12 +1,13 @@
 """Processes that converse, race and die, for the tests of durability.
 
-Run as a program (`python -m tests.support.processes ...`): a process with all imports done and
-the guard loaded forks as many children as a test needs within milliseconds. It prints a JSON line.
+The module is also a program: a process with all imports done and the guard loaded forks as many
+children as a test needs within milliseconds. It takes commands as JSON lines, and answers in them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -48,16 +50,47 @@ FIRST, SECOND = "I lost my job last week.", "I can't tell my wife."
 
 
 def run(*arguments: str, environment: dict[str, str] | None = None) -> Any:
-    """Run this module as a program and return what it printed."""
+    """Run "race" or "kill" in a child of the program and return its result."""
+    program = _program()
+    assert program.stdin
+    assert program.stdout
+    program.stdin.write(json.dumps([arguments, environment or {}]) + "\n")
+    program.stdin.flush()
+    status, told = json.loads(program.stdout.readline())
+    assert status == 0, "see the traceback in standard error"
+    return told
+
+
+@cache
+def _program() -> subprocess.Popen[str]:
+    """Start this module as a program: once for all tests, since its imports take seconds."""
     here = Path(__file__).parents[2]
     paths = [str(here), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.processes", *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})},
-        capture_output=True, text=True, check=False, timeout=500,
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.processes"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    atexit.register(program.communicate)
+    return program
+
+
+def serve() -> None:
+    """Run the commands that come, each in a child of its own."""
+    import langchain_openai  # noqa: F401  # takes a second: once, not in each child
+
+    read_meaning("")
+    for line in sys.stdin:
+        (command, *arguments), environment = json.loads(line)
+
+        def work(command: str = command, arguments: Any = arguments, own: Any = environment) -> Any:
+            signal.alarm(500)
+            os.environ.update(own)
+            if command == "race":
+                return race(arguments[0], arguments[1], int(arguments[2]), int(arguments[3]))
+            return kill(arguments[0], arguments[1], arguments[2:])
+
+        print(json.dumps(forked(work)), flush=True)  # noqa: T201
 
 
 # ------------------------------------------------------------------- stores
@@ -128,9 +161,8 @@ def forked(work: Callable[[], Any]) -> tuple[int, Any]:
 # -------------------------------------------------------------------- races
 
 
-def race(store: str, locked: str, processes: int, count: int) -> None:
-    """Let several processes send messages to one thread at once."""
-    read_meaning("")  # loads the guard's classifier: once, not in each child
+def race(store: str, locked: str, processes: int, count: int) -> dict[str, int]:
+    """Let several processes send messages to one thread at once; return how many failed."""
     children = []
     for number in range(processes):
         child = os.fork()
@@ -143,7 +175,7 @@ def race(store: str, locked: str, processes: int, count: int) -> None:
                 os._exit(status)
         children.append(child)
     failed = [c for c in children if os.waitpid(c, 0)[1] != 0]
-    print(json.dumps({"failed": len(failed)}))  # noqa: T201
+    return {"failed": len(failed)}
 
 
 async def _converse(store: str, locked: bool, number: int, count: int) -> None:
@@ -220,10 +252,9 @@ def texts(state: Any) -> list[str]:
     return [message.text for message in state["messages"]]
 
 
-def kill(folder: str, when: str, nodes: Sequence[str]) -> None:
+def kill(folder: str, when: str, nodes: Sequence[str]) -> dict[str, Any]:
     """Kill a second turn at each node, and resume it by sending its message again."""
-    chat_model("warm")  # imports and certificates: once, not in each child
-    read_meaning("")
+    chat_model("warm")  # reads the certificates: once, not in each child
     template = Path(folder, "first.sqlite")
     forked(lambda: _first(template))
     found = {}
@@ -235,7 +266,7 @@ def kill(folder: str, when: str, nodes: Sequence[str]) -> None:
             lambda n=node, f=file: (_kept(f), _second(f, n, []), _second(f, n, []))
         )
         found[node] = {"status": status, "kept": kept, "after": after, "again": again}
-    print(json.dumps(found))  # noqa: T201
+    return found
 
 
 def _killer(node: str, when: str, file: Path) -> list[BaseCallbackHandler]:
@@ -266,8 +297,4 @@ def _kept(file: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command, *given = sys.argv[1:]
-    if command == "race":
-        race(given[0], given[1], int(given[2]), int(given[3]))
-    else:
-        kill(given[0], given[1], given[2:])
+    serve()

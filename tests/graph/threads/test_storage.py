@@ -20,6 +20,7 @@ from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph import InputError, Turns, cooper_serde, create_cooper, prune_thread
+from langgraph_cooper.nodes import channels
 from tests.support.postgres import NoPostgresError, postgres
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -29,7 +30,7 @@ THREAD = "anna"
 CONFIG: Any = {"configurable": {"thread_id": THREAD}}
 EARLIER = Path(__file__).with_name("earlier.sqlite.gz")
 ANSWER = "I hear you, and I am glad you told me."
-SOME = 34  # turns: more than fit between two snapshots of the messages
+SOME = 12  # turns: more than fit between two snapshots, of the messages and of the reports
 
 
 @contextmanager
@@ -135,6 +136,14 @@ def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield saver
 
 
+@pytest.fixture
+def _frequent_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The messages are saved whole every eight turns."""
+    monkeypatch.setattr(channels, "FEWEST", 16)
+    assert channels.REPORTS < SOME
+
+
+@pytest.mark.usefixtures("_frequent_snapshots")
 def test_a_long_conversation_is_read_again_whole(saver: Any) -> None:
     graph = cooper(saver)
     said = []
@@ -147,6 +156,7 @@ def test_a_long_conversation_is_read_again_whole(saver: Any) -> None:
     assert isinstance(again["messages"][-1], AIMessage)
 
 
+@pytest.mark.usefixtures("_frequent_snapshots")
 def test_every_state_of_the_past_is_what_it_was(saver: Any) -> None:
     graph = cooper(saver)
     states = [say(graph, f"He never asks how I am, part {number}.") for number in range(SOME)]
@@ -219,6 +229,7 @@ def test_before_the_first_turn_a_thread_has_no_reports() -> None:
 # -------------------------------------------------------------------- pruning
 
 
+@pytest.mark.usefixtures("_frequent_snapshots")
 def test_pruning_a_long_conversation_leaves_all_of_it(saver: Any) -> None:
     graph = cooper(saver)
     talk(graph, SOME)
