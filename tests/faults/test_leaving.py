@@ -16,7 +16,7 @@ from langgraph_cooper.graph.threads.leaving import LockRequest
 from tests.benchmarks.leaving import leave, opened
 from tests.support.postgres import NoPostgresError, postgres
 
-DROPS = 16
+DROPS = 10
 
 
 @pytest.fixture(scope="module")
