@@ -5,6 +5,7 @@ Nor does a test depend on how busy the machine is, or on the tests that ran befo
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import ssl
@@ -34,6 +35,14 @@ ssl.create_default_context = cache(ssl.create_default_context)
 
 FOREIGN = ("OPENAI_", "LANGSMITH_", "LANGCHAIN_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of the collector's way: it would look through it again and again.
+
+    The fixtures that load the guard do the same for its imports.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

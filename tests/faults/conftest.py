@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from langgraph_cooper.nodes.crisis.reading import read_meaning
@@ -11,3 +13,4 @@ from langgraph_cooper.nodes.crisis.reading import read_meaning
 def _guard_is_loaded() -> None:
     """Load the guard's classifier before anything is timed."""
     read_meaning("")
+    gc.freeze()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from langgraph_cooper.nodes.crisis.reading import read_meaning
@@ -12,6 +14,7 @@ from tests.support.role_model import RoleModel
 def _guard_is_loaded() -> None:
     """Load the guard's classifier before anything is timed."""
     read_meaning("")
+    gc.freeze()
 
 
 @pytest.fixture

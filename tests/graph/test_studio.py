@@ -25,7 +25,6 @@ from langgraph_sdk import get_sync_client
 from langgraph_cooper.graph import as_event
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 
-pytestmark = pytest.mark.xdist_group("studio")  # one server, whatever the number of workers
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 300
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/docs")
