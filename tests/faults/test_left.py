@@ -104,6 +104,9 @@ async def test_a_cancelled_turn_asks_nothing_more_and_hangs_up(
     async with turns.aholding(ANNA):  # free only when the turn has ended
         await asyncio.sleep(GRACE)
     assert len(server.requests) == count
+    ends = time.monotonic() + 30
+    while server.hung_up < waiting and time.monotonic() < ends:  # the server looks now and then
+        await asyncio.sleep(0.01)
     assert server.hung_up == waiting
     answered = await turns.asend(ANNA, None, context=MODEL)
     assert [message.text for message in answered.state["messages"]] == [SAID, SPOKEN]
