@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import NamedTuple
 
 from langchain_core import exceptions as core
@@ -210,9 +211,7 @@ def _openai(error: Exception) -> _Reason | None:
 
 
 def _any_client(error: Exception) -> _Reason | None:
-    """Describe a fault that LangChain or httpx has a class for, of any provider."""
-    import httpx
-
+    """Describe a fault that LangChain or an HTTP client has a class for, of any provider."""
     kinds: list[tuple[type[Exception], _Reason]] = [
         (core.ModelAuthenticationError, _Reason("configuration", "refuses the key; check it")),
         (core.ModelPermissionDeniedError, _Reason("configuration", "refuses the key; check it")),
@@ -224,7 +223,16 @@ def _any_client(error: Exception) -> _Reason | None:
         (core.ModelConnectionError, _Reason("connection", "cannot be reached; start its server")),
         (core.ModelTimeoutError, _Reason("timeout", NOT_IN_TIME)),
         (TimeoutError, _Reason("timeout", NOT_IN_TIME, again=True)),
-        (httpx.HTTPError, _Reason("cut", BROKEN_OFF, again=True)),  # bare, in mid-stream
+        *((bare, _Reason("cut", BROKEN_OFF, again=True)) for bare in _http_errors()),
         (ConnectionError, _Reason("cut", BROKEN_OFF, again=True)),
     ]
     return next((reason for kind, reason in kinds if isinstance(error, kind)), None)
+
+
+def _http_errors() -> list[type[Exception]]:
+    """Return the base errors of the HTTP clients that are loaded: one may come bare, mid-stream.
+
+    openai 3 uses httpx2, whose errors are not those of httpx.
+    """
+    loaded = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    return [client.HTTPError for client in loaded]

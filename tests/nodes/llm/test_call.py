@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import httpx2
 import openai
 import pytest
 from langchain_core.exceptions import (
@@ -51,6 +52,7 @@ FAULTS = [
     (openai.ContentFilterFinishReasonError(), "refused to answer; say it in other words"),
     (httpx.RemoteProtocolError(KEY), "broke off its answer; send the message again"),
     (httpx.ReadError(KEY), "broke off its answer"),
+    (httpx2.RemoteProtocolError(KEY), "broke off its answer; send the message again"),
     (TimeoutError(KEY), "did not answer in time; try again"),
     (AttributeError(KEY), r"does not answer as an OpenAI.*\(AttributeError\); check OPENAI_BASE"),
     (IndexError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
