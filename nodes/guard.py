@@ -20,7 +20,8 @@ from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.crisis.answers import answer_of
 from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
-from langgraph_cooper.nodes.crisis.phrases import asked_about, asks_of_the_past, crisis_kind
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind
+from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
 from langgraph_cooper.nodes.crisis.reading import read_meaning
 from langgraph_cooper.nodes.events import emit, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
@@ -168,6 +169,8 @@ def _course(
             finding, question = _found(said, new, reader), _question(reply, course)
             if finding.tier == "none" and _tells_of_the_past(reply, new):
                 finding = Finding("concern", "other")  # perhaps it is not so long ago
+            if finding.tier == "none" and _is_unsafe(reply, new):
+                finding, question = Finding("concern", course.kind or "danger"), None
             course = course.after(finding, " ".join(new), question, strict=strict)
             said, reply = said + new, None
         elif side == "system":
@@ -226,6 +229,13 @@ def _tells_of_the_past(reply: AIMessage | None, answer: Sequence[str]) -> bool:
     if reply is None or MARK in reply.additional_kwargs:
         return False
     return asks_of_the_past(text_of(reply)) and answer_of(" ".join(answer)) == "yes"
+
+
+def _is_unsafe(reply: AIMessage | None, answer: Sequence[str]) -> bool:
+    """Return whether the user says no to a model's question whether they are safe."""
+    if reply is None or MARK in reply.additional_kwargs:
+        return False
+    return asks_if_safe(text_of(reply)) and answer_of(" ".join(answer)) == "no"
 
 
 def _found(said: Sequence[str], new: Sequence[str], reader: Reader) -> Finding:

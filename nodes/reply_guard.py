@@ -12,7 +12,8 @@ from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
-from langgraph_cooper.nodes.crisis.phrases import asked_about, denies, unsayable
+from langgraph_cooper.nodes.crisis.phrases import denies, unsayable
+from langgraph_cooper.nodes.crisis.questions import asked_about
 from langgraph_cooper.nodes.events import ReplyEvent, Speaker, aemit, emit, reply_event, turn_of
 from langgraph_cooper.nodes.generator import NEUTRAL, STANDS_IN
 from langgraph_cooper.nodes.guard import CONCERN, MARK

@@ -1,4 +1,4 @@
-"""The guard's lexicon: crisis phrases (`phrases.toml`), answers (`answers.toml`) and spellings."""
+"""The guard's lexicon: crisis phrases, questions about a crisis, answers, and spellings."""
 
 from __future__ import annotations
 
@@ -41,6 +41,31 @@ class Phrases(Part):
     reply: tuple[str, ...]
 
 
+class Asked(Part):
+    """Patterns of questions about one kind of crisis, unless one of others follows."""
+
+    kind: CrisisKind
+    patterns: tuple[str, ...]
+    unless: tuple[str, ...] = ()
+    others: bool = False
+    """Whether they are about somebody else, and thus not about the user."""
+
+
+class Safety(Part):
+    """Patterns of questions to which a no is the worrying answer, unless one of others follows."""
+
+    patterns: tuple[str, ...]
+    unless: tuple[str, ...]
+
+
+class Questions(Part):
+    """Questions about a crisis whose answer alone, in the user's words, has no phrase."""
+
+    words: Mapping[str, tuple[str, ...]]
+    asked: tuple[Asked, ...]
+    safety: Safety
+
+
 class Spelling(Part):
     """Spellings, misspellings and disguises of words."""
 
@@ -63,6 +88,12 @@ def phrases() -> Phrases:
 def spelling() -> Spelling:
     """Read the shipped spellings."""
     return Spelling.model_validate(_read("spelling.toml"))
+
+
+@lru_cache(maxsize=1)
+def questions() -> Questions:
+    """Read the shipped patterns of questions about a crisis."""
+    return Questions.model_validate(_read("questions.toml"))
 
 
 @lru_cache(maxsize=1)

@@ -26,9 +26,6 @@ LOOK_AHEAD = 12  # words after a harmless phrase that are searched for a "but"
 # Second person to first: a reply that echoes a crisis phrase is found by the same phrases.
 FIRST_PERSON = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm"}
 SECOND_PERSON = re.compile(r"\byou(?:rself|rs|r|'re|’re)?\b", re.IGNORECASE)
-OTHERS_PAST = re.compile(
-    r"\W*(?:(?:and|so|oh|how|when|why),? )*(?:did|was|were|had) (?!you\b)", re.IGNORECASE
-)
 PART = re.compile(r"[()|?$]|~\d*|<\w+>|[^\s()|?~<>$]+")
 
 
@@ -251,28 +248,11 @@ def unsayable(reply: str) -> bool:
     A question is allowed: helpers are taught to ask directly about suicide.
     """
     stated = " ".join(part for part in sentences(reply) if not part.endswith("?"))
-    return phrase_book().unsayable(reply) or crisis_kind(_to_first_person(stated)) is not None
+    return phrase_book().unsayable(reply) or crisis_kind(to_first_person(stated)) is not None
 
 
-def asked_about(reply: str) -> CrisisKind | None:
-    """Return the kind of crisis that a reply asks about, if any."""
-    asked = " ".join(part for part in sentences(reply) if part.endswith("?"))
-    return crisis_kind(_to_first_person(asked)) if asked else None
-
-
-def asks_of_the_past(reply: str) -> bool:
-    """Return whether all that a reply asks about a crisis is what somebody else did long ago.
-
-    "Did your uncle kill himself?" A yes tells of grief, and not of a crisis.
-    """
-    asked = [part for part in sentences(reply) if part.endswith("?") and asked_about(part)]
-    return bool(asked) and all(
-        OTHERS_PAST.match(part) and asked_about(part) in ("suicide", "self_harm", "other")
-        for part in asked
-    )
-
-
-def _to_first_person(reply: str) -> str:
+def to_first_person(reply: str) -> str:
+    """Turn what is said about the user into the user's own words, "you" as a subject."""
     return SECOND_PERSON.sub(
         lambda found: FIRST_PERSON[found.group().lower().replace("’", "'")], reply
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from langgraph_cooper.nodes.crisis.phrases import asked_about, denies, unsayable
+from langgraph_cooper.nodes.crisis.phrases import denies, unsayable
+from langgraph_cooper.nodes.crisis.questions import asked_about
 from langgraph_cooper.nodes.finetuned.rules.situation import Situation
 
 
