@@ -11,7 +11,8 @@ from functools import lru_cache
 from typing import Literal
 
 from langgraph_cooper.nodes.crisis.lexicon import answers, phrases
-from langgraph_cooper.nodes.crisis.phrases import Matcher, phrase_book
+from langgraph_cooper.nodes.crisis.patterns import Matcher
+from langgraph_cooper.nodes.crisis.phrases import denies, phrase_book
 
 MOST_HEDGED = 5  # words
 # In the words of the normaliser, without doubled letters.
@@ -26,6 +27,8 @@ def answer_of(text: str) -> Answer:
     A hedge ("sometimes", "I guess") is a yes if little else is said.
     """
     patterns, words = _patterns(), phrase_book().normalised(text)
+    if denies(text):
+        words = words.removeprefix("no thanks ").removeprefix("no thank you ")
     if patterns["no"].begins(words):
         return "unclear" if any(patterns["unclear"].spans(words)) else "no"
     if "?" in text or NEGATED.search(words):

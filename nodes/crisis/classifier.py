@@ -7,6 +7,7 @@ and of each kind. Reference: Hu et al., "LoRA" (2022), section 4.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -20,8 +21,7 @@ from torch import Tensor, nn
 
 from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.crisis.lexicon import phrases
-from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised
-from langgraph_cooper.nodes.language.text import sentences
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, withdraws
 from langgraph_cooper.prompts import CooperError, CrisisKind
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.computing import compute
@@ -33,6 +33,7 @@ from langgraph_cooper.ranker.model.transformer import load_transformer
 SHIPPED = Path(__file__).parent / "checkpoint"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train-guard'"
+CLAUSE_END = re.compile(r"[.,;:!?\u2026\n\u2013\u2014]+(?:\s|$)|\s-+\s")
 MAX_TOKENS = 96
 FEWEST_WORDS = 3  # of "Last week." no encoder can say whether it is a farewell
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
@@ -121,8 +122,9 @@ class CrisisClassifier:
         """Return what a message shows.
 
         A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
-        it can read is a concern at least, unless its meaning is plainly harmless. Of one or two
-        words, and in other scripts, the phrases alone decide.
+        it can read is a concern at least, unless its meaning is plainly harmless, and so is a
+        denial that is taken back. Of one or two words, and in other scripts, the phrases alone
+        decide.
         """
         known = crisis_kind(text)
         if known and disguised(text):
@@ -130,17 +132,16 @@ class CrisisClassifier:
         if not readable(text):
             return Finding("certain", known) if known else Finding()
         odds, kind = self._odds(text)
+        if denies(text):
+            # A plain denial is believed, but silences nothing else that was said.
+            rest = "; ".join(part for part in clauses(text) if not denies(part))
+            odds = self.odds(rest) if readable(rest) else -math.inf
         lower = (PHRASE_CERTAIN, PHRASE_CONCERN) if known else (0.0, 0.0)
         if odds >= self.config.certain - lower[0]:
             return Finding("certain", known or kind)
-        if odds < self.config.concern - lower[1]:
-            return Finding()
-        if not known and denies(text):
-            # A plain denial is believed, but silences nothing else that was said.
-            rest = " ".join(part for part in sentences(text) if not denies(part))
-            if not rest or self.odds(rest) < self.config.concern:
-                return Finding()
-        return Finding("concern", known or kind)
+        if odds >= self.config.concern - lower[1] or withdraws(text):
+            return Finding("concern", known or kind)
+        return Finding()
 
     def odds(self, text: str) -> float:
         """Return the log-odds of a crisis: of the gravest window of a long message."""
@@ -162,6 +163,11 @@ def readable(text: str) -> bool:
     letters = sum(character.isalpha() for character in text)
     english = sum(character.isascii() and character.isalpha() for character in text)
     return len(text.split()) >= FEWEST_WORDS and english >= letters / 2
+
+
+def clauses(text: str) -> list[str]:
+    """Cut a text at its punctuation: a comma ends a denial."""
+    return [part for part in CLAUSE_END.split(text) if part.strip()]
 
 
 def windows(text: str) -> list[str]:

@@ -20,14 +20,31 @@ class Kind(Part):
 
 
 class Harmless(Part):
-    """Patterns of harmless phrases, which do not count if one of the `unless` words follows.
-
-    One part has the denials ("I'm not suicidal").
-    """
+    """Patterns of harmless phrases, which do not count if one of the `unless` words follows."""
 
     patterns: tuple[str, ...]
     unless: tuple[str, ...] = ()
-    denial: bool = False
+
+
+class Plain(Part):
+    """Patterns of plain denials ("I'm not suicidal"), and what makes one less than plain."""
+
+    patterns: tuple[str, ...]
+    unless: tuple[str, ...]
+    """Words that take it back when they are among the next twelve."""
+    limits: tuple[str, ...]
+    """Patterns that limit it when they follow at once."""
+    led: tuple[str, ...]
+    """Patterns that make it another thing when they go before it."""
+    withdrawn: tuple[str, ...]
+    """Patterns of denials that are taken back, and worrying by that."""
+
+
+class Denials(Part):
+    """Denials of a crisis."""
+
+    words: Mapping[str, tuple[str, ...]]
+    plain: Plain
 
 
 class Phrases(Part):
@@ -88,6 +105,12 @@ def phrases() -> Phrases:
 def spelling() -> Spelling:
     """Read the shipped spellings."""
     return Spelling.model_validate(_read("spelling.toml"))
+
+
+@lru_cache(maxsize=1)
+def denials() -> Denials:
+    """Read the shipped patterns of denials."""
+    return Denials.model_validate(_read("denials.toml"))
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from langgraph_cooper.nodes.crisis.lexicon import phrases, questions
-from langgraph_cooper.nodes.crisis.phrases import Matcher, crisis_kind, phrase_book, to_first_person
+from langgraph_cooper.nodes.crisis.patterns import Matcher
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, phrase_book, to_first_person
 from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.prompts import CrisisKind
 
