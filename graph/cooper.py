@@ -168,9 +168,14 @@ def _speaker(
         raise ModelError("generator and generator_model are both given: name one of them")
     if generator == FINETUNED:
         return FINETUNED, voice_of(task)
-    if isinstance(generator, Path) or (isinstance(generator, str) and Path(generator).is_dir()):
-        return FINETUNED, voice_of(task, open_voice(Path(generator)))
+    if isinstance(generator, Path) or (isinstance(generator, str) and _is_folder(generator)):
+        return FINETUNED, voice_of(task, open_voice(Path(generator).expanduser()))
     return generator, None
+
+
+def _is_folder(name: str) -> bool:
+    """Return whether a generator's name means a folder: a model may be called "org/name"."""
+    return name.startswith((".", "/", "~")) or Path(name).is_dir()
 
 
 def _ranker_loader(

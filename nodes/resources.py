@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable
 
 from langgraph_cooper.nodes.backend import Backend, GeneratorInput
 from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, shipped_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
@@ -115,7 +116,7 @@ class Resources:
         if generator == FINETUNED:
             backend = replace(backend, generator=self._finetuned())
         elif generator != OFFLINE:
-            chat = chat_model(generator, temperature)
+            chat = _speaking_model(generator, agents, temperature)
             backend = replace(backend, generator=llm_generator(task, chat))
         return backend
 
@@ -155,6 +156,21 @@ class Resources:
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.ranker().embed(texts)
+
+
+def _speaking_model(
+    generator: str | BaseChatModel, agents: str | BaseChatModel, temperature: float | None
+) -> BaseChatModel:
+    """Return the generator's chat model; without a key its name may be a mistake."""
+    try:
+        return chat_model(generator, temperature)
+    except ModelError as error:
+        if generator == agents:
+            raise
+        raise ModelError(
+            f'the generator {generator!r} is neither "{BANK}" nor "{FINETUNED}" nor a folder, and '
+            f"is thus taken for a chat model's name: {error}"
+        ) from None
 
 
 def voice_of(task: TaskSpec, given: VoiceCheckpoint | None = None) -> VoiceCheckpoint:

@@ -18,6 +18,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph import CooperContext, create_cooper
 from langgraph_cooper.nodes import ModelError
+from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, load_task
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.rankers import FakeRanker
@@ -362,6 +363,14 @@ def test_a_dead_endpoint(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(faults) == 7
     assert all(fault["message"].startswith(told) for fault in faults)
     assert len(texts(graph)) == 2
+
+
+def test_a_generator_nobody_knows_is_told_with_the_ones_that_are() -> None:
+    graph = cooper(generator="nosuch")
+    with pytest.raises(ModelError, match="'nosuch' is neither \"bank\" nor \"finetuned\" nor a f"):
+        say(graph, SAID)
+    with pytest.raises(VoiceError, match="folder that `cooper train generator` wrote"):
+        cooper(generator="./nosuch")
 
 
 def test_no_key_is_told_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
