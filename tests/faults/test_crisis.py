@@ -361,6 +361,29 @@ def test_the_answer_decides(answers: list[str], tiers: list[str], nested: bool) 
     assert asked == [True, *(tier == "concern" for tier in tiers)]
 
 
+LONG = (
+    "That sounds hard.\n\nTwo things may help:\n\n- a walk\n- a talk. With whom?\n\n{} I am here."
+)
+
+
+@pytest.mark.usefixtures("asks_about_hints")
+def test_a_models_paragraphs_are_kept_where_its_questions_are_left_out() -> None:
+    graph = esc(ScriptedModel(script={"generator": LONG.format("What happened?")}))
+    reply = graph.invoke(human(HINT))["messages"][-1].text
+    asked, rest = reply.split("\n\n", 1)
+    assert asked.startswith(help_texts().ask["suicide"][0])
+    assert rest == (
+        "That sounds hard.\n\nTwo things may help:\n\n- a walk\n- a talk.\n\nI am here."
+    )
+
+
+def test_a_models_paragraphs_are_kept_where_it_asks_after_a_denial() -> None:
+    asks = "Are you thinking of hurting yourself?"
+    graph = esc(ScriptedModel(script={"generator": LONG.format(asks)}))
+    reply = graph.invoke(human("I feel low, but I would never hurt myself."))["messages"][-1].text
+    assert reply == LONG.replace("{} ", "")
+
+
 @pytest.mark.usefixtures("asks_about_hints")
 def test_an_unsayable_reply_takes_no_question() -> None:
     graph = esc(ScriptedModel(script={"generator": HARM}))

@@ -367,7 +367,7 @@ def test_a_dead_endpoint(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_generator_nobody_knows_is_told_with_the_ones_that_are() -> None:
     graph = cooper(generator="nosuch")
-    with pytest.raises(ModelError, match="'nosuch' is neither \"bank\" nor \"finetuned\" nor a f"):
+    with pytest.raises(ModelError, match='\'nosuch\' is neither "bank" nor "finetuned" nor a f'):
         say(graph, SAID)
     with pytest.raises(VoiceError, match="folder that `cooper train generator` wrote"):
         cooper(generator="./nosuch")

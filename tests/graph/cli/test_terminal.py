@@ -24,6 +24,8 @@ from langgraph_cooper.graph import Turns, create_cooper
 from langgraph_cooper.graph.cli.commands import command_in
 from langgraph_cooper.graph.cli.conversation import Conversation
 from langgraph_cooper.graph.cli.view import agents_view, why_view
+from langgraph_cooper.nodes.crisis import reading
+from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.guard import released
 from langgraph_cooper.prompts import load_task
 from tests.support.rankers import FakeRanker
@@ -234,6 +236,30 @@ def test_help_stays_in_view_until_a_person_releases(
     assert "Help is there" in talk("yes, I am safe")
     graph.update_state(config, released(graph.get_state(config).values), as_node="review")
     assert "Help is there" not in talk("I feel better.")
+
+
+def test_a_person_who_comes_back_after_a_concern_sees_where_help_is(
+    graph: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def leave(_: str) -> str:
+        raise EOFError
+
+    def come_back() -> str:
+        capsys.readouterr()
+        Conversation(ESC, graph, turns, "anna").converse()
+        return capsys.readouterr().out
+
+    def read(text: str) -> Finding:
+        return Finding("concern", "suicide") if "records" in text else Finding()
+
+    monkeypatch.setattr("builtins.input", leave)
+    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+    turns = Turns(graph)
+    turns.send("anna", "My cat is ill.")
+    assert "Help is there" not in come_back()
+    turns.send("anna", "I gave my records away.")
+    assert turns.send("anna", "No.").state["guard"]["tier"] == "none"
+    assert "Help is there whenever you want it" in come_back()
 
 
 def test_a_new_conversation_takes_the_next_free_name(
