@@ -37,6 +37,7 @@ from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.graph.warm import warm_up
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError
+from langgraph_cooper.nodes.events import Event, TurnStarted
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.prompts import CooperError, TaskSpec
@@ -44,6 +45,7 @@ from langgraph_cooper.prompts import CooperError, TaskSpec
 INTERRUPTED = 130
 """The exit code of Ctrl-C, as everywhere in the command."""
 MOST_NAME = 240  # characters of a thread's name before the number of a new one
+NOT_STORED = "The last message may not have been stored: say it again if it is not shown next time."
 LAST_WORDS = 4
 """Number of utterances that a person is shown who comes back."""
 
@@ -76,6 +78,7 @@ class Conversation:
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
         self._sound = True
         self._model_failed = False
+        self._unstored = False  # whether a message was taken, and is not stored yet
 
     def check_thread(self) -> None:
         """Refuse a thread of another task, before anything is added to it.
@@ -228,7 +231,12 @@ class Conversation:
             # After a fault that a person must mend, ask once a line: the answer is to both.
             catch_up=not self._model_failed,
         )
-        turn.on_event = waiting.hear
+
+        def hear(event: Event) -> None:
+            self._unstored &= not isinstance(event, TurnStarted)
+            waiting.hear(event)
+
+        turn.on_event, self._unstored = hear, text is not None
         with self._leaving_at_once():
             if self.as_json:
                 with waiting.shown():
@@ -246,7 +254,8 @@ class Conversation:
     def _leaving_at_once(self) -> Iterator[None]:
         """Let Ctrl-C end the process in mid-turn, even while models load, which takes seconds.
 
-        What was said is stored, and the next start finishes the turn.
+        What was said is stored, and the next start finishes the turn. In the first moments it is
+        not, and the person is told.
         """
         before = signal.getsignal(signal.SIGINT)
         # Only there does Python handle signals; a job in the background ignores this one.
@@ -258,6 +267,8 @@ class Conversation:
             if sys.stdin.isatty():
                 self._out.show_cursor(True)
                 self._say_goodbye()
+            if self._unstored and self.db:
+                self._err.print(Text(NOT_STORED, style="yellow"))
             self.release()
             sys.stdout.flush()
             os._exit(0 if sys.stdin.isatty() else INTERRUPTED)

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import termios
 import time
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pyte
@@ -26,6 +28,7 @@ from langgraph_cooper.graph.cli.conversation import Conversation
 from langgraph_cooper.graph.cli.view import agents_view, why_view
 from langgraph_cooper.nodes.crisis import reading
 from langgraph_cooper.nodes.crisis.course import Finding
+from langgraph_cooper.nodes.events import TurnStarted
 from langgraph_cooper.nodes.guard import released
 from langgraph_cooper.prompts import load_task
 from tests.support.rankers import FakeRanker
@@ -260,6 +263,35 @@ def test_a_person_who_comes_back_after_a_concern_sees_where_help_is(
     turns.send("anna", "I gave my records away.")
     assert turns.send("anna", "No.").state["guard"]["tier"] == "none"
     assert "Help is there whenever you want it" in come_back()
+
+
+class Pressed(BaseException):
+    """The end of the process, at Ctrl-C."""
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_control_c_before_the_message_is_stored_tells_so(
+    stored: bool, graph: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = Turns(graph)
+
+    def events(*_: Any, **__: Any) -> Iterator[Any]:
+        if stored:
+            yield TurnStarted(turn="t", id="t-1")
+        signal.raise_signal(signal.SIGINT)
+
+    def leave(code: int) -> None:
+        raise Pressed(code)
+
+    monkeypatch.setattr(turns, "events", events)
+    monkeypatch.setattr(os, "_exit", leave)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(Pressed):
+            Conversation(ESC, graph, turns, "anna", db=Path("talks.sqlite"))._take("I lost my job.")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ("may not have been stored" in capsys.readouterr().err) is not stored
 
 
 def test_a_new_conversation_takes_the_next_free_name(
