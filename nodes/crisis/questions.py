@@ -14,7 +14,6 @@ from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.prompts import CrisisKind
 
 LOOK_AHEAD = 12  # words after a pattern that are searched for one of its `unless`
-YOU = ("I",)
 # A question about somebody else does not speak of the user.
 USER = re.compile(r"\b(?:you|youre|youd|youve|yourself)\b")
 OTHERS_PAST = re.compile(
@@ -66,15 +65,14 @@ class _Question(NamedTuple):
 def _kind(question: str) -> CrisisKind | None:
     """Return the kind of crisis that one question asks about, somebody else's first.
 
-    What a user would say of themselves ("I want to die") is asked about in the same words. In
-    questions about what others do to them ("Did he hit you?"), "you" is no subject.
+    What users would say of themselves ("I want to die") is asked about in the same words. In a
+    question about what others do to them ("Did he hit you?") "you" is no subject.
     """
     text = phrase_book().normalised(question)
     kinds = [(kind, each) for kind, each in _questions() if each.within(text)]
     if others := next((kind for kind, each in kinds if each.others), None):
         return others
-    said = crisis_kind(to_first_person(question))
-    return said or next((kind for kind, _ in kinds), None)
+    return crisis_kind(to_first_person(question)) or next((kind for kind, _ in kinds), None)
 
 
 def _next_words(text: str) -> str:
