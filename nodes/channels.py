@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, count, groupby
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from uuid import NAMESPACE_OID, uuid5
 
-from langchain_core.messages import BaseMessage, RemoveMessage, convert_to_messages
+from langchain_core.messages import AnyMessage, BaseMessage, RemoveMessage, convert_to_messages
 from langgraph.channels import DeltaChannel
 from langgraph.graph.message import add_messages
+from pydantic import Field
 
 FEWEST = 64
 """Updates of `messages` between two snapshots of a short conversation: 32 turns."""
+
+DIALOGUE = "What the two people said. Add a message of the type human to answer."
 
 REPORTS = 10
 """Turns between two snapshots of a report or a ranking."""
@@ -37,6 +40,11 @@ class MessagesChannel(DeltaChannel[Any]):
         self, reducer: Any = None, typ: Any = None, *, snapshot_frequency: int = FEWEST
     ) -> None:
         super().__init__(reducer or said, typ, snapshot_frequency=snapshot_frequency)
+
+    @property
+    def UpdateType(self) -> Any:  # noqa: N802
+        """The type as Studio shows it; LangGraph keeps only `list` of it."""
+        return Annotated[list[AnyMessage], Field(description=DIALOGUE)]
 
     @property
     def snapshot_frequency(self) -> int:

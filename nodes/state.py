@@ -8,21 +8,33 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, NotRequired
 
 from langchain_core.messages import AnyMessage
+from pydantic import ConfigDict, Field, with_config
+from pydantic.json_schema import SkipJsonSchema
 
 # The LangGraph server makes no JSON schema from `typing.TypedDict` on Python 3.11.
 from typing_extensions import TypedDict
 
-from langgraph_cooper.nodes.channels import LatestChannel, MessagesChannel
+from langgraph_cooper.nodes.channels import DIALOGUE, LatestChannel, MessagesChannel
 from langgraph_cooper.nodes.errors import FaultKind
 from langgraph_cooper.prompts import CrisisKind, TaskSpec
 
 MAX_TOPIC = 600
 """Characters of a topic that the state holds; as many as a task file allows."""
 
+RANKING = "All topic candidates of the turn, best first; the first K guide the reply."
+CALIBRATION = "The term of its aspect in choosing the first candidate."
+LIFT = "By how much its score was raised to put it first, if it was."
+PASSIVE_CANDIDATES = "Candidates outside the aspects: questions that the user asked, and goodbyes."
+
 MAX_SUMMARY = 4_000
 """Characters of a state summary that the state holds: every later prompt has room for them."""
 
 
+# Studio shows the docstrings of the fields: they go into the JSON schemas.
+described = with_config(ConfigDict(use_attribute_docstrings=True))
+
+
+@described
 class Candidate(TypedDict):
     """A topic candidate C_ij: a brief outline of what the next utterance could say."""
 
@@ -36,6 +48,7 @@ class Candidate(TypedDict):
     """True if it answers what the user just did (a goodbye, say): it is ranked first."""
 
 
+@described
 class Target(TypedDict):
     """A typical target state of an aspect, and how strongly this conversation heads for it."""
 
@@ -45,6 +58,7 @@ class Target(TypedDict):
     """The attention weight alpha_ij; over all target states of an aspect they sum to 1."""
 
 
+@described
 class Covered(TypedDict):
     """The messages that a state summary was made from."""
 
@@ -54,6 +68,7 @@ class Covered(TypedDict):
     """Hash of their ids and texts; it shows an edit or a fork, after which the summary is void."""
 
 
+@described
 class Fault(TypedDict):
     """A fault of one step in a turn that went on."""
 
@@ -65,6 +80,7 @@ class Fault(TypedDict):
     """One sentence that names the fault and a remedy; never a key."""
 
 
+@described
 class AspectReport(TypedDict, total=False):
     """The result of a specialised agent's turn (paper, "Local Analysis")."""
 
@@ -86,19 +102,21 @@ class AspectReport(TypedDict, total=False):
 
 
 SavedReport: Any = Annotated[AspectReport, LatestChannel()]
+Hidden: Any = SkipJsonSchema()
+"""Marks a key that a form for a turn's input does not show."""
 
 
 class Explanation(TypedDict, total=False):
     """What calibrated coordination adds to a ranked candidate."""
 
-    calibration: float
-    """The term of its aspect in choosing the first candidate."""
-    lift: float
-    """By how much its score was raised to put it first, if it was."""
+    # Docstrings of inherited fields would not reach the JSON schema.
+    calibration: Annotated[float, Field(description=CALIBRATION)]
+    lift: Annotated[float, Field(description=LIFT)]
 
 
+@described
 class RankedCandidate(Explanation):
-    """A topic candidate after global coordination; see `Candidate` for the other fields."""
+    """A topic candidate after global coordination."""
 
     rank: int
     """Its place, from 1."""
@@ -108,11 +126,27 @@ class RankedCandidate(Explanation):
     aspect: str
     """The aspect whose agent proposed it, or "passive"."""
     strategy: str
+    """The dialogue strategy that it uses."""
     topic: str
+    """The outline of what the next utterance could say."""
     source: str
+    """Who proposed it: "model", "bank" or "person"."""
     due: NotRequired[bool]
+    """True if it answers what the user just did: it is ranked first."""
 
 
+class RankingChannel(LatestChannel):
+    """The last ranking."""
+
+    __slots__ = ()
+
+    @property
+    def UpdateType(self) -> Any:  # noqa: N802
+        """The type as Studio shows it; LangGraph keeps only `list` of it."""
+        return Annotated[list[RankedCandidate], Field(description=RANKING)]
+
+
+@described
 class TurnInfo(TypedDict):
     """The task and the round of a turn."""
 
@@ -131,6 +165,7 @@ def with_fault(turn: TurnInfo, fault: Fault) -> TurnInfo:
     return {**turn, "faults": [*turn.get("faults", []), fault]}
 
 
+@described
 class GuardState(TypedDict, total=False):
     """What the safety guard knows of a conversation, and what a person decided."""
 
@@ -167,7 +202,7 @@ class GuardState(TypedDict, total=False):
 class CooperInput(TypedDict):
     """Input of a turn: messages, as in LangGraph's MessagesState."""
 
-    messages: Annotated[list[AnyMessage], MessagesChannel()]
+    messages: Annotated[list[AnyMessage], Field(description=DIALOGUE), MessagesChannel()]
 
 
 def conversation_schema(task: TaskSpec) -> type[Any]:
@@ -189,8 +224,8 @@ def conversation_schema(task: TaskSpec) -> type[Any]:
         fields |= {"guard": GuardState}
     fields |= dict.fromkeys(task.aspect_names, SavedReport)
     fields |= {
-        "passive": list[Candidate],
-        "ranking": Annotated[list[RankedCandidate], LatestChannel()],
+        "passive": Annotated[list[Candidate], Field(description=PASSIVE_CANDIDATES)],
+        "ranking": Annotated[list[RankedCandidate], Field(description=RANKING), RankingChannel()],
     }
     schema = _typed_dict("Conversation", fields)
     schema.__doc__ = f"The state of {task.title}: the reports of its agents and their ranking."
@@ -201,14 +236,15 @@ def input_schema(task: TaskSpec) -> type[Any]:
     """Return the input schema of a run: the messages, and the reports if a parent graph has them.
 
     A parent graph that declares the aspects' names as keys of its own state keeps the agents'
-    memory there, and rolls it back with a fork.
+    memory there, and rolls it back with a fork. A person gives messages: the JSON schema has
+    nothing else.
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
-    fields |= dict.fromkeys(task.aspect_names, SavedReport)
+    fields |= dict.fromkeys(task.aspect_names, Annotated[SavedReport, Hidden])
     if task.guard:
-        fields |= {"guard": GuardState}
+        fields |= {"guard": Annotated[GuardState, Hidden]}
     schema = _typed_dict("CooperTurn", fields)
-    schema.__doc__ = "The messages; the reports and the guard only come in from a parent graph."
+    schema.__doc__ = f"What a person says in {task.title}."
     return schema
 
 
