@@ -8,6 +8,7 @@ from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.graph.threads.serde import cooper_serde
 from langgraph_cooper.graph.threads.turns import Reply, ThreadBusyError, Turns
 from langgraph_cooper.graph.warm import awarm_up, warm_up
+from langgraph_cooper.nodes.allowed import Allowed
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.events import Event, as_event, event_schema
@@ -15,6 +16,7 @@ from langgraph_cooper.nodes.state import AspectReport
 from langgraph_cooper.prompts import CooperError, TaskError, TaskSpec, load_task
 
 __all__ = [
+    "Allowed",
     "AspectReport",
     "CooperContext",
     "CooperError",

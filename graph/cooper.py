@@ -13,6 +13,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
 
 from langgraph_cooper.graph.agent import agent_node
+from langgraph_cooper.nodes.allowed import Allowed
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
@@ -43,6 +44,7 @@ def create_cooper(
     generator: str | Path | BaseChatModel | None = None,
     ranker: str | Path | Ranker | None = None,
     encoder: str | None = None,
+    allowed: Allowed | None = None,
 ) -> StateGraph[Any, CooperContext, Any, Any]:
     """Create a COOPER graph for a dialogue task.
 
@@ -60,6 +62,8 @@ def create_cooper(
             checkpoint shipped for the task; a task without one gets `UntrainedRanker`.
         encoder: The sentence encoder of the states: any sentence-transformers model. If omitted,
             the one that the checkpoint was trained with.
+        allowed: The models and goals that a run's `context` may name, where the runs are not your
+            own. If omitted, any.
 
     Returns:
         An uncompiled graph. Compile it with a checkpointer to keep conversations:
@@ -77,9 +81,11 @@ def create_cooper(
     spec = load_task(task)
     speaker, voice = _speaker(spec, generator_model, generator)
     _check_models(spec, model, speaker)
-    resources = Resources(spec, model, speaker, _ranker_loader(spec, ranker, encoder), voice)
+    allowed = allowed or Allowed()
+    loader = _ranker_loader(spec, ranker, encoder)
+    resources = Resources(spec, model, speaker, loader, voice, allowed)
     graph = StateGraph(
-        conversation_schema(spec), context_schema=CooperContext, input_schema=input_schema(spec)
+        conversation_schema(spec), context_schema=allowed.schema(), input_schema=input_schema(spec)
     )
     _resources[graph] = resources
     graph.add_node("intake", intake_node(spec))

@@ -16,6 +16,9 @@ from pydantic import (
 
 from langgraph_cooper.nodes.errors import InputError
 
+LANGGRAPHS_OWN = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
+"""Keys of LangGraph's `configurable`. Hosts such as AG-UI's adapter give all of it as context."""
+
 
 class CooperContext(BaseModel):
     """Choices for one run; each defaults to what the graph was built with.
@@ -117,6 +120,8 @@ class CooperContext(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _refuse(cls, choices: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if isinstance(choices, dict):
+            choices = {k: v for k, v in choices.items() if k not in LANGGRAPHS_OWN}
         try:
             return handler(choices)
         except ValidationError as error:

@@ -13,6 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable
 
+from langgraph_cooper.nodes.allowed import Allowed
 from langgraph_cooper.nodes.backend import Backend, GeneratorInput
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
@@ -54,6 +55,7 @@ class Resources:
             same.
         load_ranker: Loads the ranker. Called once, from any thread.
         voice: The fine-tuned generator; None: the one shipped for the task, if any.
+        allowed: What a run may choose by name; None: anything.
 
     Attributes:
         task: The task.
@@ -67,8 +69,10 @@ class Resources:
         generator_model: Model,
         load_ranker: Callable[[], Ranker],
         voice: VoiceCheckpoint | None = None,
+        allowed: Allowed | None = None,
     ) -> None:
         self.task = task
+        self._allowed = allowed or Allowed()
         self._model = model
         self._generator_model = generator_model
         self._load_ranker = load_ranker
@@ -96,7 +100,9 @@ class Resources:
 
         Raises:
             ModelError: The chosen model cannot be set up.
+            InputError: The run may not choose it.
         """
+        self._allowed.check(context)
         return self._backend(context.model, _named(context), context.temperature, context.goal)
 
     def _build(
