@@ -146,6 +146,11 @@ class Turns:
         self._sync_queues = _Queues[str, threading.Lock](threading.Lock)
         self._async_queues = _Queues[tuple[int, str], asyncio.Lock](asyncio.Lock)
 
+    @property
+    def graph(self) -> Graph:
+        """The graph, for reading a thread and, while it is held, for changing it."""
+        return self._graph
+
     # Sync ------------------------------------------------------------------------------------
 
     def send(
