@@ -1,10 +1,14 @@
-"""`langgraph dev` serves both graphs, asked as LangGraph Studio asks."""
+"""`langgraph dev` on examples/server: asked as LangGraph Studio asks, and by the examples' clients.
+
+One server for all: it starts slowly. It asks for tokens, and its clients may choose one model.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import runpy
 import socket
 import subprocess
 import sys
@@ -26,6 +30,9 @@ from langgraph_cooper.graph import as_event
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 
 ROOT = Path(__file__).parents[2]
+FOLDER, CLIENTS = ROOT / "examples/server", ROOT / "examples/clients"
+ANNA, BEN, OPERATOR = "a-token", "b-token", "o-token"
+MODEL = "gpt-4o-mini"  # as FOLDER's langgraph.json allows
 START_SECONDS = 300
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/docs")
 
@@ -34,18 +41,27 @@ class Server:
     def __init__(self, port: int) -> None:
         self._root = self.url = f"http://127.0.0.1:{port}"
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        return json.loads(self.raw(path, body))
+    def ask(self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA) -> Any:
+        return json.loads(self.raw(path, body, token=token))
 
-    def raw(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+    def raw(self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA) -> bytes:
         request = urllib.request.Request(
             self._root + path,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", "authorization": f"Bearer {token}"},
         )
         with urllib.request.urlopen(request, timeout=300) as answer:
             data: bytes = answer.read()
         return data
+
+    def refusal(self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA) -> int:
+        """The status of a request that is refused."""
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            self.raw(path, body, token=token)
+        return refused.value.code
+
+    def thread(self, token: str = ANNA) -> str:
+        return str(self.ask("/threads", {}, token=token)["thread_id"])
 
     def assistant(self, graph: str) -> str:
         (found,) = self.ask("/assistants/search", {"graph_id": graph})
@@ -69,6 +85,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, endpoint: OpenAIServer) -> 
         "LANGGRAPH_DISABLE_FILE_PERSISTENCE": "true",
         "OPENAI_BASE_URL": endpoint.url,
         "OPENAI_API_KEY": "sk-of-the-test",
+        "COOPER_TOKENS": f"anna:{ANNA},ben:{BEN},operator:{OPERATOR}",
     }
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,7 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, endpoint: OpenAIServer) -> 
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--no-reload", "--port", str(port)],
-            cwd=ROOT, stdout=output, stderr=output, env=environment,
+            cwd=FOLDER, stdout=output, stderr=output, env=environment,
         )  # fmt: skip
         try:
             yield _started(process, log)
@@ -108,20 +125,31 @@ def test_xray_shows_the_agents_inside(server: Server) -> None:
 
 def test_schemas_read_well(server: Server) -> None:
     schemas = server.ask(f"/assistants/{server.assistant('esc')}/schemas")
-    assert next(iter(schemas["input_schema"]["properties"])) == "messages"
-    assert "ranking" not in schemas["input_schema"]["properties"]
-    state = schemas["state_schema"]
-    assert {"exploration", "comforting", "action", "ranking"} <= set(state["properties"])
-    report = state["$defs"]["AspectReport"]
-    assert {"state", "candidates", "progress", "targets"} <= set(report["properties"])
-    assert schemas["output_schema"]["properties"]
+    assert list(schemas["input_schema"]["properties"]) == ["messages"]
+    for schema in (schemas["state_schema"], schemas["output_schema"]):
+        properties, parts = schema["properties"], schema["$defs"]
+        assert {"messages", "exploration", "ranking", "guard", "cooper"} <= set(properties)
+        described = {
+            name: {**parts.get(ref(field), {}), **field} for name, field in properties.items()
+        }
+        assert [name for name, field in described.items() if not field.get("description")] == []
+        ours = ("AspectReport", "Candidate", "GuardState", "RankedCandidate", "Target", "TurnInfo")
+        fields = [(name, *item) for name in ours for item in parts[name]["properties"].items()]
+        assert [item[:2] for item in fields if not item[2].get("description")] == []
+        assert properties["ranking"]["items"] == {"$ref": "#/$defs/RankedCandidate"}
+        assert properties["messages"]["items"]
     context = schemas["context_schema"]["properties"]
     assert {"model", "temperature", "m", "k", "goal"} <= set(context)
     assert all(field.get("description") for field in context.values())
+    assert context["model"]["enum"] == [MODEL, "offline", None]
+
+
+def ref(field: dict[str, Any]) -> str:
+    return str(field.get("$ref", "")).rpartition("/")[2]
 
 
 def test_a_turn_is_streamed_and_kept_in_its_thread(server: Server) -> None:
-    thread = server.ask("/threads", {})["thread_id"]
+    thread = server.thread()
     said = {"role": "user", "content": "I got laid off last week and I feel anxious."}
     raw = server.raw(
         f"/threads/{thread}/runs/stream",
@@ -142,7 +170,7 @@ def test_a_turn_is_streamed_and_kept_in_its_thread(server: Server) -> None:
 
 def test_a_remote_graph_gives_events_alone_and_as_a_node(server: Server) -> None:
     asked: Any = {"messages": [{"role": "user", "content": "I lost my job."}]}
-    with get_sync_client(url=server.url) as client:
+    with get_sync_client(url=server.url, headers={"Authorization": f"Bearer {ANNA}"}) as client:
         cooper = RemoteGraph("esc", sync_client=client)
         state: Any = cooper.invoke(asked)
         assert [message["type"] for message in state["messages"]] == ["human", "ai"]
@@ -162,7 +190,7 @@ def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenA
         return Reply(status=500, headers={"x-should-retry": "false"}) if failed else obey(request)
 
     endpoint.reply = reply
-    thread = server.ask("/threads", {})["thread_id"]
+    thread = server.thread()
     raw = server.raw(
         f"/threads/{thread}/runs/stream",
         {
@@ -171,7 +199,7 @@ def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenA
             "stream_mode": ["messages-tuple", "updates"],
             "stream_subgraphs": True,
             # The first turn loads the ranker, which takes a busy machine a minute.
-            "context": {"model": "m", "deadline": 600},
+            "context": {"model": MODEL, "deadline": 600},
         },
     ).decode()
     assert "event: error" not in raw, raw
@@ -190,6 +218,8 @@ def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenA
     [
         ("Hello", {"temperature": 9}, "temperature: Input should be less than or equal to 2"),
         ("  ", {}, "the message is empty"),
+        ("Hello", {"model": "gpt-5"}, "the model 'gpt-5', which is not allowed here"),
+        ("Hello", {"goal": "Sell a car."}, "a goal that is not allowed here: name none"),
     ],
 )
 def test_what_the_caller_can_mend_is_told(
@@ -205,3 +235,96 @@ def test_what_the_caller_can_mend_is_told(
     except urllib.error.HTTPError as error:
         answer = error.read().decode()
     assert named in answer
+
+
+def test_another_owners_thread_is_not_found(server: Server) -> None:
+    thread = server.thread()
+    run = {"assistant_id": server.assistant("esc"), "input": {"messages": []}}
+    for path in ("", "/state", "/history", "/runs"):
+        assert server.refusal(f"/threads/{thread}{path}", token=BEN) == 404
+    for path in ("/runs/wait", "/runs/stream", "/runs"):
+        assert server.refusal(f"/threads/{thread}{path}", run, token=BEN) == 404
+    assert server.ask("/threads/search", {}, token=BEN) == []
+    assert server.ask(f"/threads/{thread}")["metadata"]["owner"] == "anna"
+    assert server.refusal("/threads", {}, token="unknown") == 401
+
+
+def test_an_owner_lifts_no_guard(server: Server) -> None:
+    thread = server.thread()
+    lifted = {"guard": {"tier": "none", "fired": False, "through": "all"}}
+    for said in ("I want to kill myself.", "What shall I do?"):
+        given = {"messages": [{"role": "user", "content": said}], **lifted}
+        run = {"assistant_id": server.assistant("esc"), "input": given}
+        assert server.ask(f"/threads/{thread}/runs/wait", run)["guard"]["fired"]
+    assert server.refusal(f"/threads/{thread}/state", {"values": lifted}) == 403
+    run = {"assistant_id": server.assistant("esc"), "command": {"update": lifted}}
+    assert server.refusal(f"/threads/{thread}/runs/wait", run) == 403
+    assert server.refusal("/assistants", {"graph_id": "esc"}) == 403
+
+
+def test_the_operator_edits_in_short(server: Server) -> None:
+    """As in Studio: stop before the coordinator, put a topic there, and go on."""
+    thread, assistant = server.thread(OPERATOR), server.assistant("esc")
+    said = {"messages": [{"role": "user", "content": "I lost my job."}]}
+    stop = {"assistant_id": assistant, "input": said, "interrupt_before": ["coordinator"]}
+    state = server.ask(f"/threads/{thread}/runs/wait", stop, token=OPERATOR)
+    report = {**state["exploration"], "candidates": ["Ask about the boss"]}
+    edit = {"values": {"exploration": report}, "as_node": "exploration"}
+    server.ask(f"/threads/{thread}/state", edit, token=OPERATOR)
+    on = {"assistant_id": assistant, "input": None}
+    state = server.ask(f"/threads/{thread}/runs/wait", on, token=OPERATOR)
+    put = [one for one in state["ranking"] if one["topic"] == "Ask about the boss"]
+    assert [one["source"] for one in put] == ["person"]
+    assert state["messages"][-1]["type"] == "ai"
+
+
+@pytest.fixture
+def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COOPER_URL", server.url)
+    monkeypatch.setenv("COOPER_TOKEN", ANNA)
+    monkeypatch.setattr(sys, "argv", ["example"])
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize(
+    ("example", "printed"),
+    [
+        ("sdk.py", ["[exploration tracker] I lost my job.", "\nkept: "]),
+        ("rejoin.py", ["3 parts, then ", "kept: "]),
+        ("remote_graph.py", ["alone: ", "as a node: "]),
+    ],
+)
+def test_examples_in_python(
+    example: str, printed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runpy.run_path(str(CLIENTS / example), run_name="__main__")
+    told = capsys.readouterr().out
+    assert [text for text in printed if text not in told] == []
+
+
+@pytest.mark.usefixtures("client")
+def test_example_with_curl() -> None:
+    command = ["sh", str(CLIENTS / "curl.sh"), "I lost my job."]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    events, _, state = done.stdout.rpartition("\n\n")
+    assert events.count("event: messages") > 3
+    assert json.loads(state)["values"]["messages"][-1]["type"] == "ai"
+
+
+@pytest.mark.usefixtures("client")
+@pytest.mark.skipif(not (CLIENTS / "node_modules").exists(), reason="make examples installs it")
+def test_example_with_use_stream() -> None:
+    command = ["node", str(CLIENTS / "use_stream.mjs"), "I lost my job."]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=150)
+    agents, shown, reply = done.stdout.strip().splitlines()
+    assert agents == "agents: action, comforting, exploration"
+    assert shown.startswith("shown: I lost my job. | ")
+    assert shown.endswith(reply.removeprefix("reply: "))
+
+
+def test_both_configurations_serve_the_same_graphs() -> None:
+    plain, owned = (
+        json.loads((folder / "langgraph.json").read_text("utf-8")) for folder in (ROOT, FOLDER)
+    )
+    assert plain["graphs"] == owned["graphs"]
+    assert plain["env"].items() <= owned["env"].items()
