@@ -10,7 +10,7 @@ TASK ?= esc
 ARGS ?=
 PORT ?= 8080
 
-.PHONY: help install chat test llm test-llm soak bench screenshots lint links typecheck format docs graph studio serve openapi build clean
+.PHONY: help install chat test llm test-llm soak bench screenshots lint links typecheck format docs graph examples studio serve openapi build clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ serve: install ## Serve conversations over HTTP on the loopback (PORT=8080, ARGS
 
 openapi: .venv/.openapi/bin/schemathesis ## Try the server against what its OpenAPI says (a minute)
 	@$(BIN)/python -m tests.graph.server.openapi $< $(ARGS)
+
+examples: ## Install what the examples in JavaScript need (npm)
+	@npm install --prefix examples/clients --no-package-lock --no-audit --no-fund --loglevel error
 
 studio: install ## Serve both tasks for LangGraph Studio
 	@$(BIN)/langgraph dev --no-browser $(ARGS)

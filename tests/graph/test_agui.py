@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +29,8 @@ from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
-EXAMPLE = Path(__file__).parents[2] / "examples/agui.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE, CLIENTS = EXAMPLES / "agui.py", EXAMPLES / "clients"
 EVENT: TypeAdapter[Any] = TypeAdapter(Event)
 ASPECTS = {"exploration", "comforting", "action"}
 FIRST = UserMessage(id="u-1", role="user", content="I lost my job.")
@@ -337,6 +340,19 @@ def test_owners_do_not_meet(
     assert refused.status_code in {401, 422}
     with pytest.raises(InputError, match="without a colon"):
         example.cooper.owned_by("an:na")  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not (CLIENTS / "node_modules").exists(), reason="make examples installs it")
+def test_ag_uis_own_client_finds_no_fault(front: Front) -> None:
+    command = ["node", str(CLIENTS / "agui.mjs"), "I lost my job."]
+    environment = {**os.environ, "COOPER_URL": front.url}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=60, env=environment
+    )
+    assert "\nroles: user, activity, activity, activity, assistant\n" in done.stdout
+    said, kept = done.stdout.split("\nroles: ")[0], done.stdout.split("\nkept: ")[1]
+    assert said.endswith(kept.strip())
+    assert not done.stderr
 
 
 @pytest.mark.filterwarnings("ignore:`get_config_jsonschema` is deprecated")
