@@ -20,14 +20,16 @@ import uvicorn
 from ag_ui.core import Event, EventType, RunAgentInput, UserMessage
 from ag_ui_langgraph import LangGraphAgent
 from langchain_core.messages import AIMessage
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
-from pydantic import TypeAdapter
+from pydantic import SecretStr, TypeAdapter
 
 from langgraph_cooper.graph import InputError, Turns, create_cooper
 from langgraph_cooper.graph.agui import ACTIVITY, agent
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
+from tests.support.turns import only
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 EXAMPLE, CLIENTS = EXAMPLES / "agui.py", EXAMPLES / "clients"
@@ -104,6 +106,15 @@ def front(url: str, example: ModuleType, request: pytest.FixtureRequest) -> Fron
     return Front(url, turns)
 
 
+def asking(server: OpenAIServer, url: str, example: ModuleType, context: Any = None) -> Front:
+    """A front end of a server that asks an endpoint."""
+    model = ChatOpenAI(base_url=server.url, api_key=SecretStr("sk-test"), model="m", max_retries=0)
+    graph = create_cooper("esc", model=model, ranker=FakeRanker())
+    turns = Turns(graph.compile(checkpointer=InMemorySaver()))
+    example.cooper = agent(turns, context=context)  # type: ignore[attr-defined]
+    return Front(url, turns)
+
+
 def with_model(**script: Any) -> dict[str, Any]:
     return {"model": ScriptedModel(script=script)}
 
@@ -176,13 +187,7 @@ def test_a_streaming_endpoint_shows_the_agents_side_by_side(url: str, example: M
         return Reply(obey(request).text, delay=0.05)
 
     with OpenAIServer(reply) as server:
-        from langchain_openai import ChatOpenAI
-
-        model = ChatOpenAI(base_url=server.url, api_key="sk-test", model="m", max_retries=0)  # type: ignore[arg-type]
-        graph = create_cooper("esc", model=model, ranker=FakeRanker())
-        turns = Turns(graph.compile(checkpointer=InMemorySaver()))
-        example.cooper = agent(turns)  # type: ignore[attr-defined]
-        events = Front(url, turns).send(FIRST)
+        events = asking(server, url, example).send(FIRST)
         prompts = [request.system[:80] for request in server.requests]
     assert words(events) == "That sounds hard."
     assert most_at_once(events) == 3
@@ -190,6 +195,19 @@ def test_a_streaming_endpoint_shows_the_agents_side_by_side(url: str, example: M
     assert SECRET not in everything
     assert prompts
     assert not any(prompt in everything for prompt in prompts)
+
+
+def test_words_that_others_take_the_place_of_are_taken_down(url: str, example: ModuleType) -> None:
+    cut = Reply("I hear you, and I am glad that you told me.", cut=True)
+    with OpenAIServer(only("generator", cut)) as server:
+        front = asking(server, url, example, context={"hold_reply": False})
+        events = front.send(FIRST)
+    ends, (first, _) = of("TEXT_MESSAGE_END", events), of("MESSAGES_SNAPSHOT", events)
+    starts = of("TEXT_MESSAGE_START", events)
+    assert len(starts) == 2
+    assert events.index(ends[0]) < events.index(first) < events.index(starts[1])
+    assert [message.role for message in first.messages] == ["user"]
+    assert words(events) == front.kept()[-1].text
 
 
 @pytest.mark.parametrize(
