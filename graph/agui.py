@@ -63,7 +63,7 @@ def agent(
     return CooperAgent(name=name, graph=_Graph(turns, context, config), description=description)
 
 
-class CooperAgent(LangGraphAgent):
+class CooperAgent(LangGraphAgent):  # type: ignore[misc]
     """An agent of `ag-ui-langgraph` whose runs are turns of `Turns`. Make it with `agent`."""
 
     graph: _Graph

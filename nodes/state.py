@@ -102,8 +102,8 @@ class AspectReport(TypedDict, total=False):
 
 
 SavedReport: Any = Annotated[AspectReport, LatestChannel()]
-Hidden: Any = SkipJsonSchema()
-"""Marks a key that a form for a turn's input does not show."""
+hidden: Any = SkipJsonSchema
+"""Marks a key, as in `hidden[int]`, that a form for a turn's input does not show."""
 
 
 class Explanation(TypedDict, total=False):
@@ -240,9 +240,9 @@ def input_schema(task: TaskSpec) -> type[Any]:
     nothing else.
     """
     fields: dict[str, Any] = {"messages": CooperInput.__annotations__["messages"]}
-    fields |= dict.fromkeys(task.aspect_names, Annotated[SavedReport, Hidden])
+    fields |= dict.fromkeys(task.aspect_names, hidden[SavedReport])
     if task.guard:
-        fields |= {"guard": Annotated[GuardState, Hidden]}
+        fields |= {"guard": hidden[GuardState]}
     schema = _typed_dict("CooperTurn", fields)
     schema.__doc__ = f"What a person says in {task.title}."
     return schema

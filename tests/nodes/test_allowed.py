@@ -8,6 +8,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langgraph_cooper.graph import Allowed, CooperContext, InputError, create_cooper
+from tests.support.rankers import FakeRanker
 
 SAID = {"messages": [HumanMessage("I lost my job.")]}
 
@@ -30,14 +31,15 @@ SAID = {"messages": [HumanMessage("I lost my job.")]}
 )
 def test_what_is_not_on_the_list_is_refused(context: Any, named: str) -> None:
     allowed = Allowed(models=["small"], goals=["Comfort the person."])
-    graph = create_cooper("esc", allowed=allowed).compile()
+    graph = create_cooper("esc", allowed=allowed, ranker=FakeRanker()).compile()
     with pytest.raises(InputError, match=named):
         graph.invoke(SAID, context=context)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("context", [{}, {"model": "offline"}, {"generator": "bank"}])
 def test_what_needs_no_key_is_allowed(context: Any) -> None:
-    graph = create_cooper("esc", allowed=Allowed(models=[], goals=[])).compile()
+    allowed = Allowed(models=[], goals=[])
+    graph = create_cooper("esc", allowed=allowed, ranker=FakeRanker()).compile()
     state = graph.invoke(SAID, context=context)  # type: ignore[call-overload]
     assert state["messages"][-1].text
 
