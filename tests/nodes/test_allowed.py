@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from langchain_core.messages import HumanMessage
 from langgraph_cooper.graph import Allowed, CooperContext, InputError, create_cooper
 from tests.support.rankers import FakeRanker
 
+TASK = Path(__file__).parents[2] / "examples/negotiation.toml"  # without a guard, so quick
 SAID = {"messages": [HumanMessage("I lost my job.")]}
 
 
@@ -31,7 +33,7 @@ SAID = {"messages": [HumanMessage("I lost my job.")]}
 )
 def test_what_is_not_on_the_list_is_refused(context: Any, named: str) -> None:
     allowed = Allowed(models=["small"], goals=["Comfort the person."])
-    graph = create_cooper("esc", allowed=allowed, ranker=FakeRanker()).compile()
+    graph = create_cooper(TASK, allowed=allowed, ranker=FakeRanker()).compile()
     with pytest.raises(InputError, match=named):
         graph.invoke(SAID, context=context)  # type: ignore[call-overload]
 
@@ -39,7 +41,7 @@ def test_what_is_not_on_the_list_is_refused(context: Any, named: str) -> None:
 @pytest.mark.parametrize("context", [{}, {"model": "offline"}, {"generator": "bank"}])
 def test_what_needs_no_key_is_allowed(context: Any) -> None:
     allowed = Allowed(models=[], goals=[])
-    graph = create_cooper("esc", allowed=allowed, ranker=FakeRanker()).compile()
+    graph = create_cooper(TASK, allowed=allowed, ranker=FakeRanker()).compile()
     state = graph.invoke(SAID, context=context)  # type: ignore[call-overload]
     assert state["messages"][-1].text
 
