@@ -21,6 +21,7 @@ from langgraph_cooper.graph.cli import (
     events,
     graph,
     plot,
+    replay,
     serve,
     tasks,
     threads,
@@ -45,6 +46,7 @@ for command in (
     events.events,
     tasks.tasks,
     annotate.annotate,
+    replay.replay,
     train_guard.train_guard,
     train_relevance.train_relevance,
 ):

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph.cli import evaluate_text
+from langgraph_cooper.graph.cli import evaluate_interactive, evaluate_text
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, Form, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 SHOWN = ("hit@1", "hit@3", "precision@1", "ndcg@5")
 """The p-values in the table; the JSON has all."""
 
-app = typer.Typer(help="Measure a ranker, or systems' replies.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure a ranker, systems' replies, or whole conversations.", no_args_is_help=True
+)
 app.command()(evaluate_text.text)
 app.command()(evaluate_text.generation)
+app.command()(evaluate_interactive.interactive)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, base_sha256, load_base
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.format import Budgets, Kind
+from langgraph_cooper.ranker.data.dialogue import Speaker
 from langgraph_cooper.ranker.model.config import AdapterConfig
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class VoiceConfig(BaseModel):
     Attributes:
         task: Name of the task that it was trained for.
         aspects: The task's aspects, in order.
+        speaker: The side that it speaks for; "user": it plays users in an evaluation.
         base: The base model, as for `load_base`.
         base_sha256: SHA-256 of its weights, where they are a local file.
         kind: The kind of base.
@@ -40,6 +42,7 @@ class VoiceConfig(BaseModel):
     format: Literal["langgraph-cooper-generator"] = "langgraph-cooper-generator"
     task: str
     aspects: tuple[str, ...]
+    speaker: Speaker = "system"
     base: str = DEFAULT_BASE
     base_sha256: str | None = None
     kind: Kind = "causal"
@@ -54,12 +57,19 @@ class VoiceCheckpoint(NamedTuple):
     folder: Path
     config: VoiceConfig
 
-    def check_task(self, task: str, aspects: tuple[str, ...]) -> None:
-        """Check that the generator was trained for a task.
+    def check_task(self, task: str, aspects: tuple[str, ...], speaker: Speaker = "system") -> None:
+        """Check that the generator was trained for a task, and for a side of its conversations.
 
         Raises:
             VoiceError: It was trained for another one.
         """
+        if self.config.speaker != speaker:
+            side = {"system": "a generator", "user": "users to talk with it"}
+            raise VoiceError(
+                f"the adapters in {self.folder} were trained as {side[self.config.speaker]}, not "
+                f"as {side[speaker]}: name others, or train some with `cooper train generator "
+                f"--speaker {speaker}`"
+            )
         if (self.config.task, self.config.aspects) != (task, aspects):
             raise VoiceError(
                 f"the generator in {self.folder} was trained for the task {self.config.task!r} "

@@ -18,6 +18,7 @@ from langgraph_cooper.nodes.backend import GeneratorInput
 from langgraph_cooper.nodes.finetuned.errors import VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Given, TopicLine
 from langgraph_cooper.nodes.finetuned.mbr import most_typical
+from langgraph_cooper.nodes.finetuned.tape import drawn
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.nodes.voice import OfflineVoice
 from langgraph_cooper.prompts import TaskSpec
@@ -125,17 +126,20 @@ def _samples(
 ) -> list[str]:
     from langgraph_cooper.nodes.finetuned.engine import Sampling
 
+    turn = given_of(given["history"], given.get("states", {}), given["topics"])
+    seed = seed_of(given["history"])
+
+    def draw() -> list[str]:
+        found = load().sample([turn], sampling or Sampling(), seed=seed, stopped=stopped)
+        return [sample for sample in found[0] if sample]
+
     try:
-        engine = load()
+        return drawn(seed, draw)
     except VoiceMissing as missing:
         if str(missing) not in _told:
             _told.add(str(missing))
             LOG.warning("the bank speaks instead: %s", missing)
         return []
-    turn = given_of(given["history"], given.get("states", {}), given["topics"])
-    seed = seed_of(given["history"])
-    found = engine.sample([turn], sampling or Sampling(), seed=seed, stopped=stopped)
-    return [sample for sample in found[0] if sample]
 
 
 def _bank_sentence(bank: Bank, given: GeneratorInput) -> str:

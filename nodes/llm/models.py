@@ -34,6 +34,16 @@ def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> 
     """
     if not isinstance(model, str):
         return _without_retries(model)
+    base_url, key = endpoint_of(model)
+    return _openai_model(model, temperature, base_url, key)
+
+
+def endpoint_of(model: str) -> tuple[str | None, str]:
+    """Return the address (None: OpenAI's own) and the key that the environment has for a name.
+
+    Raises:
+        ModelError: The address is none, or there is no key for OpenAI's own endpoint.
+    """
     base_url = os.environ.get("OPENAI_BASE_URL") or None
     key = os.environ.get("OPENAI_API_KEY") or None
     if base_url and not base_url.startswith(("http://", "https://")):
@@ -46,13 +56,29 @@ def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> 
             "OpenAI-compatible endpoint), or leave the model out to talk offline"
         )
     # A private server often needs no key, but the client insists on sending one.
-    return _openai_model(model, temperature, base_url, key or "none")
+    return base_url, key or "none"
 
 
 @lru_cache(maxsize=32)
 def _openai_model(
     name: str, temperature: float | None, base_url: str | None, key: str
 ) -> BaseChatModel:
+    return openai_model(name, temperature, base_url, key)
+
+
+def openai_model(
+    name: str, temperature: float | None, base_url: str | None, key: str, **clients: Any
+) -> BaseChatModel:
+    """Return a langchain-openai model that does not retry.
+
+    Args:
+        name: Its name at the endpoint.
+        temperature: Sampling temperature; None leaves it to the endpoint.
+        base_url: The endpoint; None: OpenAI's own.
+        key: The key.
+        clients: `http_client` and `http_async_client`, in place of those that end with
+            an event loop.
+    """
     # Imported here: it takes about a second, and the offline backend does not need it.
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
@@ -65,7 +91,7 @@ def _openai_model(
         base_url=base_url,
         api_key=SecretStr(key),
         max_retries=0,
-        http_async_client=loop_client(),
+        **{"http_async_client": loop_client(), **clients},
     )
 
 

@@ -52,6 +52,21 @@ def read_p4g_sheet(path: Path, report: LoadReport) -> Iterator[Dialogue]:
     yield from _conversations(path, _sheet_rows(path), report)
 
 
+def read_p4g_reactions(path: Path) -> dict[str, dict[str, int]]:
+    """Count the persuadees' sentences by `ee_label_1` in `300_dialog.xlsx`.
+
+    Returns:
+        Conversation -> label -> sentences; empty for a sheet without that column.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for _, row in _sheet_rows(path):
+        label = row.get("ee_label_1")
+        if label and SPEAKERS.get(str(row["B4"])) == "user":
+            counts = found.setdefault(str(row["B2"]), {})
+            counts[str(label)] = counts.get(str(label), 0) + 1
+    return found
+
+
 def _sheet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of the first sheet with their numbers, as column name -> cell."""
     try:

@@ -1,0 +1,170 @@
+"""Runs a recorded conversation again, from what the models answered, and compares the states."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langgraph_cooper.graph.evaluation.interactive.recording import (
+    ENDPOINT,
+    ModelAt,
+    ReplayError,
+    Tape,
+    replayed,
+    replaying_client,
+    silent_client,
+    taped,
+)
+from langgraph_cooper.graph.evaluation.interactive.redact import REDACTED
+from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, Said, plain
+from langgraph_cooper.graph.evaluation.interactive.systems import (
+    COMMAND,
+    Answer,
+    Model,
+    System,
+    make_system,
+)
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.llm.quirks import forget
+from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
+
+
+@dataclass(frozen=True)
+class ReplayedTurn:
+    """A turn of the system, run again.
+
+    Attributes:
+        number: From 1.
+        differs: The first part that is not as recorded: "text", "fault" or a key of `why`; empty:
+            none is.
+        was: That part as recorded.
+        now: That part now.
+    """
+
+    number: int
+    differs: str
+    was: Any = None
+    now: Any = None
+
+
+class Replay:
+    """Runs a conversation's system again; the user's words are those of the record.
+
+    Args:
+        row: The conversation.
+        settings: The file's settings.
+        task: The task.
+
+    Raises:
+        DataError: The task is another one, the texts are redacted, or a program's answers cannot
+            be made again.
+    """
+
+    def __init__(self, row: Conversation, settings: Mapping[str, Any], task: TaskSpec) -> None:
+        self._row, self._task = row, task
+        self.missing = 0
+        if settings.get("task") != task.name:
+            raise DataError(
+                f"the record is of the task {settings.get('task')!r}: pass --task with it"
+            )
+        if settings.get(REDACTED):
+            raise DataError("the record's texts are redacted: it shows the course and no more")
+        if spec_of(row).startswith(COMMAND):
+            raise DataError(
+                f"the system {row.system!r} is a program, whose answers are in the record but "
+                "cannot be made again from it"
+            )
+        self._limits = CooperContext(**settings.get("limits", {}))
+
+    async def run(self) -> list[ReplayedTurn]:
+        """Run all turns of the system and compare each with the record.
+
+        Raises:
+            VoiceError: The fine-tuned generator's checkpoint is missing.
+        """
+        forget()  # what was learnt about a server's habits belongs to other conversations
+        tape = Tape(self._row.record)
+        found = []
+        async with (
+            _system(self._row, self._task, self._limits) as system,
+            system.begin(self._row.key) as talk,
+        ):
+            for number, (history, said) in enumerate(self._turns(), start=1):
+                with taped(tape):
+                    now = await _answer(talk, history)
+                found.append(_compared(number, said, now))
+        self.missing = tape.missing
+        return found
+
+    def _turns(self) -> Iterator[tuple[list[Utterance], Said | None]]:
+        """Yield each history that the system answered, with its answer; None where it failed."""
+        history: list[Utterance] = []
+        for said in self._row.said:
+            if said.speaker == "system":
+                yield [*history], said
+            history.append(Utterance(said.speaker, said.text))
+        if self._row.ended.how.startswith("system:"):
+            yield history, None
+
+
+def spec_of(row: Conversation) -> str:
+    """Return what a row's system was named by."""
+    spec = row.identity if row.identity.startswith(COMMAND) else row.identity.split(" ")[0]
+    return spec or row.system
+
+
+@asynccontextmanager
+async def _system(
+    row: Conversation, task: TaskSpec, limits: CooperContext
+) -> AsyncIterator[System]:
+    spec, at = spec_of(row), row.record.get("model")
+    async with replaying_client() as client:
+        with silent_client() as probe:
+            model = None
+            if at:
+                named = ModelAt.model_validate(at)
+                model = Model(replayed(named, client, probe), named)
+            if model is None and spec.startswith(ENDPOINT):
+                raise ReplayError("the record names no model of its endpoint")
+            yield make_system(row.system, spec, task, model, limits)
+
+
+async def _answer(talk: Any, history: list[Utterance]) -> Answer | str:
+    try:
+        answer: Answer = await talk.answer(history)
+    except (ModelError, ReplayError) as error:
+        return getattr(error, "kind", str(error))
+    return answer
+
+
+def _compared(number: int, was: Said | None, now: Answer | str) -> ReplayedTurn:
+    if was is None or isinstance(now, str):
+        told = "an answer" if isinstance(now, Answer) else now
+        if was is None and isinstance(now, str):
+            return ReplayedTurn(number, "")
+        return ReplayedTurn(number, "fault", "an answer" if was else "a fault", told)
+    if was.text != now.text:
+        return ReplayedTurn(number, "text", was.text, now.text)
+    found = plain(now.why)
+    # The state's digest comes last: any part that shows the difference says more.
+    for name in sorted({*was.why, *found}, key=lambda name: (name == "state", name)):
+        if was.why.get(name) != found.get(name):
+            return ReplayedTurn(number, name, was.why.get(name), found.get(name))
+    return ReplayedTurn(number, "")
+
+
+def chosen(rows: list[Conversation], key: str | None, file: Path) -> list[Conversation]:
+    """Return the conversations whose key begins so; all without a key.
+
+    Raises:
+        DataError: There is none.
+    """
+    found = [row for row in rows if row.key.startswith(key or "")]
+    if not found:
+        raise DataError(f"{file} has no conversation whose key begins with {key!r}")
+    return found

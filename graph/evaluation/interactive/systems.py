@@ -1,0 +1,260 @@
+"""The systems that hold conversations: pipelines through `Turns`, baselines, programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Protocol
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+
+from langgraph_cooper.graph.cooper import create_cooper
+from langgraph_cooper.graph.evaluation.interactive.command import line_program, words_of
+from langgraph_cooper.graph.evaluation.interactive.recording import ENDPOINT, ModelAt
+from langgraph_cooper.graph.evaluation.interactive.states import state_digest, why_of
+from langgraph_cooper.graph.evaluation.speakers import (
+    BANK,
+    FINETUNED,
+    MAKERS,
+    PROMPTED,
+    WITH_MODEL,
+    messages_of,
+)
+from langgraph_cooper.graph.threads.turns import Turns
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts
+from langgraph_cooper.nodes.llm.baselines import llm_baseline
+from langgraph_cooper.nodes.llm.call import Question, ask
+from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
+
+COMMAND = "command:"
+NAMED = re.compile(r"([\w.-]{1,40})=(.+)", re.DOTALL)
+PIPELINES = (BANK, FINETUNED, PROMPTED)
+YOU_BEGIN = "(The conversation begins; you speak first.)"
+"""Stands for the user's words where an endpoint or a program speaks first."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a system said, and why, as plain values."""
+
+    text: str
+    why: dict[str, Any] = field(default_factory=dict)
+
+
+class Talk(Protocol):
+    """A conversation of a system."""
+
+    async def answer(self, history: Sequence[Utterance]) -> Answer:
+        """Answer the last utterance; of an empty history: speak first.
+
+        Raises:
+            ModelError: A model or a program fails.
+        """
+
+
+@dataclass(frozen=True)
+class System:
+    """A system that holds conversations.
+
+    Attributes:
+        name: Its name in the file.
+        spec: What it was named by: "bank", "endpoint:URL#MODEL", "command:PROGRAM".
+        identity: Tells it from others under the same name.
+        calls: Calls of a chat model in a turn without faults.
+        begin: Begins a conversation in a thread, as a context.
+    """
+
+    name: str
+    spec: str
+    identity: str
+    calls: int
+    begin: Callable[[str], AbstractAsyncContextManager[Talk]]
+
+
+class Model(NamedTuple):
+    """A chat model and how a record names it."""
+
+    chat: BaseChatModel
+    at: ModelAt
+
+
+def named_specs(given: Sequence[str]) -> dict[str, str]:
+    """Read `--systems`: names by commas, and `NAME=SPEC` for endpoints and programs.
+
+    Raises:
+        DataError: There is none, one is unknown, or two have the same name.
+    """
+    whole = [each for each in given if ENDPOINT in each or COMMAND in each]
+    parts = [part.strip() for each in given if each not in whole for part in each.split(",")]
+    found: dict[str, str] = {}
+    for each in [*filter(None, parts), *whole]:
+        name, spec = NAMED.fullmatch(each).groups() if NAMED.fullmatch(each) else (each, each)  # type: ignore[union-attr]
+        _check_spec(spec)
+        if name in found:
+            raise DataError(f"two systems are named {name!r}: write NAME=SYSTEM for one of them")
+        found[name] = spec
+    if not found:
+        raise DataError(f"there is no system: name some of {', '.join(MAKERS)} with --systems")
+    return found
+
+
+def _check_spec(spec: str) -> None:
+    if spec.startswith(COMMAND):
+        words_of(spec.removeprefix(COMMAND))
+    elif not spec.startswith(ENDPOINT) and spec not in MAKERS:
+        known = [*MAKERS, "endpoint:URL#MODEL", "command:PROGRAM"]
+        raise DataError(f"there is no system {spec!r}: choose from {', '.join(known)}")
+
+
+def needs_model(spec: str) -> bool:
+    """Return whether a system asks the chat model of `--model`."""
+    return spec in WITH_MODEL
+
+
+def make_system(
+    name: str, spec: str, task: TaskSpec, model: Model | None, limits: CooperContext
+) -> System:
+    """Make a system.
+
+    Args:
+        name: Its name in the file.
+        spec: What it is.
+        task: The task.
+        model: The chat model of a baseline, of "prompted" or of an endpoint.
+        limits: Has the deadline and the number of calls of each turn.
+
+    Raises:
+        DataError: It needs a chat model and has none.
+        VoiceError: There is no fine-tuned generator.
+    """
+    if (needs_model(spec) or spec.startswith(ENDPOINT)) and model is None:
+        raise DataError(f"the system {name!r} asks a chat model: name one with --model")
+    asked = model.at.identity if model else ""
+    if spec in PIPELINES:
+        used = model if spec == PROMPTED else None
+        calls = 2 * len(task.aspects) + 1 if used else 0
+        begin = _pipeline(spec, task, used, limits)
+        return System(name, spec, f"{spec} {asked if used else ''}", calls, begin)
+    if spec.startswith(COMMAND):
+        command = spec.removeprefix(COMMAND)
+        return System(name, spec, spec, 0, _program(command, limits))
+    assert model is not None
+    begin = _endpoint(task, model, limits) if spec.startswith(ENDPOINT) else _baseline(
+        spec, task, model, limits
+    )  # fmt: skip
+    return System(name, spec, f"{spec} {asked}", 1, begin)
+
+
+def _pipeline(
+    spec: str, task: TaskSpec, model: Model | None, limits: CooperContext
+) -> Callable[[str], AbstractAsyncContextManager[Talk]]:
+    """Hold conversations as an application would: `Turns`, one thread each."""
+    options: dict[str, Any] = {"generator": FINETUNED} if spec == FINETUNED else {}
+    graph = create_cooper(task, model=model.chat if model else None, **options)
+
+    @asynccontextmanager
+    async def begin(thread: str) -> AsyncIterator[Talk]:
+        turns = Turns(graph.compile(checkpointer=InMemorySaver()))
+        yield _Pipeline(task, turns, thread, limits)
+
+    return begin
+
+
+@dataclass(frozen=True)
+class _Pipeline:
+    task: TaskSpec
+    turns: Turns
+    thread: str
+    limits: CooperContext
+
+    async def answer(self, history: Sequence[Utterance]) -> Answer:
+        # Ids of the caller's own: a random one would make the state another each time.
+        said = HumanMessage(history[-1].text, id=f"user-{len(history)}") if history else None
+        reply = await self.turns.asend(self.thread, said, context=self.limits)
+        why = why_of(self.task, reply.state)
+        for found in why.pop("faults"):
+            # Another voice stands in for the system's: what it says is not the system's.
+            raise ModelError(found["message"], found["kind"])
+        return Answer(reply.text, {**why, "state": state_digest(reply.state)})
+
+
+def _baseline(
+    spec: str, task: TaskSpec, model: Model, limits: CooperContext
+) -> Callable[[str], AbstractAsyncContextManager[Talk]]:
+    """Hold conversations as one of the paper's prompt baselines."""
+    step = llm_baseline(spec, task, model.chat, limits)
+
+    async def answer(history: Sequence[Utterance]) -> Answer:
+        said = await step.ainvoke([*history])
+        return Answer(said.reply, {"aspect": said.aspect} if said.aspect else {})
+
+    return _stateless(answer)
+
+
+def _endpoint(
+    task: TaskSpec, model: Model, limits: CooperContext
+) -> Callable[[str], AbstractAsyncContextManager[Talk]]:
+    """Hold conversations as what stands behind an endpoint: it gets the dialogue and no prompt."""
+
+    def prompt(history: Sequence[Utterance]) -> list[BaseMessage]:
+        messages = messages_of(history)
+        opened = messages and isinstance(messages[0], HumanMessage)
+        return messages if opened else [HumanMessage(YOU_BEGIN), *messages]
+
+    def read(_: Sequence[Utterance], answer: AIMessage) -> str:
+        return strip_thoughts(answer.text).strip()
+
+    question: Question[Sequence[Utterance], str] = Question(
+        "generator", task.aspect_names, model.chat, model.chat, prompt, read
+    )
+    step = ask(replace(question, outside=limits))
+
+    async def answer(history: Sequence[Utterance]) -> Answer:
+        return Answer(await step.ainvoke([*history]))
+
+    return _stateless(answer)
+
+
+def _stateless(
+    answer: Callable[[Sequence[Utterance]], Any],
+) -> Callable[[str], AbstractAsyncContextManager[Talk]]:
+    @dataclass(frozen=True)
+    class Stateless:
+        async def answer(self, history: Sequence[Utterance]) -> Answer:
+            found: Answer = await answer(history)
+            return found
+
+    @asynccontextmanager
+    async def begin(_: str) -> AsyncIterator[Talk]:
+        yield Stateless()
+
+    return begin
+
+
+def _program(
+    command: str, limits: CooperContext
+) -> Callable[[str], AbstractAsyncContextManager[Talk]]:
+    @asynccontextmanager
+    async def begin(_: str) -> AsyncIterator[Talk]:
+        async with line_program(command, limits.deadline) as program:
+
+            @dataclass(frozen=True)
+            class Program:
+                async def answer(self, history: Sequence[Utterance]) -> Answer:
+                    return Answer(await program.answer(history[-1].text if history else ""))
+
+            yield Program()
+
+    return begin
+
+
+def record_of_models(models: Mapping[str, Model]) -> dict[str, Any]:
+    """Return how a record names the models of systems."""
+    return {name: model.at.model_dump() for name, model in models.items()}

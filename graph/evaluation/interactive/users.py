@@ -1,0 +1,205 @@
+"""Simulated users: a chat model that plays a role, and a small model trained on users' words."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from langgraph_cooper.graph.evaluation.interactive.rows import digest
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
+from langgraph_cooper.nodes.finetuned.errors import VoiceError
+from langgraph_cooper.nodes.finetuned.mbr import most_typical
+from langgraph_cooper.nodes.finetuned.users import Manner, user_given
+from langgraph_cooper.nodes.language.history import clean
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts
+from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES, WORD_TOKENS, bounded
+from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
+from langgraph_cooper.nodes.llm.parsing import NOTHING
+from langgraph_cooper.prompts import TaskSpec, fill
+from langgraph_cooper.prompts.task import shared_prompt
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.data.roles import Role
+
+if TYPE_CHECKING:
+    from langgraph_cooper.nodes.finetuned.engine import Engine
+
+TRAINED = "trained"
+END = re.compile(r"\[/?END\]", re.IGNORECASE)
+WORDS = 50
+"""Words of a prompted user's utterance, at most."""
+DRAWS = 3
+"""Times that a trained user draws until it says something."""
+
+MANNERS: Mapping[Manner, str] = {
+    "cooperative": "open and willing; answers what is asked and goes along with what makes sense.",
+    "reserved": "says little, a few words at a time, and tells what matters only when it is asked "
+    "about with care.",
+    "resistant": "doubtful; does not take up advice or arguments at once, objects, and gives in "
+    "only to what really speaks to this person, which may never come.",
+}
+
+
+class UserSaid(NamedTuple):
+    """A user's utterance; an empty text is silence.
+
+    Attributes:
+        text: What is said.
+        leaves: Whether the user ends the conversation with it.
+    """
+
+    text: str
+    leaves: bool = False
+
+
+class User(Protocol):
+    """A simulated user; one object plays all roles."""
+
+    @property
+    def identity(self) -> str:
+        """Tells it from other users."""
+
+    @property
+    def calls(self) -> int:
+        """Calls of a chat model in a turn."""
+
+    async def say(
+        self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
+    ) -> UserSaid:
+        """Say the next utterance.
+
+        Raises:
+            ModelError: The chat model fails.
+            VoiceError: The trained model cannot be run.
+        """
+
+
+class _Given(NamedTuple):
+    role: Role
+    manner: Manner
+    history: Sequence[Utterance]
+
+
+@dataclass(frozen=True)
+class PromptedUser:
+    """A chat model that plays a role."""
+
+    task: TaskSpec
+    model: BaseChatModel
+    identity: str
+    limits: CooperContext
+    calls: int = 1
+
+    async def say(
+        self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
+    ) -> UserSaid:
+        """Ask the model for the next utterance; the seed is not used."""
+        question: Question[_Given, UserSaid] = Question(
+            "generator",
+            self.task.aspect_names,
+            self.model,
+            self.model,
+            lambda given: user_prompt(self.task, *given),
+            lambda _, answer: read_user(self.task, answer),
+            None,
+            lambda _: round(2 * WORD_TOKENS * WORDS),
+        )
+        step = ask(replace(question, outside=self.limits))
+        return await step.ainvoke(_Given(role, manner, [*history]))
+
+
+def user_prompt(
+    task: TaskSpec, role: Role, manner: Manner, history: Sequence[Utterance]
+) -> list[BaseMessage]:
+    """Return the prompt of a user's next utterance."""
+    values = {
+        "title": task.title,
+        "user_role": task.user_role,
+        "system_role": task.system_role,
+        "manner": MANNERS[manner],
+        "words": WORDS,
+    }
+    system = SystemMessage(fill(shared_prompt("user"), values))
+
+    def written(said: Sequence[Utterance]) -> list[BaseMessage]:
+        blocks = [
+            delimited("person", prompt_line(role.text)),
+            delimited("dialogue", transcript(task, said) or NOTHING),
+        ]
+        return [system, HumanMessage("\n\n".join(blocks))]
+
+    return bounded(written, [*history][-PROMPT_UTTERANCES:])
+
+
+def read_user(task: TaskSpec, answer: AIMessage) -> UserSaid:
+    """Read a user's utterance, without the name and the quotation marks that models add.
+
+    Raises:
+        UnreadableError: Nothing is said.
+    """
+    text = strip_thoughts(answer.text)
+    leaves = bool(END.search(text))
+    text = clean(END.sub(" ", text))
+    text = re.sub(rf"^{re.escape(task.user_role)}\s*:\s*", "", text, flags=re.IGNORECASE)
+    text = text.strip().strip('"').strip()
+    if not text and not leaves:
+        raise UnreadableError("That says nothing. Answer with the utterance.")
+    return UserSaid(text, leaves)
+
+
+@dataclass(frozen=True)
+class TrainedUser:
+    """A small model that was trained on users' words; it needs no chat model."""
+
+    engine: Engine
+    identity: str
+    calls: int = 0
+
+    async def say(
+        self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
+    ) -> UserSaid:
+        """Draw samples and say the one that is most like the others."""
+        from langgraph_cooper.nodes.finetuned.engine import Sampling
+
+        given = user_given(history, role.text, manner)
+        for draw in range(DRAWS):
+            made_of = digest(seed, role.id, manner, len(history), draw)
+            found = await asyncio.to_thread(
+                self.engine.sample, [given], Sampling(), seed=int(made_of[:7], 16)
+            )
+            samples = [text for text in map(clean, found[0]) if text]
+            if samples:
+                return UserSaid(samples[most_typical(samples)])
+        return UserSaid("")
+
+
+def trained_user(task: TaskSpec, adapter: Path | None) -> TrainedUser:
+    """Load a trained user.
+
+    Args:
+        task: The task that it was trained for.
+        adapter: Its folder.
+
+    Raises:
+        VoiceError: There is none, or it was trained for something else.
+    """
+    if adapter is None:
+        raise VoiceError(
+            "no trained user is shipped: train one with `cooper train generator --speaker user "
+            f"--task {task.name} --data DIALOGUES --output FOLDER` and pass --user-adapter FOLDER, "
+            "or let a chat model play the user (--user MODEL)"
+        )
+    from langgraph_cooper.nodes.finetuned.engine import load_engine
+
+    checkpoint = open_voice(adapter)
+    checkpoint.check_task(task.name, task.aspect_names, "user")
+    identity = f"{TRAINED} {checkpoint.config.weights_sha256} {checkpoint.config.base_sha256}"
+    return TrainedUser(load_engine(checkpoint), identity)

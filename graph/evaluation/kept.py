@@ -1,0 +1,147 @@
+"""A JSONL file of rows that a long run appends to, so that it goes on after a stop.
+
+The first line says with which settings the rows were made. Every further line is a row with a
+`key`. What a kill or a full disk cut off is removed and made again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.data.jsonl import finished_lines, remove_unfinished_line, replacing
+
+BEGINNING = b'{"key": "'
+"""The beginning of every line."""
+
+SETTINGS = "settings"
+"""The key of the first line."""
+
+VERSION = 1
+Row = Mapping[str, Any]
+
+
+class KeptRows:
+    """The rows of a file.
+
+    Args:
+        file: The file, made with the first row.
+        what: What it holds, such as "conversations".
+        settings: What every row was made with, as plain values.
+
+    Attributes:
+        rows: Key -> row, in the order of the file.
+
+    Raises:
+        DataError: The file holds something else or rows of other settings, or cannot be opened.
+    """
+
+    def __init__(self, file: Path, what: str, settings: Mapping[str, Any]) -> None:
+        self.file = file
+        self._what = what
+        self._settings = json.loads(json.dumps(dict(settings)))
+        found, self.rows = open_rows(file, what)
+        self._begun = found is not None
+        if found is not None:
+            self._check(found)
+            self._mend()
+
+    def add(self, row: Row) -> None:
+        """Append a row.
+
+        Raises:
+            DataError: The file cannot be written; the rows before are kept.
+        """
+        lines = [] if self._begun else [self._header()]
+        self._append([*lines, _line(row)])
+        self._begun = True
+        self.rows[str(row["key"])] = dict(row)
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Leave out all rows but these.
+
+        Raises:
+            DataError: The file cannot be written; it stays as it was.
+        """
+        wanted = [key for key in keys if key in self.rows]
+        if list(self.rows) == wanted:
+            return
+        self.rows = {key: self.rows[key] for key in wanted}
+        try:
+            with replacing(self.file) as stream:
+                stream.write(self._header().encode())
+                stream.writelines(_line(row).encode() for row in self.rows.values())
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def order(self, keys: Sequence[str]) -> None:
+        """Put the rows into an order; those without a place come last.
+
+        Raises:
+            DataError: The file cannot be written; it stays as it was.
+        """
+        self.keep([*keys, *(key for key in self.rows if key not in set(keys))])
+
+    def _append(self, lines: Sequence[str]) -> None:
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with self.file.open("a", encoding="utf-8", newline="\n") as stream:
+                stream.writelines(lines)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _mend(self) -> None:
+        try:
+            remove_unfinished_line(self.file)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(
+            f"{self.file} cannot be written: {error.strerror}; the {len(self.rows):,} {self._what} "
+            "before are kept, and the same command goes on"
+        )
+
+    def _header(self) -> str:
+        named = {"key": SETTINGS, "cooper": self._what, "version": VERSION}
+        return _line({**named, "settings": self._settings})
+
+    def _check(self, found: Mapping[str, Any]) -> None:
+        names = [*self._settings, *(name for name in found if name not in self._settings)]
+        for name in names:
+            was, now = found.get(name), self._settings.get(name)
+            if was != now:
+                raise DataError(
+                    f"{self.file} holds {self._what} of another setting ({name}: {was!r} there, "
+                    f"{now!r} now): name another --output, or give the same"
+                )
+
+
+def open_rows(file: Path, what: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
+    """Read a file's settings and its rows by key; None and nothing where there is no file.
+
+    Raises:
+        DataError: The file holds something else, or cannot be opened.
+    """
+    try:
+        lines = [json.loads(line) for _, line in finished_lines(file, BEGINNING)]
+        if not lines:
+            return None, {}
+        first, *rows = lines
+        named = (first["key"], first["cooper"], first["version"])
+        # Another version's rows are no rows: the lookup fails.
+        settings = {(SETTINGS, what, VERSION): first[SETTINGS]}[named]
+        return dict(settings), {str(row["key"]): dict(row) for row in rows}
+    except OSError as error:
+        raise DataError(f"{file} cannot be opened: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{file} holds something else than {what} of this program: name another file"
+        ) from None
+
+
+def _line(row: Row) -> str:
+    return json.dumps({"key": row["key"], **row}, ensure_ascii=False) + "\n"
