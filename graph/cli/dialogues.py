@@ -27,6 +27,14 @@ def read_file(task: TaskSpec, file: Path) -> list[Dialogue]:
     return loaded.dialogues
 
 
+def tracked_states(task: TaskSpec, dialogues: Sequence[Dialogue], file: Path) -> dict[str, str]:
+    """Let the offline trackers say what is the matter: dialogue -> its final states in one text."""
+    annotate_into(task, dialogues, file)
+    found = annotated_of(read_file(task, file))
+    texts = {each.id: dict.fromkeys(filter(None, each.final_states.values())) for each in found}
+    return {name: " ".join(states) for name, states in texts.items()}
+
+
 def annotated_of(dialogues: Sequence[Dialogue]) -> list[AnnotatedDialogue]:
     """Return those dialogues that are annotated."""
     from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue

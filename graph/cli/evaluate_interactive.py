@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of
+from langgraph_cooper.graph.cli.dialogues import tracked_states
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
@@ -184,15 +184,8 @@ def _manners(given: str) -> list[Manner]:
 
 
 def _tracked(task: TaskSpec, dialogues: Sequence[Dialogue]) -> dict[str, str]:
-    """Let the offline trackers say what is the matter in dialogues."""
     with TemporaryDirectory() as folder:
-        made = Path(folder) / "roles.jsonl"
-        annotate_into(task, dialogues, made)
-        from langgraph_cooper.ranker.data.jsonl import read_annotated
-
-        found = annotated_of(read_annotated(made))
-    texts = {each.id: dict.fromkeys(filter(None, each.final_states.values())) for each in found}
-    return {name: " ".join(states) for name, states in texts.items()}
+        return tracked_states(task, dialogues, Path(folder) / "roles.jsonl")
 
 
 def _show(told: Mapping[str, Any]) -> None:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
+from langgraph_cooper.graph.cli.dialogues import (
+    annotate_into,
+    annotated_of,
+    read_file,
+    tracked_states,
+)
 from langgraph_cooper.graph.cli.options import Task
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
@@ -23,6 +28,10 @@ def train_generator(
     data: Annotated[Path, typer.Option(help="Dialogues, annotated or raw.")],
     output: Annotated[Path, typer.Option(help="The folder of the checkpoint.")],
     task: Task = "esc",
+    speaker: Annotated[
+        Literal["system", "user"],
+        typer.Option(help="The side to learn; user: people to try systems with."),
+    ] = "system",
     valid: Annotated[
         Path | None, typer.Option(help="Dialogues for choosing the epoch; none: the last epoch.")
     ] = None,
@@ -38,7 +47,7 @@ def train_generator(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
     licence: Annotated[str, typer.Option(help="For the model card: the data's terms.")] = "",
 ) -> None:
-    """Train a generator: annotate raw dialogues, choose topics, train adapters, save.
+    """Train a generator, or a simulated user: prepare dialogues, train adapters, save.
 
     The same command goes on where an earlier one was stopped.
     """
@@ -48,6 +57,7 @@ def train_generator(
     from langgraph_cooper.graph.training.generator.estimate import estimate
     from langgraph_cooper.graph.training.generator.finish import save_generator
     from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, check_base
+    from langgraph_cooper.nodes.finetuned.users import USER_BUDGETS
     from langgraph_cooper.ranker.model.lora import adapter_tensors
     from langgraph_cooper.ranker.training.config import TrainingError
     from langgraph_cooper.ranker.training.setup import check_apart
@@ -58,34 +68,78 @@ def train_generator(
     settings = training.GeneratorTraining(
         base=base or DEFAULT_BASE, epochs=epochs, seed=seed, steps=steps
     )
+    if speaker == "user":
+        settings = settings.model_copy(update={"budgets": USER_BUDGETS})
     check_base(settings.base)  # before the long work
     dialogues = read_file(spec, data)[:limit]
     held = read_file(spec, valid) if valid else []
     if valid:
         check_apart(dialogues, held, data, valid)
-    typer.echo(estimate(dialogues, epochs), err=True)
+    typer.echo(estimate(dialogues, epochs, speaker), err=True)
     run = output.parent / f".{output.name}-run"
     run.mkdir(parents=True, exist_ok=True)
-    learned = _learned(spec, dialogues, run, "train", seed)
-    choosing = _learned(spec, held, run, "valid", seed)
+    if speaker == "user":
+        parts = [_Part(data, dialogues), *([_Part(valid, held)] if valid else [])]
+        learned, choosing = _learned_users(spec, parts, run)
+    else:
+        learned = _learned(spec, dialogues, run, "train", seed)
+        choosing = _learned(spec, held, run, "valid", seed)
     trained, figures = training.train_generator(learned, choosing, run, settings)
-    options: dict[str, Any] = {"--task": task, "--data": data.name, "--valid": valid and valid.name}
+    options: dict[str, Any] = {"--speaker": None if speaker == "system" else speaker}
+    options |= {"--task": task, "--data": data.name, "--valid": valid and valid.name}
     options |= {"--base": base, "--limit": limit, "--epochs": epochs, "--steps": steps}
     command = shlex.join(
         ["cooper", "train", "generator", *_given(options), "--output", output.name]
     )
     card = model_card(
         task=spec.name, base=settings.base, figures=figures, data=data.name, command=command,
-        licence=licence,
+        licence=licence, speaker=speaker,
     )  # fmt: skip
     save_generator(
         output, adapter_tensors(trained.model), task=spec, kind=trained.kind, settings=settings,
-        card=card,
+        card=card, speaker=speaker,
     )  # fmt: skip
-    typer.echo(
-        f"the generator is in {output}; talk with it: cooper chat --task {task} --generator "
-        f"{output}; the run in {run} is no longer needed"
-    )
+    talk = f"talk with it: cooper chat --task {task} --generator {output}"
+    if speaker == "user":
+        talk = f"let it talk: cooper evaluate interactive --user trained --user-adapter {output}"
+    use = f"the {'user' if speaker == 'user' else 'generator'} is in {output}; {talk}"
+    typer.echo(f"{use}; the run in {run} is no longer needed")
+
+
+class _Part(NamedTuple):
+    file: Path
+    dialogues: Sequence[Dialogue]
+
+
+def _learned_users(
+    task: TaskSpec, parts: Sequence[_Part], run: Path
+) -> tuple[list[LearnedDialogue], list[LearnedDialogue]]:
+    """Return the users' turns of training and valid dialogues, with their roles and signs."""
+    from langgraph_cooper.graph.training.generator.users import Terciles, learned_users
+    from langgraph_cooper.ranker.data.roles import read_roles
+    from langgraph_cooper.ranker.training.config import TrainingError
+
+    terciles = Terciles.of(parts[0].dialogues)
+    found = []
+    for part in parts:
+        wanted = {each.id for each in part.dialogues}
+
+        def describe(
+            bare: Sequence[Dialogue], part: _Part = part, wanted: set[str] = wanted
+        ) -> dict[str, str]:
+            named = [each for each in bare if each.id in wanted]
+            return tracked_states(task, named, run / f"{part.file.stem}.jsonl") if named else {}
+
+        roles = {role.id: role for role in read_roles(part.file, task, describe)}
+        found.append(list(learned_users(part.dialogues, roles, terciles)))
+        typer.echo(
+            f"{part.file}: {len(found[-1]):,} of {len(part.dialogues):,} dialogues have a role; up "
+            f"to {terciles.lower:.1f} words an utterance are short, over {terciles.upper:.1f} long",
+            err=True,
+        )
+    if not found[0]:
+        raise TrainingError(f"{parts[0].file}: no dialogue says what is the matter with its user")
+    return found[0], found[1] if len(parts) > 1 else []
 
 
 def _given(options: dict[str, Any]) -> list[str]:

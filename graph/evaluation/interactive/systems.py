@@ -91,11 +91,10 @@ def named_specs(given: Sequence[str]) -> dict[str, str]:
     Raises:
         DataError: There is none, one is unknown, or two have the same name.
     """
-    whole = [each for each in given if ENDPOINT in each or COMMAND in each]
-    parts = [part.strip() for each in given if each not in whole for part in each.split(",")]
     found: dict[str, str] = {}
-    for each in [*filter(None, parts), *whole]:
-        name, spec = NAMED.fullmatch(each).groups() if NAMED.fullmatch(each) else (each, each)  # type: ignore[union-attr]
+    for each in [part for one in given for part in _parts(one)]:
+        named = NAMED.fullmatch(each)
+        name, spec = (named[1], named[2]) if named else (each, each)
         _check_spec(spec)
         if name in found:
             raise DataError(f"two systems are named {name!r}: write NAME=SYSTEM for one of them")
@@ -103,6 +102,13 @@ def named_specs(given: Sequence[str]) -> dict[str, str]:
     if not found:
         raise DataError(f"there is no system: name some of {', '.join(MAKERS)} with --systems")
     return found
+
+
+def _parts(given: str) -> list[str]:
+    """Split names by commas; an address or a program may have commas of its own."""
+    if ENDPOINT in given or COMMAND in given:
+        return [given]
+    return [part.strip() for part in given.split(",") if part.strip()]
 
 
 def _check_spec(spec: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langgraph_cooper.ranker.data.dialogue import Dialogue
+from langgraph_cooper.ranker.data.dialogue import Dialogue, Speaker
 
 TOKENS_PER_SECOND = 200
 """Measured on 2 cores of one EPYC with bfloat16 and nothing else running, with SmolLM2-135M."""
@@ -13,13 +13,14 @@ _PER_CHARACTER = 0.25  # tokens; English
 _TRUNK, _BRANCH = 1.5, 90  # windows of the history overlap; states, topics and marks of a turn
 
 
-def estimate(dialogues: Sequence[Dialogue], epochs: int) -> str:
-    """Return the tokens and the time of a run, in one sentence."""
+def estimate(dialogues: Sequence[Dialogue], epochs: int, speaker: Speaker = "system") -> str:
+    """Return the tokens and the time of a run that learns one side's turns, in one sentence."""
     characters = sum(len(said.text) for each in dialogues for said in each.utterances)
-    turns = sum(len(each.system_turns) for each in dialogues)
+    said = [each.speaker for dialogue in dialogues for each in dialogue.utterances]
+    turns = said.count(speaker)
     tokens = round((characters * _PER_CHARACTER * (_TRUNK + 0.5) + turns * _BRANCH) * epochs)
     minutes = max(1, round(tokens / TOKENS_PER_SECOND / 60))
     return (
-        f"{len(dialogues):,} conversations with {turns:,} system turns, about {tokens:,} tokens "
+        f"{len(dialogues):,} conversations with {turns:,} {speaker} turns, about {tokens:,} tokens "
         f"in {epochs} epochs: some {minutes:,} minutes on two cores with bfloat16"
     )

@@ -12,6 +12,7 @@ from langgraph_cooper.graph.training.generator.train import GeneratorTraining
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceConfig, write_voice
 from langgraph_cooper.nodes.finetuned.format import Kind
 from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.ranker.data.dialogue import Speaker
 
 
 def save_generator(
@@ -22,6 +23,7 @@ def save_generator(
     kind: Kind,
     settings: GeneratorTraining,
     card: str,
+    speaker: Speaker = "system",
 ) -> VoiceConfig:
     """Write a checkpoint.
 
@@ -32,10 +34,12 @@ def save_generator(
         kind: The base's kind.
         settings: Those of the training.
         card: The text of the model card.
+        speaker: The side that it learnt.
     """
     config = VoiceConfig(
         task=task.name,
         aspects=task.aspect_names,
+        speaker=speaker,
         base=settings.base,
         kind=kind,
         budgets=settings.budgets,

@@ -3,60 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from langgraph_cooper.graph.cli import main
-from langgraph_cooper.graph.evaluation import meteor
 from langgraph_cooper.nodes.llm.baselines import read_reply
 from langgraph_cooper.nodes.llm.call import UnreadableError
 from langgraph_cooper.prompts import load_task
-from langgraph_cooper.ranker import load
+from tests.support.commands import Cooper
 from tests.support.openai_server import OpenAIServer, Reply, Request
-from tests.support.rankers import FakeRanker
 
 ESC = load_task("esc")
 METRICS = {"BL-1", "BL-2", "BL-4", "RG-L", "Dist-1", "Dist-2", "Dist-3"}
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> dict[str, Any]:
-        assert self.code == 0, self.err
-        found: dict[str, Any] = json.loads(self.out)
-        return found
-
-    def fails(self, *words: str) -> None:
-        assert self.code == 1, self.err
-        assert "Traceback" not in self.err
-        (error,) = (line for line in self.err.splitlines() if line.startswith("error: "))
-        assert all(word in error for word in words), error
-
-
-Cooper = Callable[..., Done]
-
-
-@pytest.fixture
-def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
-    monkeypatch.setattr(meteor, "meteor_command", lambda: None)
-    monkeypatch.setattr(load, "ranker_loader", lambda *_: FakeRanker)
-
-    def run(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["cooper", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        output = capsys.readouterr()
-        return Done(int(end.value.code or 0), output.out, output.err)
-
-    return run
 
 
 def dialogues(count: int) -> str:
