@@ -82,7 +82,7 @@ class Replay:
         self._limits = CooperContext(**settings.get("limits", {}))
 
     async def run(self) -> list[ReplayedTurn]:
-        """Run all turns of the system and compare each with the record.
+        """Run the system's turns and compare each with the record, up to the first difference.
 
         Raises:
             VoiceError: The fine-tuned generator's checkpoint is missing.
@@ -98,6 +98,8 @@ class Replay:
                 with taped(tape):
                     now = await _answer(talk, history)
                 found.append(_compared(number, said, now))
+                if found[-1].differs:
+                    break  # what follows would differ for that reason
         self.missing = tape.missing
         return found
 

@@ -1,0 +1,140 @@
+"""`cooper replay`: recorded conversations run again to the same states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langgraph_cooper.nodes.finetuned import engine, generator
+from langgraph_cooper.nodes.finetuned.format import Given
+from tests.support.commands import Cooper, Done
+from tests.support.conversations import talking, write_roles
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "talks.jsonl"
+
+
+def held(cooper: Cooper, file: Path, *options: str) -> Done:
+    command = ["evaluate", "interactive", "--roles", write_roles(file.parent), "--user", "u"]
+    command += ["--rounds", "2", "--manners", "reserved", "--limit", "1", "--output", file]
+    done = cooper(*command, *options)
+    assert done.code == 0, done.err
+    return done
+
+
+def test_models_answers_are_replayed_with_their_faults(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path
+) -> None:
+    asked: list[str] = []
+
+    def system(request: Request) -> Reply:
+        asked.append(request.system)
+        if len(asked) == 2:
+            return Reply(status=503)  # a passing fault, after which the client asks again
+        if len(asked) == 4:
+            return Reply("cut off here", cut=True)
+        return obey(request)
+
+    endpoint.reply = talking(system=system)
+    held(cooper, file, "--systems", "prompted,bank", "--model", "m")
+    known = len(endpoint.requests)
+    done = cooper("replay", file)
+    assert done.code == 0, done.out
+    assert done.out.count("2 turns, all with the same states") == 2
+    assert len(endpoint.requests) == known  # nobody was asked
+    statuses = [each.get("status") for row in rows(file) for each in recorded(row)]
+    assert 503 in statuses
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()][1:]
+
+
+def recorded(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(row.get("record", {}).get("exchanges", []))
+
+
+def test_what_differs_first_is_named(cooper: Cooper, endpoint: OpenAIServer, file: Path) -> None:
+    endpoint.reply = talking()
+    held(cooper, file, "--systems", "prompted,plain", "--model", "m")
+    text = file.read_text("utf-8")
+    edited = [json.loads(line) for line in text.splitlines()]
+    edited[1]["said"][1]["why"]["states"]["comforting"] = "Nothing is known."
+    file.write_text("".join(json.dumps(each) + "\n" for each in edited), "utf-8")
+    done = cooper("replay", file, "--json")
+    first, second = map(json.loads, done.out.splitlines())
+    assert done.code == 1
+    assert (first["differs"], second["differs"]) == (True, False)
+    assert first["missing"] == 0
+    assert first["first"]["part"] == "states"
+    assert first["first"]["was"]["comforting"] == "Nothing is known."
+    lacking = [json.loads(line) for line in text.splitlines()]
+    del lacking[2]["record"]["exchanges"][0]
+    file.write_text("".join(json.dumps(each) + "\n" for each in lacking), "utf-8")
+    told = json.loads(cooper("replay", file, "--key", second["key"][:8], "--json").out)
+    assert told["missing"] == 1
+    cooper("replay", file, "--key", "zzz").fails("no conversation whose key begins with 'zzz'")
+
+
+def test_a_report_without_words(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path, tmp_path: Path
+) -> None:
+    endpoint.reply = talking()
+    held(cooper, file, "--systems", "prompted", "--model", "m")
+    bug, plain = tmp_path / "bug.jsonl", tmp_path / "plain.jsonl"
+    assert cooper("replay", file, "--extract", bug, "--redact").code == 0
+    assert cooper("replay", file, "--extract", plain).code == 0
+    assert cooper("replay", plain).code == 0
+    text = bug.read_text("utf-8")
+    for word in ("I lost my job", "I feel awful", "I hear you", "127.0.0.1", "anna", "Topic 1"):
+        assert word not in text, word
+    (before,), (after,) = rows(file), rows(bug)
+    assert [len(said["text"]) for said in after["said"]] == [
+        len(said["text"]) for said in before["said"]
+    ]
+    assert after["said"][1]["why"]["progress"] == before["said"][1]["why"]["progress"]
+    cooper("replay", bug).fails("redacted")
+    assert cooper("replay", file, "--redact").code == 2
+
+
+def test_the_fine_tuned_generators_samples_are_replayed(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2")
+    endpoint.reply = talking()
+    draws: list[int] = []
+
+    class Chance:
+        def sample(self, given: Sequence[Given], *_: object, **__: object) -> list[list[str]]:
+            draws.append(len(draws))
+            return [[f"I hear that this is number {len(draws)} of your worries."]]
+
+    def choose(_h: object, samples: Sequence[str], *_: object) -> str:
+        return samples[0]
+
+    monkeypatch.setattr(engine, "load_engine", lambda *_, **__: Chance())
+    monkeypatch.setattr(generator, "chooser", lambda *_: choose)
+    held(cooper, file, "--systems", "finetuned")
+    (row,) = rows(file)
+    assert row["record"]["samples"][0] == [row["said"][1]["text"]]
+    assert cooper("replay", file).code == 0
+    assert len(draws) == 2
+
+
+def test_a_programs_answers_cannot_be_made_again(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path
+) -> None:
+    endpoint.reply = talking()
+    held(cooper, file, "--systems", "command:cat")
+    cooper("replay", file).fails("is a program")
+    file.unlink()
+    cooper("replay", file).fails("no such file")
+    file.write_text("")
+    cooper("replay", file).fails("holds no conversations")
