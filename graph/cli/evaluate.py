@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph.cli import evaluate_interactive, evaluate_text
+from langgraph_cooper.graph.cli import evaluate_interactive, evaluate_judging, evaluate_text
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, Form, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
@@ -41,6 +41,8 @@ app = typer.Typer(
 app.command()(evaluate_text.text)
 app.command()(evaluate_text.generation)
 app.command()(evaluate_interactive.interactive)
+app.command()(evaluate_judging.judge)
+app.command()(evaluate_judging.conversations)
 
 
 @app.command()

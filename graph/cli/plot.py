@@ -43,6 +43,37 @@ def ranking(
 
 
 @app.command()
+def conversations(
+    report: Annotated[
+        Path, typer.Argument(help="What 'cooper evaluate conversations --json' printed.")
+    ],
+    output: Figures = Path("figures"),
+    form: Form = "png",
+) -> None:
+    """Aspects and progress over the rounds of conversations, per system."""
+    from langgraph_cooper.ranker.data.jsonl import parse_json, read_text
+    from langgraph_cooper.ranker.plots import draw_conversations
+
+    measured: Any = parse_json(read_text(report), str(report))
+    for drawn in draw_conversations(measured, output, form=form):
+        typer.echo(drawn)
+
+
+@app.command()
+def wins(
+    report: Annotated[Path, typer.Argument(help="What 'cooper evaluate judge --json' printed.")],
+    output: Figures = Path("figures"),
+    form: Form = "png",
+) -> None:
+    """Wins, ties and losses per dimension, by a judge."""
+    from langgraph_cooper.ranker.data.jsonl import parse_json, read_text
+    from langgraph_cooper.ranker.plots import draw_wins
+
+    judged: Any = parse_json(read_text(report), str(report))
+    typer.echo(draw_wins(judged, output, form=form))
+
+
+@app.command()
 def training(
     log: Annotated[Path, typer.Argument(help="A run's log, or the folder that holds it.")],
     output: Figures = Path("figures"),

@@ -9,7 +9,7 @@ import shlex
 import signal
 from collections.abc import AsyncIterator
 
-from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.errors import FaultKind, ModelError
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.ranker.data.dialogue import DataError
 
@@ -62,7 +62,7 @@ class LineProgram:
             told = f"{self._name} wrote no line in {self._seconds:g} seconds; raise --deadline"
             raise ModelError(told, "timeout") from None
         except (ConnectionError, ValueError) as error:
-            kind = "nonsense" if isinstance(error, ValueError) else "cut"
+            kind: FaultKind = "nonsense" if isinstance(error, ValueError) else "cut"
             raise ModelError(f"{self._name} cannot be talked with: {error}", kind) from None
         if not line.endswith(b"\n"):
             raise ModelError(f"{self._name} ended in the middle of a conversation", "cut")

@@ -1,0 +1,157 @@
+"""People's pairwise ratings, in this program's form and in that of the Muffin ratings.
+
+One JSON object a line:
+
+    {"id": "1", "dimension": "empathy", "ratings": ["first", "tie", "first"],
+     "first": [{"speaker": "user", "text": "..."}, {"speaker": "system", "text": "..."}],
+     "second": [...]}
+
+Muffin's ratings (Wang et al. 2024) are a JSON list per rater. An entry holds a situation, the last
+utterances (`context`, "Seeker: ..." or "Supporter: ..."), two replies (`Supporter AB`), and per
+dimension "A", "B" or "tie". Several raters' files are joined by `idx`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from langgraph_cooper.graph.evaluation.judging.dimensions import ESC
+from langgraph_cooper.ranker.data.dialogue import DataError, Speaker, Utterance
+from langgraph_cooper.ranker.data.jsonl import read_json_lines, read_json_list, read_text
+
+Rating = Literal["first", "second", "tie"]
+MUFFIN: Mapping[str, str] = {
+    "fluency": "Whose last reply is more fluent and easier to understand?",
+    "identification": ESC["identification"],
+    "comforting": "Who comforts the seeker better?",
+    "suggestion": ESC["suggestion"],
+    "overall": "Who supports the seeker better on the whole?",
+}
+"""Muffin's dimensions."""
+LETTERS: Mapping[str, Rating] = {"A": "first", "B": "second", "tie": "tie"}
+SPEAKERS: Mapping[str, Speaker] = {"Seeker": "user", "Supporter": "system"}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RatedUtterance(_Record):
+    """An utterance of a rated conversation."""
+
+    speaker: Speaker
+    text: Annotated[str, StringConstraints(min_length=1)]
+
+
+class Rated(_Record):
+    """Two conversations and people's ratings in one dimension.
+
+    Attributes:
+        id: The same for the dimensions of one pair.
+        dimension: Its name.
+        question: What it asks; empty: what the task's dimension of this name asks.
+        first: A conversation.
+        second: Another.
+        ratings: One per rater.
+    """
+
+    id: str
+    dimension: Annotated[str, StringConstraints(min_length=1)]
+    question: str = ""
+    first: tuple[RatedUtterance, ...]
+    second: tuple[RatedUtterance, ...]
+    ratings: tuple[Rating, ...]
+
+    @property
+    def majority(self) -> Rating:
+        """The commonest rating; a tie gives way to a side, and two sides against each other tie."""
+        counts = Counter(self.ratings)
+        most = max(counts.values())
+        sides = [rating for rating, count in counts.items() if count == most and rating != "tie"]
+        if len(sides) == 1:
+            return sides[0]
+        return "tie"
+
+    def talk(self, side: Literal["first", "second"]) -> list[Utterance]:
+        """Return one of the conversations."""
+        said = self.first if side == "first" else self.second
+        return [Utterance(each.speaker, each.text) for each in said]
+
+
+def read_ratings(files: Sequence[Path]) -> list[Rated]:
+    """Read ratings of either form; several files are Muffin's raters.
+
+    Raises:
+        DataError: A file cannot be read, holds none, or is malformed (names the place).
+    """
+    if not files:
+        raise DataError("no file of ratings is named")
+    if read_text(files[0]).lstrip().startswith("["):
+        return _muffin(files)
+    if len(files) > 1:
+        raise DataError(f"{files[1]}: several files are read only in the form of Muffin's ratings")
+    lines = read_json_lines(files[0])
+    found = [_rated(fields, f"{files[0]}, line {line}") for line, fields in lines]
+    if not found:
+        raise DataError(f"{files[0]} holds no ratings: see docs/judging.md for the form")
+    return found
+
+
+def _rated(fields: Mapping[str, Any], place: str) -> Rated:
+    try:
+        rated = Rated.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{place} is no rating ({where}: {first['msg']})") from None
+    if not rated.ratings:
+        raise DataError(f"{place} is no rating (ratings: there is none)")
+    return rated
+
+
+def _muffin(files: Sequence[Path]) -> list[Rated]:
+    lists = [read_json_list(file) for file in files]
+    found: list[Rated] = []
+    for number, entry in enumerate(lists[0]):
+        place = f"{files[0]}, entry {number}"
+        try:
+            further = zip(files[1:], lists[1:], strict=True)
+            others = [_entry(file, rows, entry["idx"]) for file, rows in further]
+            talks = _talks(entry)
+            for dimension, question in MUFFIN.items():
+                letters = [each[dimension] for each in (entry, *others) if each.get(dimension)]
+                if letters:
+                    fields = {
+                        "id": str(entry["idx"]), "dimension": dimension, "question": question,
+                        "ratings": [LETTERS[letter] for letter in letters], **talks,
+                    }  # fmt: skip
+                    found.append(_rated(fields, place))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{place} has not the columns of Muffin's ratings ({error})") from None
+    if not found:
+        raise DataError(f"{files[0]} holds no ratings: its dimensions are empty")
+    return found
+
+
+def _entry(file: Path, rows: Sequence[Any], idx: object) -> Mapping[str, Any]:
+    for row in rows:
+        if row["idx"] == idx:
+            found: Mapping[str, Any] = row
+            return found
+    raise DataError(f"{file} has no entry {idx}: every rater's file needs the same pairs")
+
+
+def _talks(entry: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """Return the two conversations: the same utterances, each with its own reply."""
+    context = []
+    for line in entry["context"]:
+        who, _, text = str(line).partition(":")
+        context.append({"speaker": SPEAKERS[who.strip()], "text": text.strip() or "…"})
+    first, second = entry["Supporter AB"]
+    replies = [{"speaker": "system", "text": str(text).strip() or "…"} for text in (first, second)]
+    return {"first": [*context, replies[0]], "second": [*context, replies[1]]}

@@ -1,0 +1,77 @@
+"""Exact sign tests, their intervals, and Holm's correction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+from scipy.stats import binomtest
+
+Key = TypeVar("Key")
+
+
+class Sign(NamedTuple):
+    """The result of a sign test.
+
+    Attributes:
+        wins: Units that one side won.
+        losses: Units that the other won.
+        p: Two-sided; 1 where nothing was won or lost.
+        share: Of the wins among both; None where there is neither.
+        interval: Exact 95 % interval of the share (Clopper and Pearson 1934).
+    """
+
+    wins: int
+    losses: int
+    p: float
+    share: float | None
+    interval: tuple[float, float] | None
+
+
+def sign_test(wins: int, losses: int) -> Sign:
+    """Test whether both sides win equally often; ties say nothing about it.
+
+    Args:
+        wins: Units that one side won.
+        losses: Units that the other won.
+    """
+    if wins + losses == 0:
+        return Sign(wins, losses, 1.0, None, None)
+    found = binomtest(wins, wins + losses)
+    low, high = found.proportion_ci(confidence_level=0.95, method="exact")
+    return Sign(
+        wins, losses, float(found.pvalue), wins / (wins + losses), (float(low), float(high))
+    )
+
+
+def holm(values: Mapping[Key, float]) -> dict[Key, float]:
+    """Correct p-values for their number (Holm 1979): the family's error rate stays as stated.
+
+    Args:
+        values: Hypothesis -> p.
+
+    Returns:
+        Hypothesis -> corrected p, in the order of `values`.
+    """
+    ordered = sorted(values, key=lambda key: values[key])
+    corrected: dict[Key, float] = {}
+    largest = 0.0
+    for place, key in enumerate(ordered):
+        largest = max(largest, min(1.0, (len(ordered) - place) * values[key]))
+        corrected[key] = largest
+    return {key: corrected[key] for key in values}
+
+
+def signs_by_unit(results: Sequence[tuple[str, int]]) -> tuple[int, int]:
+    """Count units won and lost.
+
+    Several results of one unit (a role that is played in three manners, say) are not independent:
+    the unit counts once, by the sign of their sum.
+
+    Args:
+        results: Pairs of a unit and 1 (won), -1 (lost) or 0 (neither).
+    """
+    sums: dict[str, int] = {}
+    for unit, result in results:
+        sums[unit] = sums.get(unit, 0) + result
+    return sum(each > 0 for each in sums.values()), sum(each < 0 for each in sums.values())
