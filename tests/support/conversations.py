@@ -23,6 +23,34 @@ def write_roles(folder: Path, *roles: dict[str, Any]) -> Path:
     return file
 
 
+def conversation(
+    system: str, role: str, *replies: str, manner: str = "cooperative", **fields: Any
+) -> dict[str, Any]:
+    """A row of a kept conversation whose user asks the same in each."""
+    said: list[dict[str, Any]] = []
+    for reply in replies:
+        why = {"aspect": "exploration", "progress": {"exploration": 0.5}}
+        said.append({"speaker": "user", "text": "What should I do?"})
+        said.append({"speaker": "system", "text": reply, "why": why})
+    return {
+        "key": f"{system} {role} {manner}", "role": {"id": role, "problem": "x"},
+        "manner": manner, "system": system, "identity": system, "seed": 1, "said": said,
+        "ended": {"by": "limit", "how": "rounds"}, **fields,
+    }  # fmt: skip
+
+
+def write_conversations(file: Path, *rows: dict[str, Any], task: str = "esc") -> Path:
+    """Write a file of conversations."""
+    header = {
+        "key": "settings",
+        "cooper": "conversations",
+        "version": 1,
+        "settings": {"task": task},
+    }
+    file.write_text("".join(json.dumps(row) + "\n" for row in (header, *rows)), "utf-8")
+    return file
+
+
 def plays_user(request: Request) -> bool:
     """Return whether the endpoint is asked to play a person."""
     return "You play a person" in request.system

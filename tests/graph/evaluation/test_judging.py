@@ -1,0 +1,366 @@
+"""`cooper evaluate judge` and `conversations`: verdicts, their statistics, judges that fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage
+
+from langgraph_cooper.graph.evaluation.judging.judge import Verdict, read_choice
+from langgraph_cooper.graph.evaluation.judging.outcome import read_outcome
+from langgraph_cooper.graph.evaluation.judging.ratings import Rated, read_ratings
+from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test, signs_by_unit
+from langgraph_cooper.nodes.llm.call import UnreadableError
+from langgraph_cooper.ranker.data.dialogue import DataError
+from tests.support.commands import Cooper
+from tests.support.conversations import conversation, write_conversations
+from tests.support.openai_server import OpenAIServer, Reply, Request
+
+GOOD, BAD = "You could talk with her, step by step.", "Hm."
+
+
+def answering(choose: Callable[[str, str, str], str]) -> Callable[[Request], Reply]:
+    """A judge by the dimension and the two conversations."""
+
+    def answer(request: Request) -> Reply:
+        dimension = request.system.split("Judge one thing alone: ")[1].split(".")[0]
+        first, second = request.given.split("<second-conversation")
+        return Reply(choose(dimension, first, second))
+
+    return answer
+
+
+def better(_: str, first: str, second: str) -> str:
+    if (GOOD in first) == (GOOD in second):
+        return "tie"
+    return "First" if GOOD in first else 'Answer: "second"'
+
+
+@pytest.fixture
+def talks(tmp_path: Path) -> Path:
+    rows = []
+    for role in "abcdef":
+        rows += [conversation("good", role, GOOD, GOOD), conversation("bad", role, BAD, BAD)]
+    return write_conversations(tmp_path / "talks.jsonl", *rows)
+
+
+def command(talks: Path, *more: str) -> list[str]:
+    return ["evaluate", "judge", str(talks), "--model", "m", "--json", *more]
+
+
+def row_of(told: dict[str, Any], dimension: str) -> dict[str, Any]:
+    found: dict[str, Any] = told["compared"][0]["dimensions"][dimension]
+    return found
+
+
+# -- a judge -----------------------------------------------------------------------------------
+
+
+def test_a_win_has_to_survive_the_swap(cooper: Cooper, endpoint: OpenAIServer, talks: Path) -> None:
+    def choose(dimension: str, first: str, second: str) -> str:
+        if dimension == "naturalness":
+            return "first"  # whatever stands there
+        return "tie" if dimension == "suggestion" else better(dimension, first, second)
+
+    endpoint.reply = answering(choose)
+    told = cooper(*command(talks)).json()
+    won = row_of(told, "empathy")
+    assert (won["wins"], won["losses"], won["ties"], won["flips"]) == (6, 0, 0, 0)
+    assert won["p"] == pytest.approx(2 / 2**6)
+    assert won["p_holm"] == pytest.approx(5 * won["p"])
+    assert won["share"] == 1.0
+    assert won["interval"][0] == pytest.approx(0.5407, abs=1e-3)
+    flipped = row_of(told, "naturalness")
+    assert (flipped["wins"], flipped["ties"], flipped["flips"], flipped["p"]) == (0, 6, 6, 1.0)
+    assert (row_of(told, "suggestion")["ties"], row_of(told, "suggestion")["flips"]) == (6, 0)
+    assert len(endpoint.requests) == 6 * 5 * 2
+    assert {request.body["temperature"] for request in endpoint.requests} == {0}
+    assert cooper(*command(talks)).json() == told  # kept, and not asked again
+    assert len(endpoint.requests) == 60
+    cooper("evaluate", "judge", talks, "--model", "n").fails("another setting", "judge")
+
+
+def test_a_judge_that_answers_prose_or_refuses_is_counted(
+    cooper: Cooper, endpoint: OpenAIServer, talks: Path
+) -> None:
+    def answer(request: Request) -> Reply:
+        if "empathy" in request.system:
+            return Reply("The first conversation is fine, and the second is fine in its own way.")
+        if "coherence" in request.system:
+            return Reply("", refusal="I cannot judge people.")
+        return answering(better)(request)
+
+    endpoint.reply = answer
+    told = cooper(*command(talks)).json()
+    assert row_of(told, "empathy")["unreadable"] == 6
+    assert row_of(told, "coherence")["refused"] == 6
+    assert row_of(told, "identification")["wins"] == 6
+    for name in told["compared"][0]["dimensions"]:
+        row = row_of(told, name)
+        counted = ("wins", "losses", "ties", "refused", "unreadable", "unasked")
+        assert sum(row[part] for part in counted) == told["compared"][0]["pairs"] == 6
+
+
+def test_a_judge_that_is_gone_is_asked_again_later(
+    cooper: Cooper, endpoint: OpenAIServer, talks: Path
+) -> None:
+    endpoint.reply = lambda _: Reply(status=500)
+    done = cooper(*command(talks, "--deadline", "1", "--at-once", "60"))
+    assert "did not answer 60 questions" in done.err
+    assert row_of(done.json(), "empathy")["unasked"] == 6
+    endpoint.reply = answering(better)
+    assert row_of(cooper(*command(talks)).json(), "empathy")["wins"] == 6
+
+
+def test_what_cannot_be_compared_is_counted_and_named(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    endpoint.reply = answering(better)
+    rows = [conversation("good", role, GOOD) for role in "abcd"]
+    rows += [conversation("bad", "a", BAD)]
+    rows += [conversation("bad", "b", BAD, ended={"by": "fault", "how": "system: timeout"})]
+    rows += [conversation("bad", "c", ended={"by": "user", "how": "at once"})]
+    told = cooper(*command(write_conversations(tmp_path / "talks.jsonl", *rows))).json()
+    (each,) = told["compared"]
+    assert each["pairs"] == 1
+    assert sum(each["left_out"].values()) == 3
+    assert each["left_out"]["one conversation is missing"] == 1
+    assert each["left_out"]["bad fault: system: timeout"] == 1
+    alone = write_conversations(tmp_path / "alone.jsonl", rows[0])
+    cooper("evaluate", "judge", alone, "--model", "m").fails("of one system")
+    cooper("evaluate", "judge", alone, "--model", "m", "--systems", "x").fails("system 'x'")
+    assert cooper("evaluate", "judge", "--model", "m").code == 2
+
+
+def test_a_role_in_three_manners_counts_once(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    endpoint.reply = answering(better)
+    rows = []
+    for manner in ("cooperative", "reserved", "resistant"):
+        rows += [conversation("good", "a", GOOD, manner=manner)]
+        rows += [conversation("bad", "a", BAD, manner=manner)]
+    told = cooper(*command(write_conversations(tmp_path / "t.jsonl", *rows))).json()
+    row = row_of(told, "empathy")
+    assert (row["wins"], row["roles_won"], row["p"]) == (3, 1, 1.0)
+
+
+def test_the_outcome_of_persuasion(cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path) -> None:
+    def answer(request: Request) -> Reply:
+        if "how it ended" not in request.system:
+            return Reply("tie")
+        if GOOD in request.given:
+            return Reply("Yes: yes\nAmount: $0.50\nPressed: 2")
+        return Reply("They talked about it.")
+
+    endpoint.reply = answer
+    rows = [conversation("good", "a", GOOD), conversation("bad", "a", BAD)]
+    file = write_conversations(tmp_path / "t.jsonl", *rows, task="persuasion")
+    told = cooper(*command(file)).json()
+    good = {"conversations": 1, "said_yes": 1, "mean_amount": 0.5, "pressed": 2.0}
+    assert told["outcomes"]["good"] == {**good, "unreadable": 0}
+    assert told["outcomes"]["bad"]["unreadable"] == 1
+    assert set(told["compared"][0]["dimensions"]) >= {"appeal", "proposition"}
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [("first", "first"), ("**Second.**", "second"), ("It is a tie", "tie"), ("B", "second"),
+     ('{"answer": "first"}', "first"), ("1", "first"), ("<think>first?</think>tie", "tie")],
+)  # fmt: skip
+def test_answers_are_read(text: str, choice: str) -> None:
+    assert read_choice(AIMessage(text)) == choice
+
+
+@pytest.mark.parametrize("text", ["", "A good one", "first or second", "first " + "word " * 20])
+def test_prose_is_no_answer(text: str) -> None:
+    with pytest.raises(UnreadableError):
+        read_choice(AIMessage(text))
+
+
+def test_outcomes_are_read() -> None:
+    said = read_outcome(AIMessage("**Yes**: no\nAmount: none\nPressed: 5"))
+    assert said == {"yes": False, "amount": None, "pressed": 5}
+    with pytest.raises(UnreadableError):
+        read_outcome(AIMessage("Yes: yes"))
+
+
+# -- statistics --------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_the_sign_test_is_exact_and_does_not_know_who_is_first(wins: int, losses: int) -> None:
+    one, other = sign_test(wins, losses), sign_test(losses, wins)
+    assert one.p == pytest.approx(other.p)
+    assert 0 <= one.p <= 1
+    if one.interval and one.share is not None:
+        assert one.interval[0] <= one.share <= one.interval[1]
+
+
+def test_figures_that_were_worked_out_by_hand() -> None:
+    assert sign_test(9, 1).p == pytest.approx(2 * (1 + 10) / 2**10)
+    assert sign_test(0, 0).p == 1
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx(
+        {"a": 0.03, "b": 0.06, "c": 0.06}
+    )
+    assert holm({}) == {}
+    assert signs_by_unit([("a", 1), ("a", 1), ("a", -1), ("b", 0), ("c", -1)]) == (1, 1)
+
+
+@given(st.dictionaries(st.text(), st.floats(0, 1), max_size=8))
+def test_holms_correction_keeps_the_order_and_never_lowers(values: dict[str, float]) -> None:
+    found = holm(values)
+    assert all(values[key] <= found[key] <= 1 for key in values)
+    ordered = sorted(values, key=lambda key: values[key])
+    assert [found[key] for key in ordered] == sorted(found.values())
+
+
+def test_a_verdict_needs_both_orders() -> None:
+    results = {
+        ("first", "second"): 1, ("second", "first"): -1, ("first", "first"): 0,
+        ("tie", "second"): 0, ("tie", "tie"): 0, ("first", "refused"): None,
+    }  # fmt: skip
+    assert {pair: Verdict(*pair).result for pair in results} == results  # type: ignore[arg-type]
+    assert Verdict("second", "second").flipped
+    assert not Verdict("tie", "second").flipped
+
+
+# -- people's ratings --------------------------------------------------------------------------
+
+
+def rating(number: int, rated: str, *, good_first: bool) -> dict[str, Any]:
+    talks = [
+        [{"speaker": "user", "text": f"I am sad, {number}."}, {"speaker": "system", "text": text}]
+        for text in (GOOD, BAD)
+    ]
+    first, second = talks if good_first else talks[::-1]
+    return {"id": str(number), "dimension": "empathy", "ratings": [rated, rated, "tie"],
+            "first": first, "second": second}  # fmt: skip
+
+
+@pytest.fixture
+def ratings(tmp_path: Path) -> Path:
+    file = tmp_path / "rated.jsonl"
+    rows = [rating(n, "first" if n % 2 else "second", good_first=bool(n % 2)) for n in range(8)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return file
+
+
+def test_a_judge_is_compared_with_people(
+    cooper: Cooper, endpoint: OpenAIServer, ratings: Path
+) -> None:
+    endpoint.reply = answering(better)
+    told = cooper("evaluate", "judge", "--calibrate", ratings, "--model", "m", "--json").json()
+    found = told["dimensions"]["empathy"]
+    assert (found["judged"], found["agreement"], found["kappa"]) == (8, 1.0, 1.0)
+    assert found["raters"] == pytest.approx(2 / 3, abs=1e-3)
+    assert found["p"] == pytest.approx(2 / 2**8, abs=1e-5)
+    assert (told["position"]["first"], told["position"]["second"]) == (8, 8)
+    assert not told["by_place"]
+    assert (told["length"]["longer"], told["length"]["shorter"]) == (8, 0)
+
+
+def test_a_judge_that_always_says_the_first_is_seen(
+    cooper: Cooper, endpoint: OpenAIServer, ratings: Path
+) -> None:
+    endpoint.reply = answering(lambda *_: "first")
+    done = cooper("evaluate", "judge", "--calibrate", ratings, "--model", "m")
+    assert "this judge goes by the place" in done.out.replace("\n", " ")
+    told = cooper("evaluate", "judge", "--calibrate", ratings, "--model", "m", "--json").json()
+    assert told["by_place"]
+    found = told["dimensions"]["empathy"]
+    assert (found["flips"], found["agreement"], found["kappa"]) == (8, 0.0, 0.0)
+    assert told["position"]["p"] == pytest.approx(2 / 2**16, abs=1e-4)
+
+
+def muffin(idx: int, **letters: str) -> dict[str, Any]:
+    context = ["Seeker: I am sad.\n", "Supporter: Why: is that?\n", "Seeker: He left."]
+    return {"idx": idx, "situation": "x", "context": context, "Supporter AB": [GOOD, BAD],
+            "options": "A, B, tie", **letters}  # fmt: skip
+
+
+def test_the_published_ratings_columns_are_read(tmp_path: Path) -> None:
+    files = [tmp_path / "one.json", tmp_path / "two.json", tmp_path / "three.json"]
+    given = [{"comforting": "A", "overall": "B"}, {"comforting": "tie"}, {"comforting": "A"}]
+    for file, letters in zip(files, given, strict=True):
+        file.write_text(json.dumps([muffin(0, fluency="", **letters)]), "utf-8")
+    comforting, overall = read_ratings(files)
+    assert (comforting.dimension, comforting.ratings) == ("comforting", ("first", "tie", "first"))
+    assert (comforting.majority, overall.majority) == ("first", "second")
+    assert comforting.talk("second")[-2:] == [("user", "He left."), ("system", BAD)]
+    assert comforting.talk("first")[1].text == "Why: is that?"
+    files[1].write_text(json.dumps([muffin(7)]), "utf-8")
+    with pytest.raises(DataError, match="no entry 0"):
+        read_ratings(files)
+    files[0].write_text(json.dumps([{"idx": 0, "Supporter AB": [GOOD]}]), "utf-8")
+    with pytest.raises(DataError, match="Muffin's ratings"):
+        read_ratings(files[:1])
+
+
+def test_a_tie_gives_way_to_a_side() -> None:
+    talk: Any = [{"speaker": "system", "text": "x"}]
+    for ratings, majority in (
+        (["first", "tie"], "first"),
+        (["first", "second"], "tie"),
+        (["tie", "tie", "second"], "tie"),
+    ):
+        rated = Rated(id="a", dimension="x", first=talk, second=talk, ratings=tuple(ratings))  # type: ignore[arg-type]
+        assert rated.majority == majority
+
+
+def test_ratings_that_cannot_be_used_are_one_sentence(
+    cooper: Cooper, endpoint: OpenAIServer, ratings: Path
+) -> None:
+    command = ("evaluate", "judge", "--model", "m", "--calibrate", ratings)
+    row = rating(1, "first", good_first=True)
+    for fields, word in (
+        ({"dimension": "beauty"}, "'beauty'"), ({"ratings": []}, "there is none"),
+        ({"ratings": ["third"]}, "ratings.0"), ({"extra": 1}, "extra"),
+    ):  # fmt: skip
+        ratings.write_text(json.dumps({**row, **fields}), "utf-8")
+        cooper(*command).fails(word)
+    ratings.write_text("", "utf-8")
+    cooper(*command).fails("holds no ratings")
+    assert not endpoint.requests
+
+
+# -- without a judge ---------------------------------------------------------------------------
+
+
+def test_conversations_are_measured_and_drawn(cooper: Cooper, talks: Path, tmp_path: Path) -> None:
+    told = cooper("evaluate", "conversations", talks, "--json").json()
+    good, bad = told["systems"]["good"], told["systems"]["bad"]
+    assert good["words"] == 8
+    assert bad["words"] == 1
+    assert (good["answered"], bad["answered"]) == (1.0, pytest.approx(0.0))
+    assert good["repeated"] == 0.5  # the second reply is the first
+    assert told["by_round"]["systems"]["good"]["turns"][:3] == [6, 6, 0]
+    assert 0 < told["by_round"]["systems"]["good"]["distance"] <= 1
+    measured = told["compared"][0]["measures"]
+    assert measured["words"]["difference"] == 7
+    assert (measured["words"]["higher"], measured["words"]["p"]) == (6, 2 / 2**6)
+    assert measured["words"]["p_holm"] > measured["words"]["p"]
+    assert told["progress"]["good"]["exploration"]["end"] == 0.5
+    assert "by the pipeline's own opinion" in cooper("evaluate", "conversations", talks).out
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps(told), "utf-8")
+    drawn = cooper("plot", "conversations", report, "--output", tmp_path / "figures").out.split()
+    assert [Path(each).name for each in drawn] == ["aspects.png", "progress.png"]
+    assert all(Path(each).stat().st_size > 5_000 for each in drawn)
+    cooper("plot", "wins", report).fails("not a report of 'cooper evaluate judge --json'")
+
+
+def test_wins_are_drawn(cooper: Cooper, tmp_path: Path) -> None:
+    row = {"wins": 3, "ties": 2, "losses": 1}
+    each = {"systems": ["a", "b"], "dimensions": {"empathy": row, "coherence": row}}
+    report = tmp_path / "judged.json"
+    report.write_text(json.dumps({"judge": "m", "task": "esc", "compared": [each]}), "utf-8")
+    drawn = cooper("plot", "wins", report, "--output", tmp_path, "--form", "svg").out.strip()
+    assert "empathy" not in drawn
+    assert Path(drawn).stat().st_size > 5_000
