@@ -7,6 +7,7 @@ import contextlib
 import os
 import shlex
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 from langgraph_cooper.nodes.errors import FaultKind, ModelError
@@ -91,8 +92,9 @@ async def line_program(command: str, seconds: float) -> AsyncIterator[LineProgra
     try:
         yield LineProgram(process, f"the command {words[0]!r}", seconds)
     finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if sys.platform != "win32":  # which has no groups of processes
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
