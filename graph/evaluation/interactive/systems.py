@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -111,17 +112,39 @@ def _parts(given: str) -> list[str]:
     return [part.strip() for part in given.split(",") if part.strip()]
 
 
+def base_of(spec: str) -> str:
+    """Return a system's spec without the choices of its runs."""
+    return spec if spec.startswith((COMMAND, ENDPOINT)) else spec.partition("?")[0]
+
+
+def _chosen(spec: str, limits: CooperContext) -> CooperContext:
+    """Return the context of a pipeline's runs: `bank?k=1&coordination=off` has choices of its own.
+
+    Raises:
+        InputError: A choice is unknown or out of its range.
+        DataError: It chooses a model, which `--model` and the system's name do.
+    """
+    choices = dict(parse_qsl(spec.partition("?")[2], keep_blank_values=True))
+    if named := sorted({"model", "generator", "generator_model"} & set(choices)):
+        raise DataError(f"the system {spec!r} cannot choose its {named[0]}: name another system")
+    return CooperContext.model_validate(limits.model_dump(exclude_unset=True) | choices)
+
+
 def _check_spec(spec: str) -> None:
     if spec.startswith(COMMAND):
         words_of(spec.removeprefix(COMMAND))
-    elif not spec.startswith(ENDPOINT) and spec not in MAKERS:
+        return
+    base = base_of(spec)
+    if "?" in spec and base in MAKERS and base not in PIPELINES:
+        raise DataError(f"the system {base!r} has no choices: only {', '.join(PIPELINES)} do")
+    if not spec.startswith(ENDPOINT) and base not in MAKERS:
         known = [*MAKERS, "endpoint:URL#MODEL", "command:PROGRAM"]
         raise DataError(f"there is no system {spec!r}: choose from {', '.join(known)}")
 
 
 def needs_model(spec: str) -> bool:
     """Return whether a system asks the chat model of `--model`."""
-    return spec in WITH_MODEL
+    return base_of(spec) in WITH_MODEL
 
 
 def make_system(
@@ -138,15 +161,16 @@ def make_system(
 
     Raises:
         DataError: It needs a chat model and has none.
+        InputError: A choice of its runs is unknown or out of its range.
         VoiceError: There is no fine-tuned generator.
     """
     if (needs_model(spec) or spec.startswith(ENDPOINT)) and model is None:
         raise DataError(f"the system {name!r} asks a chat model: name one with --model")
     asked = model.at.identity if model else ""
-    if spec in PIPELINES:
-        used = model if spec == PROMPTED else None
+    if (base := base_of(spec)) in PIPELINES:
+        used = model if base == PROMPTED else None
         calls = 2 * len(task.aspects) + 1 if used else 0
-        begin = _pipeline(spec, task, used, limits)
+        begin = _pipeline(base, task, used, _chosen(spec, limits))
         return System(name, spec, f"{spec} {asked if used else ''}", calls, begin)
     if spec.startswith(COMMAND):
         command = spec.removeprefix(COMMAND)

@@ -126,10 +126,12 @@ def test_a_program_and_an_endpoint_talk_too(
 def test_a_task_that_the_system_opens(
     cooper: Cooper, command: list[str | Path], endpoint: OpenAIServer, tmp_path: Path
 ) -> None:
-    command += ["--task", "persuasion", "--systems", "bank", "--limit", "1"]
+    command += ["--task", "persuasion", "--systems", "bank,few=bank?m=1", "--limit", "1"]
     assert cooper(*command).code == 0
-    (row,) = rows_of(tmp_path / "talks.jsonl")
+    row, few = rows_of(tmp_path / "talks.jsonl")
     assert [said["speaker"] for said in row["said"]] == ["system", "user"] * 3 + ["system"]
+    numbers = [len(each["said"][4]["why"]["ranking"]) for each in (row, few)]
+    assert numbers[0] > numbers[1] >= 3
 
 
 # -- ends --------------------------------------------------------------------------------------
@@ -222,6 +224,9 @@ def test_what_cannot_be_is_said_before_the_work(
     cooper(*command, "--systems", "bard").fails("no system 'bard'", "endpoint:URL#MODEL")
     cooper(*command, "--systems", "bank,bank").fails("two systems are named 'bank'")
     cooper(*command, "--systems", ",").fails("there is no system")
+    cooper(*command, "--systems", "bank?k=0").fails("context cannot be used", "k:")
+    cooper(*command, "--systems", "bank?model=x").fails("cannot choose its model")
+    cooper(*command, "--systems", "plain?k=1", "--model", "m").fails("has no choices")
     cooper(*command, "--systems", "plain").fails("'plain'", "--model")
     cooper(*command, "--systems", "endpoint:x").fails("endpoint:http://HOST/v1#MODEL")
     cooper(*command, "--systems", "command:").fails("needs a program")
