@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langgraph_cooper.graph.evaluation.judging.judge import Judge, Matter
     from langgraph_cooper.graph.evaluation.kept import KeptRows
     from langgraph_cooper.nodes.context import CooperContext
+    from langgraph_cooper.ranker.data.dialogue import Dialogue
     from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
 
 Only = Annotated[str, typer.Option(help="Systems to compare, by commas; none: all.")]
@@ -190,6 +191,7 @@ def conversations(
     from langgraph_cooper.graph.evaluation.interactive.rows import read_conversations
     from langgraph_cooper.graph.evaluation.judging.measures import measured_report
     from langgraph_cooper.graph.evaluation.judging.pairs import paired
+    from langgraph_cooper.graph.evaluation.judging.users import user_figures
     from langgraph_cooper.ranker.data.jsonl import replacing
 
     settings, rows = read_conversations(file)
@@ -198,7 +200,9 @@ def conversations(
     rows = [row for row in rows if not only or row.system in only]
     several = len({row.system for row in rows}) > 1
     found = paired(rows, only) if several or only else None
-    told = measured_report(spec, rows, found, _people(spec, data))
+    real = read_file(spec, data) if data else []
+    told = measured_report(spec, rows, found, _people(spec, real))
+    told["users"] = user_figures(rows, real)
     if output:
         with replacing(output) as stream:
             stream.write(jsonlib.dumps(told, indent=2).encode() + b"\n")
@@ -208,7 +212,7 @@ def conversations(
         _show_measured(told)
 
 
-def _people(task: TaskSpec, data: Path | None) -> AspectPrior | None:
+def _people(task: TaskSpec, real: Sequence[Dialogue]) -> AspectPrior | None:
     """Return P(aspect | round) of real dialogues, or as the shipped ranker brings it."""
     from langgraph_cooper.ranker.evaluation.aspect_prior import (
         AspectPrior,
@@ -217,8 +221,8 @@ def _people(task: TaskSpec, data: Path | None) -> AspectPrior | None:
     )
     from langgraph_cooper.ranker.load import shipped_checkpoint
 
-    if data:
-        return AspectPrior.count(promoted_turns(read_file(task, data), task))
+    if real:
+        return AspectPrior.count(promoted_turns(real, task))
     shipped = shipped_checkpoint(task)
     return load_prior(shipped, task) if shipped else None
 
@@ -302,3 +306,8 @@ def _show_measured(told: Mapping[str, Any]) -> None:
             console.print(
                 f"progress at the end, by the pipeline's own opinion: {name}: {shown_ends}"
             )
+    names = ("utterances", "words", "distinct", "thanks", "question", "other_side")
+    users = Table("users", *names)
+    for name, row in told["users"].items():
+        users.add_row(name, *("-" if row[key] is None else f"{row[key]:.3g}" for key in names))
+    console.print(users)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, counted_ends
-from langgraph_cooper.graph.evaluation.judging.pairs import Paired
+from langgraph_cooper.graph.evaluation.judging.pairs import Paired, Systems
 from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test
 from langgraph_cooper.nodes.finetuned.rules.answering import SMALL_TALK, answers, question_of
 from langgraph_cooper.nodes.finetuned.rules.repeating import repeats
@@ -166,7 +166,8 @@ def _people(people: AspectPrior, aspects: Sequence[str]) -> npt.NDArray[np.float
 
 def _compared(found: Paired, each: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
     """Compare systems on the same problems, one role as one unit."""
-    compared, tests = [], {}
+    compared: list[dict[str, Any]] = []
+    tests: dict[tuple[Systems, str], float] = {}
     for systems in found.systems:
         own = [pair for pair in found.pairs if pair.systems == systems]
         measured: dict[str, Any] = {}

@@ -356,6 +356,30 @@ def test_conversations_are_measured_and_drawn(cooper: Cooper, talks: Path, tmp_p
     cooper("plot", "wins", report).fails("not a report of 'cooper evaluate judge --json'")
 
 
+def test_simulated_users_stand_beside_people(cooper: Cooper, tmp_path: Path) -> None:
+    rows = [conversation("bank", "a", GOOD, GOOD), conversation("bank", "b", GOOD)]
+    rows[1]["role"]["opening"] = "What should I do?"  # given, and not the user's own words
+    rows[0]["said"][2]["text"] = "Thank you! As an AI I have no wife."
+    file = write_conversations(tmp_path / "t.jsonl", *rows)
+    real = tmp_path / "real.txt"
+    turns = [("usr", "I am very sad."), ("sys", "Why?"), ("usr", "He left.")]
+    said = [
+        {"speaker": who, "text": text} | ({"strategy": "Question"} if who == "sys" else {})
+        for who, text in turns
+    ]
+    real.write_text(json.dumps({"dialog": said}), "utf-8")
+    command = ("evaluate", "conversations", file, "--data", real)
+    users = cooper(*command, "--json").json()["users"]
+    assert set(users) == {"cooperative", "people"}
+    simulated, people = users["cooperative"], users["people"]
+    assert (simulated["utterances"], people["utterances"]) == (2, 2)
+    assert (simulated["words"], people["words"]) == (6.0, 3.0)
+    assert people["by_part"] == {"beginning": 4.0, "middle": 2.0, "end": None}
+    assert (simulated["thanks"], simulated["question"], simulated["other_side"]) == (0.5,) * 3
+    assert people["distinct"] == 1.0
+    assert "other_side" in cooper(*command).out
+
+
 def test_wins_are_drawn(cooper: Cooper, tmp_path: Path) -> None:
     row = {"wins": 3, "ties": 2, "losses": 1}
     each = {"systems": ["a", "b"], "dimensions": {"empathy": row, "coherence": row}}
