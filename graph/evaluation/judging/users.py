@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langgraph_cooper.graph.evaluation.interactive.rows import Conversation
@@ -64,9 +64,9 @@ def _figures(talks: Sequence[Sequence[str]], room: int) -> dict[str, Any]:
         "words": round(len(tokens) / len(texts), 2),
         "by_part": _by_part(talks),
         "distinct": round(len(set(counted)) / len(counted), 4) if counted else None,
-        "thanks": _share(texts, lambda text: THANKS.search(text)),
+        "thanks": _share(texts, THANKS.search),
         "question": _share(texts, lambda text: "?" in text),
-        "other_side": _share(texts, lambda text: OTHER_SIDE.search(text)),
+        "other_side": _share(texts, OTHER_SIDE.search),
     }
 
 
@@ -78,5 +78,5 @@ def _by_part(talks: Sequence[Sequence[str]]) -> Mapping[str, float | None]:
     return {name: round(sum(v) / len(v), 2) if v else None for name, v in parts.items()}
 
 
-def _share(texts: Sequence[str], holds: Any) -> float:
+def _share(texts: Sequence[str], holds: Callable[[str], object]) -> float:
     return round(sum(bool(holds(text)) for text in texts) / len(texts), 4)

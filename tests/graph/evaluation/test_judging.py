@@ -373,7 +373,7 @@ def test_simulated_users_stand_beside_people(cooper: Cooper, tmp_path: Path) -> 
     assert set(users) == {"cooperative", "people"}
     simulated, people = users["cooperative"], users["people"]
     assert (simulated["utterances"], people["utterances"]) == (2, 2)
-    assert (simulated["words"], people["words"]) == (6.0, 3.0)
+    assert (simulated["words"], people["words"]) == (6.5, 3.0)
     assert people["by_part"] == {"beginning": 4.0, "middle": 2.0, "end": None}
     assert (simulated["thanks"], simulated["question"], simulated["other_side"]) == (0.5,) * 3
     assert people["distinct"] == 1.0
