@@ -6,9 +6,12 @@ The first line says with which settings the rows were made. Every further line i
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from langgraph_cooper.ranker.data.dialogue import DataError
@@ -45,9 +48,37 @@ class KeptRows:
         self._settings = json.loads(json.dumps(dict(settings)))
         found, self.rows = open_rows(file, what)
         self._begun = found is not None
+        self._size = _size(file)
         if found is not None:
             self._check(found)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other runs on this machine off the file while rows are added.
+
+        Raises:
+            DataError: Another run writes to it, or has written to it since it was read.
+        """
+        from filelock import FileLock, Timeout
+
+        name = hashlib.sha256(str(self.file.resolve()).encode()).hexdigest()[:24]
+        lock = FileLock(Path(gettempdir()) / f"cooper-{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise DataError(
+                f"another run writes to {self.file}: wait for its end, or name another --output"
+            ) from None
+        try:
+            if _size(self.file) != self._size:
+                raise DataError(
+                    f"another run has written to {self.file} meanwhile: give the command again"
+                )
             self._mend()
+            yield
+        finally:
+            lock.release()
+            self._size = _size(self.file)
 
     def add(self, row: Row) -> None:
         """Append a row.
@@ -118,6 +149,10 @@ class KeptRows:
                     f"{self.file} holds {self._what} of another setting ({name}: {was!r} there, "
                     f"{now!r} now): name another --output, or give the same"
                 )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.is_file() else 0
 
 
 def open_rows(file: Path, what: str) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:

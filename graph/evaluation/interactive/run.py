@@ -138,18 +138,19 @@ class Held:
             ModelError: A person must mend something; what was held until then is kept.
             DataError: The file cannot be written, or a program cannot be run.
         """
-        if self._faulty:
-            self._kept.keep([key for key in self._kept.rows if key not in self._faulty])
-        waiting = iter(self.waiting)
-        workers = [asyncio.ensure_future(self._work(waiting, done)) for _ in range(at_once)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-        # In the order of the plan: the same run then writes the same file.
-        self._kept.order([each.key for each in self._plan])
+        with self._kept.writing():
+            if self._faulty:
+                self._kept.keep([key for key in self._kept.rows if key not in self._faulty])
+            waiting = iter(self.waiting)
+            workers = [asyncio.ensure_future(self._work(waiting, done)) for _ in range(at_once)]
+            try:
+                await asyncio.gather(*workers)
+            finally:
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
+            # In the order of the plan: the same run then writes the same file.
+            self._kept.order([each.key for each in self._plan])
 
     async def _work(self, waiting: Iterator[Planned], done: Callable[[int], None]) -> None:
         for planned in waiting:  # shared: each worker takes the next one

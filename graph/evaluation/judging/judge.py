@@ -159,9 +159,10 @@ class Judge:
             self._kept.add(_row(asked, choice))
             done(1)
 
-        await in_parallel(
-            [asked for asked in _both(matters) if asked.key not in self._kept.rows], work, at_once
-        )
+        waiting = [asked for asked in _both(matters) if asked.key not in self._kept.rows]
+        if waiting:
+            with self._kept.writing():
+                await in_parallel(waiting, work, at_once)
         return failed
 
     def verdict(self, matter: Matter) -> Verdict | None:

@@ -88,7 +88,9 @@ class Outcomes:
             self._kept.add({"key": _key(row), "conversation": row.key, "outcome": found})
             done(1)
 
-        await in_parallel(self.waiting(rows), work, at_once)
+        if waiting := self.waiting(rows):
+            with self._kept.writing():
+                await in_parallel(waiting, work, at_once)
         return failed
 
     def report(self, rows: Sequence[Conversation]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from langgraph_cooper.graph.evaluation.interactive.hold import leaves, says_goodbye
+from langgraph_cooper.graph.evaluation.interactive.systems import named_specs
 from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.data.dialogue import DataError
 from tests.support.commands import Cooper
 from tests.support.conversations import plays_user, talking, write_roles
 from tests.support.openai_server import OpenAIServer, Reply, Request
@@ -218,27 +220,33 @@ def test_a_full_disk_is_one_sentence(cooper: Cooper, command: list[str | Path]) 
     done.fails("/dev/full cannot be written", "the same command goes on")
 
 
+@pytest.mark.parametrize(
+    ("systems", "told"),
+    [
+        ("bard", "no system 'bard'.*endpoint:URL#MODEL"),
+        ("bank,bank", "two systems are named 'bank'"),
+        (",", "there is no system"),
+        ("command:", "needs a program"),
+        ("command:'a", "cannot be read"),
+        ("plain?k=1", "has no choices"),
+    ],
+)
+def test_names_of_systems_that_cannot_be(systems: str, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        named_specs([systems])
+
+
 def test_what_cannot_be_is_said_before_the_work(
     cooper: Cooper, command: list[str | Path], endpoint: OpenAIServer, tmp_path: Path
 ) -> None:
-    cooper(*command, "--systems", "bard").fails("no system 'bard'", "endpoint:URL#MODEL")
-    cooper(*command, "--systems", "bank,bank").fails("two systems are named 'bank'")
-    cooper(*command, "--systems", ",").fails("there is no system")
-    cooper(*command, "--systems", "bank?k=0").fails("context cannot be used", "k:")
-    cooper(*command, "--systems", "bank?model=x").fails("cannot choose its model")
-    cooper(*command, "--systems", "plain?k=1", "--model", "m").fails("has no choices")
     cooper(*command, "--systems", "plain").fails("'plain'", "--model")
     cooper(*command, "--systems", "endpoint:x").fails("endpoint:http://HOST/v1#MODEL")
-    cooper(*command, "--systems", "command:").fails("needs a program")
-    cooper(*command, "--systems", "command:'a").fails("cannot be read")
     cooper(*command, "--systems", "command:/nowhere/at/all").fails("cannot be run")
+    cooper(*command, "--systems", "bank?k=0").fails("context cannot be used", "k:")
+    cooper(*command, "--systems", "bank?model=x").fails("cannot choose its model")
     assert cooper(*command, "--systems", "bank", "--manners", "rude").code == 2
     trained = cooper(*command, "--systems", "bank", "--user", "trained")
     trained.fails("no trained user", "cooper train generator --speaker user", "--user-adapter")
-    roles = tmp_path / "roles.jsonl"
-    for text, word in (("", "holds no roles"), ("\n{}\n", "line 2 is no role"), ("[]", "form")):
-        roles.write_text(text)
-        cooper(*command, "--systems", "bank").fails(word)
-    roles.write_text('{"id": "a", "situation": "x"}\n' * 2)
-    cooper(*command, "--systems", "bank").fails("two roles have the id 'a'")
+    (tmp_path / "roles.jsonl").write_text("")
+    cooper(*command, "--systems", "bank").fails("roles.jsonl holds no roles")
     assert not endpoint.requests

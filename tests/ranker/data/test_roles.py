@@ -58,3 +58,21 @@ def test_an_annotated_dialogue_has_its_final_states(tmp_path: Path) -> None:
     file = tmp_path / "annotated.jsonl"
     file.write_text(json.dumps(fields), "utf-8")
     assert read_roles(file, ESC) == [Role(id="a", situation="The seeker is alone.")]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "holds no roles"),
+        ("\n{}\n", "line 2 is no role"),
+        ('{"id": "a", "situation": "x", "problme": "y"}', "problme"),
+        ('{"id": "a"}', 'needs a "situation" or a "problem"'),
+        ('{"id": "a", "problem": "x"}\n' * 2, "two roles have the id 'a'"),
+        ("[]", "form"),
+    ],
+)
+def test_files_without_roles_are_one_sentence(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "roles.jsonl"
+    file.write_text(text, "utf-8")
+    with pytest.raises(DataError, match=told):
+        read_roles(file, ESC)
