@@ -51,8 +51,9 @@ soak: install ## Hold 1,000 turns under faults, kills and dropped clients (about
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)
 
-screenshots: install ## Take the pictures of the page in docs/figures (needs Chromium)
+screenshots: install ## Take the pictures of the pages in docs/figures (needs Chromium)
 	@$(BIN)/python -m tests.graph.server.screenshots
+	@$(BIN)/python -m tests.graph.evaluation.screenshots
 
 lint: install ## Check style, the direction of imports, the Dockerfile
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache

@@ -16,7 +16,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph.cli import evaluate_interactive, evaluate_judging, evaluate_text
+from langgraph_cooper.graph.cli import (
+    evaluate_interactive,
+    evaluate_judging,
+    evaluate_ratings,
+    evaluate_text,
+)
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, Form, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
@@ -43,6 +48,8 @@ app.command()(evaluate_text.generation)
 app.command()(evaluate_interactive.interactive)
 app.command()(evaluate_judging.judge)
 app.command()(evaluate_judging.conversations)
+app.command()(evaluate_ratings.rate)
+app.command()(evaluate_ratings.ratings)
 
 
 @app.command()

@@ -61,11 +61,11 @@ def conversations(
 
 @app.command()
 def wins(
-    report: Annotated[Path, typer.Argument(help="What 'cooper evaluate judge --json' printed.")],
+    report: Annotated[Path, typer.Argument(help="What judge or ratings printed with --json.")],
     output: Figures = Path("figures"),
     form: Form = "png",
 ) -> None:
-    """Wins, ties and losses per dimension, by a judge."""
+    """Wins, ties and losses per dimension, by a judge or by people."""
     from langgraph_cooper.ranker.data.jsonl import parse_json, read_text
     from langgraph_cooper.ranker.plots import draw_wins
 

@@ -15,7 +15,20 @@ NEEDED = ("fastapi", "sse_starlette", "uvicorn", "prometheus_client", "platformd
 
 
 class MissingError(CooperError):
-    """A package that the server needs is not installed."""
+    """A package that a command needs is not installed."""
+
+
+def check_installed(*needed: str, extra: str = "serve") -> None:
+    """Check that packages are installed, by default those of the server.
+
+    Raises:
+        MissingError: One is not installed.
+    """
+    if missing := [name for name in needed or NEEDED if find_spec(name) is None]:
+        raise MissingError(
+            f"this command needs {missing[0]}: install it with "
+            f"\"pip install 'langgraph-cooper[{extra}]'\""
+        )
 
 
 def serve(
@@ -62,11 +75,7 @@ def serve(
     ] = 10,
 ) -> None:
     """Serve conversations over HTTP: events, and OpenAI's chat completions."""
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise MissingError(
-            f"the server needs {missing[0]}: install it with "
-            "\"pip install 'langgraph-cooper[serve]'\""
-        )
+    check_installed()
     from langgraph_cooper.graph.server.serve import authenticator_of, offers_of
     from langgraph_cooper.graph.server.serve import serve as run
     from langgraph_cooper.graph.server.settings import Limits, Settings

@@ -97,8 +97,10 @@ class Gate:
     only requests to this machine's own names are answered, and those of its own pages.
     """
 
-    def __init__(self, app: ASGIApp, body: int, local: bool) -> None:
-        self._app, self._body, self._local = app, body, local
+    def __init__(
+        self, app: ASGIApp, body: int, local: bool, otherwise: str = "start it with --tokens"
+    ) -> None:
+        self._app, self._body, self._local, self._otherwise = app, body, local, otherwise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -144,7 +146,7 @@ class Gate:
             403,
             "foreign_page",
             "without tokens the server answers this machine's own pages and programs alone: call "
-            "it as localhost, or start it with --tokens",
+            f"it as localhost, or {self._otherwise}",
         )
 
 

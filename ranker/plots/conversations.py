@@ -100,7 +100,7 @@ def draw_wins(report: Mapping[str, Any], folder: Path, *, form: str = "png") -> 
     """Draw wins, ties and losses per dimension, a panel for each pair of systems.
 
     Args:
-        report: The result of 'cooper evaluate judge --json'.
+        report: The result of 'cooper evaluate judge --json', or of 'ratings --json'.
         folder: Where `wins` goes.
         form: "png" or "svg".
 
@@ -134,6 +134,11 @@ def _wins(report: Mapping[str, Any], folder: Path, form: str) -> Path:
         axes.set_xlabel("pairs")
         style.tidy(axes, grid="x")
     axes_row[0].invert_yaxis()
-    figure.suptitle(f"Verdicts of {report['judge']} that survived the swap (task {report['task']})")
+    whose = (
+        f"Verdicts of {report['judge']} that survived the swap"
+        if "judge" in report
+        else f"What most of {len(report['raters'])} raters preferred"
+    )
+    figure.suptitle(f"{whose} (task {report['task']})")
     style.legend_below(figure, *axes_row[0].get_legend_handles_labels())
     return style.save(figure, folder, "wins", form)

@@ -47,7 +47,7 @@ def shoot(page: Page, name: str, scheme: Any, size: Any) -> None:
     page.mouse.move(0, 0)
     page.wait_for_timeout(300)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    path = FOLDER / f"page-{name}.png"
+    path = FOLDER / f"{name}.png"
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     sys.stdout.write(
         f"{path.relative_to(FOLDER.parents[1])}: {path.stat().st_size / 1000:.0f} kB\n"
@@ -67,14 +67,14 @@ def main() -> None:
         page.goto(url)
         for message in SAID:
             say(page, message)
-        shoot(page, "light", "light", DESK)
-        shoot(page, "dark", "dark", DESK)
-        shoot(page, "phone", "light", PHONE)
+        shoot(page, "page-light", "light", DESK)
+        shoot(page, "page-dark", "dark", DESK)
+        shoot(page, "page-phone", "light", PHONE)
         page.get_by_role("button", name="Analysis", exact=True).click()
-        shoot(page, "phone-analysis", "light", PHONE)
+        shoot(page, "page-phone-analysis", "light", PHONE)
         page.get_by_role("button", name="Conversation", exact=True).click()
         say(page, CRISIS)
-        shoot(page, "help", "dark", PHONE)
+        shoot(page, "page-help", "dark", PHONE)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""People compare pairs of conversations on a page, without being told which system is which."""
