@@ -154,7 +154,8 @@ class Ratings:
 
     def _add(self, row: Rating) -> None:
         try:
-            self._kept.add(row.model_dump(mode="json"))
+            with self._kept.writing():  # removes half a row that a stop left
+                self._kept.add(row.model_dump(mode="json"))
         except DataError:
             # A full disk may have taken half a row: the next one must not follow it on its line.
             self._kept = self._opened()
