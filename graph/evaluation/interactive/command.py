@@ -92,9 +92,9 @@ async def line_program(command: str, seconds: float) -> AsyncIterator[LineProgra
     try:
         yield LineProgram(process, f"the command {words[0]!r}", seconds)
     finally:
-        if sys.platform != "win32":  # which has no groups of processes
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if sys.platform == "win32":  # which has no groups of processes
+                process.kill()
+            else:  # `process.kill` would reap the child behind asyncio's back
                 os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
         await process.communicate()
