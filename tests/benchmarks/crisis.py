@@ -50,7 +50,7 @@ def writers(others: bool) -> None:
         ("all but the pairs", lambda line: line.writer not in PAIRS),
         ("as hard as they could", lambda line: line.writer in HARD),
         ("as on an ordinary day", lambda line: "w15" <= line.writer <= "w22"),
-        ("everything, a third each", lambda line: line.writer >= "w29"),
+        ("of every kind", lambda line: line.writer >= "w29"),
         ("pairs", lambda line: line.writer in PAIRS),
     ]
     for title, chosen in groups:
