@@ -38,7 +38,9 @@ MAX_TOKENS = 96
 FEWEST_WORDS = 3  # of "Last week." no encoder can say whether it is a farewell
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
-PHRASE_CONCERN, PHRASE_CERTAIN = 1.0, 1.0  # a phrase lowers the two thresholds by so much
+PHRASE_CONCERN, PHRASE_CERTAIN = 1.75, 1.0  # a phrase lowers the two thresholds by so much
+FEW_WORDS, UNSURE = 5, 1.0  # so few words have to mean more: "It was last week." is mostly harmless
+PICTURES = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f]+")  # unknown to the encoder
 FOUND = 5.0  # as large as the strongest token features, so that its weight is learnt as quickly
 
 
@@ -85,7 +87,7 @@ class CrisisModel(nn.Module):
             where the phrases find a kind of crisis or a denial, else 0.
         """
         tokens = self.tokenizer(
-            [encodable(text) for text in texts],
+            [encodable(PICTURES.sub(" ", text)) for text in texts],
             padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt",
         )  # fmt: skip
         found = [
@@ -136,10 +138,14 @@ class CrisisClassifier:
             # A plain denial is believed, but silences nothing else that was said.
             rest = "; ".join(part for part in clauses(text) if not denies(part))
             odds = self.odds(rest) if readable(rest) else -math.inf
-        lower = (PHRASE_CERTAIN, PHRASE_CONCERN) if known else (0.0, 0.0)
-        if odds >= self.config.certain - lower[0]:
+        certain, concern = self.config.certain, self.config.concern
+        if known:
+            certain, concern = certain - PHRASE_CERTAIN, concern - PHRASE_CONCERN
+        elif len(text.split()) <= FEW_WORDS:
+            concern += UNSURE
+        if odds >= certain:
             return Finding("certain", known or kind)
-        if odds >= self.config.concern - lower[1] or withdraws(text):
+        if odds >= concern or withdraws(text):
             return Finding("concern", known or kind)
         return Finding()
 
