@@ -48,6 +48,7 @@ def train_guard(
     from langgraph_cooper.graph.training.crisis import (
         choose_thresholds,
         leave_writers_out,
+        odds_of,
         train_classifier,
         write_classifier,
     )
@@ -82,15 +83,16 @@ def train_guard(
         examples += [Example(text, 0.0, weight=REAL_WEIGHT) for text in others]
         return train_classifier(examples, run / name, seed=seed, epochs=epochs)
 
-    left_out = leave_writers_out(written, learn, kept, folds)
-    traps = [odds for odds, line in zip(left_out.lines, written, strict=True) if line.how == "trap"]
-    thresholds = choose_thresholds(traps, left_out.ordinary)
+    left_out = leave_writers_out(written, learn, folds)
+    traps = [odds for odds, line in zip(left_out, written, strict=True) if line.how == "trap"]
     model = learn(written, "all")
+    # None of the models learnt from the real messages that were kept.
+    thresholds = choose_thresholds(traps, odds_of(model, kept))
     write_classifier(model, output, certain=thresholds.certain, concern=thresholds.concern)
-    (run / "left_out.json").write_text(json.dumps(left_out._asdict()), encoding="utf-8")
+    (run / "left_out.json").write_text(json.dumps(left_out), encoding="utf-8")
     found = [
         odds >= thresholds.concern
-        for odds, line in zip(left_out.lines, written, strict=True)
+        for odds, line in zip(left_out, written, strict=True)
         if line.label == "+"
     ]
     typer.echo(

@@ -182,7 +182,8 @@ def choose_thresholds(traps: Sequence[float], ordinary: Sequence[float]) -> Thre
 
     Args:
         traps: Log-odds of harmless lines that tempt a guard, of writers who were left out.
-        ordinary: Log-odds of real messages that were left out.
+        ordinary: Log-odds of real messages that were left out, by the model that will be used: one
+            that learnt from fewer writers fires less often.
     """
     certain = max(
         np.quantile(traps, 1 - CERTAIN_TRAPS), np.quantile(ordinary, 1 - CERTAIN_ORDINARY)
@@ -190,29 +191,21 @@ def choose_thresholds(traps: Sequence[float], ordinary: Sequence[float]) -> Thre
     return Thresholds(float(certain), float(np.quantile(ordinary, 1 - CONCERN_ORDINARY)))
 
 
-class LeftOut(NamedTuple):
-    """Log-odds of lines by models that did not see their writers, and of real messages."""
-
-    lines: list[float]
-    ordinary: list[float]
-
-
 def leave_writers_out(
-    lines: Sequence[Line],
-    learn: Callable[[Sequence[Line], str], CrisisModel],
-    ordinary: Sequence[str],
-    folds: int,
-) -> LeftOut:
+    lines: Sequence[Line], learn: Callable[[Sequence[Line], str], CrisisModel], folds: int
+) -> list[float]:
     """Train on all writers but some, in turn, and read the lines of those.
 
     Args:
         lines: Lines of at least `folds` writers.
         learn: Trains a model on these lines, in a run of this name.
-        ordinary: Real messages that no model learns from; each model reads its share of them.
         folds: Number of models.
+
+    Returns:
+        [N] the log-odds of each line, by the model that did not see its writer.
     """
     writers = sorted({line.writer for line in lines})
-    odds, real = [0.0] * len(lines), []
+    odds = [0.0] * len(lines)
     for fold in range(folds):
         out = set(writers[fold::folds])
         model = learn([line for line in lines if line.writer not in out], f"fold-{fold}")
@@ -220,5 +213,4 @@ def leave_writers_out(
         read = odds_of(model, [lines[place].text for place in places])
         for place, value in zip(places, read, strict=True):
             odds[place] = value
-        real += odds_of(model, ordinary[fold::folds])
-    return LeftOut(odds, real)
+    return odds
