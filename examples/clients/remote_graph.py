@@ -5,26 +5,29 @@ COOPER_TOKEN is your token there.
 """
 
 import os
+from typing import Any
 
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
+from langgraph_sdk import get_sync_client
 
 from langgraph_cooper.graph import as_event
 
-cooper = RemoteGraph(
-    "esc",
-    url=os.environ.get("COOPER_URL", "http://127.0.0.1:2024"),
-    headers={"Authorization": f"Bearer {os.environ.get('COOPER_TOKEN', '')}"},
-)
-asked = {"messages": [{"role": "user", "content": "I lost my job."}]}
+url = os.environ.get("COOPER_URL", "http://127.0.0.1:2024")
+headers = {"Authorization": f"Bearer {os.environ.get('COOPER_TOKEN', '')}"}
+asked: Any = {"messages": [{"role": "user", "content": "I lost my job."}]}
 
 if __name__ == "__main__":
-    state = cooper.invoke(asked)
-    print("alone:", state["messages"][-1]["content"])  # messages come as plain values
+    # RemoteGraph("esc", url=url, headers=headers) works too; its connections stay open to the end.
+    with get_sync_client(url=url, headers=headers) as client:
+        cooper = RemoteGraph("esc", sync_client=client)
+        state: Any = cooper.invoke(asked)
+        print("alone:", state["messages"][-1]["content"])  # messages come as plain values
 
-    host = StateGraph(MessagesState)
-    host.add_node("support", cooper)
-    host.add_edge(START, "support")
-    for *_, data in host.compile().stream(asked, stream_mode=["custom"], subgraphs=True):
-        if (event := as_event(data)) and event.type == "reply":
-            print("as a node:", event.text)
+        host = StateGraph(MessagesState)
+        host.add_node("support", cooper)
+        host.add_edge(START, "support")
+        parts: Any = host.compile().stream(asked, stream_mode=["custom"], subgraphs=True)
+        for *_, data in parts:
+            if (event := as_event(data)) and event.type == "reply":
+                print("as a node:", event.text)

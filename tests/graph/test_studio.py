@@ -13,14 +13,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
@@ -42,23 +41,27 @@ class Server:
         self._root = self.url = f"http://127.0.0.1:{port}"
 
     def ask(self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA) -> Any:
-        return json.loads(self.raw(path, body, token=token))
+        return self.answer(path, body, token=token).raise_for_status().json()
 
-    def raw(self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA) -> bytes:
-        request = urllib.request.Request(
+    def raw(self, path: str, body: dict[str, Any] | None = None) -> str:
+        return self.answer(path, body).raise_for_status().text
+
+    def answer(
+        self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA
+    ) -> httpx.Response:
+        return httpx.request(
+            "GET" if body is None else "POST",
             self._root + path,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json", "authorization": f"Bearer {token}"},
+            json=body,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=300,
         )
-        with urllib.request.urlopen(request, timeout=300) as answer:
-            data: bytes = answer.read()
-        return data
 
     def refusal(self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA) -> int:
         """The status of a request that is refused."""
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            self.raw(path, body, token=token)
-        return refused.value.code
+        answer = self.answer(path, body, token=token)
+        assert answer.is_client_error, answer.text
+        return answer.status_code
 
     def thread(self, token: str = ANNA) -> str:
         return str(self.ask("/threads", {}, token=token)["thread_id"])
@@ -108,7 +111,7 @@ def _started(process: subprocess.Popen[bytes], log: Path) -> Server:
     while time.monotonic() < deadline and process.poll() is None:
         if told := ADDRESS.search(log.read_text("utf-8", "replace")):
             server = Server(int(told[1]))
-            with suppress(OSError):
+            with suppress(httpx.HTTPError):
                 server.ask("/ok")
                 return server
         time.sleep(0.3)
@@ -159,7 +162,7 @@ def test_a_turn_is_streamed_and_kept_in_its_thread(server: Server) -> None:
             "stream_mode": ["messages-tuple", "updates"],
             "context": {"m": 2},
         },
-    ).decode()
+    )
     assert "event: error" not in raw, raw
     assert raw.count("event: messages") > 3
     state = server.ask(f"/threads/{thread}/state")
@@ -201,7 +204,7 @@ def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenA
             # The first turn loads the ranker, which takes a busy machine a minute.
             "context": {"model": MODEL, "deadline": 600},
         },
-    ).decode()
+    )
     assert "event: error" not in raw, raw
     assert "cooper_stands_in" in raw
     values = server.ask(f"/threads/{thread}/state")["values"]
@@ -230,11 +233,7 @@ def test_what_the_caller_can_mend_is_told(
         "input": {"messages": [{"role": "user", "content": said}]},
         "context": context,
     }
-    try:
-        answer = server.raw("/runs/wait", body).decode()
-    except urllib.error.HTTPError as error:
-        answer = error.read().decode()
-    assert named in answer
+    assert named in server.answer("/runs/wait", body).text
 
 
 def test_another_owners_thread_is_not_found(server: Server) -> None:
