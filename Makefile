@@ -10,7 +10,7 @@ TASK ?= esc
 ARGS ?=
 PORT ?= 8080
 
-.PHONY: help install chat test llm test-llm soak bench screenshots lint links typecheck format docs graph examples studio serve openapi build clean
+.PHONY: help install chat test llm test-llm soak bench answers screenshots lint links typecheck format docs graph examples studio serve openapi build clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ soak: install ## Hold 1,000 turns under faults, kills and dropped clients (about
 
 bench: install ## Measure speed and size (about two minutes)
 	@$(BIN)/python -m tests.benchmarks.turn $(ARGS)
+
+answers: install ## Embed the prepared answers' examples anew, after a change to them
+	@$(BIN)/python -c "from langgraph_cooper.nodes.offline.heard import store_shipped; store_shipped()"
 
 screenshots: install ## Take the pictures of the pages in docs/figures (needs Chromium)
 	@$(BIN)/python -m tests.graph.server.screenshots

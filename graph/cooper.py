@@ -93,7 +93,7 @@ def create_cooper(
     graph.add_node("coordinator", coordinator_node(resources))
     for aspect in spec.aspects:
         graph.add_node(aspect.name, agent_node(aspect, resources))
-    graph.add_node(PASSIVE, passive_node(spec), input_schema=CooperInput)
+    graph.add_node(PASSIVE, passive_node(resources), input_schema=CooperInput)
     branches = [*spec.aspect_names, PASSIVE]
     for name in branches:
         # One edge each: an edge from a list of sources would wait forever for a missing branch.

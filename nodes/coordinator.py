@@ -98,7 +98,7 @@ def gather(
         (aspect.name, candidate)
         for aspect in task.aspects
         for candidate in bounded(_proposed(state, aspect.name))
-        if may_be_raised(candidate["topic"], aspect, in_play)
+        if candidate.get("due") or may_be_raised(candidate["topic"], aspect, in_play)
     ]
     passive = bounded(completed(state.get(PASSIVE) or [], PASSIVE))
     return [*gathered, *((PASSIVE, candidate) for candidate in passive)]

@@ -21,6 +21,7 @@ from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, shipped
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
 from langgraph_cooper.nodes.offline import offline_backend
+from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.model.forking import wait_before_fork
@@ -59,6 +60,7 @@ class Resources:
 
     Attributes:
         task: The task.
+        answers: The task's prepared answers.
         offline: The offline backend, which also replaces a model that failed.
     """
 
@@ -77,7 +79,8 @@ class Resources:
         self._generator_model = generator_model
         self._load_ranker = load_ranker
         self._voice = voice
-        self.offline = offline_backend(task, self._embed)
+        self.answers = Answers(task, self._embed)
+        self.offline = offline_backend(task, self._embed, self.answers)
         self._backend = lru_cache(maxsize=32)(self._build)
 
     def ranker(self) -> Ranker:
@@ -117,7 +120,9 @@ class Resources:
         backend = self.offline
         if agents != OFFLINE:
             chat = chat_model(agents, temperature)
-            promoter = llm_promoter(task, chat, self.offline.promoter)
+            # It fills a short list with the bank's topics; prepared answers are no such topics.
+            bank = offline_backend(task.without_answers(), self._embed).promoter
+            promoter = llm_promoter(task, chat, bank)
             backend = replace(backend, tracker=llm_tracker(task, chat), promoter=promoter)
         if generator == FINETUNED:
             backend = replace(backend, generator=self._finetuned())

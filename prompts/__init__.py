@@ -5,6 +5,7 @@ from langgraph_cooper.prompts.guard import CrisisKind, GuardSettings, help_texts
 from langgraph_cooper.prompts.loader import list_tasks, load_task
 from langgraph_cooper.prompts.task import (
     PASSIVE,
+    Answer,
     AspectSpec,
     PassiveKind,
     Subject,
@@ -15,6 +16,7 @@ from langgraph_cooper.prompts.template import fill
 
 __all__ = [
     "PASSIVE",
+    "Answer",
     "AspectSpec",
     "CooperError",
     "CrisisKind",

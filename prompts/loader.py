@@ -103,7 +103,24 @@ def _add_banks(fields: dict[str, Any], bank: Path) -> dict[Place, Path]:
         if name in files and name not in fields:
             fields[name] = _bank(files[name], key)
             sources[name,] = files[name]
+    if "answers" not in fields:
+        _add_answers(fields, bank, sources)
     return sources
+
+
+def _add_answers(fields: dict[str, Any], bank: Path, sources: dict[Place, Path]) -> None:
+    """Add `bank/answers.toml` and all files of `bank/answers/` to the fields, one after another."""
+    found: list[Any] = []
+    for file in [bank / "answers.toml", *sorted((bank / "answers").glob("*.toml"))]:
+        if not file.is_file():
+            continue
+        here = _bank(file, "answers")
+        if not isinstance(here, list):
+            raise TaskError(f"{file}: answers: write [[answers]], one for each")
+        sources |= {("answers", len(found) + place): file for place in range(len(here))}
+        found += here
+    if found:
+        fields["answers"] = found
 
 
 def _bank(file: Path, key: str) -> object:

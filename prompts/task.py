@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
@@ -52,20 +52,29 @@ class Topic(Part):
         about: Ids of subjects: the topic is offered only while one of them is in play.
         rounds: The first and, optionally, last dialogue round (from 1) in which it is offered;
             None: always.
+        anytime: It presupposes nothing. Where the task has answers and the user's last words were
+            not understood, only such topics are offered, and otherwise none of them.
     """
+
+    PLACEHOLDERS: ClassVar[tuple[str, ...]] = ("subject",)
 
     topic: Line
     strategy: Line
     say: tuple[Line, ...] = Field(min_length=1)
     about: tuple[Name, ...] = ()
     rounds: tuple[int] | tuple[int, int] | None = None
+    anytime: bool = False
 
     @field_validator("say")
     @classmethod
     def _placeholders(cls, say: tuple[str, ...]) -> tuple[str, ...]:
         for form in say:
-            if re.search(r"[{}]", form.replace("{subject}", "")):
-                raise ValueError(f"a form may have no other placeholder than {{subject}}: {form!r}")
+            plain = form
+            for placeholder in cls.PLACEHOLDERS:
+                plain = plain.replace(f"{{{placeholder}}}", "")
+            if re.search(r"[{}]", plain):
+                allowed = " or ".join(f"{{{name}}}" for name in cls.PLACEHOLDERS)
+                raise ValueError(f"a form may have no other placeholder than {allowed}: {form!r}")
         if all("{subject}" in form for form in say):
             raise ValueError("at least one form must work without {subject}")
         return say
@@ -82,6 +91,27 @@ class Topic(Part):
         if not self.rounds:
             return True
         return self.rounds[0] <= number and (len(self.rounds) == 1 or number <= self.rounds[-1])
+
+
+class Answer(Topic):
+    """A prepared answer to one kind of message, whatever the aspects' states.
+
+    Attributes:
+        heard: Messages that it answers, in several wordings; others are recognised by meaning.
+        amount: The message must name an amount in this range; `{amount}` is replaced by it.
+    """
+
+    PLACEHOLDERS: ClassVar[tuple[str, ...]] = ("subject", "amount")
+
+    heard: tuple[Line, ...] = Field(min_length=1)
+    amount: tuple[float, float] | None = None
+
+    @field_validator("amount")
+    @classmethod
+    def _range(cls, amount: tuple[float, float] | None) -> tuple[float, float] | None:
+        if amount and not 0 <= amount[0] <= amount[1]:
+            raise ValueError(f"give the least and the greatest amount, not {list(amount)}")
+        return amount
 
 
 class Subject(Part):
@@ -120,6 +150,7 @@ class PassiveKind(Part):
             for a goodbye (Schegloff and Sacks 1973, "adjacency pairs").
         besides: For `due`: maximum number of extra words, fillers such as "so much" excluded,
             besides the cue.
+        asked: Said to a question that was not understood, and only then.
         topics: What can be said in reply.
     """
 
@@ -129,6 +160,7 @@ class PassiveKind(Part):
     opening: bool = False
     due: bool = False
     besides: int = Field(default=2, ge=0)
+    asked: bool = False
     topics: tuple[Topic, ...] = Field(min_length=1)
 
 
@@ -193,6 +225,7 @@ class TaskSpec(Part):
         reply_words: A reply has fewer words than this.
         aspects: The aspects, in the order in which a conversation tends to need them.
         passive: The kinds of turn that serve no aspect.
+        answers: Prepared answers to what users say; the offline agents propose them.
         passive_strategies: The data set's strategies that a passive candidate promotes.
         subjects: What users of this task talk about.
         echo: Ways for the offline generator to give back what it heard; `{echo}` is replaced by
@@ -212,6 +245,7 @@ class TaskSpec(Part):
     reply_words: int = Field(default=40, ge=5, le=400)
     aspects: tuple[AspectSpec, ...] = Field(min_length=1)
     passive: tuple[PassiveKind, ...] = ()
+    answers: tuple[Answer, ...] = ()
     passive_strategies: tuple[Line, ...] = ()
     subjects: tuple[Subject, ...] = ()
     echo: tuple[Line, ...] = ()
@@ -244,6 +278,17 @@ class TaskSpec(Part):
         """Return whether the task maps this strategy, in upper or lower case, to an aspect."""
         return strategy.lower() in self._promotes
 
+    def owner(self, strategy: str) -> str:
+        """Return the aspect of a prepared answer with this strategy, or "passive"."""
+        promoted = self.promoted_by([strategy])
+        if PASSIVE in promoted:
+            return PASSIVE
+        return next((name for name in self.aspect_names if name in promoted), PASSIVE)
+
+    def without_answers(self) -> Self:
+        """Return the task without prepared answers, as a language model and annotation use it."""
+        return self.model_copy(update={"answers": ()})
+
     @cached_property
     def _promotes(self) -> dict[str, set[str]]:
         table: dict[str, set[str]] = {}
@@ -260,6 +305,13 @@ class TaskSpec(Part):
         ids = [subject.id for subject in self.subjects]
         banks = [(f"aspects.{aspect.name}.topics", aspect.topics) for aspect in self.aspects]
         banks += [(f"passive.{kind.name}.topics", kind.topics) for kind in self.passive]
+        banks.append(("answers", self.answers))
+        for answer in self.answers:
+            if not self.knows(answer.strategy):
+                raise ValueError(
+                    f"answers: {answer.topic!r}: the strategy {answer.strategy!r} is neither an "
+                    "aspect's nor a passive one; name one of those"
+                )
         named = [(place, [topic.topic.lower() for topic in topics]) for place, topics in banks]
         named += [("aspects", list(self.aspect_names)), ("subjects", ids)]
         named += [("passive", [kind.name for kind in self.passive])]

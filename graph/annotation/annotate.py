@@ -96,7 +96,8 @@ async def annotate(
     finished = len(dialogues) - len(waiting)
     done(finished)
     made = filled = 0
-    resources = Resources(task, model, None, lambda: UntrainedRanker(task))
+    # Prepared answers stand outside the ranking: a ranker learns nothing from them.
+    resources = Resources(task.without_answers(), model, None, lambda: UntrainedRanker(task))
     annotator = create_annotator(resources)
 
     async def work(dialogue: Dialogue) -> tuple[AnnotatedDialogue, int]:

@@ -55,7 +55,7 @@ def create_annotator(resources: Resources) -> Annotator:
         turn.add_edge(START, aspect.name)
         end.add_node(aspect.name, tracker_node(aspect, resources))
         end.add_edge(START, aspect.name)
-    turn.add_node(PASSIVE, passive_node(task))
+    turn.add_node(PASSIVE, passive_node(resources))
     turn.add_edge(START, PASSIVE)
     return Annotator(turn.compile(), end.compile())
 

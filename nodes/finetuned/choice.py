@@ -135,6 +135,7 @@ class Chooser:
         self._rules = tuple(rules)
         self._allowed = task_words(task)
         self._due = {topic.topic for kind in task.passive if kind.due for topic in kind.topics}
+        self._due |= {answer.topic for answer in task.answers}
 
     def choose(
         self,

@@ -13,6 +13,7 @@ from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import echo
+from langgraph_cooper.nodes.offline.answers import spoken_amount
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
@@ -31,6 +32,7 @@ MOST_TOPICS = 2  # three in one utterance read like a list
 class _Line:
     text: str
     aspect: str
+    alone: bool = False
 
     @property
     def asks(self) -> bool:
@@ -40,24 +42,44 @@ class _Line:
 class OfflineGenerator:
     """Composes the next utterance U from the top-K candidates, within the task's word limit.
 
-    It says the best candidate, and another of the K if that fits, comes from another aspect and
-    does not add a second question. The user's last statement comes first if it can be turned to
-    the second person safely. No form is used twice in a conversation.
+    A prepared answer that was ranked first is said alone. Else it says the best candidate, and
+    another of the K if that fits, comes from another aspect and does not add a second question.
+    The user's last statement comes first if it can be turned to the second person safely. No form
+    is used twice in a conversation.
     """
 
     def __init__(self, task: TaskSpec) -> None:
         self._task = task
         banks = [aspect.topics for aspect in task.aspects] + [kind.topics for kind in task.passive]
         self._bank = {topic.topic: topic for topics in banks for topic in topics}
+        self._answers = {answer.topic: answer for answer in task.answers}
 
     def __call__(self, given: GeneratorInput) -> AIMessage:
         """Return the whole utterance; `OfflineVoice` streams it."""
         history = given["history"]
+        if answer := self._answer(given["topics"], history):
+            return AIMessage(answer)
         lines = self._lines(given["topics"], history) or [self._rescue(history)]
         chosen = self._choose(lines)
         if chosen[0].aspect != PASSIVE:
             chosen = self._lead(chosen, history)
         return AIMessage(" ".join(line.text for line in sorted(chosen, key=lambda x: x.asks)))
+
+    def _answer(self, topics: Sequence[RankedCandidate], history: Sequence[Utterance]) -> str:
+        """Return an unsaid form of the first topic if that is a prepared answer; else nothing."""
+        first = topics[0] if topics else None
+        answer = self._answers.get(first["topic"]) if first and first.get("due") else None
+        if answer is None:
+            return ""
+        subjects = subjects_in_play(self._task.subjects, history)
+        for form in answer.say:
+            if ("{subject}" in form and not subjects) or form_was_said(form, history):
+                continue
+            text = form.replace("{subject}", subjects[0].phrase) if subjects else form
+            text = spoken_amount(text, last_user_text(history), answer.amount)
+            if self._fits([_Line(text, "")]):
+                return text[0].upper() + text[1:]
+        return ""
 
     def _lines(
         self, topics: Iterable[RankedCandidate], history: Sequence[Utterance]
@@ -75,7 +97,8 @@ class OfflineGenerator:
                 if unfilled or form_was_said(form, history):
                     continue
                 text = form.replace("{subject}", phrases[0]) if topic and phrases else form
-                line = _Line(text[0].upper() + text[1:], ranked["aspect"])
+                alone = topic is not None and topic.anytime
+                line = _Line(text[0].upper() + text[1:], ranked["aspect"], alone)
                 if not self._fits([line]):
                     continue
                 lines.append(line)
@@ -87,7 +110,8 @@ class OfflineGenerator:
         for line in lines[1:]:
             alike = any(line.aspect == other.aspect for other in chosen)
             both_ask = line.asks and any(other.asks for other in chosen)
-            if PASSIVE in (line.aspect, chosen[0].aspect) or alike or both_ask:
+            alone = line.alone or chosen[0].alone or PASSIVE in (line.aspect, chosen[0].aspect)
+            if alone or alike or both_ask:
                 continue
             if len(chosen) < MOST_TOPICS and self._fits([*chosen, line]):
                 chosen.append(line)

@@ -12,7 +12,7 @@ from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import used_up, was_said
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
-from langgraph_cooper.nodes.offline.tracker import Embed
+from langgraph_cooper.nodes.offline.answers import Answers, Embed
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
@@ -29,19 +29,27 @@ class OfflinePromoter:
     round and the subjects in play and have not been used up.
     """
 
-    def __init__(self, task: TaskSpec, embed: Embed) -> None:
+    def __init__(self, task: TaskSpec, embed: Embed, answers: Answers) -> None:
         self._task = task
         self._embed = embed
+        self._answers = answers
 
     def __call__(self, given: PromoterInput) -> list[Candidate]:
-        """Return up to m topic candidates C_i1 ... C_im, the most relevant first."""
+        """Return up to m topic candidates C_i1 ... C_im: an answer, then the most relevant."""
+        answer = self._answers.candidates(given["aspect"].name, given["history"])
+        return [*answer, *self._relevant(given)][: given["m"]]
+
+    def _relevant(self, given: PromoterInput) -> list[Candidate]:
         history, aspect = given["history"], given["aspect"]
+        unheard = self._answers.unheard(history)
         mentioned = subjects_in_play(self._task.subjects, history)
         offered = {s.id for s in mentioned if s.alone} or {s.id for s in mentioned}
         fitting = [
             topic
             for topic in aspect.topics
-            if _fits(topic, offered, history) and may_be_raised(topic.topic, aspect, offered)
+            if topic.anytime == unheard
+            and _fits(topic, offered, history)
+            and may_be_raised(topic.topic, aspect, offered)
         ]
         # Topics not said at all come before other words for topics that were.
         fresh = [topic for topic in fitting if not was_said(topic, history)]

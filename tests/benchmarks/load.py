@@ -42,7 +42,7 @@ class Measured:
 def converse(urls: list[str], number: int, turns: int, measured: Measured) -> None:
     """Hold a conversation; send a message again, elsewhere, until it is answered."""
     clients = [Client(url) for url in urls]
-    thread = clients[number % len(urls)].thread()
+    thread = begun(clients, number)
     for turn in range(turns):
         body = {"message": f"I feel low, part {turn}.", "message_id": f"m-{turn}"}
         began = time.perf_counter()
@@ -61,6 +61,16 @@ def converse(urls: list[str], number: int, turns: int, measured: Measured) -> No
     assert roles == ["user", "assistant"] * turns, roles
     for client in clients:
         client.http.close()
+
+
+def begun(clients: list[Client], number: int) -> str:
+    """Return a new thread, of the first replica that makes one."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return clients[(number + attempt) % len(clients)].thread()
+        except httpx.HTTPError:
+            time.sleep(0.2)
+    raise SystemExit("no replica begins a thread")
 
 
 def one(client: Client, thread: str, body: dict[str, str], began: float, seen: Measured) -> bool:
@@ -125,7 +135,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--latency", type=float, default=0.2, help="seconds of a model's call")
-    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--replicas", type=int, nargs="*", default=[1, 2, 4])
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     store.CONNECTIONS = 4  # the test's PostgreSQL allows 30

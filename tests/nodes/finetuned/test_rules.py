@@ -171,7 +171,7 @@ def test_a_persuader_has_the_facts_of_its_task_and_no_others() -> None:
     assert broken(offered, "Fifty cents, or 50 cents a month, is kind.", ["number"]) is None
     buyer = turn("Fine, 90 and you deliver it.", task=NEGOTIATION)
     assert broken(buyer, "Let us say 90, then.", ["number"]) is None
-    assert broken(buyer, "I could do 95.", ["number"]) is not None
+    assert broken(buyer, "I could do 77.", ["number"]) is not None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
 from langgraph_cooper.nodes.offline import offline_backend
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
-from langgraph_cooper.nodes.passive import passive_candidates
+from langgraph_cooper.nodes.offline.passive import passive_candidates
 from langgraph_cooper.prompts import PASSIVE, AspectSpec, PassiveKind, TaskSpec, Topic, load_task
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance

@@ -9,13 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.backend import PromoterInput
+from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.promoter import OfflinePromoter
 from langgraph_cooper.prompts import AspectSpec, Subject, TaskSpec, Topic, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from tests.support.rankers import embed
 from tests.support.talk import rounds, system, user
 
-ESC = load_task("esc")
+ESC = load_task("esc").without_answers()
 
 
 def topic(text: str, *say: str, **more: object) -> Topic:
@@ -28,12 +29,12 @@ def task_of(*topics: Topic, subjects: tuple[Subject, ...] = ()) -> TaskSpec:
     aspect = AspectSpec(
         name="work", summarise="it", propose="them", strategies=("Question",), topics=topics
     )
-    return ESC.model_copy(update={"aspects": (aspect,), "subjects": subjects})
+    return ESC.model_copy(update={"aspects": (aspect,), "subjects": subjects, "answers": ()})
 
 
 def offered(task: TaskSpec, history: list[Utterance], m: int = 4, state: str = "") -> list[str]:
     given = PromoterInput(aspect=task.aspects[0], history=history, state=state, m=m)
-    found = OfflinePromoter(task, embed)(given)
+    found = OfflinePromoter(task, embed, Answers(task, embed))(given)
     assert all(candidate["source"] == "bank" for candidate in found)
     return [candidate["topic"] for candidate in found]
 
@@ -65,7 +66,7 @@ def test_candidates_are_diverse() -> None:
 
     task = task_of(topic("a"), topic("b"), topic("c"))
     given = PromoterInput(aspect=task.aspects[0], history=[user("Now.")], state="", m=3)
-    found = OfflinePromoter(task, placed)(given)
+    found = OfflinePromoter(task, placed, Answers(task, placed))(given)
     # "b" is nearer to the talk than "c" is, but says nothing that "a" does not.
     assert [candidate["topic"] for candidate in found] == ["a", "c", "b"]
 
@@ -155,7 +156,7 @@ def test_who_said_no_is_not_asked_again_until_they_agree() -> None:
     persuasion = load_task("persuasion")
     proposition = persuasion.aspect("proposition")
     about = {topic.topic: topic.about for topic in proposition.topics}
-    promote = OfflinePromoter(persuasion, embed)
+    promote = OfflinePromoter(persuasion, embed, Answers(persuasion, embed))
 
     def asked(*history: Utterance) -> set[str]:
         given = PromoterInput(aspect=proposition, history=history, state="", m=20)

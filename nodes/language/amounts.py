@@ -1,0 +1,58 @@
+"""Finds the amounts of money in a message: "$5", "two dollars", "50 cents", "I can do 80"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+SMALL = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+]  # fmt: skip
+TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+VALUES = {
+    **{word: float(value) for value, word in enumerate(SMALL)},
+    **{word: 10.0 * value for value, word in enumerate(TENS, start=2)},
+    "a hundred": 100.0, "one hundred": 100.0, "hundred": 100.0, "a thousand": 1000.0,
+    "a dollar": 1.0, "a buck": 1.0, "a fiver": 5.0, "a tenner": 10.0, "a quarter": 0.25,
+    "a dime": 0.1,
+}  # fmt: skip
+_UNITS = r"(?:\s*(?:cents?|¢|dollars?|bucks?|euros?|pounds?|quid|usd|eur|gbp|[$€£]))?"
+_WORDS = "|".join(sorted(map(re.escape, VALUES), key=len, reverse=True))
+_TENS = "|".join(TENS)
+_AMOUNT = re.compile(
+    rf"(?<![\w.])(?:[$€£]\s*)?(?:(?P<digits>\d[\d,]*(?:\.\d+)?)(?!\d|\s*(?:%|percent))"
+    rf"|(?P<ten>{_TENS})[\s-](?P<one>{'|'.join(SMALL[1:10])})|(?P<word>{_WORDS})){_UNITS}"
+    r"(?![\w%])",
+    re.IGNORECASE,
+)
+_CENTS = re.compile(r"cents?$|¢$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Amount:
+    """An amount, in the user's words and as a number."""
+
+    text: str
+    value: float
+
+    def within(self, bounds: tuple[float, float]) -> bool:
+        """Return whether it lies between two bounds, both included."""
+        return bounds[0] <= self.value <= bounds[1]
+
+
+def amounts(text: str) -> list[Amount]:
+    """Return the amounts in a text, in order; cents count as fractions."""
+    return [_amount(found) for found in _AMOUNT.finditer(text)]
+
+
+def _amount(found: re.Match[str]) -> Amount:
+    text = found[0].strip().rstrip(",")
+    if found["digits"]:
+        value = float(found["digits"].replace(",", ""))
+    elif found["ten"]:
+        value = VALUES[found["ten"].lower()] + VALUES[found["one"].lower()]
+    else:
+        value = VALUES[found["word"].lower()]
+    return Amount(text, value / 100 if _CENTS.search(text) else value)

@@ -1,0 +1,151 @@
+"""Prepared answers: what the user just said is recognised by meaning, and answered first.
+
+An answer stands for one kind of message, which its examples show. Of the nearest examples
+(retrieval by nearest neighbours) the one decides whose answer most likely fits, if that is likely
+enough. The agent whose aspect the answer's strategy promotes proposes it, and the coordinator ranks
+it above what is not an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from langgraph_cooper.nodes.language.amounts import Amount, amounts
+from langgraph_cooper.nodes.language.history import last_user_text
+from langgraph_cooper.nodes.language.repetition import used_up
+from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.language.text import sentences, words
+from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features
+from langgraph_cooper.nodes.offline.heard import Embed, examples, stored_vectors
+from langgraph_cooper.nodes.offline.passive import passive_candidates
+from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
+from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+
+LIKELY = 0.4
+"""Smallest probability at which an answer is said (docs/answers.md)."""
+PART = 0.04
+"""By how much a single sentence must be nearer than its whole message would have to be."""
+MOST_PARTS = 4  # sentences of a message that are read alone, the last ones
+LEAST_WORDS = 3  # words of such a sentence
+REMEMBERED = 256  # messages whose answers are kept
+NEAREST = 12  # examples whose answers are weighed
+
+
+class Answers:
+    """Finds the prepared answer to a message; safe to share between threads.
+
+    Args:
+        task: The task with its answers.
+        embed: The sentence encoder.
+        likely: Smallest probability at which an answer is said.
+    """
+
+    def __init__(self, task: TaskSpec, embed: Embed, likely: float = LIKELY) -> None:
+        self._task = task
+        self._embed = embed
+        self._likely = likely
+        self._of = [index for index, one in enumerate(task.answers) for _ in one.heard]
+        self._heard = examples(task)
+        self._weighed = lru_cache(maxsize=REMEMBERED)(self._weigh)  # each agent asks the same
+
+    def candidates(self, aspect: str, history: Sequence[Utterance]) -> list[Candidate]:
+        """Return the answer to the user's last words as a candidate of its aspect.
+
+        Args:
+            aspect: The aspect that asks, or "passive".
+            history: The dialogue so far.
+
+        Returns:
+            One candidate, which is due; none if no answer fits or it promotes another aspect.
+        """
+        answer = self.find(history)
+        if answer is None or self._task.owner(answer.strategy) != aspect:
+            return []
+        return [Candidate(topic=answer.topic, strategy=answer.strategy, source="bank", due=True)]
+
+    def find(self, history: Sequence[Utterance]) -> Answer | None:
+        """Return the answer to the user's last words, if one fits."""
+        said = last_user_text(history)
+        if not said or not self._task.answers or _is_simple(self._task, history):
+            return None
+        found = amounts(said)
+        for answer, probable in self._weighed(said):
+            if probable < self._likely:
+                break
+            if self._may_be_said(answer, history, found):
+                return answer
+        return None
+
+    def unheard(self, history: Sequence[Utterance]) -> bool:
+        """Return whether the user's last words were not understood.
+
+        That is so where no answer fits, no cue calls for a passive turn and no subject is named:
+        what is then said must presuppose nothing.
+        """
+        if not last_user_text(history) or not self._task.answers or _is_simple(self._task, history):
+            return False
+        named = subjects_in_play(self._task.subjects, history[-1:])
+        return not named and self.find(history) is None
+
+    def _may_be_said(
+        self, answer: Answer, history: Sequence[Utterance], found: Sequence[Amount]
+    ) -> bool:
+        in_range = not answer.amount or any(one.within(answer.amount) for one in found)
+        if not in_range or used_up(answer, history):
+            return False
+        in_play = {subject.id for subject in subjects_in_play(self._task.subjects, history)}
+        if answer.about and in_play.isdisjoint(answer.about):
+            return False
+        owner = self._task.owner(answer.strategy)
+        refused = owner != PASSIVE and not in_play.isdisjoint(self._task.aspect(owner).unless)
+        # Who has refused is not asked again, but gets an answer to what they ask or offer.
+        asked = "?" in last_user_text(history) or bool(answer.amount)
+        return answer.offered_in(dialogue_round(history)) and (asked or not refused)
+
+    def _weigh(self, said: str) -> list[tuple[Answer, float]]:
+        """Return the nearest answers with the probability that each fits, likeliest first."""
+        parts = [part for part in sentences(said) if len(words(part)) >= LEAST_WORDS]
+        read = [said, *(parts[-MOST_PARTS:] if len(sentences(said)) > 1 else [])]
+        cosines = self._vectors @ self._embed(read).T  # [H, parts]
+        margins = np.where(np.arange(len(read)) > 0, PART, 0.0)
+        best = (cosines - margins).argmax(1)
+        order = np.argsort(-(cosines - margins).max(1), kind="stable")[:NEAREST]
+        rows = [
+            features(
+                float(cosines[at, best[at]]), read[best[at]], said, self._heard[at], self._rarity
+            )
+            for at in order
+        ]
+        likeliest: dict[int, float] = {}
+        for at, probable in zip(order, chance(rows).tolist(), strict=True):
+            likeliest[self._of[at]] = max(probable, likeliest.get(self._of[at], 0.0))
+        ranked = sorted(likeliest.items(), key=lambda pair: -pair[1])
+        return [(self._task.answers[index], probable) for index, probable in ranked]
+
+    @cached_property
+    def _rarity(self) -> Rarity:
+        return Rarity(self._heard)
+
+    @cached_property
+    def _vectors(self) -> NDArray[np.float32]:
+        """[H, n_d] embeddings of the examples."""
+        stored = stored_vectors(self._task.name, self._heard, self._embed)
+        return self._embed(self._heard) if stored is None else stored
+
+
+def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:
+    """Return whether the message is little more than the cue of a due passive kind."""
+    return any(candidate.get("due") for candidate in passive_candidates(task, history))
+
+
+def spoken_amount(form: str, said: str, wanted: tuple[float, float] | None) -> str:
+    """Return a form with the amount in the user's words in its place."""
+    if "{amount}" not in form:
+        return form
+    fitting = [one for one in amounts(said) if wanted is None or one.within(wanted)]
+    return form.replace("{amount}", fitting[0].text if fitting else "that")

@@ -1,0 +1,68 @@
+"""The offline passive candidate: a greeting, thanks, a closing or small talk, by cue words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langgraph_cooper.nodes.language.history import last_user_text
+from langgraph_cooper.nodes.language.repetition import was_said
+from langgraph_cooper.nodes.language.text import contains_phrase, words
+from langgraph_cooper.nodes.offline.fitting import ASKING
+from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.prompts import PassiveKind, TaskSpec
+from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+
+# Words that change nothing about a greeting, thanks or a goodbye.
+FILLERS = frozenset(
+    [
+        "a", "all", "and", "are", "bye", "day", "everyone", "for", "friend", "good", "goodbye",
+        "great", "have", "hello", "hey", "hi", "i", "it", "its", "nice", "now", "oh", "ok",
+        "okay", "really", "so", "soon", "sure", "take", "thank", "thanks", "the", "then", "there",
+        "this", "to", "today", "too", "u", "very", "well", "yes", "you", "your",
+    ]
+)  # fmt: skip
+
+
+def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
+    """Return a candidate of the first kind that the user's last words call for, if any does."""
+    kinds = [kind for kind in task.passive if not kind.asked and _called_for(kind, history)]
+    for kind in sorted(kinds, key=lambda kind: not kind.cues):  # those with cues first
+        if found := _first(kind, history):
+            return [{**found, "due": True} if _due(kind, history) else found]
+    return []
+
+
+def honest_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
+    """Return a due candidate for a question that was not understood, if the last words are one."""
+    text = last_user_text(history)
+    if "?" not in text and not ASKING.intersection(words(text)[:1]):
+        return []
+    found = [_first(kind, history) for kind in task.passive if kind.asked]
+    return [{**candidate, "due": True} for candidate in found if candidate][:1]
+
+
+def _first(kind: PassiveKind, history: Sequence[Utterance]) -> Candidate | None:
+    """Return the kind's first topic that was not said."""
+    for topic in kind.topics:
+        if topic.offered_in(dialogue_round(history)) and not was_said(topic, history):
+            return Candidate(topic=topic.topic, strategy=topic.strategy, source="bank")
+    return None
+
+
+def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
+    """Return whether the message is little but the cue: not "thanks, but I still feel awful"."""
+    if not kind.due or kind.opening:
+        return kind.due
+    left = f" {' '.join(words(last_user_text(history)))} "
+    for cue in sorted(kind.cues, key=len, reverse=True):
+        left = left.replace(f" {' '.join(words(cue))} ", "  ")
+    return len([word for word in left.split() if word not in FILLERS]) <= kind.besides
+
+
+def _called_for(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
+    if kind.opening or not history:
+        return kind.opening and not history
+    text = last_user_text(history)
+    if kind.max_words is not None and len(words(text)) > kind.max_words:
+        return False
+    return not kind.cues or any(contains_phrase(text, cue) for cue in kind.cues)
