@@ -11,7 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph.cooper import resources_of
 from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.crisis.reading import read_meaning
+from langgraph_cooper.nodes.crisis.reading import reader
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.ranker.api import ScoredTopic
@@ -69,5 +69,5 @@ def _load(resources: Resources) -> None:
     topics = [ScoredTopic(name, WORDS) for name in task.aspect_names]
     ranker.score([Utterance("user", WORDS)], topics, signals)
     if task.guard:
-        read_meaning(WORDS)
+        reader(task.guard)(WORDS)
     resources.backend(CooperContext())

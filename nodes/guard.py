@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
@@ -22,7 +22,7 @@ from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
-from langgraph_cooper.nodes.crisis.reading import read_meaning
+from langgraph_cooper.nodes.crisis.reading import read_meaning, reader
 from langgraph_cooper.nodes.events import emit, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, text_of, utterances
@@ -44,10 +44,20 @@ REMEMBERED = 8  # messages up to a release, some of which may be removed later
 NESTED = "|"  # separates the levels in the checkpoint namespace of a nested graph
 
 
+class Readers(NamedTuple):
+    """What reads a message before and after a crisis was first feared in the conversation.
+
+    From then on one is no longer as rare as the task's settings say.
+    """
+
+    first: Reader
+    later: Reader
+
+
 # Before the agents -----------------------------------------------------------------------------
 
 
-def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
+def guard_node(task: TaskSpec, read: Reader | None = None) -> Node:
     """Build the node that reads the user's messages before any agent does.
 
     In a certain crisis it answers, and goes on to answer until the user says that they are safe
@@ -55,14 +65,15 @@ def guard_node(task: TaskSpec, reader: Reader = read_meaning) -> Node:
 
     Args:
         task: The task.
-        reader: Finds what one message shows.
+        read: Finds what one message shows, in place of the reader for the task's settings.
     """
     settings = task.guard or GuardSettings()
+    readers = Readers(read, read) if read else Readers(reader(settings), read_meaning)
 
     def guard(state: Mapping[str, Any], config: RunnableConfig) -> Update:
         messages: Sequence[AnyMessage] = state.get("messages", [])
         context, known = current_context(), state.get("guard") or GuardState()
-        course = _course(messages, known, reader, strict=_is_strict(context, settings))
+        course = _course(messages, known, readers, strict=_is_strict(context, settings))
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
         if known.get("tier") == "certain" and course.tier != "certain":
             now["settled"] = _remembered(messages)
@@ -147,7 +158,7 @@ def _saved(course: Course, messages: Sequence[AnyMessage]) -> GuardState:
 
 
 def _course(
-    messages: Sequence[AnyMessage], known: GuardState, reader: Reader, *, strict: bool
+    messages: Sequence[AnyMessage], known: GuardState, readers: Readers, *, strict: bool
 ) -> Course:
     """Return the course after the last message.
 
@@ -166,7 +177,8 @@ def _course(
     for side, group in itertools.groupby(messages[start:], speaker_of):
         if side == "user":
             new = [text_of(message) for message in group]
-            finding, question = _found(said, new, reader), _question(reply, course)
+            read = readers.later if course.kind else readers.first
+            finding, question = _found(said, new, read), _question(reply, course)
             if finding.tier == "none" and _tells_of_the_past(reply, new):
                 finding = Finding("concern", "other")  # perhaps it is not so long ago
             if finding.tier == "none" and _is_unsafe(reply, new):
@@ -238,14 +250,14 @@ def _is_unsafe(reply: AIMessage | None, answer: Sequence[str]) -> bool:
     return asks_if_safe(text_of(reply)) and answer_of(" ".join(answer)) == "no"
 
 
-def _found(said: Sequence[str], new: Sequence[str], reader: Reader) -> Finding:
+def _found(said: Sequence[str], new: Sequence[str], read: Reader) -> Finding:
     """Return the gravest finding of new messages, singly and joined.
 
     They are also joined with the ones before, where only that makes a phrase: "I want to" / "kill
     myself".
     """
     texts = [*new, " ".join(new)] if len(new) > 1 else list(new)
-    found = [reader(text) for text in texts]
+    found = [read(text) for text in texts]
     all_said = [*said, *new]
     for end in range(len(said) + 1, len(all_said) + 1):
         for count in range(2, min(MAX_JOINED, end) + 1):
@@ -253,8 +265,8 @@ def _found(said: Sequence[str], new: Sequence[str], reader: Reader) -> Finding:
             kind = crisis_kind(" ".join(joined))
             if kind and not crisis_kind(" ".join(before)):
                 # A phrase is certain unless the meaning of it all is plainly another.
-                read = reader(" ".join(joined))
-                found.append(Finding("certain", kind) if read.tier != "none" else read)
+                meant = read(" ".join(joined))
+                found.append(Finding("certain", kind) if meant.tier != "none" else meant)
     return max(found, key=lambda each: (TIERS.index(each.tier), -_gravity(each.kind)))
 
 

@@ -34,12 +34,17 @@ class GuardSettings(Part):
             the user answers that they are safe.
         alone: Whether a question about safety is the whole reply: after it a word of persuasion
             would be out of place.
+        rarer: How much rarer a crisis is here than among people who seek emotional support, as a
+            natural logarithm (2.3: ten times). By so much the log-odds of a crisis must be higher
+            before the meaning of a message is a concern. Known phrases and certain crises keep
+            their thresholds.
     """
 
     country: str | None = Field(default=None, pattern=r"^[A-Za-z]{2}$")
     hold: bool = True
     strict: bool = False
     alone: bool = False
+    rarer: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
 
 
 class Country(Part):

@@ -120,13 +120,19 @@ class CrisisClassifier:
         self._model = model.eval()
         self._odds = lru_cache(maxsize=4_096)(self._compute)
 
-    def read(self, text: str) -> Finding:
+    def read(self, text: str, rarer: float = 0.0) -> Finding:
         """Return what a message shows.
 
         A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
         it can read is a concern at least, unless its meaning is plainly harmless, and so is a
         denial that is taken back. Of one or two words, and in other scripts, the phrases alone
         decide.
+
+        Args:
+            text: The message.
+            rarer: How much rarer a crisis is than where the thresholds were chosen, as a natural
+                logarithm: by Bayes' rule the threshold of a concern by meaning rises by so much,
+                up to that of a certain crisis.
         """
         known = crisis_kind(text)
         if known and disguised(text):
@@ -141,8 +147,9 @@ class CrisisClassifier:
         certain, concern = self.config.certain, self.config.concern
         if known:
             certain, concern = certain - PHRASE_CERTAIN, concern - PHRASE_CONCERN
-        elif len(text.split()) <= FEW_WORDS:
-            concern += UNSURE
+        else:
+            unsure = UNSURE if len(text.split()) <= FEW_WORDS else 0.0
+            concern = min(concern + unsure + rarer, certain)
         if odds >= certain:
             return Finding("certain", known or kind)
         if odds >= concern or withdraws(text):

@@ -6,12 +6,13 @@ Torch is imported with the first message, not with this module.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import lru_cache, partial
 from threading import RLock
 
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.prompts import CooperError, GuardSettings
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
@@ -20,21 +21,31 @@ _loading = RLock()
 wait_before_fork(_loading)
 
 
-def read_phrases(text: str) -> Finding:
-    """Return what the phrases find."""
+def reader(settings: GuardSettings) -> Reader:
+    """Return the reader for a task's guard, which loads the classifier with its first message."""
+    return partial(read_meaning, rarer=settings.rarer)
+
+
+def read_phrases(text: str, rarer: float = 0.0) -> Finding:
+    """Return what the phrases find, however rare a crisis is."""
     kind = crisis_kind(text)
     return Finding("certain", kind) if kind else Finding()
 
 
-def read_meaning(text: str) -> Finding:
-    """Return what the shipped classifier finds, or the phrases if it cannot be loaded."""
+def read_meaning(text: str, rarer: float = 0.0) -> Finding:
+    """Return what the shipped classifier finds, or the phrases if it cannot be loaded.
+
+    Args:
+        text: The message.
+        rarer: The setting of `GuardSettings`.
+    """
     with _loading:  # one load, however many threads ask
-        reader = _shipped_reader()
-    return reader(text)
+        read = _shipped_reader()
+    return read(text, rarer)
 
 
 @lru_cache(maxsize=1)
-def _shipped_reader() -> Reader:
+def _shipped_reader() -> Callable[[str, float], Finding]:
     from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
 
     try:

@@ -4,6 +4,7 @@ The lines are those of tests/faults/crisis_lines by writers that were held out; 
 those that the classifier learnt from. The corpus is tests/faults/crisis.toml. With `--esconv FILE`
 it also counts the messages of real seekers; `--lines FILE` reads other lines ("+ text", "- text").
 `--show` prints what was missed and what fired, for a person to judge: never on held-out writers.
+`--rarer` reads as in a task with that setting of the guard.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from langgraph_cooper.graph.training.lines import Line, read_lines
+from langgraph_cooper.nodes.crisis.course import Reader
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.nodes.crisis.reading import read_meaning
+from langgraph_cooper.nodes.crisis.reading import reader
+from langgraph_cooper.prompts import GuardSettings
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
@@ -28,21 +32,27 @@ PAIRS = ("w27", "w28")  # came later: held out, too, and reported apart
 HARD = [f"w{number:02d}" for number in range(1, 15)]  # of the first brief
 
 
-def corpus() -> None:
+def corpus(read: Reader) -> None:
     """Count misses, disguised words and false alarms on the corpus."""
-    missed = [said for said, _ in CRISIS if not _fires(said)]
-    print(f"phrases             {len(CRISIS):5d}   missed {len(missed)}")
-    print(f"split over turns    {len(SPLIT):5d}   missed {_missed(' '.join(p) for p, _ in SPLIT)}")
+
+    def fires(text: str) -> bool:
+        return read(text).tier != "none"
+
+    def missed(texts: Iterable[str]) -> int:
+        return sum(not fires(text) for text in texts)
+
+    print(f"phrases             {len(CRISIS):5d}   missed {missed(said for said, _ in CRISIS)}")
+    print(f"split over turns    {len(SPLIT):5d}   missed {missed(' '.join(p) for p, _ in SPLIT)}")
     for name, change in DRESSED.items():
-        print(f"  {name:29s} {len(ENGLISH):5d}   missed {_missed(change(s) for s, _ in ENGLISH)}")
-    fired = [said for said, _ in BENIGN if _fires(said)]
+        print(f"  {name:29s} {len(ENGLISH):5d}   missed {missed(change(s) for s, _ in ENGLISH)}")
+    fired = [said for said, _ in BENIGN if fires(said)]
     print(f"benign              {len(BENIGN):5d}   fired {len(fired)} {fired or ''}")
     said = shuffled()
     joined = [" ".join(said[i : i + 3]) for i in range(len(said) - 2)]
-    print(f"benign, three read together {len(joined)}   fired {sum(map(_fires, joined))}")
+    print(f"benign, three read together {len(joined)}   fired {sum(map(fires, joined))}")
 
 
-def writers(others: bool) -> None:
+def writers(others: bool, read: Reader) -> None:
     """Count the tiers of each writer's lines, one message at a time."""
     held_out = HELD_OUT + PAIRS
     lines = [line for line in read_lines(LINES) if (line.writer in held_out) != others]
@@ -57,15 +67,15 @@ def writers(others: bool) -> None:
         if not (some := [line for line in lines if chosen(line)]):
             continue
         print(f"\n{'learnt from' if others else 'held out'}, {title}: {len(some)} lines")
-        _table("crisis", [line for line in some if line.label == "+"], lambda line: line.how)
-        _table("crisis", [line for line in some if line.label == "+"], lambda line: line.kind)
-        _table("trap", [line for line in some if line.how == "trap"], lambda line: line.kind)
-        _table("ordinary", [line for line in some if line.how == "ordinary"], lambda _: "")
+        _table(read, "crisis", [line for line in some if line.label == "+"], lambda line: line.how)
+        _table(read, "crisis", [line for line in some if line.label == "+"], lambda line: line.kind)
+        _table(read, "trap", [line for line in some if line.how == "trap"], lambda line: line.kind)
+        _table(read, "ordinary", [line for line in some if line.how == "ordinary"], lambda _: "")
 
 
-def _table(name: str, lines: Sequence[Line], key: Callable[[Line], str]) -> None:
+def _table(read: Reader, name: str, lines: Sequence[Line], key: Callable[[Line], str]) -> None:
     for value in ["all", *sorted({key(line) for line in lines} - {""})]:
-        tiers = [read_meaning(line.text).tier for line in lines if value in ("all", key(line))]
+        tiers = [read(line.text).tier for line in lines if value in ("all", key(line))]
         certain = sum(tier == "certain" for tier in tiers)
         either = sum(tier != "none" for tier in tiers)
         print(
@@ -85,11 +95,11 @@ def _share(count: int, number: int) -> str:
     return f"{share:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
 
 
-def other_lines(file: Path, show: bool) -> None:
+def other_lines(file: Path, show: bool, read: Reader) -> None:
     """Count the tiers of lines "+ text" and "- text"."""
     rows = [row for row in file.read_text(encoding="utf-8").splitlines() if row[:2] in ("+ ", "- ")]
     for mark in "+-":
-        found = [(read_meaning(row[2:]), row[2:]) for row in rows if row[0] == mark]
+        found = [(read(row[2:]), row[2:]) for row in rows if row[0] == mark]
         tiers = Counter(finding.tier for finding, _ in found)
         print(f"{file.name} {mark}  {len(found):5d}   {dict(tiers)}")
         for finding, text in found if show else ():
@@ -97,43 +107,40 @@ def other_lines(file: Path, show: bool) -> None:
                 print(f"  {finding.tier}: {text}")
 
 
-def speed() -> None:
+def speed(read: Reader) -> None:
     """Measure the milliseconds for one message that was not read before."""
-    for name, read in (("by phrases", crisis_kind.__wrapped__), ("by meaning", read_meaning)):
+    for name, reads in (("by phrases", crisis_kind.__wrapped__), ("by meaning", read)):
         times = []
         for said, _ in BENIGN:
             began = time.perf_counter()
-            read(f"{said} Well.")
+            reads(f"{said} Well.")
             times.append(1000 * (time.perf_counter() - began))
         print(f"per message {name}  {statistics.median(times):.2f} ms (median of {len(times)})")
 
 
-def conversations(file: Path, show: bool) -> None:
+def seekers(file: Path, show: bool, read: Reader) -> None:
     """Count the tiers of the seekers' messages of ESConv."""
     lines = file.read_text(encoding="utf-8").splitlines()
     dialogues = [
         [turn["text"] for turn in json.loads(line)["dialog"] if turn["speaker"] == "usr"]
         for line in lines
     ]
-    found = [[(read_meaning(text), text) for text in texts] for texts in dialogues]
+    conversations(file.name, dialogues, show, read)
+
+
+def conversations(name: str, dialogues: Sequence[Sequence[str]], show: bool, read: Reader) -> None:
+    """Count the tiers of what people said in conversations."""
+    found = [[(read(text), text) for text in texts] for texts in dialogues]
     flat = [each for dialogue in found for each in dialogue]
     for tier in ("certain", "concern"):
         hits = [each for each in flat if each[0].tier == tier]
         touched = sum(any(f.tier == tier for f, _ in dialogue) for dialogue in found)
         print(
-            f"{file.name}: {len(flat)} messages, {tier} {_share(len(hits), len(flat))} "
+            f"{name}: {len(flat)} messages, {tier} {len(hits)}, {_share(len(hits), len(flat))} "
             f"{dict(Counter(f.kind for f, _ in hits))}; {touched} of {len(found)} conversations"
         )
         for finding, text in hits if show else ():
             print(f"  {finding.tier} {finding.kind}: {text}")
-
-
-def _fires(text: str) -> bool:
-    return read_meaning(text).tier != "none"
-
-
-def _missed(texts: Iterable[str]) -> int:
-    return sum(not _fires(text) for text in texts)
 
 
 def main() -> None:
@@ -143,16 +150,18 @@ def main() -> None:
     parser.add_argument("--lines", type=Path, action="append", default=[])
     parser.add_argument("--others", action="store_true")
     parser.add_argument("--show", action="store_true")
+    parser.add_argument("--rarer", type=float, default=0.0)
     given = parser.parse_args()
-    writers(others=False)
+    read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
+    writers(False, read)
     if given.others:
-        writers(others=True)
-    corpus()
-    speed()
+        writers(True, read)
+    corpus(read)
+    speed(read)
     for file in given.esconv:
-        conversations(file, given.show)
+        seekers(file, given.show, read)
     for file in given.lines:
-        other_lines(file, given.show)
+        other_lines(file, given.show, read)
 
 
 if __name__ == "__main__":

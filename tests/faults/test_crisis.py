@@ -301,7 +301,7 @@ HINT = "I gave my records away, nobody will need them"
 
 @pytest.fixture
 def asks_about_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(text: str) -> Finding:
+    def read(text: str, rarer: float) -> Finding:
         return Finding("concern", "suicide") if "records" in text else read_phrases(text)
 
     monkeypatch.setattr(reading, "_shipped_reader", lambda: read)

@@ -20,7 +20,7 @@ from langgraph_cooper.prompts import (
     load_task,
 )
 
-ESC = load_task("esc")
+ESC, PERSUASION = load_task("esc"), load_task("persuasion")
 ROOT = Path(__file__).parents[2]
 
 
@@ -161,6 +161,37 @@ async def test_an_old_unread_message_split_words_and_blocks_are_read() -> None:
     blocks = HumanMessage([{"type": "text", "text": "I want to "}, {"type": "text", "text": "die"}])
     assert (await node.ainvoke({"messages": [blocks]}))["guard"]["fired"]
     assert node.invoke({"messages": [HumanMessage(["I want", " to die"])]})["guard"]["fired"]
+
+
+ABOUT_MONEY = "How much of what I give would get to the kids themselves?"
+
+
+@pytest.mark.parametrize(
+    ("text", "in_esc", "in_persuasion"),
+    [
+        (ABOUT_MONEY, "concern", "none"),
+        ("I keep hoping a bus will hit me", "concern", "concern"),
+        ("I want to die", "certain", "certain"),
+        ("he pushed me down the stairs and took my phone so i can't call", "certain", "certain"),
+    ],
+)
+def test_who_talks_about_a_donation_is_asked_less_readily(
+    text: str, in_esc: str, in_persuasion: str
+) -> None:
+    assert guard_node(ESC).invoke(said(text))["guard"]["tier"] == in_esc
+    assert guard_node(PERSUASION).invoke(said(text))["guard"]["tier"] == in_persuasion
+
+
+def test_after_a_crisis_another_is_no_longer_rare() -> None:
+    messages = [
+        HumanMessage("I want to die"),
+        AIMessage("Please call 988.", additional_kwargs={MARK: "suicide"}),
+        HumanMessage("Yes, I am safe."),
+    ]
+    node = guard_node(PERSUASION)
+    assert node.invoke({"messages": messages})["guard"]["tier"] == "none"
+    messages += [AIMessage("I am glad."), HumanMessage(ABOUT_MONEY)]
+    assert node.invoke({"messages": messages})["guard"]["tier"] == "concern"
 
 
 def test_the_mark_alone_keeps_a_conversation_guarded() -> None:
@@ -341,7 +372,7 @@ def test_no_sentence_of_the_banks_is_unsayable_or_read_as_a_crisis(task: str) ->
 
 def test_the_switch_in_a_task_file(tmp_path) -> None:
     assert load_task("esc").guard == GuardSettings()
-    assert load_task("persuasion").guard == GuardSettings(alone=True)
+    assert load_task("persuasion").guard == GuardSettings(alone=True, rarer=2.3)
     text = (ROOT / "examples" / "negotiation.toml").read_text(encoding="utf-8")
     own = tmp_path / "own.toml"
     own.write_text("guard = { country = 'DE', hold = false }\n" + text, encoding="utf-8")

@@ -174,6 +174,14 @@ SPOILT: list[tuple[str, Spoil, str, str]] = [
         "passive.thanks.topics",
         "at least 1",
     ),
+    (
+        "guard with less than nothing",
+        lambda f: f.update(guard={"rarer": -0.5}),
+        "guard.rarer",
+        "greater than or equal to 0",
+    ),
+    ("guard with a word", lambda f: f.update(guard={"rarer": "ten"}), "guard.rarer", "number"),
+    ("guard with a switch", lambda f: f.update(guard={"rarer": True}), "guard.rarer", "number"),
     ("echo without its place", lambda f: f.update(echo=["I hear you."]), "echo", "{echo}"),
 ]
 

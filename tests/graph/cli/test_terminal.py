@@ -252,7 +252,7 @@ def test_a_person_who_comes_back_after_a_concern_sees_where_help_is(
         Conversation(ESC, graph, turns, "anna").converse()
         return capsys.readouterr().out
 
-    def read(text: str) -> Finding:
+    def read(text: str, rarer: float) -> Finding:
         return Finding("concern", "suicide") if "records" in text else Finding()
 
     monkeypatch.setattr("builtins.input", leave)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from langgraph_cooper.nodes.crisis import reading
+from langgraph_cooper.nodes.crisis.course import Tier
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.nodes.crisis.reading import read_meaning
+from langgraph_cooper.nodes.crisis.reading import read_meaning, reader
+from langgraph_cooper.prompts import GuardSettings
 from tests.faults.corpus import CRISIS, DRESSED, ENGLISH
 
 
@@ -56,3 +58,33 @@ def test_no_disguise_hides_a_phrase(name: str) -> None:
 def test_a_crisis_at_the_end_of_a_long_message_is_read() -> None:
     long = "it rained all day and we stayed in " * 300
     assert read_meaning(f"{long} and I will kill myself tonight").tier != "none"
+
+
+# Where a crisis is rarer --------------------------------------------------------------------------
+
+EVER_RARER = (0.0, 2.3, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "tiers"),
+    [
+        ("How much of what I give would get to the kids themselves?", ("concern", "none", "none")),
+        ("Would you give some of it if you were in my place?", ("concern", "concern", "none")),
+        (
+            "he pushed me down the stairs and took my phone so i can't call anybody",
+            ("certain", "certain", "certain"),
+        ),
+        ("I'm not suicidal, but I am", ("concern", "concern", "concern")),
+        ("I lost my job and I feel low.", ("none", "none", "none")),
+    ],
+)
+def test_a_concern_has_to_mean_more_where_a_crisis_is_rarer(
+    text: str, tiers: tuple[Tier, ...]
+) -> None:
+    found = [reader(GuardSettings(rarer=rarer))(text).tier for rarer in EVER_RARER]
+    assert tuple(found) == tiers
+
+
+def test_phrases_count_as_much_where_a_crisis_is_rarer() -> None:
+    rarely = reader(GuardSettings(rarer=EVER_RARER[-1]))
+    assert [said for said, _ in CRISIS if rarely(said) != read_meaning(said)] == []
