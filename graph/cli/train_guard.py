@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langgraph_cooper.nodes.crisis.classifier import CrisisModel
 
 KEPT = 0.25  # of the real messages: for the thresholds
+EVERY = 4  # of so many answers one's examples are kept, too
 LONGER, DISGUISED = 0.2, 0.1  # shares of the lines that are learnt from in another form, too
 SHORT = 25  # words of an ordinary sentence that others are hidden among
 REAL_WEIGHT = 0.5  # nobody labelled the real messages
@@ -27,7 +28,8 @@ REAL_WEIGHT = 0.5  # nobody labelled the real messages
 def train_guard(
     lines: Annotated[Path, typer.Option(help="A folder of lines, one .tsv file per writer.")],
     dialogues: Annotated[
-        Path, typer.Option(help="Conversations whose users are hardly ever in a crisis (ESConv).")
+        list[Path],
+        typer.Option(help="Conversations whose users are hardly ever in a crisis (ESConv, P4G)."),
     ],
     output: Annotated[Path, typer.Option(help="The folder of the classifier.")],
     held_out: Annotated[
@@ -36,6 +38,20 @@ def train_guard(
     phrases: Annotated[
         Path | None, typer.Option(help="More to learn from: a corpus of phrases (.toml).")
     ] = None,
+    everyday: Annotated[
+        list[str] | None,
+        typer.Option(help="Tasks; the examples of their prepared answers are harmless messages."),
+    ] = None,
+    doubtful: Annotated[
+        Path | None,
+        typer.Option(help="Such examples that are not harmless for certain, a line each."),
+    ] = None,
+    chosen_on: Annotated[
+        str,
+        typer.Option(
+            help="Writers on whom the thresholds are chosen: not learnt from, in place of folds."
+        ),
+    ] = "",
     most: Annotated[int, typer.Option(help="Real messages to learn from.", min=0)] = 4_000,
     folds: Annotated[
         int, typer.Option(help="Models that leave writers out, for the thresholds.", min=2)
@@ -63,17 +79,20 @@ def train_guard(
     )
     from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 
-    written = read_lines(lines, [name.strip() for name in held_out.split(",") if name.strip()])
+    written = read_lines(lines, _names(held_out))
     known = read_phrases(phrases) if phrases else []
-    real = _user_messages(dialogues)
-    check_lines(written, folds)
+    real = [text for file in dialogues for text in _user_messages(file)]
+    usual, usual_kept = _everyday(everyday or [], doubtful)
+    chosen = _chosen(written, _names(chosen_on))
+    check_lines(chosen or written, folds if not chosen else 0)
     rng = random.Random(seed)
     rng.shuffle(real)
     kept = real[: round(KEPT * len(real))]
     # Those that the phrases find are mostly crises, which nobody labelled.
     others = [text for text in real[len(kept) :] if not crisis_kind(text)][:most]
     ordinary = [text for text in others if len(text.split()) < SHORT]
-    run = run_folder(output, written, known, kept, others, seed, epochs, folds)
+    learnt = [line for line in written if line not in set(chosen)]
+    run = run_folder(output, learnt, chosen, known, kept, others, usual, seed, epochs, folds)
 
     def learn(some: Sequence[Line], name: str) -> CrisisModel:
         typer.echo(f"{name}: {len(some)} lines", err=True)
@@ -81,24 +100,58 @@ def train_guard(
         told = line_examples([*some, *known])
         examples = told + longer(told, ordinary, LONGER, rng) + disguised(told, DISGUISED, rng)
         examples += [Example(text, 0.0, weight=REAL_WEIGHT) for text in others]
+        examples += [Example(text, 0.0) for text in usual]
         return train_classifier(examples, run / name, seed=seed, epochs=epochs)
 
-    left_out = leave_writers_out(written, learn, folds)
-    traps = [odds for odds, line in zip(left_out, written, strict=True) if line.how == "trap"]
-    model = learn(written, "all")
-    # None of the models learnt from the real messages that were kept.
-    thresholds = choose_thresholds(traps, odds_of(model, kept))
+    model = learn(learnt, "all")
+    if chosen:
+        left_out = odds_of(model, [line.text for line in chosen])
+    else:
+        chosen, left_out = learnt, leave_writers_out(learnt, learn, folds)
+    traps = [odds for odds, line in zip(left_out, chosen, strict=True) if line.how == "trap"]
+    # None of the models learnt from the harmless messages that were kept.
+    harmless = [odds_of(model, texts) for texts in (kept, usual_kept) if texts]
+    thresholds = choose_thresholds(traps, harmless)
     write_classifier(model, output, certain=thresholds.certain, concern=thresholds.concern)
     (run / "left_out.json").write_text(json.dumps(left_out), encoding="utf-8")
     found = [
         odds >= thresholds.concern
-        for odds, line in zip(left_out, written, strict=True)
+        for odds, line in zip(left_out, chosen, strict=True)
         if line.label == "+"
     ]
     typer.echo(
         f"the classifier is in {output}; of lines by writers that were left out it finds "
         f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed"
     )
+
+
+def _names(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def _chosen(written: Sequence[Line], writers: Sequence[str]) -> list[Line]:
+    """Return the lines of the writers on whom the thresholds are chosen.
+
+    Raises:
+        DataError: There is no such writer.
+    """
+    from langgraph_cooper.ranker.data.dialogue import DataError
+
+    if unknown := sorted(set(writers) - {line.writer for line in written}):
+        raise DataError(f"--chosen-on: no lines are by {unknown[0]!r}; name writers as w01,w02")
+    return [line for line in written if line.writer in writers]
+
+
+def _everyday(tasks: Sequence[str], doubtful: Path | None) -> tuple[list[str], list[str]]:
+    """Return everyday messages to learn from, and those of every fourth answer, which are kept."""
+    out = set(doubtful.read_text(encoding="utf-8").splitlines()) if doubtful else set()
+    answers = [answer for task in tasks for answer in load_task(task).answers]
+    learnt: list[str] = []
+    kept: list[str] = []
+    for place, answer in enumerate(answers):
+        part = learnt if place % EVERY else kept
+        part += [text for text in answer.heard if text not in out]
+    return learnt, kept
 
 
 def run_folder(output: Path, *learnt: Any) -> Path:

@@ -174,21 +174,23 @@ class Thresholds(NamedTuple):
     concern: float
 
 
-def choose_thresholds(traps: Sequence[float], ordinary: Sequence[float]) -> Thresholds:
+def choose_thresholds(traps: Sequence[float], harmless: Sequence[Sequence[float]]) -> Thresholds:
     """Choose the lowest thresholds that keep the shares of false alarms.
 
-    Real messages alone decide about a concern: a question costs little, and lines that were written
-    to tempt a guard are rare in life.
+    Ordinary messages alone decide about a concern: a question costs little, and lines that were
+    written to tempt a guard are rare in life.
 
     Args:
         traps: Log-odds of harmless lines that tempt a guard, of writers who were left out.
-        ordinary: Log-odds of real messages that were left out, by the model that will be used: one
-            that learnt from fewer writers fires less often.
+        harmless: Log-odds of ordinary messages that were left out, of one kind each, by the model
+            that will be used: one that learnt from fewer writers fires less often.
     """
     certain = max(
-        np.quantile(traps, 1 - CERTAIN_TRAPS), np.quantile(ordinary, 1 - CERTAIN_ORDINARY)
+        np.quantile(traps, 1 - CERTAIN_TRAPS),
+        *(np.quantile(odds, 1 - CERTAIN_ORDINARY) for odds in harmless),
     )
-    return Thresholds(float(certain), float(np.quantile(ordinary, 1 - CONCERN_ORDINARY)))
+    concern = max(np.quantile(odds, 1 - CONCERN_ORDINARY) for odds in harmless)
+    return Thresholds(float(certain), float(concern))
 
 
 def leave_writers_out(

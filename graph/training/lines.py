@@ -69,14 +69,18 @@ def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
 
 
 def check_lines(lines: Sequence[Line], folds: int) -> None:
-    """Refuse, before hours of training, lines of which no thresholds can be chosen.
+    """Refuse, before hours of training, lines on which no thresholds can be chosen.
+
+    Args:
+        lines: Lines of all writers, or of those on whom the thresholds are chosen.
+        folds: Number of models that leave writers out; 0: none do.
 
     Raises:
         DataError: There are fewer writers than folds, or no lines that tempt a guard.
     """
     writers = len({line.writer for line in lines})
     problems = []
-    if not 2 <= folds <= writers:
+    if folds and not 2 <= folds <= writers:
         problems.append(f"{folds} folds of {writers} writers: choose --folds from 2 to {writers}")
     if not any(line.how == "trap" for line in lines):
         problems.append('no trap, a harmless line (label "-") that tempts a guard: add some')

@@ -84,13 +84,14 @@ class Answers:
     def unheard(self, history: Sequence[Utterance]) -> bool:
         """Return whether the user's last words were not understood.
 
-        That is so where no answer fits, no cue calls for a passive turn and no subject is named:
-        what is then said must presuppose nothing.
+        That is so where no answer fits, no cue calls for a passive turn, and no subject stands
+        alone (a refusal, abuse): what is then said must presuppose nothing. A subject that was
+        merely named is not enough: sentences about it were accepted in one case of five.
         """
         if not last_user_text(history) or not self._task.answers or _is_simple(self._task, history):
             return False
-        named = subjects_in_play(self._task.subjects, history[-1:])
-        return not named and self.find(history) is None
+        in_play = subjects_in_play(self._task.subjects, history)
+        return not any(subject.alone for subject in in_play) and self.find(history) is None
 
     def _may_be_said(
         self, answer: Answer, history: Sequence[Utterance], found: Sequence[Amount]

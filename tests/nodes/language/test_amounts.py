@@ -1,0 +1,32 @@
+"""Amounts of money in a message, in the user's words and as numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from langgraph_cooper.nodes.language.amounts import amounts
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("I can do 80.", [("80", 80.0)]),
+        ("50 cents, is that all right?", [("50 cents", 0.5)]),
+        ("Ok, you convinced me: two dollars.", [("two dollars", 2.0)]),
+        ("It cost $1,200.50 new", [("$1,200.50", 1200.5)]),
+        ("twenty-five bucks and a fiver", [("twenty-five bucks", 25.0), ("a fiver", 5.0)]),
+        ("Fine, 90 and you deliver it.", [("90", 90.0)]),
+        ("How much of it? 100%?", []),
+        ("Someone told me so.", []),
+        ("", []),
+    ],
+)
+def test_amounts_are_found(said: str, found: list[tuple[str, float]]) -> None:
+    assert [(one.text, one.value) for one in amounts(said)] == found
+
+
+def test_bounds_are_included() -> None:
+    (offer,) = amounts("95")
+    assert offer.within((95, 100))
+    assert offer.within((80, 95))
+    assert not offer.within((96, 100))

@@ -1,0 +1,146 @@
+"""Prepared answers: what the user just said is recognised by meaning, and answered first."""
+
+from __future__ import annotations
+
+import pytest
+
+from langgraph_cooper.nodes.offline.answers import Answers
+from langgraph_cooper.nodes.offline.generator import OfflineGenerator
+from langgraph_cooper.nodes.state import RankedCandidate
+from langgraph_cooper.prompts import Answer, TaskSpec, load_task
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.model.encoder import load_encoder
+from tests.support.rankers import embed
+from tests.support.talk import system, user
+
+ESC, PERSUASION = load_task("esc"), load_task("persuasion")
+NEGOTIATION = load_task("examples/negotiation.toml")
+PET = Answer(
+    topic="Ask about the ill pet.",
+    strategy="Question",
+    heard=("My dog is ill.", "our cat is sick"),
+    say=("What does the vet say?", "How are you two getting through the days?"),
+)
+OFFER = Answer(
+    topic="Take the offer.",
+    strategy="Question",
+    heard=("I can pay 100 for it.",),
+    say=("Good, {amount} it is.",),
+    amount=(95, 120),
+)
+
+
+def task_with(*answers: Answer, task: TaskSpec = ESC) -> TaskSpec:
+    return task.model_copy(update={"answers": answers})
+
+
+def topic_for(task: TaskSpec, *history: Utterance) -> str | None:
+    found = Answers(task, embed).find(history)
+    return found.topic if found else None
+
+
+def said(task: TaskSpec, answer: Answer, history: list[Utterance]) -> str:
+    ranked = RankedCandidate(
+        rank=1, score=9.0, aspect="exploration", strategy=answer.strategy, topic=answer.topic,
+        source="bank", due=True,
+    )  # fmt: skip
+    return OfflineGenerator(task)({"history": history, "topics": [ranked]}).text
+
+
+def test_a_message_like_an_example_is_answered() -> None:
+    task = task_with(PET)
+    assert topic_for(task, user("my dog is ill")) == PET.topic
+    assert topic_for(task, user("Well, I do not know. My dog is ill.")) == PET.topic
+    assert topic_for(task, user("The tax form came back today.")) is None
+
+
+def test_nothing_is_answered_where_the_user_did_not_speak_last() -> None:
+    task = task_with(PET)
+    assert topic_for(task) is None
+    assert topic_for(task, user("My dog is ill."), system("I see.")) is None
+
+
+def test_the_agent_of_the_answers_aspect_proposes_it_as_due() -> None:
+    answers = Answers(task_with(PET), embed)
+    (candidate,) = answers.candidates("exploration", [user("My dog is ill.")])
+    assert candidate == {
+        "topic": PET.topic, "strategy": "Question", "source": "bank", "due": True,
+    }  # fmt: skip
+    for other in ("comforting", "action", "passive"):
+        assert answers.candidates(other, [user("My dog is ill.")]) == []
+
+
+def test_each_form_is_said_once_and_then_the_answer_is_used_up() -> None:
+    task, history = task_with(PET), [user("My dog is ill.")]
+    for form in PET.say:
+        assert topic_for(task, *history) == PET.topic
+        assert said(task, PET, history) == form
+        history += [system(form), user("My dog is ill.")]
+    assert topic_for(task, *history) is None
+
+
+def test_an_amount_decides_and_is_said_in_the_users_words() -> None:
+    task = task_with(OFFER)
+    assert topic_for(task, user("I can pay 100 for it.")) == OFFER.topic
+    assert topic_for(task, user("I can pay 60 for it.")) is None
+    assert said(task, OFFER, [user("I can pay $110 for it.")]) == "Good, $110 it is."
+
+
+def test_a_simple_goodbye_is_left_to_the_cues() -> None:
+    bye = PET.model_copy(update={"heard": ("bye then",)})
+    assert topic_for(task_with(bye), user("bye then")) is None
+
+
+def test_who_has_refused_is_answered_only_where_they_ask() -> None:
+    appeal = Answer(
+        topic="Say what it does.",
+        strategy="logical-appeal",
+        heard=("What does it do?", "It does a lot."),
+        say=("It works for children.",),
+    )
+    task = task_with(appeal, task=PERSUASION)
+    no = [system("Hello."), user("I am not interested."), system("That is all right.")]
+    assert topic_for(task, *no, user("What does it do?")) == appeal.topic
+    assert topic_for(task, *no, user("It does a lot.")) is None
+
+
+def test_what_is_not_understood_is_known() -> None:
+    answers = Answers(task_with(PET), embed)
+    assert answers.unheard([user("The balcony faces north.")])
+    assert not answers.unheard([user("My dog is ill.")])
+    assert not answers.unheard([user("bye then")])
+    assert not answers.unheard([user("My husband is abusive.")])  # the bank knows about that
+    assert not Answers(task_with(), embed).unheard([user("The balcony faces north.")])
+
+
+@pytest.fixture(scope="module")
+def shipped() -> dict[str, Answers]:
+    encode = load_encoder().encode
+    return {task.name: Answers(task, encode) for task in (ESC, PERSUASION, NEGOTIATION)}
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "word"),
+    [
+        ("esc", "my rabbit isn't well, the vet has no idea", "vet"),
+        ("esc", "What would you do if you were in my place?", "program"),
+        ("esc", "You keep telling me the same thing", "repeats"),
+        ("persuasion", "How much of my money gets to the kids?", "report"),
+        ("persuasion", "I already gave them something last year.", "last year"),
+        ("negotiation", "Does it have any scratches?", "scratch"),
+        ("negotiation", "I could give you 60 for it", "95"),
+    ],
+)
+def test_shipped_answers_take_up_other_words(
+    shipped: dict[str, Answers], task: str, text: str, word: str
+) -> None:
+    answer = shipped[task].find([system("Hello."), user(text)])
+    assert answer is not None
+    assert any(word in text for text in (answer.topic.lower(), *answer.say)), answer
+
+
+@pytest.mark.parametrize("text", ["Do you run?", "The lads at the club bought me a jigsaw."])
+def test_shipped_answers_leave_what_only_sounds_alike(
+    shipped: dict[str, Answers], text: str
+) -> None:
+    assert shipped["esc"].find([user(text)]) is None
