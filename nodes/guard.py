@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -165,36 +166,70 @@ def _course(
     It goes on from the state where that has the last message that was read. A graph inside another
     one may have no state, and reads all messages.
     """
-    course, start = Course(), _place(messages, known)
-    lost = not start
-    if start:
+    reading = _Reading(messages, readers, strict)
+    if start := _place(messages, known):
         fields = {key: known[key] for key in COURSE if key in known}  # type: ignore[literal-required]
-        course = Course(**fields)
-    elif start := _settled(messages, known):
-        course = Course("none", known.get("kind"))
-    said: list[str] = [text_of(m) for m in messages[:start] if isinstance(m, HumanMessage)]
-    reply: AIMessage | None = None
-    for side, group in itertools.groupby(messages[start:], speaker_of):
-        if side == "user":
-            new = [text_of(message) for message in group]
-            read = readers.later if course.kind else readers.first
-            finding, question = _found(said, new, read), _question(reply, course)
-            if finding.tier == "none" and _tells_of_the_past(reply, new):
-                finding = Finding("concern", "other")  # perhaps it is not so long ago
-            if finding.tier == "none" and _is_unsafe(reply, new):
-                finding, question = Finding("concern", course.kind or "danger"), None
-            course = course.after(finding, " ".join(new), question, strict=strict)
-            said, reply = said + new, None
-        elif side == "system":
-            for message in group:
-                assert isinstance(message, AIMessage)
-                reply = message
-                mark = message.additional_kwargs.get(MARK)
-                course = course.helped(mark) if mark in _kinds() else course.lifted
-    if strict and lost and known.get("fired") and course.tier != "certain":
-        # Messages were removed or edited: that alone lifts nothing.
-        return Course("certain", known.get("kind", "suicide"), given=known.get("given", 0))
+        return reading.on_from(start, Course(**fields), kept=True)
+    start = _settled(messages, known)
+    course = reading.on_from(start, Course("none", known.get("kind")) if start else Course())
+    if known.get("fired") and course.tier != "certain":
+        # Messages were removed or edited: that alone lifts nothing. What was said since may.
+        before = Course("certain", known.get("kind", "suicide"), given=known.get("given", 0))
+        return reading.on_from(_unread(messages, known), before, kept=True)
     return course
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Reads the messages of a conversation on from one of them.
+
+    Attributes:
+        messages: All messages.
+        readers: Find what one message shows.
+        strict: Whether only a person can lift a certain crisis.
+    """
+
+    messages: Sequence[AnyMessage]
+    readers: Readers
+    strict: bool
+
+    def on_from(self, start: int, course: Course, *, kept: bool = False) -> Course:
+        """Return the course after the last message.
+
+        Args:
+            start: The number of messages that were read before.
+            course: The course after them.
+            kept: Whether the course comes from the state. A reply that names no help then settles
+                nothing: the guard was not asked about it.
+        """
+        said = [text_of(m) for m in self.messages[:start] if isinstance(m, HumanMessage)]
+        reply: AIMessage | None = None
+        for side, group in itertools.groupby(self.messages[start:], speaker_of):
+            if side == "user":
+                new = [text_of(message) for message in group]
+                course = self._after_user(course, said, new, reply)
+                said, reply = said + new, None
+            elif side == "system":
+                for message in group:
+                    assert isinstance(message, AIMessage)
+                    reply = message
+                    mark = message.additional_kwargs.get(MARK)
+                    if mark in _kinds():
+                        course = course.helped(mark)
+                    elif not kept:
+                        course = course.lifted
+        return course
+
+    def _after_user(
+        self, course: Course, said: Sequence[str], new: Sequence[str], reply: AIMessage | None
+    ) -> Course:
+        read = self.readers.later if course.kind else self.readers.first
+        finding, question = _found(said, new, read), _question(reply, course)
+        if finding.tier == "none" and _tells_of_the_past(reply, new):
+            finding = Finding("concern", "other")  # perhaps it is not so long ago
+        if finding.tier == "none" and _is_unsafe(reply, new):
+            finding, question = Finding("concern", course.kind or "danger"), None
+        return course.after(finding, " ".join(new), question, strict=self.strict)
 
 
 def _place(messages: Sequence[AnyMessage], known: GuardState) -> int:
@@ -202,6 +237,19 @@ def _place(messages: Sequence[AnyMessage], known: GuardState) -> int:
     places = {message.id: place for place, message in enumerate(messages, start=1)}
     place = places.get(known.get("through") or None, 0)
     return place if _digest(messages[:place]) == known.get("digest") else 0
+
+
+def _unread(messages: Sequence[AnyMessage], known: GuardState) -> int:
+    """Return the number of messages up to the last one that was read, though some have changed.
+
+    If that one was removed, all but the user's last words count as read.
+    """
+    last = known.get("through") or None
+    for place, message in enumerate(messages, start=1):
+        if message.id == last:
+            return place
+    new = itertools.takewhile(lambda m: speaker_of(m) != "system", reversed(messages))
+    return len(messages) - sum(1 for _ in new)
 
 
 def _remembered(messages: Sequence[AnyMessage]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from langgraph_cooper.prompts import (
 
 ESC, PERSUASION = load_task("esc"), load_task("persuasion")
 ROOT = Path(__file__).parents[2]
+CRISIS = HumanMessage("I am going to kill myself tonight.", id="c")
 
 
 @pytest.mark.parametrize(
@@ -252,11 +253,41 @@ def test_an_edited_message_is_read_again() -> None:
     assert node.invoke(edited)["guard"]["fired"]
 
 
-def test_messages_that_were_removed_lift_no_strict_guard() -> None:
-    strict = ESC.model_copy(update={"guard": GuardSettings(strict=True)})
-    node = guard_node(strict)
-    fired = node.invoke(said("I want to die"))["guard"]
-    assert node.invoke({"messages": [HumanMessage("hi")], "guard": fired})["guard"]["fired"]
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    "now",
+    [
+        [HumanMessage("Tell me a joke.", id="n")],
+        [HumanMessage("I am fine.", id="c"), HumanMessage("Tell me a joke.", id="n")],
+        [HumanMessage("I am fine.", id="c"), AIMessage("Good.", id="h"), HumanMessage("A joke?")],
+        [AIMessage("I am fine.", id="c"), HumanMessage("Tell me a joke.", id="n")],
+        [CRISIS, AIMessage("Glad you are fine.", id="h"), HumanMessage("Tell me a joke.", id="n")],
+        [CRISIS, AIMessage("Glad you are fine.", id="o"), HumanMessage("Tell me a joke.", id="n")],
+    ],
+    ids=["removed", "edited", "both edited", "another's", "help edited", "reply put in"],
+)
+def test_what_is_done_to_messages_lifts_no_guard(now: list[AnyMessage], strict: bool) -> None:
+    node = guard_node(ESC.model_copy(update={"guard": GuardSettings(strict=strict)}))
+    fired = node.invoke({"messages": [CRISIS]})["guard"]
+    for _ in range(2):  # not the turn after next either
+        update = node.invoke({"messages": now, "guard": fired})
+        fired = update["guard"]
+        assert fired["fired"]
+        now = [*now, *update["messages"], HumanMessage("Football?", id=f"n{len(now)}")]
+    safe = {"messages": [*now[:-1], HumanMessage("I am safe now.", id="s")], "guard": fired}
+    assert node.invoke(safe)["guard"]["fired"] is strict
+
+
+def test_a_window_of_the_messages_lets_the_user_say_that_they_are_safe() -> None:
+    """A graph around this one may hand on the last messages alone."""
+    node = guard_node(ESC)
+    talk: list[AnyMessage] = [HumanMessage("Hello.", id="a"), AIMessage("Hello.", id="b"), CRISIS]
+    state = {"messages": talk, "guard": node.invoke({"messages": talk})["guard"]}
+    for number, (text, fires) in enumerate({"Hm.": True, "I am safe now.": False}.items()):
+        update = node.invoke(state)
+        talk = [*talk, *update.get("messages", []), HumanMessage(text, id=f"s{number}")]
+        state = {"messages": talk[-2:], "guard": update["guard"]}
+        assert node.invoke(state)["guard"]["fired"] is fires
 
 
 @pytest.mark.parametrize("by_person", [False, True])
