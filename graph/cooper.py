@@ -62,8 +62,8 @@ def create_cooper(
             checkpoint shipped for the task; a task without one gets `UntrainedRanker`.
         encoder: The sentence encoder of the states: any sentence-transformers model. If omitted,
             the one that the checkpoint was trained with.
-        allowed: The models and goals that a run's `context` may name, where the runs are not your
-            own. If omitted, any.
+        allowed: The models, goals and budgets that a run's `context` may name, where the runs are
+            not your own. If omitted, any.
 
     Returns:
         An uncompiled graph. Compile it with a checkpointer to keep conversations:
@@ -85,10 +85,12 @@ def create_cooper(
     loader = _ranker_loader(spec, ranker, encoder)
     resources = Resources(spec, model, speaker, loader, voice, allowed)
     graph = StateGraph(
-        conversation_schema(spec), context_schema=allowed.schema(), input_schema=input_schema(spec)
+        conversation_schema(spec),
+        context_schema=allowed.schema(spec),
+        input_schema=input_schema(spec),
     )
     _resources[graph] = resources
-    graph.add_node("intake", intake_node(spec))
+    graph.add_node("intake", intake_node(spec, allowed))
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
     for aspect in spec.aspects:

@@ -1,7 +1,7 @@
 """The graphs that `langgraph.json` names, for LangGraph Studio and the LangGraph server.
 
 Compiled without a checkpointer: the server brings its own. The environment variables
-`COOPER_MODELS` and `COOPER_GOALS` narrow what clients may choose in `context`.
+`COOPER_MODELS`, `COOPER_GOALS` and `COOPER_LIMITS` narrow what clients may choose in `context`.
 """
 
 from langgraph_cooper.graph.cooper import create_cooper

@@ -7,6 +7,8 @@ from typing import Any
 
 from langchain_core.messages import AnyMessage, BaseMessage
 
+from langgraph_cooper.nodes.allowed import Allowed
+from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import (
     MAX_CHARACTERS,
@@ -38,14 +40,16 @@ def check_text(text: str) -> str:
     return cleaned
 
 
-def intake_node(task: TaskSpec) -> Node:
+def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
     """Build the node that checks a turn's input and notes its round.
 
-    It raises `InputError` if there is nothing to answer, if the message is too long, and on a
-    thread that belongs to another task.
+    It raises `InputError` if there is nothing to answer, if the message is too long, on a thread
+    that belongs to another task, and if the run may not choose what its context names.
     """
 
     def intake(state: Mapping[str, Any]) -> Update:
+        if allowed:  # LangGraph checks no context that is an object already
+            allowed.check(current_context(), task)
         before = (state.get("cooper") or {}).get("task")
         if before and before != task.name:
             raise InputError(

@@ -105,7 +105,7 @@ class Resources:
             ModelError: The chosen model cannot be set up.
             InputError: The run may not choose it.
         """
-        self._allowed.check(context)
+        self._allowed.check(context, self.task)
         return self._backend(context.model, _named(context), context.temperature, context.goal)
 
     def _build(

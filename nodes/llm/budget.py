@@ -192,6 +192,11 @@ def context_of_turn(outside: CooperContext | None = None) -> CooperContext:
     return context if isinstance(context, CooperContext) else outside or CooperContext()
 
 
+def calls_of_turn(agents: int) -> int:
+    """Return the number of model calls that a turn may take if the run names none."""
+    return SPARE * (2 * agents + 1)
+
+
 def budget_of_turn(
     aspects: Sequence[str], context: CooperContext, slots: int | None = None
 ) -> Budget:
@@ -203,7 +208,7 @@ def budget_of_turn(
         slots: How many requests the server works on at once, if it says so.
     """
     runtime = _runtime()
-    calls = context.max_calls or SPARE * (2 * len(aspects) + 1)
+    calls = context.max_calls or calls_of_turn(len(aspects))
     allowed = Slots(context.at_once or slots, len(aspects))
     new = Budget(calls, context.deadline, allowed, runtime.control if runtime else None)
     if (turn := _turn(runtime, aspects)) is None:
