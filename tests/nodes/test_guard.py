@@ -23,6 +23,7 @@ from langgraph_cooper.prompts import (
 ESC, PERSUASION = load_task("esc"), load_task("persuasion")
 ROOT = Path(__file__).parents[2]
 CRISIS = HumanMessage("I am going to kill myself tonight.", id="c")
+HELP = AIMessage("Help is there.", id="h", additional_kwargs={MARK: "suicide"})
 
 
 @pytest.mark.parametrize(
@@ -262,7 +263,7 @@ def test_an_edited_message_is_read_again() -> None:
         [HumanMessage("I am fine.", id="c"), AIMessage("Good.", id="h"), HumanMessage("A joke?")],
         [AIMessage("I am fine.", id="c"), HumanMessage("Tell me a joke.", id="n")],
         [CRISIS, AIMessage("Glad you are fine.", id="h"), HumanMessage("Tell me a joke.", id="n")],
-        [CRISIS, AIMessage("Glad you are fine.", id="o"), HumanMessage("Tell me a joke.", id="n")],
+        [CRISIS, HELP, AIMessage("Glad you are fine."), HumanMessage("Tell me a joke.", id="n")],
     ],
     ids=["removed", "edited", "both edited", "another's", "help edited", "reply put in"],
 )
