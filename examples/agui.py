@@ -6,7 +6,7 @@ it everybody on this machine is one owner.
 """
 
 import os
-import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
@@ -20,23 +20,24 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import Turns, create_cooper
 from langgraph_cooper.graph.agui import CooperAgent, agent
+from langgraph_cooper.graph.server.owners import AuthenticationError, Tokens
 
 app = FastAPI(title="COOPER for AG-UI")
 graph = create_cooper("esc").compile(checkpointer=InMemorySaver())
 cooper = agent(Turns(graph, wait=30), name="esc", description="Emotional support")
-tokens = dict(
-    one.split(":", 1) for one in os.environ.get("COOPER_AGUI_TOKENS", "").split(",") if one
-)
+given_tokens = os.environ.get("COOPER_AGUI_TOKENS")
+try:
+    tokens = None if given_tokens is None else Tokens(given_tokens.split(","), "COOPER_AGUI_TOKENS")
+except AuthenticationError as error:
+    sys.exit(str(error))
 
 
 def owner_of(authorization: Annotated[str, Header()] = "") -> str | None:
     """Return whose a request is. Put your own authentication here."""
-    if not tokens:
+    if tokens is None:
         return None
-    given = authorization.removeprefix("Bearer ").encode()
-    for owner, token in tokens.items():
-        if secrets.compare_digest(given, token.encode()):
-            return owner
+    if owner := tokens({"authorization": authorization}):
+        return owner
     raise HTTPException(401, "send your token: Authorization: Bearer ...")
 
 

@@ -7,6 +7,7 @@ told comes from their events, which hold no prompt, no thought and no draft.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
+from pydantic_core import to_jsonable_python
 
 from langgraph_cooper.graph.threads.ids import check_thread_id
 from langgraph_cooper.graph.threads.turns import Turns
@@ -102,11 +104,13 @@ class CooperAgent(LangGraphAgent):  # type: ignore[misc]
         thread = input.thread_id if self._owner is None else f"{self._owner}:{input.thread_id}"
         try:
             check_thread_id(thread)
+            given = _messages_alone(input, thread)
+            _check_encodable(given)
         except InputError as error:
-            yield agui.RunStartedEvent(thread_id=input.thread_id, run_id=input.run_id)
+            ids = _encodable(input.thread_id), _encodable(input.run_id)
+            yield agui.RunStartedEvent(thread_id=ids[0], run_id=ids[1])
             yield agui.RunErrorEvent(message=str(error))
             return
-        given = _messages_alone(input, thread)
         self.graph.heard = given.messages
         told = _Translation(self._kept)
         async with aclosing(super().run(given)) as events:
@@ -123,6 +127,18 @@ class CooperAgent(LangGraphAgent):  # type: ignore[misc]
                 else:
                     for one in told.pass_on(event):
                         yield one
+
+    async def prepare_regenerate_stream(
+        self, input: RunAgentInput, message_checkpoint: HumanMessage, config: RunnableConfig
+    ) -> Any:
+        """Return a stream of the turn on the thread as it is, where the package would fork it.
+
+        The package forks for a message that is known with other words: what was said after it,
+        and with it the safety guard's state, would be gone.
+        """
+        known = await self.graph.aget_state(config)
+        stream = self.graph.astream_events(None, config)
+        return {"stream": stream, "state": known.values, "config": config}
 
     def get_state_snapshot(self, state: Any) -> Any:
         """Return what clients see of the state. The messages have an event of their own."""
@@ -220,6 +236,27 @@ def _messages_alone(given: RunAgentInput, thread: str) -> RunAgentInput:
     return given.model_copy(update={**nothing, "thread_id": thread})
 
 
+def _encodable(text: str) -> str:
+    """Return a text with a sign in place of what UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _check_encodable(given: RunAgentInput) -> None:
+    """Refuse halves of surrogate pairs: neither a saver nor an event can hold them.
+
+    Raises:
+        InputError: An id, a message or a decision has one.
+    """
+    messages = {f"message {n}": one for n, one in enumerate(given.messages, start=1)}
+    decision = [given.resume, given.forwarded_props]
+    parts: dict[str, Any] = {"run's id": given.run_id, **messages, "decision": decision}
+    for name, part in parts.items():
+        if _encodable(text := json.dumps(to_jsonable_python(part), ensure_ascii=False)) != text:
+            raise InputError(
+                f"the {name} holds half of a character (a lone surrogate): send whole characters"
+            )
+
+
 class _Graph:
     """The graph as `LangGraphAgent` runs it: through `Turns`.
 
@@ -258,17 +295,13 @@ class _Graph:
         self, input: Any, config: RunnableConfig, **_: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """Run a turn; yield its events as LangChain's custom events, and how it failed."""
-        thread, forked = (
-            config["configurable"]["thread_id"],
-            "checkpoint_id" in config["configurable"],
-        )
+        thread = config["configurable"]["thread_id"]
         try:
             message = input
             if not isinstance(input, Command):
-                # Forked: the message that was edited, which need not be the last one.
-                heard = input["messages"] if forked else agui_messages_to_langchain(self.heard)
+                heard = agui_messages_to_langchain(self.heard)
                 message = next((m for m in reversed(heard) if isinstance(m, HumanMessage)), None)
-                if not forked and message:
+                if message:
                     await self._import(thread, heard[: heard.index(message)])
             events = self._turns.aevents(
                 thread,
@@ -276,7 +309,6 @@ class _Graph:
                 context=self._context,
                 config=self._config,
                 subgraphs=True,
-                catch_up=not forked,
             )
             async with aclosing(events):
                 async for event in events:

@@ -17,7 +17,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import uvicorn
-from ag_ui.core import Event, EventType, RunAgentInput, UserMessage
+from ag_ui.core import AssistantMessage, Event, EventType, RunAgentInput, UserMessage
 from ag_ui_langgraph import LangGraphAgent
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
@@ -26,6 +26,7 @@ from pydantic import SecretStr, TypeAdapter
 
 from langgraph_cooper.graph import InputError, Turns, create_cooper
 from langgraph_cooper.graph.agui import ACTIVITY, agent
+from langgraph_cooper.graph.server.owners import Tokens
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -275,15 +276,22 @@ def test_a_message_sent_again_has_the_same_reply(front: Front) -> None:
 
 
 @pytest.mark.parametrize("front", [with_model()], indirect=True)
-def test_a_message_that_is_edited_has_another_reply(front: Front) -> None:
-    front.send(FIRST)
-    front.send(UserMessage(id="u-2", role="user", content="I feel fine."))
-    edited = UserMessage(id="u-1", role="user", content="My dog died.")
-    front.messages[0] = edited
-    front.messages = front.messages[:1]
-    front.send()
-    assert [message.text for message in front.kept() if message.type == "human"] == ["My dog died."]
-    assert [message.role for message in front.messages] == ["user", "assistant"]
+def test_a_message_that_is_stored_stays_as_it_is(front: Front) -> None:
+    front.send(UserMessage(id="u-1", role="user", content="I want to kill myself."))
+    edited = UserMessage(id="u-1", role="user", content="I am fine.")
+    reply = AssistantMessage(id="a-9", role="assistant", content="Glad you are fine.")
+    before = front.kept()
+    for sent in ([edited], [edited, reply], []):
+        front.messages = sent
+        assert front.send()[-1].type == EventType("RUN_ERROR" if sent else "RUN_FINISHED")
+        assert front.kept() == before
+    for number, history in enumerate(([edited, reply], [reply], [])):
+        joke = UserMessage(id=f"n-{number}", role="user", content="Tell me a joke.")
+        front.messages = [*history, joke]
+        (told,) = cooper_events("help", front.send())
+        assert told["tier"] == "certain"
+    said = [message.text for message in front.kept() if message.type == "human"]
+    assert said == ["I want to kill myself.", *["Tell me a joke."] * 3]
 
 
 @pytest.mark.parametrize("front", [with_model()], indirect=True)
@@ -342,12 +350,41 @@ def test_a_fault_is_told_in_a_sentence(front: Front) -> None:
     assert "looks like a path" in front.send()[-1].message
 
 
+HALF = "\\ud800"  # as JSON has it
+
+
+@pytest.mark.parametrize(
+    ("put", "named"),
+    [
+        ('"threadId":"', "a character that cannot be seen"),
+        ('"runId":"', "the run's id holds half of a character"),
+        ('"id":"', "the message 1 holds half of a character"),
+        ('"content":"', "the message 1 holds half of a character"),
+        ('"resume":"', "the decision holds half of a character"),
+    ],
+)
+@pytest.mark.parametrize("front", [with_model()], indirect=True)
+def test_what_utf8_cannot_hold_is_refused(front: Front, put: str, named: str) -> None:
+    front.messages = [FIRST]
+    body = front.body(forwarded_props={"command": {"resume": "no"}})
+    assert put in body
+    headers = {"Content-Type": "application/json"}
+    sent = body.replace(put, put + HALF).encode()
+    answer = httpx.post(front.url, content=sent, headers=headers, timeout=60)
+    events = [EVENT.validate_json(line[6:]) for line in answer.text.splitlines() if line]
+    assert [event.type for event in events] == [EventType.RUN_STARTED, EventType.RUN_ERROR]
+    assert named in events[-1].message
+    assert not front.kept()
+
+
 @pytest.mark.parametrize("front", [with_model()], indirect=True)
 def test_owners_do_not_meet(
     front: Front, example: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(example, "tokens", {"anna": "a-token", "ben": "b-token"})
-    anna, ben = ({"Authorization": f"Bearer {token}"} for token in ("a-token", "b-token"))
+    names = {owner: f"{owner}-has-a-long-token" for owner in ("anna", "ben")}
+    tokens = Tokens([f"{owner}:{token}" for owner, token in names.items()], "the test")
+    monkeypatch.setattr(example, "tokens", tokens)
+    anna, ben = ({"Authorization": f"Bearer {token}"} for token in names.values())
     events = front.send(FIRST, headers=anna)
     assert events[0].thread_id == events[-1].thread_id == front.thread
     other = Front(front.url, front.turns)

@@ -5,6 +5,7 @@ One server for all: it starts slowly. It asks for tokens, and its clients may ch
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -23,14 +24,14 @@ import httpx
 import pytest
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
-from langgraph_sdk import get_sync_client
+from langgraph_sdk import Auth, get_sync_client
 
 from langgraph_cooper.graph import as_event
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 
 ROOT = Path(__file__).parents[2]
 FOLDER, CLIENTS = ROOT / "examples/server", ROOT / "examples/clients"
-ANNA, BEN, OPERATOR = "a-token", "b-token", "o-token"
+ANNA, BEN, OPERATOR = (f"{name}-has-a-long-token" for name in ("anna", "ben", "operator"))
 MODEL = "gpt-4o-mini"  # as FOLDER's langgraph.json allows
 START_SECONDS = 300
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/docs")
@@ -47,10 +48,15 @@ class Server:
         return self.answer(path, body).raise_for_status().text
 
     def answer(
-        self, path: str, body: dict[str, Any] | None = None, *, token: str = ANNA
+        self,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        token: str = ANNA,
+        method: str | None = None,
     ) -> httpx.Response:
         return httpx.request(
-            "GET" if body is None else "POST",
+            method or ("GET" if body is None else "POST"),
             self._root + path,
             json=body,
             headers={"authorization": f"Bearer {token}"},
@@ -88,6 +94,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, endpoint: OpenAIServer) -> 
         "LANGGRAPH_DISABLE_FILE_PERSISTENCE": "true",
         "OPENAI_BASE_URL": endpoint.url,
         "OPENAI_API_KEY": "sk-of-the-test",
+        "COOPER_LIMITS": "deadline=600",
         "COOPER_TOKENS": f"anna:{ANNA},ben:{BEN},operator:{OPERATOR}",
     }
     with socket.socket() as probe:
@@ -223,6 +230,8 @@ def test_what_fails_is_seen_and_the_turn_goes_on(server: Server, endpoint: OpenA
         ("  ", {}, "the message is empty"),
         ("Hello", {"model": "gpt-5"}, "the model 'gpt-5', which is not allowed here"),
         ("Hello", {"goal": "Sell a car."}, "a goal that is not allowed here: name none"),
+        ("Hello", {"strict_guard": False}, "strict_guard off, which is not allowed here"),
+        ("Hello", {"max_calls": 1000}, "name at most 28, or none"),
     ],
 )
 def test_what_the_caller_can_mend_is_told(
@@ -259,6 +268,118 @@ def test_an_owner_lifts_no_guard(server: Server) -> None:
     run = {"assistant_id": server.assistant("esc"), "command": {"update": lifted}}
     assert server.refusal(f"/threads/{thread}/runs/wait", run) == 403
     assert server.refusal("/assistants", {"graph_id": "esc"}) == 403
+
+
+JOKE = {"role": "user", "content": "Tell me a joke."}
+PUT_IN = {"role": "assistant", "content": "Glad it is fine."}
+EDITED = {"role": "user", "id": "crisis", "content": "I am fine."}
+REMOVED = {"type": "remove", "id": "crisis", "content": ""}
+ALL_REMOVED = {**REMOVED, "id": "__remove_all__"}
+
+
+def crisis(server: Server, token: str = ANNA) -> tuple[str, str, list[Any]]:
+    """A thread in which the guard has fired, its run, and its checkpoints, the newest first."""
+    thread, assistant = server.thread(token), server.assistant("esc")
+    for id, said in (("hello", "Hello."), ("crisis", "I am going to kill myself tonight.")):
+        given = {"messages": [{"role": "user", "id": id, "content": said}]}
+        run = {"assistant_id": assistant, "input": given}
+        state = server.ask(f"/threads/{thread}/runs/wait", run, token=token)
+    assert state["guard"]["fired"]
+    ran = server.ask(f"/threads/{thread}/runs", token=token)[0]["run_id"]
+    return thread, ran, server.ask(f"/threads/{thread}/history?limit=50", token=token)
+
+
+def say(server: Server, thread: str, *messages: Any, token: str = ANNA, **options: Any) -> Any:
+    run = {"assistant_id": server.assistant("esc"), "input": {"messages": messages}, **options}
+    return server.answer(f"/threads/{thread}/runs/wait", run, token=token)
+
+
+def test_an_owner_takes_no_crisis_back(server: Server) -> None:
+    thread, ran, history = crisis(server)
+    said = [message["id"] for message in history[0]["values"]["messages"]]
+    before = next(step for step in reversed(history) if not step["next"])
+    early = before["checkpoint"]["checkpoint_id"]
+    for messages in ([PUT_IN, JOKE], [EDITED, JOKE], [{**PUT_IN, "id": said[-1]}, JOKE]):
+        state = say(server, thread, *messages).json()
+        assert state["guard"]["fired"]
+        assert [message["id"] for message in state["messages"]][: len(said)] == said
+        assert Counter(message["type"] for message in state["messages"][len(said) :]) == {
+            "human": (added := len(state["messages"]) - len(said)) // 2,
+            "ai": added // 2,
+        }
+    for refused in (
+        say(server, thread, REMOVED, JOKE),
+        say(server, thread, ALL_REMOVED, JOKE),
+        say(server, thread, JOKE, checkpoint_id=early),
+        say(server, thread, JOKE, checkpoint=before["checkpoint"]),
+        say(server, thread, JOKE, config={"configurable": {"checkpoint_id": early}}),
+        say(server, thread, JOKE, context={"checkpoint_id": early}),
+        say(server, thread, JOKE, config={"configurable": {"__pregel_checkpointer": "x"}}),
+        server.answer(f"/threads/{thread}/runs/{ran}/cancel?action=rollback", {}),
+        server.answer(f"/threads/{thread}/runs/{ran}", method="DELETE"),
+    ):
+        assert refused.status_code == 403, refused.text
+        assert "only the operator" in refused.json()["detail"]
+    for odd in (["x"], "x"):
+        run = {"assistant_id": server.assistant("esc"), "input": odd}
+        assert server.refusal(f"/threads/{thread}/runs/wait", run) == 422
+    assert say(server, thread, {"zz": 1}).status_code == 422
+    assert say(server, thread, JOKE).json()["guard"]["fired"]
+
+
+def test_a_crisis_is_not_rolled_back_by_the_next_message(server: Server) -> None:
+    """`useStream` asks for a rollback where nothing is named."""
+    thread, assistant = server.thread(), server.assistant("esc")
+    said = {"messages": [{"role": "user", "content": "I am going to kill myself tonight."}]}
+    server.ask(f"/threads/{thread}/runs", {"assistant_id": assistant, "input": said})
+    state = say(server, thread, JOKE, multitask_strategy="rollback").json()
+    assert [message["type"] for message in state["messages"]] == ["human", "ai"] * 2
+    assert state["guard"]["fired"]
+
+
+def test_the_operator_goes_back_and_removes(server: Server) -> None:
+    thread, _, history = crisis(server, OPERATOR)
+    before = next(step for step in reversed(history) if not step["next"])
+    early = before["checkpoint"]["checkpoint_id"]
+    forked = say(server, thread, JOKE, token=OPERATOR, checkpoint_id=early).json()
+    assert not forked["guard"]["fired"]
+    assert len(forked["messages"]) == 4
+    gone = {**REMOVED, "id": forked["messages"][-1]["id"]}
+    left = say(server, thread, gone, {**JOKE, "id": "again"}, token=OPERATOR).json()["messages"]
+    assert gone["id"] not in [message["id"] for message in left]
+
+
+def test_studios_header_is_no_token(server: Server) -> None:
+    headers = {"x-auth-scheme": "langsmith"}
+    assert httpx.post(f"{server.url}/threads", json={}, headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("variable", ["COOPER_TOKENS", "COOPER_AGUI_TOKENS"])
+@pytest.mark.parametrize(
+    ("tokens", "named"),
+    [
+        ("anna:", "is not of the form owner:token"),
+        ("anna", "is not of the form owner:token"),
+        ("anna:x", "is shorter than 16 characters"),
+        ("", "holds no token"),
+    ],
+)
+def test_tokens_that_would_let_anybody_in_stop_the_server(
+    variable: str, tokens: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = {"COOPER_TOKENS": FOLDER / "auth.py", "COOPER_AGUI_TOKENS": ROOT / "examples/agui.py"}
+    monkeypatch.setenv(variable, tokens)
+    with pytest.raises(SystemExit, match=f"{variable}.* {named}"):
+        runpy.run_path(str(example[variable]), run_name="example")
+
+
+def test_spaces_beside_a_comma_belong_to_no_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COOPER_TOKENS", f"anna:{ANNA}, ben:{BEN}")
+    authenticate = runpy.run_path(str(FOLDER / "auth.py"))["authenticate"]
+    assert asyncio.run(authenticate(f"Bearer {BEN}")) == {"identity": "ben"}
+    for nobody in (None, "", "Bearer ", BEN):
+        with pytest.raises(Auth.exceptions.HTTPException, match="send your token"):
+            asyncio.run(authenticate(nobody))
 
 
 def test_the_operator_edits_in_short(server: Server) -> None:
