@@ -67,10 +67,10 @@ def test_a_damaged_classifier_is_named(model: CrisisModel, tmp_path: Path, spoil
 
 def test_thresholds_keep_the_shares_of_false_alarms() -> None:
     traps, ordinary = [number / 100 for number in range(1000)], [-1.0] * 1000
-    certain, concern = choose_thresholds(traps, ordinary)
+    certain, concern = choose_thresholds(traps, [ordinary])
     assert 0 < sum(odds >= certain for odds in traps) <= 10
     assert concern == -1.0  # traps do not count
-    certain, concern = choose_thresholds([-9.0] * 1000, traps)
+    certain, concern = choose_thresholds([-9.0] * 1000, [[-9.0] * 10, traps])
     assert 0 < sum(odds >= certain for odds in traps) <= 4
     assert 20 < sum(odds >= concern for odds in traps) <= 30
 
