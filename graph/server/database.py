@@ -22,3 +22,6 @@ class Database(Protocol):
 
     async def write(self, statements: Sequence[Statement], news: str | None = None) -> None:
         """Run statements in one transaction, and tell the other processes afterwards."""
+
+    async def sweep(self) -> None:
+        """Remove the bytes of deleted rows from the files."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from psycopg import AsyncConnection, Error
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from langgraph_cooper.graph.server.database import Hear, Row, Statement
@@ -47,6 +47,9 @@ class PostgresDatabase:
             if news:
                 await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, news))
 
+    async def sweep(self) -> None:
+        """Leave it to PostgreSQL, whose autovacuum and archives are the operator's."""
+
 
 def _form(query: str) -> bytes:
     return query.replace("?", "%s").encode()
@@ -65,6 +68,7 @@ async def listen(conninfo: str, hear: Hear) -> None:
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
                 async for notice in connection.notifies():
                     hear(notice.payload)
-        except (Error, OSError) as error:
-            logger.warning("the news of other replicas are not heard: %s", error)
+        except Exception as error:  # whatever it is, the next connection may hear again
+            why = " ".join(str(error).split()) or type(error).__name__
+            logger.warning("the news of other replicas are not heard: %s", why)
         await asyncio.sleep(AGAIN)

@@ -100,6 +100,10 @@ class Records:
         """Make the tables that are missing."""
         await self._database.write([(table, ()) for table in TABLES])
 
+    async def sweep(self) -> None:
+        """Leave nothing of deleted rows in the files of the database, as far as that is ours."""
+        await self._database.sweep()
+
     async def check(self) -> None:
         """Raise the database's error if it cannot be reached."""
         await self._database.fetch("SELECT 1 FROM cooper_threads LIMIT 1")
@@ -118,6 +122,11 @@ class Records:
         query = "SELECT * FROM cooper_threads WHERE thread_id = ? AND owner = ?"
         rows = await self._database.fetch(query, id, owner)
         return _thread(rows[0]) if rows else None
+
+    async def has_thread(self, id: str) -> bool:
+        """Return whether a thread is there, whoever owns it."""
+        query = "SELECT 1 FROM cooper_threads WHERE thread_id = ?"
+        return bool(await self._database.fetch(query, id))
 
     async def threads(self, owner: str, limit: int, offset: int) -> list[Thread]:
         """Return an owner's threads, the last used first."""
@@ -175,15 +184,24 @@ class Records:
         events: Sequence[Logged],
         ended: tuple[Status, str | None] | None = None,
     ) -> None:
-        """Add events to a turn's log, and its end: how it ended, and at which checkpoint."""
-        add = "INSERT INTO cooper_events VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        statements: list[Statement] = [(add, (thread, turn, e.number, e.data)) for e in events]
+        """Add events to a turn's log, and its end: how it ended, and at which checkpoint.
+
+        Nothing is added to a turn that was deleted. A deletion under way is waited for: both need
+        the turn's row.
+        """
+        where = " WHERE thread_id = ? AND turn = ?"
+        key = (thread, turn)
+        statements: list[Statement] = []
         if ended:
-            statements.append((
-                "UPDATE cooper_turns SET status = ?, ended = ?, checkpoint = ? "
-                "WHERE thread_id = ? AND turn = ?",
-                (ended[0], time.time(), ended[1], thread, turn),
-            ))  # fmt: skip
+            end = "UPDATE cooper_turns SET status = ?, ended = ?, checkpoint = ?" + where
+            statements.append((end, (ended[0], time.time(), ended[1], *key)))
+        else:
+            statements.append(("UPDATE cooper_turns SET status = status" + where, key))
+        add = (
+            "INSERT INTO cooper_events SELECT thread_id, turn, CAST(? AS bigint), CAST(? AS text) "
+            "FROM cooper_turns" + where + " ON CONFLICT DO NOTHING"
+        )
+        statements += [(add, (e.number, e.data, *key)) for e in events]
         await self._database.write(statements, news=f"log {thread} {turn}")
 
     async def events(self, thread: str, turn: str, after: int, limit: int = 500) -> list[Logged]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +12,10 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
 
-from langgraph_cooper.graph.server.errors import ApiError
+from langgraph_cooper.graph.server.errors import ApiError, not_found
+from langgraph_cooper.graph.server.records import Records
+from langgraph_cooper.graph.server.savers import WholeWrites
+from langgraph_cooper.graph.threads.locks import TurnLock
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.reply_guard import speaker
 from langgraph_cooper.nodes.state import RankedCandidate
@@ -29,13 +33,52 @@ class EditedTopic:
     aspect: str | None = None
 
 
+class ServedTurns(Turns):
+    """Turns of threads that are there, which are let go when the last row is written.
+
+    A turn that waited while its thread was deleted stores nothing.
+
+    Args:
+        graph: The graph.
+        records: The server's tables.
+        lock: As for `Turns`.
+        wait: As for `Turns`.
+    """
+
+    def __init__(self, graph: Graph, records: Records, *, lock: TurnLock, wait: float) -> None:
+        super().__init__(graph, lock=lock, wait=wait)
+        self._records = records
+
+    @asynccontextmanager
+    async def aholding(self, thread_id: str) -> AsyncIterator[None]:
+        """Hold a thread's lock.
+
+        Raises:
+            ApiError: The thread was deleted (404).
+        """
+        async with super().aholding(thread_id):
+            if not await self._records.has_thread(thread_id):
+                raise not_found("thread")
+            try:
+                yield
+            finally:
+                if isinstance(self._saver, WholeWrites):
+                    await self._saver.settled(thread_id)
+
+    async def adelete(self, thread_id: str) -> None:
+        """Delete a thread and all that is known of it, between two turns."""
+        async with self.aholding(thread_id):
+            await self._saver.adelete_thread(thread_id)
+            await self._records.delete_thread(thread_id)  # last: until then it can be asked again
+
+
 @dataclass(frozen=True)
 class ServedTask:
-    """A task with its graph, compiled with the server's checkpointer, and its `Turns`."""
+    """A task with its graph, compiled with the server's checkpointer, and its turns."""
 
     spec: TaskSpec
     graph: Graph
-    turns: Turns
+    turns: ServedTurns
 
     async def head(self, thread: str) -> str | None:
         """Return the id of a thread's last checkpoint, or None if it has none."""

@@ -22,10 +22,9 @@ from langgraph_cooper.graph.server.metrics import Metrics
 from langgraph_cooper.graph.server.owners import Authenticator, owner_of
 from langgraph_cooper.graph.server.records import Logged, Records, Thread, Turn
 from langgraph_cooper.graph.server.runs import Keep, Run, Runs, again
-from langgraph_cooper.graph.server.served import ServedTask
+from langgraph_cooper.graph.server.served import ServedTask, ServedTurns
 from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.graph.server.store import Store, open_store
-from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.graph.warm import awarm_up
 from langgraph_cooper.nodes.events import turn_of
 from langgraph_cooper.nodes.intake import check_text
@@ -103,7 +102,8 @@ class Service:
 
     def _served(self, offer: Offer, store: Store) -> ServedTask:
         graph = offer.builder.compile(checkpointer=store.new_saver())
-        turns = Turns(graph, lock=store.lock, wait=self.settings.limits.wait)
+        wait = self.settings.limits.wait
+        turns = ServedTurns(graph, store.records, lock=store.lock, wait=wait)
         return ServedTask(offer.spec, graph, turns)
 
     async def _warm_up(self) -> None:
@@ -119,6 +119,7 @@ class Service:
         while True:
             with suppress(Exception):  # the next hour is as good
                 await self.records.forget_events(time.time() - self.settings.limits.kept)
+                await self.records.sweep()
             await asyncio.sleep(HOUR)
 
     # Who asks --------------------------------------------------------------------------------
@@ -189,8 +190,12 @@ class Service:
         """Make a thread that begins with what `copying` writes to its id."""
         id, now = uuid4().hex, time.time()
         copy = Thread(id, thread.owner, thread.task, now, now, thread.id)
-        await copying(self.task(thread.task), id)
-        await self.records.add_thread(copy)
+        await self.records.add_thread(copy)  # first: whatever is written then has an owner
+        try:
+            await copying(self.task(thread.task), id)
+        except BaseException:
+            await asyncio.shield(self.task(thread.task).turns.adelete(id))
+            raise
         return copy
 
     async def delete(self, thread: Thread) -> None:
@@ -201,7 +206,7 @@ class Service:
             if turn.status == "running":
                 await self.runs.stop(thread.id, turn.id)
         await self.task(thread.task).turns.adelete(thread.id)
-        await self.records.delete_thread(thread.id)
+        await self.records.sweep()
 
     # Turns -----------------------------------------------------------------------------------
 
@@ -260,9 +265,11 @@ class Service:
             ApiError: The turn ended without a `done` event, because its log cannot be written.
         """
         thread, turn, run = answering.thread.id, answering.turn, answering.run
+        told = False
         async for event in self.runs.follow(thread, turn, None if run else 0, run):
+            told = event.event["type"] == "done"
             yield again(event) if answering.ended else event
-        if run and run.error and run.end is None:
+        if run and run.error and not told:
             raise as_api_error(run.error)
 
 

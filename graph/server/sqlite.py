@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langgraph_cooper.graph.server.database import Row, Statement
 
 if TYPE_CHECKING:
     from aiosqlite import Connection
+
+logger = logging.getLogger(__name__)
 
 
 class SqliteDatabase:
@@ -35,11 +39,24 @@ class SqliteDatabase:
     async def write(self, statements: Sequence[Statement], news: str | None = None) -> None:
         """Run statements in one transaction. No other process hears of them."""
         async with self._lock:
-            await self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            try:  # a call that is cancelled has run all the same
+                await self._connection.execute("BEGIN IMMEDIATE")
                 for query, values in statements:
                     await self._connection.execute(query, values)
                 await self._connection.execute("COMMIT")
             except BaseException:
-                await asyncio.shield(self._connection.execute("ROLLBACK"))
+                await asyncio.shield(self._roll_back())
                 raise
+
+    async def _roll_back(self) -> None:
+        with suppress(sqlite3.OperationalError):  # there is no transaction
+            await self._connection.execute("ROLLBACK")
+
+    async def sweep(self) -> None:
+        """Move the write-ahead log into the file, which zeroes what is deleted, and empty it."""
+        (row,) = await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
+        if row["busy"]:
+            logger.warning(
+                "what was deleted may still be in the file's -wal, as another program reads the "
+                "file: it is removed within the hour, or with the next thread that is deleted"
+            )

@@ -15,6 +15,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_cooper.graph.server.database import Hear
 from langgraph_cooper.graph.server.records import Records
+from langgraph_cooper.graph.server.savers import WholeWrites
 from langgraph_cooper.graph.server.sqlite import SqliteDatabase
 from langgraph_cooper.graph.threads.locks import PostgresLock, TurnLock, lock_beside
 from langgraph_cooper.graph.threads.serde import cooper_serde
@@ -86,6 +87,9 @@ async def _open_sqlite(path: Path) -> AsyncIterator[Store]:
     import aiosqlite
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+    class SqliteSaver(WholeWrites, AsyncSqliteSaver):
+        """LangGraph's, with whole writes."""
+
     with suppress(OSError):  # only its owner can read a new file; others SQLite will report
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     lock = lock_beside(path)
@@ -99,7 +103,7 @@ async def _open_sqlite(path: Path) -> AsyncIterator[Store]:
         try:
             saving = await opened.enter_async_context(aiosqlite.connect(path))
             own = await opened.enter_async_context(aiosqlite.connect(path, isolation_level=None))
-            saver = AsyncSqliteSaver(saving, serde=cooper_serde())
+            saver = SqliteSaver(saving, serde=cooper_serde())
             await saver.setup()
             for connection in (saving, own):
                 await connection.execute("PRAGMA synchronous = NORMAL")
@@ -128,6 +132,10 @@ async def _open_postgres(conninfo: str, hear: Hear) -> AsyncIterator[Store]:
             "a store in PostgreSQL needs psycopg: install it with "
             "\"pip install 'langgraph-cooper[postgres,serve]'\""
         ) from error
+
+    class PostgresSaver(WholeWrites, AsyncPostgresSaver):
+        """LangGraph's, with whole writes."""
+
     how = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
         conninfo,
@@ -145,7 +153,7 @@ async def _open_postgres(conninfo: str, hear: Hear) -> AsyncIterator[Store]:
             records = Records(PostgresDatabase(pool))
             async with pool.connection() as connection:
                 await connection.execute("SELECT pg_advisory_lock(%s)", (SETTING_UP,))
-                await AsyncPostgresSaver(pool, serde=cooper_serde()).setup()
+                await PostgresSaver(pool, serde=cooper_serde()).setup()
                 await records.set_up()
                 await connection.execute("SELECT pg_advisory_unlock(%s)", (SETTING_UP,))
         except Error as error:
@@ -157,5 +165,5 @@ async def _open_postgres(conninfo: str, hear: Hear) -> AsyncIterator[Store]:
         listening = asyncio.create_task(listen(conninfo, hear))
         opened.callback(listening.cancel)
         yield Store(
-            lambda: AsyncPostgresSaver(pool, serde=cooper_serde()), PostgresLock(conninfo), records
+            lambda: PostgresSaver(pool, serde=cooper_serde()), PostgresLock(conninfo), records
         )

@@ -71,7 +71,7 @@ class TurnTask(Generic[T]):
     def __init__(self, work: Callable[[TurnTask[T]], Coroutine[Any, Any, T]]) -> None:
         self._work = work
         self._parts: asyncio.Queue[Any] = asyncio.Queue()
-        self._taken = self._storing = self._left = self._stopped = False
+        self._taken = self._storing = self._left = self._stopped = self._ended = False
 
     def stop(self) -> None:
         """End the turn, which raises a `StoppedError`; from any thread."""
@@ -144,7 +144,8 @@ class TurnTask(Generic[T]):
         await asyncio.wait([task])
 
     def _end(self) -> None:
-        if self._left and not self._storing:
+        if self._left and not self._storing and not self._ended:
+            self._ended = True  # another one would cut the cleanup, whose writes then come late
             self._task.cancel()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,14 @@ def replica(store: object, seconds: float = 0.0) -> Replica:
     """Return a server whose generator takes so long."""
     model = ScriptedModel(delays={"generator": seconds})
     return Replica(store, offers(model=model), LIMITS)
+
+
+def notify(database: str, news: str) -> None:
+    """Send news as whoever may use the database can."""
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT pg_notify('cooper_server', %s)", [news])
 
 
 def until(client: Client, thread: str, kind: str, body: Any = BODY) -> tuple[str, list[Any]]:
@@ -82,6 +91,8 @@ def database() -> Iterator[str]:
 
 def test_replicas_read_and_stop_each_others_turns(database: str) -> None:
     with replica(database, 30) as a, replica(database) as b:
+        for odd in ("hello", "stop a", "log a b c", ""):  # sent by another program
+            notify(database, odd)
         thread = a.client.thread()
         turn, seen = until(a.client, thread, "ranking")
         path = f"/threads/{thread}/turns"
@@ -102,6 +113,45 @@ def test_replicas_read_and_stop_each_others_turns(database: str) -> None:
         assert reader.say(thread, **{"message": BODY["message"], "id": "m-1"})["http"] == 200
         assert len(a.client.http.get(f"/threads/{thread}").json()["messages"]) == 2
         reader.http.close()
+
+
+async def test_a_listener_that_ends_begins_again(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from langgraph_cooper.graph.server import postgres as store
+
+    monkeypatch.setattr(store, "AGAIN", 0.0)
+    heard: list[str] = []
+
+    def hear(news: str) -> None:
+        heard.append(news)
+        if len(heard) == 1:
+            raise KeyError(news)
+
+    listening = asyncio.create_task(store.listen(database, hear))
+    while len(heard) < 2:
+        notify(database, "log a b")
+        await asyncio.sleep(0.02)
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+def test_a_thread_is_deleted_at_another_replica_in_mid_turn(database: str) -> None:
+    import psycopg
+
+    tables = ("checkpoints", "checkpoint_writes", "checkpoint_blobs", "cooper_turns")
+    with replica(database, 30) as a, replica(database) as b:
+        for kind in ("turn_started", "agent", "ranking"):
+            thread = a.client.thread()
+            turn, _ = until(a.client, thread, kind)
+            assert b.client.http.delete(f"/threads/{thread}").status_code == 204
+            gone = a.client.http.get(f"/threads/{thread}/turns/{turn}/events")
+            assert gone.status_code == 404
+            with psycopg.connect(database) as connection:
+                for table in (*tables, "cooper_events"):
+                    query = f"SELECT count(*) FROM {table} WHERE thread_id = %s"
+                    found = connection.execute(query.encode(), [thread]).fetchone()
+                    assert found == (0,), (kind, table)
 
 
 def test_a_message_whose_replica_was_killed_is_answered_by_another(database: str) -> None:
