@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from langgraph_cooper.graph.server.faults import OPERATOR, sentence
 from langgraph_cooper.graph.threads.leaving import StoppedError
 from langgraph_cooper.graph.threads.locks import LockError
 from langgraph_cooper.graph.threads.turns import ThreadBusyError
@@ -63,7 +64,7 @@ def not_found(what: str) -> ApiError:
 
 
 def as_api_error(error: BaseException) -> ApiError:
-    """Return any error as an answer. What nobody can mend is logged and not shown."""
+    """Return any error as an answer. What clients cannot mend is logged, and told in general."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, ThreadBusyError):
@@ -73,7 +74,8 @@ def as_api_error(error: BaseException) -> ApiError:
     if isinstance(error, InputError):
         return ApiError(422, "invalid_request_error", str(error))
     if isinstance(error, ModelError):
-        return ApiError(502, "model_failed", str(error))
+        logger.warning("the language model failed (%s): %s", error.kind, error)
+        return ApiError(502, "model_failed", sentence(error.kind))
     if isinstance(error, LockError) or is_of_database(error):
         logger.warning("the database cannot be used: %s", error)
         return ApiError(
@@ -84,7 +86,7 @@ def as_api_error(error: BaseException) -> ApiError:
         )
     if isinstance(error, CooperError):
         logger.error("the server cannot work as it is set up: %s", error)
-        return ApiError(500, "server_misconfigured", str(error))
+        return ApiError(500, "server_misconfigured", f"the server is not set up well: {OPERATOR}")
     logger.error("a request failed", exc_info=error)
     return ApiError(500, "internal_error", "the server failed: its log says why")
 

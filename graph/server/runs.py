@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
-from functools import partial
 from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from langgraph_cooper.graph.server.errors import ApiError, not_found
+from langgraph_cooper.graph.server.errors import ApiError, as_api_error, not_found
+from langgraph_cooper.graph.server.faults import for_clients
 from langgraph_cooper.graph.server.metrics import Metrics
 from langgraph_cooper.graph.server.records import Logged, Records, Status, Thread
 from langgraph_cooper.graph.server.served import ServedTask
@@ -27,6 +28,8 @@ from langgraph_cooper.graph.threads.leaving import STOPPED, StoppedError, in_os_
 from langgraph_cooper.graph.threads.locks import TurnLock
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.events import Done, Event
+
+logger = logging.getLogger(__name__)
 
 POLL = 1.0
 """Seconds after which a reader looks whether a turn elsewhere still runs."""
@@ -55,10 +58,11 @@ class Run:
         self.thread, self.turn, self.said, self.keep = thread, turn, said, keep
         self.told = Told()
         self.base: int | None = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.begun = asyncio.Event()
         self.ended = self.closed = False
         self.task: asyncio.Task[None] | None = None
+        self.writing: asyncio.Task[None] | None = None
         self.at = time.perf_counter()
         self.spoke = False
         self.end: tuple[Status, str | None] | None = None
@@ -66,6 +70,10 @@ class Run:
         self._pending: list[Logged] = []
         self._wanted = asyncio.Event()
         self._changed = asyncio.Event()
+
+    def fail(self, error: Exception) -> None:
+        """Note the first error as what clients are told of it; the log has the whole of it."""
+        self.error = self.error or as_api_error(error)
 
     def put(self, event: Event) -> None:
         """Take an event, which readers see once it is written."""
@@ -170,47 +178,66 @@ class Runs:
         return run
 
     async def _attend(self, run: Run, task: ServedTask, message: HumanMessage | None) -> None:
-        """Run a turn and write its log beside it."""
-        writing: asyncio.Task[None] | None = None
+        """Run a turn; whatever ends it, it is counted no longer and its readers are told."""
         try:
-            options: dict[str, Any] = {"context": self._settings.context}
+            try:
+                await self._tell(run, task, message)
+            except asyncio.CancelledError:
+                run.error = run.error or StoppedError(STOPPED)
+            except Exception as error:
+                run.fail(error)
+            run.close()
+            if run.writing:
+                await run.writing
+        finally:
+            key = run.thread.id, run.turn
+            del self._running[key], self._turns[key]
+            self._metrics.running.set(len(self._running))
+            run.finished()
+
+    async def _tell(self, run: Run, task: ServedTask, message: HumanMessage | None) -> None:
+        """Run a turn and tell its events."""
+        options: dict[str, Any] = {"context": self._settings.context}
+        failed: Done | None = None
+        try:
             async with aclosing(task.turns.aevents(run.thread.id, message, **options)) as events:
                 async for event in events:
                     if run.base is None:
                         await self._begun(run)
-                        writing = asyncio.create_task(self._write(run))
-                        writing.add_done_callback(partial(_spread, run.task))
-                    run.told.hear(event.as_dict())
-                    if isinstance(event, Done):
-                        run.end = await self._end(run, task, event)
-                    run.put(event)
-                    self._measure(run, event)
-        except asyncio.CancelledError:
-            run.error = StoppedError(STOPPED)
+                    if isinstance(event, Done) and event.status == "failed":
+                        failed = event  # the error that follows tells what clients may know
+                    else:
+                        await self._take(run, task, for_clients(event))
         except Exception as error:
-            run.error = error
-        run.close()
-        if writing:
-            try:
-                await writing
-            except Exception as error:
-                run.error = error
-        key = run.thread.id, run.turn
-        del self._running[key], self._turns[key]
-        self._metrics.running.set(len(self._running))
-        run.finished()
+            run.fail(error)
+            if failed:
+                await self._take(run, task, failed.model_copy(update={"error": str(run.error)}))
+
+    async def _take(self, run: Run, task: ServedTask, event: Event) -> None:
+        run.told.hear(event.as_dict())
+        if isinstance(event, Done):
+            run.end = await self._end(run, task, event)
+        run.put(event)
+        self._measure(run, event)
 
     async def _begun(self, run: Run) -> None:
         base = await self._records.begin_turn(run.thread.id, run.turn, run.said)
-        if base is None:  # it was deleted while the turn waited
+        if base is None:  # deleted by somebody who does not ask for its lock
             raise not_found("thread")
         run.base = base
+        run.writing = asyncio.create_task(self._write(run))
         run.begun.set()
 
     async def _write(self, run: Run) -> None:
-        while events := await run.pending():
-            await self._records.log(run.thread.id, run.turn, events, run.last)
-            run.written(events)
+        """Write a turn's log. A turn whose log cannot be written any more ends."""
+        try:
+            while events := await run.pending():
+                await self._records.log(run.thread.id, run.turn, events, run.last)
+                run.written(events)
+        except Exception as error:
+            run.fail(error)
+            if run.task:
+                run.task.cancel()
 
     async def _end(self, run: Run, task: ServedTask, event: Done) -> tuple[Status, str | None]:
         """Return how a turn ended, and at which checkpoint: its thread is still locked."""
@@ -325,11 +352,14 @@ class Runs:
 
     def hear(self, news: str) -> None:
         """Take the news of another replica."""
-        what, thread, turn = news.split(" ")
-        if what == "stop":
-            self._stop_here(thread, turn)
-        elif changed := self._news.pop((thread, turn), None):
-            changed.set()
+        match news.split(" "):
+            case ["stop", thread, turn]:
+                self._stop_here(thread, turn)
+            case ["log", thread, turn]:
+                if changed := self._news.pop((thread, turn), None):
+                    changed.set()
+            case _:  # whoever may use the database can send some
+                logger.warning("news that no replica sends were ignored: %.80r", news)
 
     async def close(self) -> None:
         """Let the turns end, and stop those that take too long."""
@@ -339,12 +369,6 @@ class Runs:
             self._stop_here(*key)
         if tasks := [run.task for run in self._running.values() if run.task]:
             await asyncio.wait(tasks, timeout=self._settings.limits.grace)
-
-
-def _spread(task: asyncio.Task[None] | None, done: asyncio.Task[None]) -> None:
-    """End a turn whose log cannot be written any more."""
-    if task and not done.cancelled() and done.exception():
-        task.cancel()
 
 
 def again(logged: Logged) -> Logged:

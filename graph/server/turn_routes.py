@@ -118,10 +118,5 @@ def failure_of(answering: Answering, told: Told) -> Exception | None:
     if told.status not in (None, "failed"):
         return None
     if answering.run and answering.run.error:
-        return as_exception(answering.run.error)
+        return answering.run.error
     return ApiError(502, "turn_failed", told.error or "the turn ended without an answer")
-
-
-def as_exception(error: BaseException) -> Exception:
-    """Return an error that a route can raise."""
-    return error if isinstance(error, Exception) else ApiError(503, "stopped", str(error))

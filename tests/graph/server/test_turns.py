@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.events import EVENT
 from tests.support.scripted import ScriptedModel
 from tests.support.serving import Client, events
@@ -177,17 +178,39 @@ def test_a_thread_is_deleted_in_mid_turn(client: Client, slow: ScriptedModel) ->
     assert thread not in client.http.get("/threads").text
 
 
-def test_a_failed_model_is_a_502_and_the_message_is_kept(
-    client: Client, model: ScriptedModel
+def test_a_failed_model_is_a_502_that_names_no_endpoint_and_the_message_is_kept(
+    client: Client, model: ScriptedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from langgraph_cooper.graph import ModelError
-
     thread = client.thread()
-    model.script = {"generator": ModelError("the key is refused")}
+    secret = "the model 'x' at http://10.0.0.7/v1 refuses the key; check OPENAI_API_KEY"
+    model.script = {"generator": ModelError(secret)}
     failed = client.say(thread, SAID, "m-1")
-    assert (failed["http"], failed["error"]["message"]) == (502, "the key is refused")
+    assert (failed["http"], failed["error"]["type"]) == (502, "model_failed")
+    assert failed["error"]["message"] == (
+        "the language model refused the request: the operator of this server has to look at its log"
+    )
+    assert secret in caplog.text
+    stream = client.stream("POST", f"/threads/{thread}/turns", {"message": SAID})
+    assert stream[-1]["error"] == failed["error"]["message"]
+    asked = {"model": "esc", "messages": [{"role": "user", "content": SAID}]}
+    chat = client.http.post("/v1/chat/completions", json=asked)
+    assert chat.json()["error"]["message"] == failed["error"]["message"]
     model.script = {}
     assert client.say(thread, SAID, "m-1")["status"] == "completed"
+
+
+def test_a_fault_of_a_step_names_no_endpoint(
+    client: Client, model: ScriptedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    thread = client.thread()
+    model.script = {"tracker": ModelError("10.0.0.7 is not reached", "connection")}
+    stream = client.stream("POST", f"/threads/{thread}/turns", {"message": SAID})
+    model.script = {}
+    faults = [event for event in stream if event["type"] == "fault"]
+    assert {event["message"] for event in faults} == {"the language model cannot be reached"}
+    assert stream[-1]["status"] == "completed"
+    assert "10.0.0.7 is not reached" in caplog.text
+    assert "10.0.0.7" not in str(stream) + client.http.get(f"/threads/{thread}").text
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/openapi.json"])
