@@ -76,12 +76,13 @@ def serve(
 ) -> None:
     """Serve conversations over HTTP: events, and OpenAI's chat completions."""
     check_installed()
-    from langgraph_cooper.graph.server.serve import authenticator_of, offers_of
+    from langgraph_cooper.graph.server.serve import authenticator_of, check_country, offers_of
     from langgraph_cooper.graph.server.serve import serve as run
     from langgraph_cooper.graph.server.settings import Limits, Settings
     from langgraph_cooper.nodes.context import CooperContext
     from langgraph_cooper.prompts import list_tasks
 
+    check_country(country)
     authenticate = authenticator_of(tokens, authenticator)
     limits = Limits(
         body=body, streams=streams, owner_streams=owner_streams, turns=turns, rate=rate,
@@ -96,5 +97,7 @@ def serve(
         store=store,
         authenticate=authenticate,
         settings=Settings(context, limits, local=authenticate is None),
-        tell=lambda: typer.echo(f"serving {', '.join(offers)} on http://{host}:{port}", err=True),
+        tell=lambda port: typer.echo(
+            f"serving {', '.join(offers)} on http://{host}:{port}", err=True
+        ),
     )

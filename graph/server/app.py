@@ -61,9 +61,11 @@ def create_app(
     asked = [] if authenticate is nobody_is_asked else [Depends(bearer)]
     for routes in (thread_routes, turn_routes, completion_routes):
         app.include_router(routes.router, dependencies=asked)
+    app.include_router(page.owners)
     app.include_router(page.router)
     add_handlers(app)
 
     app.add_middleware(Counted, metrics=service.metrics)
-    app.add_middleware(Gate, body=service.settings.limits.body, local=service.settings.local)
+    limits, local = service.settings.limits, service.settings.local
+    app.add_middleware(Gate, body=limits.body, local=local, pause=limits.arrive)
     return app

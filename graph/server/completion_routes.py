@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import ServerSentEvent
 
 from langgraph_cooper.graph.server.chats import Chats, Line, Role, chat_of, is_job
-from langgraph_cooper.graph.server.depends import Owner, Served
+from langgraph_cooper.graph.server.depends import Owner, OwnersRoute, Served
 from langgraph_cooper.graph.server.errors import ApiError, as_api_error, documented
 from langgraph_cooper.graph.server.models import Text
 from langgraph_cooper.graph.server.service import Answering, Service
@@ -21,7 +21,7 @@ from langgraph_cooper.graph.server.sse import EVENT_STREAM, Stream
 from langgraph_cooper.graph.server.told import Told, told_of
 from langgraph_cooper.graph.server.turn_routes import failure_of
 
-router = APIRouter(prefix="/v1", tags=["chat completions"])
+router = APIRouter(prefix="/v1", tags=["chat completions"], route_class=OwnersRoute)
 
 UNCOUNTED = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 NOTHING = "{}"
@@ -127,7 +127,7 @@ async def complete(request: Request, body: ChatRequest, service: Served, owner: 
     service.task(body.model)
     _check_supported(body)
     lines = _lines(body)
-    metadata = {key: str(value) for key, value in (body.metadata or {}).items()}
+    metadata = {key: str(value) for key, value in (body.metadata or {}).items() if value}
     if is_job(request.headers, metadata, lines):
         return _of_job(service, owner, body)
     chat = chat_of(owner, body.model, request.headers, metadata, body.user)
@@ -146,7 +146,7 @@ async def complete(request: Request, body: ChatRequest, service: Served, owner: 
 
 def _check_supported(body: ChatRequest) -> None:
     wanted = {
-        "n greater than 1": body.n is not None and body.n != 1,
+        "n other than 1": body.n is not None and body.n != 1,
         "tools": bool(body.tools),
         "functions": bool(body.functions),
         "a response_format": (body.response_format or {}).get("type", "text") != "text",

@@ -23,6 +23,8 @@ from langgraph_cooper.prompts import CooperError
 
 logger = logging.getLogger(__name__)
 
+LONGEST = 80
+"""Characters of a field's name in an error: a client chooses the name."""
 SOON = {"Retry-After": "1"}
 CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}
 
@@ -61,6 +63,13 @@ class ApiError(CooperError):
 def not_found(what: str) -> ApiError:
     """Return the error for a thing that is not there, or is another owner's."""
     return ApiError(404, "not_found", f"there is no such {what}: name one of your own")
+
+
+NO_JSON = ApiError(
+    400,
+    "invalid_json",
+    "the body cannot be read as JSON: send an object in UTF-8, with no deep nesting or huge number",
+)
 
 
 def as_api_error(error: BaseException) -> ApiError:
@@ -116,6 +125,8 @@ def add_handlers(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == 400:  # bytes that are no UTF-8, nesting, a number of 5,000 digits
+            return answer(NO_JSON)
         type = CODES.get(error.status_code, "invalid_request_error")
         headers = dict(error.headers or {})
         if error.status_code == 405:
@@ -151,14 +162,14 @@ def _postgres_errors() -> list[type[Exception]]:
 def _invalid(error: RequestValidationError) -> ApiError:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
-        return ApiError(400, "invalid_json", "the body is no JSON: send an object")
+        return NO_JSON
     found = "; ".join(_said(fault) for fault in faults[:5])
     return ApiError(422, "invalid_request_error", f"the request cannot be used ({found})")
 
 
 def _said(fault: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in fault["loc"] if part != "body") or "body"
-    return f"{place}: {fault['msg'][:200]}"
+    parts = [str(part)[:LONGEST] for part in fault["loc"] if part != "body"]
+    return f"{'.'.join(parts) or 'body'}: {fault['msg'][:200]}"
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

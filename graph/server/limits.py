@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -91,16 +92,29 @@ class Streams:
 
 
 class Gate:
-    """Middleware that refuses bodies that are too large, and foreign pages on an open loopback.
+    """Middleware that refuses bodies that are too large or too slow, and foreign pages.
 
     A page in a browser can send requests to this machine. Where no token shows whose they are,
     only requests to this machine's own names are answered, and those of its own pages.
+
+    Args:
+        app: The application.
+        body: Bytes of a body.
+        local: Whether nobody is asked for a token.
+        otherwise: What a foreign page's owner can do.
+        pause: Seconds between two pieces of a body.
     """
 
     def __init__(
-        self, app: ASGIApp, body: int, local: bool, otherwise: str = "start it with --tokens"
+        self,
+        app: ASGIApp,
+        body: int,
+        local: bool,
+        otherwise: str = "start it with --tokens",
+        pause: float = Limits.arrive,
     ) -> None:
         self._app, self._body, self._local, self._otherwise = app, body, local, otherwise
+        self._pause = pause
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -111,26 +125,36 @@ class Gate:
         if refused := self._refusal(headers):
             await answer(refused)(scope, receive, send)
             return
-        taken, too_large = 0, False
+        taken, whole = 0, False
 
         async def counted() -> Message:
-            nonlocal taken, too_large
-            message = await receive()
+            nonlocal refused, taken, whole
+            if refused:
+                return {"type": "http.disconnect"}
+            try:
+                async with asyncio.timeout(None if whole else self._pause):
+                    message = await receive()
+            except TimeoutError:
+                refused = _too_slow(self._pause)
+                return {"type": "http.disconnect"}
+            whole = whole or not message.get("more_body", False)
             taken += len(message.get("body", b""))
-            too_large = too_large or taken > self._body
-            return {"type": "http.disconnect"} if too_large else message
+            if taken > self._body:
+                refused = _too_large(self._body)
+                return {"type": "http.disconnect"}
+            return message
 
         async def kept(message: Message) -> None:
-            if not too_large:
+            if not refused:
                 await send(message)
 
         try:
             await self._app(scope, counted, kept)
         except Exception:
-            if not too_large:
+            if not refused:
                 raise
-        if too_large:
-            await answer(_too_large(self._body))(scope, receive, send)
+        if refused:
+            await answer(refused)(scope, receive, send)
 
     def _refusal(self, headers: Mapping[str, str]) -> ApiError | None:
         length = headers.get("content-length", "0")
@@ -173,8 +197,18 @@ def _too_large(most: int) -> ApiError:
     return ApiError(413, "too_large", f"the body is larger than {most:,} bytes: send less")
 
 
+def _too_slow(pause: float) -> ApiError:
+    return ApiError(
+        408,
+        "too_slow",
+        f"nothing came of the body for {pause:g} seconds: send the request again",
+        {"Connection": "close"},
+    )
+
+
 def _host(url: str) -> str | None:
     try:
-        return urlsplit(url).hostname or ""
+        parts = urlsplit(url)
     except ValueError:
         return None
+    return None if "@" in parts.netloc else parts.hostname or ""

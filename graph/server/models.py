@@ -7,11 +7,19 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from langgraph_cooper.nodes.events import sound
+from langgraph_cooper.nodes.language.history import clean
 
 
 def _writable(text: str) -> str:
     """Return the text without what no database can store."""
     return sound(text).replace("\0", "")
+
+
+def _shown(text: str) -> str:
+    """Return the text without what hides in it or turns it round."""
+    if cleaned := clean(text):
+        return cleaned
+    raise ValueError("must have visible characters")
 
 
 Text = Annotated[str, AfterValidator(_writable)]
@@ -49,8 +57,10 @@ class NewTurn(Body):
 class Topic(Body):
     """A topic in place of the ranking's first."""
 
-    topic: Annotated[Text, Field(min_length=1, max_length=300, pattern=r"\S")]
-    strategy: Annotated[Text, Field(min_length=1, max_length=100, pattern=r"\S")] | None = None
+    topic: Annotated[Text, AfterValidator(_shown), Field(min_length=1, max_length=300)]
+    strategy: (
+        Annotated[Text, AfterValidator(_shown), Field(min_length=1, max_length=100)] | None
+    ) = None
     aspect: str | None = Field(default=None, max_length=100)
 
 

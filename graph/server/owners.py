@@ -21,7 +21,8 @@ LOCAL = "local"
 
 SHORTEST = 16
 MOST_OWNER = 200
-LINE = re.compile(r"([^\s:]{1,200}):(sha256:[0-9a-f]{64}|\S+)")
+LINE = re.compile(r"([^\s:]{1,200}):(\S+)")
+HASH = re.compile(r"sha256:([0-9A-Fa-f]{64})")
 
 
 class AuthenticationError(CooperError):
@@ -36,15 +37,23 @@ class Tokens:
         where: The name of their source, for errors.
 
     Raises:
-        AuthenticationError: A line has another form, a token is shorter than 16 characters, or
-            there is none.
+        AuthenticationError: A line has another form, a token is shorter than 16 characters, two
+            owners have one token, or there is none.
     """
 
     def __init__(self, lines: Iterable[str], where: str) -> None:
-        self._owners: list[tuple[bytes, str]] = []
+        owners: dict[bytes, str] = {}
         for number, line in enumerate(lines, start=1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                self._owners.append(_parsed(line.strip(), f"{where}, line {number}"))
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            place = f"{where}, line {number}"
+            known, owner = _parsed(line.strip(), place)
+            if owners.setdefault(known, owner) != owner:
+                raise AuthenticationError(
+                    f"the token of {owner!r} ({place}) is that of {owners[known]!r}, too: give "
+                    "each owner a token of their own"
+                )
+        self._owners = list(owners.items())
         if not self._owners:
             raise AuthenticationError(f"{where} holds no token: add a line of the form owner:token")
 
@@ -65,7 +74,13 @@ def _parsed(line: str, where: str) -> tuple[bytes, str]:
         raise AuthenticationError(f"{where} is not of the form owner:token (without spaces)")
     owner, token = match.groups()
     if token.startswith("sha256:"):
-        return bytes.fromhex(token.removeprefix("sha256:")), owner
+        digest = HASH.fullmatch(token)
+        if digest is None:
+            raise AuthenticationError(
+                f"the hash of {owner!r} ({where}) has not the 64 hexadecimal digits of a SHA-256: "
+                "copy it whole"
+            )
+        return bytes.fromhex(digest[1]), owner
     if len(token) < SHORTEST:
         raise AuthenticationError(
             f"the token of {owner!r} ({where}) is shorter than {SHORTEST} characters: make one "

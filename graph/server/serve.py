@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from langgraph_cooper.graph.cooper import create_cooper
 from langgraph_cooper.graph.server.app import create_app
@@ -23,11 +27,14 @@ from langgraph_cooper.graph.server.owners import (
 )
 from langgraph_cooper.graph.server.runs import Runs
 from langgraph_cooper.graph.server.service import Offer, Service
-from langgraph_cooper.graph.server.settings import Settings
+from langgraph_cooper.graph.server.settings import Limits, Settings
 from langgraph_cooper.prompts import CooperError, load_task
 
 TOKENS = "COOPER_TOKENS"
 """The environment variable with `owner:token` lines, or several in one, parted by commas."""
+
+BACKLOG = 2_048
+COUNTRY = re.compile("[A-Za-z]{2}")
 
 
 class ServeError(CooperError):
@@ -64,6 +71,19 @@ def authenticator_of(tokens: Path | None, authenticator: str | None) -> Authenti
     return None
 
 
+def check_country(code: str | None) -> None:
+    """Check the form of a country's code.
+
+    Raises:
+        ServeError: It is another one.
+    """
+    if code is not None and not COUNTRY.fullmatch(code):
+        raise ServeError(
+            f"{code[:20]!r} is no country's code: give --country the two letters of ISO 3166, such "
+            "as US or GB"
+        )
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches a host."""
     try:
@@ -80,15 +100,16 @@ def serve(
     store: str | None,
     authenticate: Authenticator | None,
     settings: Settings,
-    tell: Callable[[], None] = lambda: None,
+    tell: Callable[[int], object] = lambda _: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; turns and streams then have a little time to end.
 
-    `tell` is called when the store is open.
+    `tell` is given the port when the server listens and its store is open.
 
     Raises:
         ServerStoreError: The store cannot be used.
-        ServeError: The server would listen beyond the loopback without authentication.
+        ServeError: The server would listen beyond the loopback without authentication, or cannot
+            listen.
     """
     if authenticate is None and not is_loopback(host):
         raise ServeError(
@@ -98,25 +119,106 @@ def serve(
     app = create_app(
         offers, store=store, authenticate=authenticate or nobody_is_asked, settings=settings
     )
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,  # it would keep the ids of threads
-        timeout_graceful_shutdown=int(settings.limits.grace) + 5,
-        timeout_keep_alive=30,
-        server_header=False,
-        lifespan="off",  # its errors would be tracebacks
-    )
     service: Service = app.state.service
+    with ExitStack() as opened:
+        sockets = [opened.enter_context(one) for one in bound(host, port)]
+        config = configured(app, settings.limits)
 
-    async def run() -> None:
-        async with service.open():
-            tell()
-            await Server(config, service.runs).serve()
+        async def run() -> None:
+            async with service.open():
+                tell(sockets[0].getsockname()[1])
+                await Server(config, service.runs).serve(sockets)
 
-    asyncio.run(run())
+        asyncio.run(run())
+
+
+def configured(app: ASGIApp, limits: Limits, **choices: Any) -> uvicorn.Config:
+    """Return uvicorn's configuration, with other choices on request."""
+    given: dict[str, Any] = {
+        "http": type("TimedProtocol", (HeadTimer, AutoHTTPProtocol), {"seconds": limits.arrive}),
+        "log_level": "warning",
+        "access_log": False,  # it would keep the ids of threads
+        "timeout_graceful_shutdown": int(limits.grace) + 5,
+        "timeout_keep_alive": 30,
+        "server_header": False,
+        "lifespan": "off",  # its errors would be tracebacks
+    }
+    return uvicorn.Config(app, **{**given, **choices})
+
+
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that listen on all addresses of a host, on one port.
+
+    Args:
+        host: A name or an address.
+        port: The port; 0: any that is free.
+
+    Raises:
+        ServeError: It cannot be listened on.
+    """
+    with ExitStack() as opened:
+        sockets: list[socket.socket] = []
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            for family, address in dict.fromkeys((one[0], one[4][:2]) for one in found):
+                one = socket.create_server((str(address[0]), port), family=family, backlog=BACKLOG)
+                sockets.append(opened.enter_context(one))
+                port = port or one.getsockname()[1]
+        except OSError as error:
+            raise ServeError(
+                f"cannot listen on {host}, port {port} ({error.strerror or error}): name another "
+                "--port, or an address of this machine with --host"
+            ) from None
+        opened.pop_all()
+    return sockets
+
+
+class HeadTimer(asyncio.Protocol):
+    """Mixin for uvicorn's protocols: closes a connection whose next head does not come.
+
+    uvicorn limits only the time after an answer in which nothing comes at all.
+    """
+
+    seconds: float
+    transport: asyncio.Transport
+    cycle: Any
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Expect a head."""
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        """Expect a head until one is whole, and none while its request is answered."""
+        super().data_received(data)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._forget()
+        super().connection_lost(exc)
+
+    @property
+    def _answers(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect(self) -> None:
+        if self._answers:
+            self._forget()
+        elif self._timer is None and not self.transport.is_closing():
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.seconds, self._close)
+
+    def _forget(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close(self) -> None:
+        self._timer = None
+        if not self._answers:
+            self.transport.close()
 
 
 class Server(uvicorn.Server):

@@ -110,8 +110,10 @@ class ServedTask:
         """
         values = (await self.state(thread, checkpoint)).values
         if not values.get("messages"):
-            if checkpoint is None:
+            if checkpoint is None and edited is None:
                 return
+            if checkpoint is None:
+                raise _no_ranking()
             raise ApiError(404, "not_found", "the thread's state after that turn is not kept")
         if edited:
             node, values = "coordinator", {**values, **_edited(values, edited, self.spec)}
@@ -138,6 +140,11 @@ def _config(thread: str, checkpoint: str | None = None) -> RunnableConfig:
     return {"configurable": {"thread_id": thread, "checkpoint_ns": "", **place}}
 
 
+def _no_ranking() -> ApiError:
+    told = "the agents proposed nothing in that turn: fork another one"
+    return ApiError(409, "no_ranking", told)
+
+
 def _edited(values: dict[str, Any], edited: EditedTopic, task: TaskSpec) -> dict[str, Any]:
     ranking: list[RankedCandidate] = list(values.get("ranking") or [])
     messages: list[BaseMessage] = list(values["messages"])
@@ -145,9 +152,7 @@ def _edited(values: dict[str, Any], edited: EditedTopic, task: TaskSpec) -> dict
     answered = isinstance(answer, AIMessage) and isinstance(messages[-2:][0], HumanMessage)
     # Where the safety guard spoke, no topic takes its place.
     if not (answered and ranking) or speaker(cast("AIMessage", answer)) == "guard":
-        raise ApiError(
-            409, "no_ranking", "the agents proposed nothing in that turn: fork another one"
-        )
+        raise _no_ranking()
     proposed = (one["aspect"] for one in ranking if one["aspect"] != PASSIVE)
     aspect = edited.aspect or next(proposed, task.aspect_names[0])
     if aspect not in task.aspect_names:

@@ -21,6 +21,7 @@ class Limits:
         rate: Requests of one owner in a minute; as many may come at once.
         refusals: Refused tokens of one address in a minute.
         wait: Seconds that a message waits for an earlier turn of its thread.
+        arrive: Seconds that the head of a request may take, and each piece of its body.
         head: Seconds until a stream's headers are sent although its turn has not begun.
         slow: Seconds that a client may take to read what is in its connection's buffer.
         grace: Seconds that turns and streams have to end when the server is stopped.
@@ -34,6 +35,7 @@ class Limits:
     rate: int = 240
     refusals: int = 30
     wait: float = 10.0
+    arrive: float = 30.0
     head: float = 15.0
     slow: float = 30.0
     grace: float = 10.0

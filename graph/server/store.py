@@ -148,7 +148,8 @@ async def _open_postgres(conninfo: str, hear: Hear) -> AsyncIterator[Store]:
     )
     async with AsyncExitStack() as opened:
         try:
-            await pool.open(wait=True, timeout=SECONDS)
+            await (await AsyncConnection.connect(conninfo, connect_timeout=int(SECONDS))).close()
+            await pool.open(wait=True, timeout=SECONDS)  # it would log each of its attempts
             opened.push_async_callback(pool.close)
             records = Records(PostgresDatabase(pool))
             async with pool.connection() as connection:

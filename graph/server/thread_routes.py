@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response, status
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from langgraph_cooper.graph.server.depends import Owner, Served
+from langgraph_cooper.graph.server.depends import Owner, OwnersRoute, Served
 from langgraph_cooper.graph.server.errors import ApiError, documented
 from langgraph_cooper.graph.server.models import (
     Aspect,
@@ -27,7 +27,7 @@ from langgraph_cooper.graph.threads.turns import is_unfinished
 from langgraph_cooper.nodes.events import turn_of
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
 
-router = APIRouter(prefix="/threads", tags=["threads"])
+router = APIRouter(prefix="/threads", tags=["threads"], route_class=OwnersRoute)
 
 GUARD = ("tier", "kind", "pinned")
 

@@ -9,14 +9,14 @@ from fastapi import APIRouter, Header, Response, status
 from fastapi.responses import JSONResponse
 from langchain_core.messages import HumanMessage
 
-from langgraph_cooper.graph.server.depends import LastEventId, Owner, Served
+from langgraph_cooper.graph.server.depends import LastEventId, Owner, OwnersRoute, Served
 from langgraph_cooper.graph.server.errors import ApiError, documented
 from langgraph_cooper.graph.server.models import NewTurn, Stopped, TurnAnswer
 from langgraph_cooper.graph.server.service import Answering, Service
 from langgraph_cooper.graph.server.sse import EVENT_STREAM, Stream, as_sse
 from langgraph_cooper.graph.server.told import Told, told_of
 
-router = APIRouter(prefix="/threads/{thread_id}/turns", tags=["turns"])
+router = APIRouter(prefix="/threads/{thread_id}/turns", tags=["turns"], route_class=OwnersRoute)
 
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {

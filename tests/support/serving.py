@@ -17,7 +17,7 @@ import uvicorn
 
 from langgraph_cooper.graph.server.app import create_app
 from langgraph_cooper.graph.server.owners import Authenticator, nobody_is_asked
-from langgraph_cooper.graph.server.serve import Server, offers_of
+from langgraph_cooper.graph.server.serve import Server, configured, offers_of
 from langgraph_cooper.graph.server.service import Offer
 from langgraph_cooper.graph.server.settings import Limits, Settings
 from tests.support.rankers import FakeRanker
@@ -67,14 +67,21 @@ def _server(
     authenticate: Authenticator | None = None,
     limits: Limits | None = None,
 ) -> uvicorn.Server:
+    settings = Settings(limits=limits or Limits(grace=2), local=authenticate is None)
     app = create_app(
         offered or offers(),
         store=str(store),
         authenticate=authenticate or nobody_is_asked,
-        settings=Settings(limits=limits or Limits(grace=2), local=authenticate is None),
+        settings=settings,
     )
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="error", timeout_graceful_shutdown=3
+    config = configured(
+        app,
+        settings.limits,
+        host="127.0.0.1",
+        port=0,
+        log_level="error",
+        timeout_graceful_shutdown=3,
+        lifespan="on",
     )
     return Server(config, app.state.service.runs)
 

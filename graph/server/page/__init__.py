@@ -13,7 +13,7 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
-from langgraph_cooper.graph.server.depends import Owner, Served
+from langgraph_cooper.graph.server.depends import Owner, OwnersRoute, Served
 
 FOLDER = Path(__file__).parent
 MEDIA = {
@@ -42,6 +42,7 @@ HEADERS = {
 }
 
 router = APIRouter(include_in_schema=False)
+owners = APIRouter(include_in_schema=False, route_class=OwnersRoute)
 
 
 class PageTask(BaseModel):
@@ -59,13 +60,13 @@ class PageTasks(BaseModel):
     tasks: list[PageTask]
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 def index() -> FileResponse:
     """Return the page. It holds nothing of a conversation, so it needs no token."""
     return FileResponse(FOLDER / "index.html", media_type="text/html", headers=HEADERS)
 
 
-@router.get("/page/tasks")
+@owners.get("/page/tasks")
 async def tasks(service: Served, owner: Owner) -> PageTasks:
     """List the tasks to choose from."""
     specs = [offer.spec for offer in service.offers.values()]
@@ -77,10 +78,10 @@ async def tasks(service: Served, owner: Owner) -> PageTasks:
     )
 
 
-@router.get("/page/{name}")
+@router.api_route("/page/{name}", methods=["GET", "HEAD"])
 def part(name: str) -> FileResponse:
     """Return a file of the page."""
-    path = FOLDER / name
-    if path.suffix not in MEDIA or path.parent != FOLDER or not path.is_file():
+    path = {path.name: path for path in FOLDER.iterdir()}.get(name)
+    if path is None or path.suffix not in MEDIA:
         raise HTTPException(404, "there is no such file")
     return FileResponse(path, media_type=MEDIA[path.suffix], headers=HEADERS)
