@@ -163,13 +163,19 @@ def _invalid(error: RequestValidationError) -> ApiError:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return NO_JSON
-    found = "; ".join(_said(fault) for fault in faults[:5])
+    told: dict[str, list[str]] = {}
+    for fault in faults[:5]:
+        told.setdefault(_place(fault), []).append(fault["msg"][:200])
+    found = "; ".join(f"{place}: {', or '.join(messages)}" for place, messages in told.items())
     return ApiError(422, "invalid_request_error", f"the request cannot be used ({found})")
 
 
-def _said(fault: Mapping[str, Any]) -> str:
-    parts = [str(part)[:LONGEST] for part in fault["loc"] if part != "body"]
-    return f"{'.'.join(parts) or 'body'}: {fault['msg'][:200]}"
+def _place(fault: Mapping[str, Any]) -> str:
+    """Return the field of a fault, without pydantic's names of the types that it may have."""
+    named = fault["type"] == "extra_forbidden"  # a client's own name may look like one of a type
+    parts = [str(part) for part in fault["loc"] if part != "body"]
+    kept = [part[:LONGEST] for part in parts if named or "[" not in part]
+    return ".".join(kept) or "body"
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -225,6 +225,7 @@ async def test_langchain_talks_through_it(url: str, threads: Threads) -> None:
     "wanted",
     [
         {"n": 2},
+        {"n": 0},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
         {"functions": [{"name": "f", "parameters": {}}]},
         {"response_format": {"type": "json_object"}},
@@ -237,6 +238,24 @@ def test_what_cannot_be_had_is_a_400(api: openai.OpenAI, wanted: dict[str, Any])
     with pytest.raises(openai.BadRequestError) as found:
         complete(api, **{"messages": said("Hello."), **wanted})
     assert found.value.code in ("unsupported", "invalid_request_error")
+    assert "greater" not in found.value.message
+
+
+def test_a_content_of_another_type_is_named_in_a_sentence(url: str) -> None:
+    body = {"model": "esc", "messages": [{"role": "user", "content": 5}]}
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == (
+        "the request cannot be used (messages.0.content: Input should be a valid string, or Input "
+        "should be a valid list)"
+    )
+
+
+@pytest.mark.parametrize("task", [False, 0, None, "", "none"])
+def test_metadata_without_a_task_is_no_job(url: str, task: Any) -> None:
+    body = {"model": "esc", "messages": said("I lost my job."), "metadata": {"task": task}}
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body).json()
+    assert answer["choices"][0]["message"]["content"] != "{}"
 
 
 def test_a_failed_model_is_an_error_in_a_stream_too(

@@ -280,9 +280,13 @@ def test_every_file_has_a_strict_policy(url: str, path: str) -> None:
     assert answer.headers["content-security-policy"].startswith("default-src 'self'; ")
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+    head = httpx.head(url + path)
+    assert (head.status_code, head.content) == (200, b"")
 
 
-@pytest.mark.parametrize("name", ["__init__.py", "none.js", "..%2Fapp.py", "%2e%2e/app.py"])
+@pytest.mark.parametrize(
+    "name", ["__init__.py", "none.js", "..%2Fapp.py", "%2e%2e/app.py", f"{300 * 'a'}.js"]
+)
 def test_nothing_else_is_served(url: str, name: str) -> None:
     assert httpx.get(f"{url}/page/{name}").status_code == 404
 

@@ -157,6 +157,20 @@ def test_a_fork_with_an_edited_topic_gets_a_new_reply(client: Client, model: Scr
     assert "Ask about the sea." in "\n".join(message.text for message in call.messages)
 
 
+def test_a_topic_needs_a_ranking_and_hides_nothing(client: Client) -> None:
+    thread = client.thread()
+    path = f"/threads/{thread}/fork"
+    empty = client.http.post(path, json={"topic": {"topic": "The sea."}})
+    assert (empty.status_code, empty.json()["error"]["type"]) == (409, "no_ranking")
+    assert client.http.get("/threads").json()["threads"][0]["id"] == thread  # no copy is left
+    client.say(thread, SAID, "m-1")
+    hidden = client.http.post(path, json={"topic": {"topic": "\u202e\u200d"}})
+    assert hidden.status_code == 422
+    turned = client.http.post(path, json={"topic": {"topic": "The \u202esea."}})
+    state = client.http.get(f"/threads/{turned.json()['id']}").json()
+    assert state["ranking"][0]["topic"] == "The sea."
+
+
 def test_no_topic_takes_the_place_of_the_guards_words(client: Client) -> None:
     thread = client.thread()
     client.say(thread, SAID, "m-1")
