@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, closing
@@ -63,9 +64,17 @@ def test_bodies(client: Client) -> None:
             yield b" " * 100
 
     fails(client.http.post("/threads", content=parts()), 413, "too_large")
-    malformed = {"content": b'{"task": ', "headers": {"Content-Type": "application/json"}}
-    fails(client.http.post("/threads", **malformed), 400, "invalid_json")  # type: ignore[arg-type]
+    malformed: Any = {"content": b'{"task": ', "headers": {"Content-Type": "application/json"}}
+    fails(client.http.post("/threads", **malformed), 400, "invalid_json")
+    for content in (b"\xff{}", b"[" * 1_900, b'{"task": ' + b"1" * 1_900 + b"}", b'{"task": 1e'):
+        bad = client.http.post("/threads", content=content, headers=malformed["headers"])
+        assert bad.status_code in (400, 422), content
+        assert len(bad.json()["error"]["message"]) < 200
+    fails(client.http.post("/threads", **{**malformed, "content": b"\xff{}"}), 400, "invalid_json")
     fails(client.http.post("/threads", json={"tusk": "esc"}), 422, "invalid_request_error")
+    unknown = client.http.post("/threads", json={"x" * 1_500: "esc"})
+    fails(unknown, 422, "invalid_request_error")
+    assert len(unknown.text) < 400
     fails(client.http.post("/threads", json={"task": "unknown"}), 404, "not_found")
     fails(client.http.get("/threads/%00"), 404, "not_found")
     fails(client.http.get("/nowhere"), 404, "not_found")
@@ -90,7 +99,12 @@ def test_open_streams_and_turns_at_a_time(client: Client) -> None:
 
 
 def test_foreign_pages_cannot_reach_a_server_without_tokens(url: str) -> None:
-    for headers in ({"Host": "rebound.example"}, {"Origin": "https://page.example"}):
+    foreign = (
+        ("Host", "rebound.example"),
+        ("Host", "x@localhost"),
+        ("Origin", "https://page.example"),
+    )
+    for headers in ({name: value} for name, value in foreign):
         fails(httpx.get(f"{url}/threads", headers=headers), 403, "foreign_page")
     assert httpx.get(f"{url}/threads", headers={"Origin": url}).status_code == 200
 
@@ -143,8 +157,39 @@ def test_a_database_that_fails_is_a_503_and_the_server_goes_on(client: Client, s
     assert client.http.get("/threads").status_code == 200
 
 
+def test_a_connection_that_says_too_little_is_closed(tmp_path: Path) -> None:
+    line = b"POST /threads HTTP/1.1\r\nHost: localhost\r\n"
+    body = b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    limits = Limits(arrive=0.3, grace=0.2)
+    with serving(tmp_path / "s.sqlite", offers("esc"), limits=limits) as url:
+        for before, sent in ((b"", b""), (b"", line), (b"", line + body), (whole, line)):
+            with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as client:
+                if before:
+                    client.sendall(before)
+                    assert b" 200 " in client.recv(4_096)
+                client.sendall(sent)
+                answer = b""
+                while piece := client.recv(4_096):  # until the server closes it
+                    answer += piece
+            assert (b" 408 " in answer) == (sent == line + body)
+
+
+def test_a_turn_may_take_longer_than_its_request(tmp_path: Path) -> None:
+    model = ScriptedModel(delays={"generator": 1.0})
+    limits = Limits(arrive=0.2, grace=0.2)
+    with serving(tmp_path / "s.sqlite", offers("esc", model=model), limits=limits) as url:
+        client = Client(url)
+        assert client.say(client.thread(), "I lost my job.")["status"] == "completed"
+        client.http.close()
+
+
 async def test_stores_that_cannot_be_used_are_named(
-    tmp_path: Path, url: str, store: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    url: str,
+    store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("langgraph_cooper.graph.server.store.SECONDS", 1.0)
     text = tmp_path / "text"
@@ -159,4 +204,5 @@ async def test_stores_that_cannot_be_used_are_named(
         with pytest.raises(Exception, match=fault) as found:
             async with open_store(where, lambda _: None):
                 pass
+        assert not [record for record in caplog.records if "pool" in record.name]
         assert isinstance(found.value, ServerStoreError) or "locks" in str(found.value)

@@ -83,6 +83,9 @@ def test_without_a_token_there_is_nothing_and_guessing_is_slowed(url: str) -> No
         ("anna short", "owner:token"),
         ("anna:short", "shorter than 16 characters"),
         ("anna:sha256:12 34", "owner:token"),
+        ("# ours\nanna:sha256:zz", "the file, line 2"),
+        (f"anna:sha256:{'a' * 63}", "64 hexadecimal digits"),
+        (f"anna:{ANNA}\nberta:{ANNA}", "'berta' .the file, line 2. is that of 'anna'"),
     ],
 )
 def test_tokens_that_cannot_be_used_are_named(text: str, fault: str) -> None:
@@ -122,6 +125,20 @@ def test_tokens_come_from_a_file_or_the_environment(
     assert found({"authorization": f"Bearer {BERTA}"}) == "berta"
     with pytest.raises(AuthenticationError, match="cannot be read"):
         authenticator_of(tmp_path / "missing", None)
+
+
+def test_owner_and_rate_come_before_the_body(tmp_path: Path) -> None:
+    tokens = Tokens([f"anna:{ANNA}"], "the file")
+    malformed = {"content": b"{", "headers": {"Content-Type": "application/json"}}
+    limits = Limits(rate=3, grace=0.2)
+    with serving(tmp_path / "s.sqlite", offers("esc"), authenticate=tokens, limits=limits) as url:
+        anna, nobody = Client(url, ANNA), Client(url)
+        for path in ("/threads", "/v1/chat/completions", f"/threads/{'0' * 32}/turns"):
+            assert nobody.http.post(path, **malformed).status_code == 401  # type: ignore[arg-type]
+        codes = [anna.http.post("/threads", **malformed).status_code for _ in range(5)]  # type: ignore[arg-type]
+        assert codes == [400, 400, 400, 429, 429]
+        anna.http.close()
+        nobody.http.close()
 
 
 def test_nothing_beyond_the_loopback_without_authentication() -> None:

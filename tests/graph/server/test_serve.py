@@ -1,0 +1,45 @@
+"""Where the server listens, and what it says of it."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from langgraph_cooper.graph.server.serve import ServeError, bound, check_country, serve
+from langgraph_cooper.graph.server.settings import Settings
+
+
+def test_a_free_port_is_found() -> None:
+    (found,) = bound("127.0.0.1", 0)
+    with closing(found):
+        assert found.getsockname()[1] > 0
+        with socket.create_connection(found.getsockname()):
+            pass
+
+
+def test_a_place_that_cannot_be_listened_on_is_named_before_anything_is_told(
+    tmp_path: Path,
+) -> None:
+    told: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServeError, match=f"cannot listen on 127.0.0.1, port {port} .*--port"):
+            serve(
+                {}, host="127.0.0.1", port=port, store=str(tmp_path / "s.sqlite"),
+                authenticate=None, settings=Settings(), tell=told.append,
+            )  # fmt: skip
+    with pytest.raises(ServeError, match=r"cannot listen on 192\.0\.2\.1, port 0"):
+        bound("192.0.2.1", 0)
+    assert told == []
+
+
+def test_a_country_is_two_letters() -> None:
+    check_country(None)
+    check_country("gb")
+    for wrong in ("GBR", "", "G1"):
+        with pytest.raises(ServeError, match="two letters") as found:
+            check_country(wrong)
+        assert "deadline" not in str(found.value)
