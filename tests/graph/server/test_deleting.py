@@ -48,7 +48,7 @@ def client(store: Path) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("place", [1, 2, 5, 9])
-def test_a_thread_deleted_in_mid_turn_leaves_no_row_and_no_byte(
+def test_a_thread_deleted_in_mid_turn_leaves_no_row(
     client: Client, store: Path, place: int
 ) -> None:
     thread = client.thread()
@@ -60,8 +60,24 @@ def test_a_thread_deleted_in_mid_turn_leaves_no_row_and_no_byte(
         assert client.http.delete(f"/threads/{thread}").status_code == 204
         assert [*stream][-1]["status"] == "stopped"
     assert not any(rows(store).values())
-    for file in (store, store.with_name(f"{store.name}-wal")):
-        assert WORD.encode() not in file.read_bytes()
+
+
+def test_a_deleted_thread_leaves_no_byte(tmp_path: Path) -> None:
+    store = tmp_path / "s.sqlite"
+    files = store, store.with_name(f"{store.name}-wal")
+
+    def found() -> int:
+        return sum(file.read_bytes().count(WORD.encode()) for file in files)
+
+    with serving(store, offers("esc"), limits=Limits(grace=0.2)) as url:
+        client = Client(url)
+        thread = client.thread()
+        client.say(thread, f"I lost my {WORD}.")
+        client.say(thread, f"It was the {WORD} of my mother.")
+        assert found()
+        client.http.delete(f"/threads/{thread}")
+        assert found() == 0
+        client.http.close()
 
 
 async def test_a_turn_that_waited_while_its_thread_was_deleted_stores_nothing(
