@@ -136,7 +136,8 @@ class Answers:
     def _vectors(self) -> NDArray[np.float32]:
         """[H, n_d] embeddings of the examples."""
         stored = stored_vectors(self._task.name, self._heard, self._embed)
-        return self._embed(self._heard) if stored is None else stored
+        vectors: NDArray[np.float32] = self._embed(self._heard) if stored is None else stored
+        return vectors
 
 
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:

@@ -19,7 +19,7 @@ from langgraph_cooper.prompts import TaskSpec, list_tasks, load_task
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
-SHIPPED = Path(__file__).parent / "heard"
+SHIPPED = Path(__file__).parent / "vectors"
 
 
 def examples(task: TaskSpec) -> list[str]:

@@ -37,8 +37,10 @@ def honest_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Cand
     text = last_user_text(history)
     if "?" not in text and not ASKING.intersection(words(text)[:1]):
         return []
-    found = [_first(kind, history) for kind in task.passive if kind.asked]
-    return [{**candidate, "due": True} for candidate in found if candidate][:1]
+    for kind in task.passive:
+        if kind.asked and (found := _first(kind, history)):
+            return [{**found, "due": True}]
+    return []
 
 
 def _first(kind: PassiveKind, history: Sequence[Utterance]) -> Candidate | None:

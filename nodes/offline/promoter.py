@@ -12,7 +12,8 @@ from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import used_up, was_said
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
-from langgraph_cooper.nodes.offline.answers import Answers, Embed
+from langgraph_cooper.nodes.offline.answers import Answers
+from langgraph_cooper.nodes.offline.heard import Embed
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round

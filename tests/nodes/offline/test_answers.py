@@ -127,7 +127,7 @@ def shipped() -> dict[str, Answers]:
         ("esc", "You keep telling me the same thing", "repeats"),
         ("persuasion", "How much of my money gets to the kids?", "report"),
         ("persuasion", "I already gave them something last year.", "last year"),
-        ("negotiation", "Does it have any scratches?", "scratch"),
+        ("negotiation", "Any damage to the frame?", "fault"),
         ("negotiation", "I could give you 60 for it", "95"),
     ],
 )
