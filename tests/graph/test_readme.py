@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from langgraph_cooper.graph import AspectReport, CooperContext, TaskSpec
 from langgraph_cooper.graph.cli.app import app
-from langgraph_cooper.prompts import AspectSpec, PassiveKind, Subject, Topic
+from langgraph_cooper.prompts import Answer, AspectSpec, PassiveKind, Subject, Topic
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -115,10 +115,11 @@ def _check_command(words: list[str], line: str) -> None:
 @pytest.mark.parametrize(
     ("page", "heading", "spec", "elsewhere"),
     [
-        ("tasks", "The fields", TaskSpec, {"aspects", "passive", "subjects", "prompts"}),
+        ("tasks", "The fields", TaskSpec, {"aspects", "passive", "answers", "subjects", "prompts"}),
         ("tasks", "`[[aspects]]`", AspectSpec, set()),
         ("tasks", "`[[aspects.topics]]`", Topic, set()),
         ("tasks", "`[[passive]]`", PassiveKind, set()),
+        ("tasks", "`[[answers]]`", Answer, {"anytime"}),
         ("tasks", "`[[subjects]]`", Subject, set()),
         ("context", "Options of one run", CooperContext, set()),
         ("context", "The state of a conversation", AspectReport, set()),
