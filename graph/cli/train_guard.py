@@ -110,9 +110,13 @@ def train_guard(
         chosen, left_out = learnt, leave_writers_out(learnt, learn, folds)
     traps = [odds for odds, line in zip(left_out, chosen, strict=True) if line.how == "trap"]
     # None of the models learnt from the harmless messages that were kept.
-    plain = [line.text for line in chosen if line.how == "ordinary"] if chosen_on else []
-    harmless = [odds_of(model, texts) for texts in (kept, usual_kept, plain) if texts]
-    thresholds = choose_thresholds(traps, harmless)
+    ordinary_odds = [odds_of(model, texts) for texts in (kept, usual_kept) if texts]
+    everyday_odds = [
+        odds
+        for odds, line in zip(left_out, chosen, strict=True)
+        if chosen_on and line.kind == "everyday"
+    ]
+    thresholds = choose_thresholds(traps, ordinary_odds, everyday_odds)
     write_classifier(model, output, certain=thresholds.certain, concern=thresholds.concern)
     (run / "left_out.json").write_text(json.dumps(left_out), encoding="utf-8")
     found = [

@@ -35,6 +35,8 @@ SMOOTHING = 0.02  # labels are .02 and .98: some lines are labelled wrongly
 CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.008, 0.003, 0.027
 """Largest shares of harmless messages over the thresholds: somewhat below what docs/safety.md aims
 at, since other writers differ."""
+CERTAIN_EVERYDAY, CONCERN_EVERYDAY = 0.01, 0.06
+"""The same of everyday messages that were written because a guard took their like for hints."""
 KIND_WEIGHT = 0.2  # of the loss of the kinds
 
 
@@ -174,23 +176,27 @@ class Thresholds(NamedTuple):
     concern: float
 
 
-def choose_thresholds(traps: Sequence[float], harmless: Sequence[Sequence[float]]) -> Thresholds:
+def choose_thresholds(
+    traps: Sequence[float], ordinary: Sequence[Sequence[float]], everyday: Sequence[float] = ()
+) -> Thresholds:
     """Choose the lowest thresholds that keep the shares of false alarms.
 
-    Ordinary messages alone decide about a concern: a question costs little, and lines that were
-    written to tempt a guard are rare in life.
+    Traps do not count for a concern: a question costs little, and lines that were written to tempt
+    a guard word for word are rare in life.
 
     Args:
         traps: Log-odds of harmless lines that tempt a guard, of writers who were left out.
-        harmless: Log-odds of ordinary messages that were left out, of one kind each, by the model
+        ordinary: Log-odds of ordinary messages that were left out, of one kind each, by the model
             that will be used: one that learnt from fewer writers fires less often.
+        everyday: Those of pieces of everyday talk, of a writer who was left out.
     """
-    certain = max(
-        np.quantile(traps, 1 - CERTAIN_TRAPS),
-        *(np.quantile(odds, 1 - CERTAIN_ORDINARY) for odds in harmless),
-    )
-    concern = max(np.quantile(odds, 1 - CONCERN_ORDINARY) for odds in harmless)
-    return Thresholds(float(certain), float(concern))
+    certain = [np.quantile(traps, 1 - CERTAIN_TRAPS)]
+    certain += [np.quantile(odds, 1 - CERTAIN_ORDINARY) for odds in ordinary]
+    concern = [np.quantile(odds, 1 - CONCERN_ORDINARY) for odds in ordinary]
+    if len(everyday):
+        certain.append(np.quantile(everyday, 1 - CERTAIN_EVERYDAY))
+        concern.append(np.quantile(everyday, 1 - CONCERN_EVERYDAY))
+    return Thresholds(float(max(certain)), float(max(concern)))
 
 
 def leave_writers_out(

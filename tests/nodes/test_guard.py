@@ -165,13 +165,13 @@ async def test_an_old_unread_message_split_words_and_blocks_are_read() -> None:
     assert node.invoke({"messages": [HumanMessage(["I want", " to die"])]})["guard"]["fired"]
 
 
-ABOUT_MONEY = "How much of what I give would get to the kids themselves?"
+FAINT = "I can hear the train from my room, it's kinda nice"  # a hint, if it is one
 
 
 @pytest.mark.parametrize(
     ("text", "in_esc", "in_persuasion"),
     [
-        (ABOUT_MONEY, "concern", "none"),
+        (FAINT, "concern", "none"),
         ("I keep hoping a bus will hit me", "concern", "concern"),
         ("I want to die", "certain", "certain"),
         ("he pushed me down the stairs and took my phone so i can't call", "certain", "certain"),
@@ -192,7 +192,7 @@ def test_after_a_crisis_another_is_no_longer_rare() -> None:
     ]
     node = guard_node(PERSUASION)
     assert node.invoke({"messages": messages})["guard"]["tier"] == "none"
-    messages += [AIMessage("I am glad."), HumanMessage(ABOUT_MONEY)]
+    messages += [AIMessage("I am glad."), HumanMessage(FAINT)]
     assert node.invoke({"messages": messages})["guard"]["tier"] == "concern"
 
 
@@ -404,7 +404,7 @@ def test_no_sentence_of_the_banks_is_unsayable_or_read_as_a_crisis(task: str) ->
 
 def test_the_switch_in_a_task_file(tmp_path) -> None:
     assert load_task("esc").guard == GuardSettings()
-    assert load_task("persuasion").guard == GuardSettings(alone=True, rarer=2.3)
+    assert load_task("persuasion").guard == GuardSettings(alone=True, rarer=1.0)
     text = (ROOT / "examples" / "negotiation.toml").read_text(encoding="utf-8")
     own = tmp_path / "own.toml"
     own.write_text("guard = { country = 'DE', hold = false }\n" + text, encoding="utf-8")

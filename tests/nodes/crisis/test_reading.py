@@ -62,14 +62,13 @@ def test_a_crisis_at_the_end_of_a_long_message_is_read() -> None:
 
 # Where a crisis is rarer --------------------------------------------------------------------------
 
-EVER_RARER = (0.0, 2.3, 50.0)
+EVER_RARER = (0.0, 1.0, 50.0)
 
 
 @pytest.mark.parametrize(
     ("text", "tiers"),
     [
-        ("How much of what I give would get to the kids themselves?", ("concern", "none", "none")),
-        ("Would you give some of it if you were in my place?", ("concern", "concern", "none")),
+        ("I can hear the train from my room, it's kinda nice", ("concern", "none", "none")),
         (
             "he pushed me down the stairs and took my phone so i can't call anybody",
             ("certain", "certain", "certain"),
