@@ -168,7 +168,7 @@ def failing(kind: FaultKind = "server") -> ModelError:
 
 def sayings(task: TaskSpec) -> list[str]:
     banks = [aspect.topics for aspect in task.aspects] + [kind.topics for kind in task.passive]
-    return [form for bank in banks for topic in bank for form in topic.say]
+    return [form for bank in [*banks, task.answers] for topic in bank for form in topic.say]
 
 
 def prepared(reply: BaseMessage, kind: str, task: TaskSpec = ESC) -> bool:
@@ -266,6 +266,7 @@ def test_without_a_bank_the_last_turns_candidates_stand_in_or_none(way: str) -> 
         update={
             "aspects": tuple(a.model_copy(update={"topics": ()}) for a in ESC.aspects),
             "passive": (),
+            "answers": (),
         }
     )
     talk = Talk(way, task=bare, promoter=failing())

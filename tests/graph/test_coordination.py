@@ -17,7 +17,8 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.model.calibration import Calibration
 from tests.support.rankers import FakeRanker
 
-ASPECTS = (*load_task("esc").aspect_names, PASSIVE)
+ESC = load_task("esc").without_answers()
+ASPECTS = (*ESC.aspect_names, PASSIVE)
 QUOTA = Calibration(aspects=ASPECTS, offsets=((0.0,) * 4,), strength=1.0, quota=10.0, memory=1.0)
 EXPECTED = {"exploration": 0.5, "comforting": 0.26, "action": 0.24, PASSIVE: 0.0}
 LINES = ("I lost my job.", "It was last week.", "My boss never liked me.", "I cannot sleep.")
@@ -41,7 +42,7 @@ class Talk:
     """A conversation with a saver."""
 
     def __init__(self, calibration: Calibration | None = QUOTA, **context: Any) -> None:
-        graph = create_cooper("esc", ranker=Expecting(calibration))
+        graph = create_cooper(ESC, ranker=Expecting(calibration))
         self.graph = graph.compile(checkpointer=InMemorySaver())
         self.config: Any = {"configurable": {"thread_id": "one"}}
         self.context = CooperContext(**context)

@@ -25,7 +25,7 @@ def any_task(request: pytest.FixtureRequest) -> TaskSpec:
 
 def topics(task: TaskSpec) -> list[Topic]:
     banks = [a.topics for a in task.aspects] + [kind.topics for kind in task.passive]
-    return [topic for bank in banks for topic in bank]
+    return [topic for bank in [*banks, task.answers] for topic in bank]
 
 
 def repeated(names: Iterable[str]) -> list[str]:
