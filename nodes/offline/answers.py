@@ -20,7 +20,7 @@ from langgraph_cooper.nodes.language.repetition import used_up
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features
-from langgraph_cooper.nodes.offline.heard import Embed, examples, stored_vectors
+from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
 from langgraph_cooper.nodes.offline.passive import passive_candidates
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
@@ -135,9 +135,7 @@ class Answers:
     @cached_property
     def _vectors(self) -> NDArray[np.float32]:
         """[H, n_d] embeddings of the examples."""
-        stored = stored_vectors(self._task.name, self._heard, self._embed)
-        vectors: NDArray[np.float32] = self._embed(self._heard) if stored is None else stored
-        return vectors
+        return vectors_of(self._task, self._embed)
 
 
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:

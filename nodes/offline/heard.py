@@ -1,13 +1,18 @@
-"""Stored embeddings of the shipped answers' examples, so that a start does not wait for them.
+"""Stored embeddings of the answers' examples, so that a start does not wait for them.
 
-`make answers` makes them anew after a change.
+Those of the shipped tasks lie beside this module: `make answers` makes them anew after a change.
+Those of other tasks are kept in the user's cache.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +25,31 @@ from langgraph_cooper.prompts import TaskSpec, list_tasks, load_task
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 SHIPPED = Path(__file__).parent / "vectors"
+CACHE_VARIABLE = "COOPER_CACHE"
+SLOW = 1.0  # seconds; what took longer is kept
 
 
 def examples(task: TaskSpec) -> list[str]:
     """Return the messages that a task's answers are for, in their order."""
     return [text for answer in task.answers for text in answer.heard]
+
+
+def vectors_of(task: TaskSpec, embed: Embed) -> NDArray[np.float32]:
+    """Return [H, n_d] the embeddings of a task's examples, stored ones where there are any."""
+    heard, kept = examples(task), _cache()
+    name = f"{task.name}-{_digest(heard)[:16]}"
+    for found in (
+        stored_vectors(task.name, heard, embed),
+        stored_vectors(name, heard, embed, kept),
+    ):
+        if found is not None:
+            return found
+    began = time.monotonic()
+    vectors = embed(heard)
+    if time.monotonic() - began > SLOW:
+        with suppress(OSError, SafetensorError):  # a full disk: the next start waits again
+            _store(name, heard, vectors, kept)
+    return vectors
 
 
 def stored_vectors(
@@ -56,12 +81,25 @@ def stored_vectors(
 def store_vectors(task: TaskSpec, embed: Embed, folder: Path = SHIPPED) -> None:
     """Store the embeddings of a task's examples, in half precision."""
     heard = examples(task)
-    folder.mkdir(exist_ok=True)
-    save_file(
-        {"vectors": embed(heard).astype(np.float16)},
-        _file(task.name, folder),
-        metadata={"examples": _digest(heard)},
-    )
+    _store(task.name, heard, embed(heard), folder)
+
+
+def _store(name: str, heard: Sequence[str], vectors: NDArray[np.float32], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+        whole = _file(name, Path(unfinished))
+        save_file(
+            {"vectors": vectors.astype(np.float16)}, whole, metadata={"examples": _digest(heard)}
+        )
+        whole.replace(_file(name, folder))
+
+
+def _cache() -> Path:
+    if given := os.environ.get(CACHE_VARIABLE):
+        return Path(given) / "heard"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("langgraph-cooper") / "heard"
 
 
 def _file(name: str, folder: Path) -> Path:
