@@ -36,14 +36,12 @@ def examples(task: TaskSpec) -> list[str]:
 
 def vectors_of(task: TaskSpec, embed: Embed) -> NDArray[np.float32]:
     """Return [H, n_d] the embeddings of a task's examples, stored ones where there are any."""
-    heard, kept = examples(task), _cache()
-    name = f"{task.name}-{_digest(heard)[:16]}"
-    for found in (
-        stored_vectors(task.name, heard, embed),
-        stored_vectors(name, heard, embed, kept),
-    ):
-        if found is not None:
-            return found
+    heard = examples(task)
+    if (shipped := stored_vectors(task.name, heard, embed)) is not None:
+        return shipped
+    name, kept = f"{task.name}-{_digest(heard)[:16]}", _cache()
+    if (found := stored_vectors(name, heard, embed, kept)) is not None:
+        return found
     began = time.monotonic()
     vectors = embed(heard)
     if time.monotonic() - began > SLOW:

@@ -15,7 +15,7 @@ from langgraph_cooper.graph import LockError, PostgresLock, create_cooper, load_
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = """
 import os, sys
-import torch  # on Linux it asks for register_at_fork
+import platformdirs.unix, torch  # on Linux they ask for getuid and register_at_fork
 for name in ("fcntl", "grp", "pwd", "readline", "resource", "termios", "tty", "psycopg"):
     sys.modules[name] = None
 for name in ("fork", "register_at_fork", "getuid", "geteuid", "fchmod", "kill", "mkfifo"):
