@@ -91,7 +91,7 @@ def train_guard(
     # Those that the phrases find are mostly crises, which nobody labelled.
     others = [text for text in real[len(kept) :] if not crisis_kind(text)][:most]
     ordinary = [text for text in others if len(text.split()) < SHORT]
-    learnt = [line for line in written if line not in set(chosen)]
+    learnt = [line for line in written if line.writer not in _names(chosen_on)]
     run = run_folder(output, learnt, chosen, known, kept, others, usual, seed, epochs, folds)
 
     def learn(some: Sequence[Line], name: str) -> CrisisModel:

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from langgraph_cooper.nodes.cache import CACHE_VARIABLE, cache_folder
 from langgraph_cooper.nodes.finetuned.base import Base
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.ranker.model.computing import compute
 
-CACHE_VARIABLE = "COOPER_CACHE"
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 _FORM = "1"
 """Version of the copies: another one is made anew."""
-
-
-def cache_folder() -> Path:
-    """Return the folder of the copies: `COOPER_CACHE`, or the system's place for caches."""
-    if given := os.environ.get(CACHE_VARIABLE):
-        return Path(given) / "voices"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("langgraph-cooper") / "voices"
 
 
 def quick_copy(
@@ -43,7 +33,7 @@ def quick_copy(
 
     Args:
         checkpoint: The generator.
-        cache: Folder of the copies; None: `cache_folder()`.
+        cache: Folder of the copies; None: `cache_folder("voices")`.
         notice: Called with one sentence before the copy is made, which takes a minute.
 
     Raises:
@@ -51,7 +41,7 @@ def quick_copy(
     """
     from filelock import FileLock
 
-    root = cache or cache_folder()
+    root = cache or cache_folder("voices")
     name = _name_of(checkpoint)
     folder = root / name
     try:

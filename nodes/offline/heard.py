@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,12 +19,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from langgraph_cooper.nodes.cache import cache_folder
 from langgraph_cooper.prompts import TaskSpec, list_tasks, load_task
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 SHIPPED = Path(__file__).parent / "vectors"
-CACHE_VARIABLE = "COOPER_CACHE"
 SLOW = 1.0  # seconds; what took longer is kept
 
 
@@ -39,7 +38,7 @@ def vectors_of(task: TaskSpec, embed: Embed) -> NDArray[np.float32]:
     heard = examples(task)
     if (shipped := stored_vectors(task.name, heard, embed)) is not None:
         return shipped
-    name, kept = f"{task.name}-{_digest(heard)[:16]}", _cache()
+    name, kept = f"{task.name}-{_digest(heard)[:16]}", cache_folder("heard")
     if (found := stored_vectors(name, heard, embed, kept)) is not None:
         return found
     began = time.monotonic()
@@ -90,14 +89,6 @@ def _store(name: str, heard: Sequence[str], vectors: NDArray[np.float32], folder
             {"vectors": vectors.astype(np.float16)}, whole, metadata={"examples": _digest(heard)}
         )
         whole.replace(_file(name, folder))
-
-
-def _cache() -> Path:
-    if given := os.environ.get(CACHE_VARIABLE):
-        return Path(given) / "heard"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("langgraph-cooper") / "heard"
 
 
 def _file(name: str, folder: Path) -> Path:
