@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from sse_starlette import ServerSentEvent
 
 from langgraph_cooper.graph.server.chats import Chats, Line, Role, chat_of, is_job
@@ -64,7 +65,12 @@ class StreamOptions(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    include_usage: bool = False
+    include_usage: bool = Field(default=False, strict=True)
+
+
+# In the schema alone: anything else is a 400 with a sentence of its own.
+NONE_YET: JsonDict = {"maxItems": 0}
+ONE: JsonDict = {"minimum": 1, "maximum": 1}
 
 
 class ChatRequest(BaseModel):
@@ -74,11 +80,11 @@ class ChatRequest(BaseModel):
 
     model: str = Field(max_length=100, description="A task's name.")
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=5_000)]
-    stream: bool | None = False
+    stream: bool | None = Field(default=False, strict=True)
     stream_options: StreamOptions | None = None
-    n: int | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
+    n: int | None = Field(default=None, strict=True, json_schema_extra=ONE)
+    tools: list[Any] | None = Field(default=None, json_schema_extra=NONE_YET)
+    functions: list[Any] | None = Field(default=None, json_schema_extra=NONE_YET)
     response_format: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = Field(
         default=None, description="`chat_id` and `message_id` name the chat and the request."

@@ -15,14 +15,9 @@ def _writable(text: str) -> str:
     return sound(text).replace("\0", "")
 
 
-def _shown(text: str) -> str:
-    """Return the text without what hides in it or turns it round."""
-    if cleaned := clean(text):
-        return cleaned
-    raise ValueError("must have visible characters")
-
-
 Text = Annotated[str, AfterValidator(_writable)]
+# The length comes first: of what is not seen nothing is left, which no JSON schema can tell.
+Seen = AfterValidator(lambda text: clean(_writable(text)))
 
 
 class Body(BaseModel):
@@ -57,10 +52,8 @@ class NewTurn(Body):
 class Topic(Body):
     """A topic in place of the ranking's first."""
 
-    topic: Annotated[Text, AfterValidator(_shown), Field(min_length=1, max_length=300)]
-    strategy: (
-        Annotated[Text, AfterValidator(_shown), Field(min_length=1, max_length=100)] | None
-    ) = None
+    topic: Annotated[str, Field(min_length=1, max_length=300), Seen]
+    strategy: Annotated[str, Field(min_length=1, max_length=100), Seen] | None = None
     aspect: str | None = Field(default=None, max_length=100)
 
 

@@ -83,6 +83,9 @@ async def fork_thread(thread_id: str, body: Fork, service: Served, owner: Owner)
         checkpoint = turn.checkpoint if turn else None
         if checkpoint is None:
             raise ApiError(409, "not_completed", "that turn has no end yet: name a completed one")
+    if body.topic and not body.topic.topic:
+        # No JSON schema can tell which characters are seen.
+        raise ApiError(409, "no_topic", "the topic has no visible characters: write a few words")
     edited = EditedTopic(**body.topic.model_dump()) if body.topic else None
 
     async def copying(task: ServedTask, to: str) -> None:
