@@ -16,6 +16,13 @@ from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Format, Given
 from langgraph_cooper.ranker.model.forking import give_way, renew_after_fork, wait_before_fork
 
+WORKERS = 2
+"""Samples are drawn by two workers of one thread each: CTranslate2's threads spend more time on
+waiting for each other than on so small a model."""
+ENOUGH, LONGER = 60, 8
+"""Once so many of a hundred samples have ended, one that is so many tokens longer is given up."""
+_FIRST_SEED = 1
+
 
 class Sampling(BaseModel):
     """How replies are drawn.
@@ -23,7 +30,9 @@ class Sampling(BaseModel):
     Attributes:
         samples: Number of replies to choose from.
         temperature: Below 1 the likely tokens become likelier.
-        top_p: Tokens are drawn from the likeliest that have this probability together.
+        top_k: Tokens are drawn from so many likeliest; to sort all of a vocabulary takes longer
+            than the model.
+        top_p: ... of which those are left that have this probability together.
         repetition: Penalty of tokens that the text has already.
     """
 
@@ -31,8 +40,33 @@ class Sampling(BaseModel):
 
     samples: int = Field(default=8, ge=1, le=64)
     temperature: float = Field(default=0.8, gt=0)
+    top_k: int = Field(default=100, ge=1)
     top_p: float = Field(default=0.9, gt=0, le=1)
     repetition: float = Field(default=1.0, ge=1)
+
+
+class Patience:
+    """Ends samples that become far longer than most others of their turn: they are waited for.
+
+    Args:
+        samples: Of each turn.
+        parts: Batches that a turn is cut into.
+        stopped: Asked after each token; True ends all.
+    """
+
+    def __init__(self, samples: int, parts: int, stopped: Callable[[], bool]) -> None:
+        self._parts, self._stopped = parts, stopped
+        self._enough = -(-samples * ENOUGH // 100)
+        self._lengths: dict[int, list[int]] = {}
+
+    def __call__(self, step: Any) -> bool:
+        """Return whether a sample ends here."""
+        if self._stopped():
+            return True
+        ended = self._lengths.setdefault(step.batch_id // self._parts, [])
+        if step.is_last:
+            ended.append(step.step)
+        return len(ended) >= self._enough and step.step > max(ended) + LONGER
 
 
 class Engine:
@@ -44,16 +78,14 @@ class Engine:
     Args:
         folder: The quick copy.
         config: The checkpoint's configuration.
-        threads: Of one sampling; 0: as many as CTranslate2 chooses.
     """
 
-    def __init__(self, folder: Path, config: VoiceConfig, *, threads: int = 0) -> None:
+    def __init__(self, folder: Path, config: VoiceConfig) -> None:
         from tokenizers import Tokenizer
 
         self._folder = folder
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         self.format = Format(self._tokenizer, config.kind, config.budgets)
-        self._threads = threads
         self._model: Any = None
         self._busy = threading.Lock()
         wait_before_fork(self._busy)
@@ -64,7 +96,6 @@ class Engine:
         # Its destructor would wait for threads that the child does not have.
         _forgotten.append(self._model)
         self._model = None
-        self._threads = 1
 
     def sample(
         self,
@@ -126,37 +157,48 @@ class Engine:
     ) -> list[list[list[int]]]:
         import ctranslate2
 
-        ctranslate2.set_random_seed(seed)
+        parts = min(WORKERS, sampling.samples)
         options: dict[str, Any] = {
             "beam_size": 1,
-            "num_hypotheses": sampling.samples,
-            "sampling_topk": 0,
+            "num_hypotheses": -(-sampling.samples // parts),
+            "max_batch_size": 1 if parts > 1 else 0,
+            "sampling_topk": sampling.top_k,
             "sampling_topp": sampling.top_p,
             "sampling_temperature": sampling.temperature,
             "repetition_penalty": sampling.repetition,
             "end_token": [self.format.end],
+            "return_end_token": True,
         }
+        patience = Patience(sampling.samples, parts, stopped)
+        options["callback"] = patience
+        repeated = [prompt for prompt in prompts for _ in range(parts)]
         budget = self.format.budgets.reply
         try:
             model = self._loaded()
+            ctranslate2.set_random_seed(seed)
             if self.format.kind == "causal":
                 found = model.generate_batch(
-                    prompts,
-                    max_length=budget,
-                    include_prompt_in_result=False,
-                    callback=lambda _: stopped(),
-                    **options,
+                    repeated, max_length=budget, include_prompt_in_result=False, **options
                 )
-                return [result.sequences_ids for result in found]
-            found = model.translate_batch(
-                prompts, max_decoding_length=budget, callback=lambda _: stopped(), **options
-            )
+                drawn = [result.sequences_ids for result in found]
+            else:
+                found = model.translate_batch(repeated, max_decoding_length=budget, **options)
+                drawn = [[self._ids(tokens) for tokens in each.hypotheses] for each in found]
         except (RuntimeError, ValueError) as error:
             raise VoiceError(
                 f"the fine-tuned generator cannot speak ({error}): remove "
                 f"{self._folder}, or choose the bank as the generator"
             ) from error
-        return [[self._ids(tokens) for tokens in result.hypotheses] for result in found]
+        turns = [drawn[start : start + parts] for start in range(0, len(drawn), parts)]
+        return [
+            self._whole([ids for part in turn for ids in part][: sampling.samples])
+            for turn in turns
+        ]
+
+    def _whole(self, samples: list[list[int]]) -> list[list[int]]:
+        """Leave out the samples that were given up, if most came to their end."""
+        ended = [ids for ids in samples if ids and ids[-1] == self.format.end]
+        return ended if 2 * len(ended) >= len(samples) else samples
 
     def _ids(self, tokens: Sequence[str]) -> list[int]:
         found = (self._tokenizer.token_to_id(token) for token in tokens)
@@ -171,10 +213,27 @@ class Engine:
                 str(self._folder),
                 device="cpu",
                 compute_type="int8",
-                inter_threads=1,
-                intra_threads=self._threads,
+                inter_threads=WORKERS,
+                intra_threads=1,
             )
+            self._seed_apart()
         return self._model
+
+    def _seed_apart(self) -> None:
+        """Give each of the two workers a source of chance of its own.
+
+        A worker keeps the seed that is set when it first draws. With the same one, both would draw
+        the same samples.
+        """
+        import ctranslate2
+
+        ctranslate2.set_random_seed(_FIRST_SEED)
+        begins = [self._tokens(self.format.prompt(Given([], {}, [])))]
+        once = {"beam_size": 1, "sampling_topk": 2, "end_token": [self.format.end]}
+        if self.format.kind == "causal":
+            self._model.generate_batch(begins, max_length=1, **once)
+        else:
+            self._model.translate_batch(begins, max_decoding_length=1, **once)
 
 
 _forgotten: list[Any] = []

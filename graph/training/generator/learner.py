@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langgraph_cooper.graph.training.generator.adapters import Adapters
+from langgraph_cooper.graph.training.generator.attention import attend_in_single_precision
 from langgraph_cooper.graph.training.generator.packing import Branch, Pack, alike
 
 IGNORED = -100
@@ -30,6 +31,8 @@ class CausalLearner(nn.Module):
         super().__init__()
         self.model = model
         self._adapters = adapters
+        if self._device.type == "cpu":
+            attend_in_single_precision(model)
 
     def forward(self, packs: Sequence[Pack]) -> dict[str, Tensor]:
         """Return the mean loss of the replies' tokens, and their number."""

@@ -160,7 +160,7 @@ def test_a_forked_child_speaks(make_voice: Make, tmp_path: Any) -> None:
 
     pytest.importorskip("ctranslate2", reason="needs the extra `voice`")
     voice = make_voice()
-    engine = Engine(quick_copy(voice, cache=tmp_path), voice.config, threads=1)
+    engine = Engine(quick_copy(voice, cache=tmp_path), voice.config)
     turn = Given(SAID, {}, [TopicLine("Question", "Ask more.")])
     assert engine.sample([turn], Sampling(samples=2))
     reader, writer = os.pipe()
