@@ -34,6 +34,8 @@ MOST_PARTS = 4  # sentences of a message that are read alone, the last ones
 LEAST_WORDS = 3  # words of such a sentence
 REMEMBERED = 256  # messages whose answers are kept
 NEAREST = 12  # examples whose answers are weighed
+AMOUNT_AGREES = 1.0
+"""Log-odds that an amount in an answer's range adds: the regression knows words alone."""
 
 
 class Answers:
@@ -96,8 +98,9 @@ class Answers:
     def _may_be_said(
         self, answer: Answer, history: Sequence[Utterance], found: Sequence[Amount]
     ) -> bool:
-        in_range = not answer.amount or any(one.within(answer.amount) for one in found)
-        if not in_range or used_up(answer, history):
+        if answer.amount and not _agrees(answer, found):
+            return False
+        if used_up(answer, history):
             return False
         in_play = {subject.id for subject in subjects_in_play(self._task.subjects, history)}
         if answer.about and in_play.isdisjoint(answer.about):
@@ -122,8 +125,10 @@ class Answers:
             )
             for at in order
         ]
+        found = amounts(said)
+        more = [AMOUNT_AGREES * _agrees(self._task.answers[self._of[at]], found) for at in order]
         likeliest: dict[int, float] = {}
-        for at, probable in zip(order, chance(rows).tolist(), strict=True):
+        for at, probable in zip(order, chance(rows, more).tolist(), strict=True):
             likeliest[self._of[at]] = max(probable, likeliest.get(self._of[at], 0.0))
         ranked = sorted(likeliest.items(), key=lambda pair: -pair[1])
         return [(self._task.answers[index], probable) for index, probable in ranked]
@@ -136,6 +141,11 @@ class Answers:
     def _vectors(self) -> NDArray[np.float32]:
         """[H, n_d] embeddings of the examples."""
         return vectors_of(self._task, self._embed)
+
+
+def _agrees(answer: Answer, found: Sequence[Amount]) -> bool:
+    """Return whether an answer is for amounts in a range, and one of these is in it."""
+    return bool(answer.amount) and any(one.within(answer.amount) for one in found)
 
 
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:

@@ -98,8 +98,16 @@ def features(cosine: float, part: str, whole: str, heard: str, rarity: Rarity) -
     ]
 
 
-def chance(rows: Sequence[Sequence[float]]) -> Floats:
-    """Return [N] the probability that a reader accepts the answer, of N rows of features."""
+def chance(rows: Sequence[Sequence[float]], more: Sequence[float] | float = 0.0) -> Floats:
+    """Return the probability that a reader accepts the answer.
+
+    Args:
+        rows: [N, features].
+        more: [N] log-odds of what the regression does not see.
+
+    Returns:
+        [N].
+    """
     logits = np.asarray(rows, np.float32) @ np.asarray(WEIGHTS, np.float32) + BIAS
-    probable: Floats = 1 / (1 + np.exp(-logits))
+    probable: Floats = 1 / (1 + np.exp(-logits - np.asarray(more, np.float32)))
     return probable

@@ -86,6 +86,13 @@ def test_an_amount_decides_and_is_said_in_the_users_words() -> None:
     assert said(task, OFFER, [user("I can pay $110 for it.")]) == "Good, $110 it is."
 
 
+def test_an_amount_in_its_range_speaks_for_an_answer() -> None:
+    """The words alone are too far from the example."""
+    text = "Maybe 100 for it, and I pay the post."
+    assert topic_for(task_with(OFFER.model_copy(update={"amount": None})), user(text)) is None
+    assert topic_for(task_with(OFFER), user(text)) == OFFER.topic
+
+
 def test_a_simple_goodbye_is_left_to_the_cues() -> None:
     bye = PET.model_copy(update={"heard": ("bye then",)})
     assert topic_for(task_with(bye), user("bye then")) is None
@@ -129,6 +136,7 @@ def shipped() -> dict[str, Answers]:
         ("persuasion", "I already gave them something last year.", "last year"),
         ("negotiation", "Any damage to the frame?", "fault"),
         ("negotiation", "I could give you 60 for it", "95"),
+        ("negotiation", "Okay, 80, and two tickets for the owner in row four.", "95"),
     ],
 )
 def test_shipped_answers_take_up_other_words(
