@@ -40,7 +40,7 @@ Its value is the kind of crisis, "concern" where the reply begins with a questio
 CONCERN = "concern"
 
 MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
-COURSE = ("tier", "kind", "asked", "given", "quiet")  # its fields, as the state has them
+COURSE = ("tier", "kind", "asked", "given", "quiet", "faint")  # its fields, as the state has them
 REMEMBERED = 8  # messages up to a release, some of which may be removed later
 NESTED = "|"  # separates the levels in the checkpoint namespace of a nested graph
 
@@ -151,6 +151,7 @@ def _is_strict(context: CooperContext, settings: GuardSettings) -> bool:
 def _saved(course: Course, messages: Sequence[AnyMessage]) -> GuardState:
     now = GuardState(tier=course.tier, asked=course.asked, quiet=course.quiet)
     now["given"] = course.given
+    now["faint"] = course.faint
     if course.kind:
         now["kind"] = course.kind
     if messages and messages[-1].id:
@@ -315,7 +316,7 @@ def _found(said: Sequence[str], new: Sequence[str], read: Reader) -> Finding:
                 # A phrase is certain unless the meaning of it all is plainly another.
                 meant = read(" ".join(joined))
                 found.append(Finding("certain", kind) if meant.tier != "none" else meant)
-    return max(found, key=lambda each: (TIERS.index(each.tier), -_gravity(each.kind)))
+    return max(found, key=lambda one: (TIERS.index(one.tier), not one.faint, -_gravity(one.kind)))
 
 
 def _gravity(kind: CrisisKind | None) -> int:

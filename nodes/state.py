@@ -185,7 +185,9 @@ class GuardState(TypedDict, total=False):
     given: int
     """Number of help texts that were given in the present crisis."""
     quiet: int
-    """Number of the user's next turns in which no new concern is asked about."""
+    """Number of the user's next turns in which no faint concern is asked about."""
+    faint: bool
+    """Whether the present concern is faint: it is asked about once."""
     through: str
     """The id of the last message that was read, or after which a person lifted the guard."""
     digest: str

@@ -14,7 +14,7 @@ from langgraph_cooper.prompts import TaskSpec
 COMMANDS = {
     "help": "lists these commands",
     "why": "shows what guided the last reply",
-    "agents": "shows what the agents think, and the whole ranking",
+    "agents": "shows what the agents think, and the head of the ranking",
     "new": "begins a new conversation; this one stays as it is",
     "quit": "ends it, as do exit and Ctrl-D",
 }

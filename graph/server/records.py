@@ -218,12 +218,12 @@ class Records:
         await self._database.write([], news=f"stop {thread} {turn}")
 
     async def forget_events(self, before: float) -> None:
-        """Delete the events of turns that ended earlier."""
+        """Delete the events of turns that ended earlier, or that a crash cut as long ago."""
         await self._database.write([(
             "DELETE FROM cooper_events WHERE EXISTS (SELECT 1 FROM cooper_turns t WHERE "
             "t.thread_id = cooper_events.thread_id AND t.turn = cooper_events.turn AND "
-            "t.ended < ?)",
-            (before,),
+            "(t.ended < ? OR (t.ended IS NULL AND t.began < ?)))",
+            (before, before),
         )])  # fmt: skip
 
     # Chats of front ends ---------------------------------------------------------------------

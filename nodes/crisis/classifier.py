@@ -152,8 +152,11 @@ class CrisisClassifier:
             concern = min(concern + unsure + rarer, certain)
         if odds >= certain:
             return Finding("certain", known or kind)
-        if odds >= concern or withdraws(text):
+        if withdraws(text):
             return Finding("concern", known or kind)
+        if odds >= concern:
+            faint = not known and odds < (concern + certain) / 2
+            return Finding("concern", known or kind, faint)
         return Finding()
 
     def odds(self, text: str) -> float:

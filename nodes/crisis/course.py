@@ -19,14 +19,22 @@ Tier = Literal["none", "concern", "certain"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
 MOST_QUESTIONS = 2  # about one concern
-QUIET_TURNS = 3  # after a clear no, or after the last question, nothing is asked about a concern
+QUIET_TURNS = 3  # after a clear no, or after the last question, nothing is asked about its kind
+FAINT_TURNS = 12  # ... and nothing about a faint concern of any kind
 
 
 class Finding(NamedTuple):
-    """What one message shows by itself."""
+    """What one message shows by itself.
+
+    Attributes:
+        tier: What is known.
+        kind: The kind of crisis.
+        faint: Whether a concern is nearer to nothing than to a certain crisis.
+    """
 
     tier: Tier = "none"
     kind: CrisisKind | None = None
+    faint: bool = False
 
 
 Reader = Callable[[str], Finding]
@@ -41,7 +49,9 @@ class Course:
         kind: The kind of crisis, also of one that is settled.
         asked: Number of times that the present concern was asked about.
         given: Number of help texts that were given in the present crisis.
-        quiet: Number of the user's next turns in which no new concern of this kind is asked about.
+        quiet: Number of the user's next turns in which no faint concern is asked about; in the
+            first `QUIET_TURNS` of them none of this kind.
+        faint: Whether the present concern is faint. It is asked about once.
     """
 
     tier: Tier = "none"
@@ -49,6 +59,7 @@ class Course:
     asked: int = 0
     given: int = 0
     quiet: int = 0
+    faint: bool = False
 
     @property
     def lifted(self) -> Course:
@@ -82,9 +93,14 @@ class Course:
             return self._answered(question, finding, said)
         if self.tier == "concern":  # the question did not reach the user
             return self
-        if finding.tier == "concern" and not (self.quiet and finding.kind == self.kind):
-            return Course("concern", finding.kind)
+        if finding.tier == "concern" and not self._is_quiet(finding):
+            return Course("concern", finding.kind, faint=finding.faint)
         return replace(self, quiet=max(0, self.quiet - 1))
+
+    def _is_quiet(self, finding: Finding) -> bool:
+        if finding.faint:
+            return self.quiet > 0
+        return self.quiet > FAINT_TURNS - QUIET_TURNS and finding.kind == self.kind
 
     def _answered(self, question: CrisisKind, finding: Finding, said: str) -> Course:
         answer = answer_of(said)
@@ -93,6 +109,7 @@ class Course:
         if answer == "yes":
             return Course("certain", question)
         asked = self.asked + 1
-        if answer == "no" or asked >= MOST_QUESTIONS:
-            return Course("none", self.kind or question, quiet=QUIET_TURNS)
+        once = self.faint and finding.tier == "none"
+        if answer == "no" or once or asked >= MOST_QUESTIONS:
+            return Course("none", self.kind or question, quiet=FAINT_TURNS)
         return Course("concern", question, asked=asked)

@@ -135,7 +135,8 @@ def test_nothing_but_the_place_is_noted_where_nothing_is_found() -> None:
     assert set(update) == {"guard"}
     assert update["guard"].pop("digest")
     assert update["guard"] == {
-        "tier": "none", "fired": False, "asked": 0, "given": 0, "quiet": 0, "through": "u0",
+        "tier": "none", "fired": False, "asked": 0, "given": 0, "quiet": 0, "faint": False,
+        "through": "u0",
     }  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def test_a_hit_is_answered_and_marked() -> None:
     assert "116 123" in pinned
     assert update["guard"] == {
         "tier": "certain", "fired": True, "kind": "suicide", "round": 2, "asked": 0, "given": 0,
-        "quiet": 0, "through": "u1", "reviewed": False, "awaits_review": False,
+        "quiet": 0, "faint": False, "through": "u1", "reviewed": False, "awaits_review": False,
     }  # fmt: skip
 
 

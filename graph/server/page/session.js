@@ -44,6 +44,14 @@ export class Session {
   select(turn) {
     this.selected = turn;
     this.changed();
+    if (turn && !turn.isRead && turn !== this.running) this.readLater(turn);
+  }
+
+  /** Read a turn that is older than those that were read when the conversation was opened. */
+  async readLater(turn) {
+    const { signal } = this.leaving;
+    await this.read(turn, signal);
+    if (!signal.aborted) this.changed();
   }
 
   // Turns ------------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from langgraph_cooper.nodes.crisis.course import QUIET_TURNS, Course, Finding
+from langgraph_cooper.nodes.crisis.course import FAINT_TURNS, QUIET_TURNS, Course, Finding
 
 NOTHING, CONCERN = Finding(), Finding("concern", "suicide")
 CERTAIN = Finding("certain", "suicide")
+FAINT = Finding("concern", "danger", faint=True)
 
 
 def take(
@@ -37,6 +38,27 @@ def test_another_answer_is_asked_about_once_more_and_then_left() -> None:
     assert (course.tier, course.asked) == ("concern", 1)
     course = take(course, CONCERN, "whatever", asked=True)
     assert (course.tier, course.kind) == ("none", "suicide")
+
+
+def test_a_faint_concern_is_asked_about_once_and_then_seldom() -> None:
+    course = take(Course(), FAINT, "He gave me a hat.")
+    assert (course.tier, course.faint) == ("concern", True)
+    course = take(course, NOTHING, "It is a green one.", asked=True)
+    assert (course.tier, course.kind) == ("none", "danger")
+    for _ in range(FAINT_TURNS):
+        course = take(course, FAINT._replace(kind="other"), "She said nothing.")
+        assert course.tier == "none"
+    assert take(course, FAINT, "He gave me a hat.").tier == "concern"
+
+
+def test_a_faint_concern_is_asked_about_again_if_the_answer_is_one() -> None:
+    course = take(take(Course(), FAINT, "He gave me a hat."), FAINT, "He knows.", asked=True)
+    assert (course.tier, course.asked, course.faint) == ("concern", 1, False)
+
+
+def test_after_a_faint_concern_a_plainer_one_is_asked_about() -> None:
+    course = take(take(Course(), FAINT, "He gave me a hat."), NOTHING, "Green.", asked=True)
+    assert take(course, CONCERN, "I gave my things away.").tier == "concern"
 
 
 def test_a_no_or_a_safe_word_beside_a_concern_settles_nothing() -> None:
