@@ -218,11 +218,15 @@ class Records:
         await self._database.write([], news=f"stop {thread} {turn}")
 
     async def forget_events(self, before: float) -> None:
-        """Delete the events of turns that ended earlier, or that a crash cut as long ago."""
+        """Delete the events of turns that ended earlier, or that a crash cut.
+
+        Those of a cut turn go once its thread was not used since.
+        """
         await self._database.write([(
             "DELETE FROM cooper_events WHERE EXISTS (SELECT 1 FROM cooper_turns t WHERE "
             "t.thread_id = cooper_events.thread_id AND t.turn = cooper_events.turn AND "
-            "(t.ended < ? OR (t.ended IS NULL AND t.began < ?)))",
+            "(t.ended < ? OR (t.ended IS NULL AND EXISTS (SELECT 1 FROM cooper_threads h WHERE "
+            "h.thread_id = t.thread_id AND h.used < ?))))",
             (before, before),
         )])  # fmt: skip
 

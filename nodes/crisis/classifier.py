@@ -125,7 +125,8 @@ class CrisisClassifier:
 
         A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
         it can read is a concern at least, unless its meaning is plainly harmless, and so is a
-        denial that is taken back. Of one or two words, and in other scripts, the phrases alone
+        denial that is taken back. A concern by meaning alone is faint in the lower half between the
+        thresholds of the classifier. Of one or two words, and in other scripts, the phrases alone
         decide.
 
         Args:
@@ -145,6 +146,7 @@ class CrisisClassifier:
             rest = "; ".join(part for part in clauses(text) if not denies(part))
             odds = self.odds(rest) if readable(rest) else -math.inf
         certain, concern = self.config.certain, self.config.concern
+        plain = (concern + certain) / 2
         if known:
             certain, concern = certain - PHRASE_CERTAIN, concern - PHRASE_CONCERN
         else:
@@ -155,8 +157,7 @@ class CrisisClassifier:
         if withdraws(text):
             return Finding("concern", known or kind)
         if odds >= concern:
-            faint = not known and odds < (concern + certain) / 2
-            return Finding("concern", known or kind, faint)
+            return Finding("concern", known or kind, faint=not known and odds < plain)
         return Finding()
 
     def odds(self, text: str) -> float:

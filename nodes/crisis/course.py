@@ -92,7 +92,7 @@ class Course:
         if question:
             return self._answered(question, finding, said)
         if self.tier == "concern":  # the question did not reach the user
-            return self
+            return replace(self, faint=False) if _is_plain(finding) else self
         if finding.tier == "concern" and not self._is_quiet(finding):
             return Course("concern", finding.kind, faint=finding.faint)
         return replace(self, quiet=max(0, self.quiet - 1))
@@ -113,3 +113,7 @@ class Course:
         if answer == "no" or once or asked >= MOST_QUESTIONS:
             return Course("none", self.kind or question, quiet=FAINT_TURNS)
         return Course("concern", question, asked=asked)
+
+
+def _is_plain(finding: Finding) -> bool:
+    return finding.tier == "concern" and not finding.faint

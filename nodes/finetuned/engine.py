@@ -21,7 +21,6 @@ WORKERS = 2
 waiting for each other than on so small a model."""
 ENOUGH, LONGER = 60, 8
 """Once so many of a hundred samples have ended, one that is so many tokens longer is given up."""
-_FIRST_SEED = 1
 
 
 class Sampling(BaseModel):
@@ -108,9 +107,9 @@ class Engine:
         """Return the samples of each turn.
 
         Args:
-            given: Turns; they are computed in one batch.
+            given: Turns.
             sampling: How replies are drawn.
-            seed: Of the draws.
+            seed: Of the draws, in a process that has not drawn before.
             stopped: Asked after each token; True ends the sampling early.
 
         Raises:
@@ -133,9 +132,7 @@ class Engine:
             given: Turns.
             sampling: How replies are drawn.
             seed: Of the draws.
-            batch: Turns that are computed together. CTranslate2 reads a batch's prompts at once
-                only as far as the shortest goes, and the rest token by token: turns of different
-                lengths are quicker one by one, each with all its samples.
+            batch: Turns that are handed over together.
 
         Raises:
             VoiceError: The model cannot be run.
@@ -158,9 +155,10 @@ class Engine:
         import ctranslate2
 
         parts = min(WORKERS, sampling.samples)
+        each = -(-sampling.samples // parts)
         options: dict[str, Any] = {
             "beam_size": 1,
-            "num_hypotheses": -(-sampling.samples // parts),
+            "num_hypotheses": each,
             "max_batch_size": 1 if parts > 1 else 0,
             "sampling_topk": sampling.top_k,
             "sampling_topp": sampling.top_p,
@@ -169,12 +167,12 @@ class Engine:
             "end_token": [self.format.end],
             "return_end_token": True,
         }
-        patience = Patience(sampling.samples, parts, stopped)
+        patience = Patience(each * parts, parts, stopped)
         options["callback"] = patience
         repeated = [prompt for prompt in prompts for _ in range(parts)]
         budget = self.format.budgets.reply
         try:
-            model = self._loaded()
+            model = self._loaded(seed)
             ctranslate2.set_random_seed(seed)
             if self.format.kind == "causal":
                 found = model.generate_batch(
@@ -191,7 +189,7 @@ class Engine:
             ) from error
         turns = [drawn[start : start + parts] for start in range(0, len(drawn), parts)]
         return [
-            self._whole([ids for part in turn for ids in part][: sampling.samples])
+            self._whole([ids for part in turn for ids in part])[: sampling.samples]
             for turn in turns
         ]
 
@@ -204,7 +202,7 @@ class Engine:
         found = (self._tokenizer.token_to_id(token) for token in tokens)
         return [token for token in found if token is not None]
 
-    def _loaded(self) -> Any:
+    def _loaded(self, seed: int) -> Any:
         if self._model is None:
             import ctranslate2
 
@@ -216,18 +214,18 @@ class Engine:
                 inter_threads=WORKERS,
                 intra_threads=1,
             )
-            self._seed_apart()
+            self._seed_apart(seed)
         return self._model
 
-    def _seed_apart(self) -> None:
-        """Give each of the two workers a source of chance of its own.
+    def _seed_apart(self, seed: int) -> None:
+        """Give each of the two workers a source of chance of its own, from the first turn's seed.
 
         A worker keeps the seed that is set when it first draws. With the same one, both would draw
         the same samples.
         """
         import ctranslate2
 
-        ctranslate2.set_random_seed(_FIRST_SEED)
+        ctranslate2.set_random_seed(~seed & 0xFFFFFFFF)
         begins = [self._tokens(self.format.prompt(Given([], {}, [])))]
         once = {"beam_size": 1, "sampling_topk": 2, "end_token": [self.format.end]}
         if self.format.kind == "causal":

@@ -27,6 +27,7 @@ _AMOUNT = re.compile(
     r"(?![\w%])",
     re.IGNORECASE,
 )
+_BARE = {*SMALL, *TENS, *(f"{ten} {one}" for ten in TENS for one in SMALL[1:10])}
 _CENTS = re.compile(r"cents?$|¢$", re.IGNORECASE)
 
 
@@ -36,6 +37,11 @@ class Amount:
 
     text: str
     value: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is more than a bare number word, as in "no one" or "the two of us"."""
+        return self.text.casefold().replace("-", " ") not in _BARE
 
     def within(self, bounds: tuple[float, float]) -> bool:
         """Return whether it lies between two bounds, both included."""

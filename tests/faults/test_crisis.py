@@ -307,6 +307,36 @@ def asks_about_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
 
 
+@pytest.mark.parametrize("faint", [True, False])
+def test_a_faint_concern_is_asked_about_once(faint: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Across runs, so that the state has to hold it; each message is read by itself."""
+
+    def read(text: str, rarer: float) -> Finding:
+        return Finding("concern", "suicide", faint) if "records" in text else Finding()
+
+    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+    graph = esc("offline", checkpointer=InMemorySaver())
+    first, again = help_texts().ask["suicide"]
+    state = graph.invoke(human(HINT), CONFIG)
+    assert state["messages"][-1].text.startswith(first)
+    state = graph.invoke(human("They are mostly jazz."), CONFIG)
+    assert state["messages"][-1].text.startswith(again) == (not faint)
+    assert state["guard"]["pinned"]
+
+
+def test_of_several_findings_a_plain_concern_goes_before_a_faint_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = {"I gave it away.": Finding("concern", "suicide", faint=True),
+             "He took my phone.": Finding("concern", "danger")}  # fmt: skip
+    monkeypatch.setattr(
+        reading, "_shipped_reader", lambda: lambda text, rarer: found.get(text, Finding())
+    )
+    said = [HumanMessage(text) for text in found]
+    state = esc("offline").invoke({"messages": said})
+    assert state["messages"][-1].text.startswith(help_texts().ask["danger"][0])
+
+
 @pytest.mark.usefixtures("asks_about_hints")
 @pytest.mark.parametrize("hold", [True, False])
 @pytest.mark.parametrize("model", ["offline", "scripted"])

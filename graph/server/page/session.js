@@ -35,6 +35,7 @@ export class Session {
     this.problem = "";
     this.connection = "open"; // or "waiting", "reconnecting"
     this.stopping = false;
+    this.reading = new Set(); // turns whose events are being read
   }
 
   get running() {
@@ -44,14 +45,13 @@ export class Session {
   select(turn) {
     this.selected = turn;
     this.changed();
-    if (turn && !turn.isRead && turn !== this.running) this.readLater(turn);
+    if (turn && !turn.isRead && !turn.isRunning) this.readLater(turn);
   }
 
   /** Read a turn that is older than those that were read when the conversation was opened. */
   async readLater(turn) {
-    const { signal } = this.leaving;
-    await this.read(turn, signal);
-    if (!signal.aborted) this.changed();
+    await this.read(turn, this.leaving.signal);
+    this.changed();
   }
 
   // Turns ------------------------------------------------------------------------------------
@@ -186,11 +186,15 @@ export class Session {
 
   /** Read the events of an earlier turn, here or in the thread that this one was forked from. */
   async read(turn, signal) {
+    if (turn.isRead || this.reading.has(turn)) return;
+    this.reading.add(turn);
     const { id, parent } = this.thread;
     const { status, stored } = turn;
     const found = new Turn(turn); // so that the turn does not seem to run meanwhile
     const inParent = parent ? await this.replay(found, parent, signal) : false;
     const isKept = (await this.replay(found, id, signal)) || inParent;
+    this.reading.delete(turn);
+    if (signal.aborted || turn.isRunning) return;
     Object.assign(turn, found, { status, stored, isKept });
   }
 

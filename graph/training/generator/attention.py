@@ -1,7 +1,8 @@
 """Attention in single precision on processors, where bfloat16 attention is the slower one.
 
-torch's fused kernel takes twice as long for a step's attention in bfloat16 as in float32 on a
-processor. Training is 1.28 times as fast with it in float32, the products staying in bfloat16.
+Forward and back, torch's fused kernel took 27.8 ms in bfloat16 and 13.8 ms in float32 (4 branches
+of 110 tokens on a trunk of 450, 9 heads of 64, 2 cores of a Xeon). Training was 1.28 times as fast
+with float32 here, the products staying in bfloat16 (six packs of ESConv, SmolLM2-135M).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ NAME = "sdpa_in_single_precision"
 
 
 def attend_in_single_precision(model: Any) -> None:
-    """Make a transformers model compute its attention in float32, whatever autocast says."""
+    """Make a transformers model compute its attention in float32 while it runs on a processor."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
@@ -29,9 +30,13 @@ def _attend(
 ) -> tuple[Tensor, None]:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    with torch.autocast(query.device.type, enabled=False):
+    if query.device.type != "cpu":
+        found, _ = sdpa_attention_forward(module, query, key, value, mask, **options)
+        return found, None
+    if mask is not None and mask.dtype != torch.bool:
+        mask = mask.float()
+    with torch.autocast("cpu", enabled=False):
         found, _ = sdpa_attention_forward(
-            module, query.float(), key.float(), value.float(),
-            None if mask is None else mask.float(), **options,
-        )  # fmt: skip
+            module, query.float(), key.float(), value.float(), mask, **options
+        )
     return found.to(query.dtype), None

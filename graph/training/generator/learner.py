@@ -31,8 +31,7 @@ class CausalLearner(nn.Module):
         super().__init__()
         self.model = model
         self._adapters = adapters
-        if self._device.type == "cpu":
-            attend_in_single_precision(model)
+        attend_in_single_precision(model)
 
     def forward(self, packs: Sequence[Pack]) -> dict[str, Tensor]:
         """Return the mean loss of the replies' tokens, and their number."""

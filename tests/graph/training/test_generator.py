@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from langgraph_cooper.graph.training.generator.adapters import Adapters, adapter_config
+from langgraph_cooper.graph.training.generator.attention import attend_in_single_precision
 from langgraph_cooper.graph.training.generator.learner import CausalLearner, Seq2SeqLearner
 from langgraph_cooper.graph.training.generator.packing import (
     LearnedDialogue,
@@ -132,3 +133,24 @@ def test_training_learns_a_conversation_and_its_adapters_merge(kind: Kind) -> No
     alone = {"causal": CausalLearner, "seq2seq": Seq2SeqLearner}[kind](plain)
     with torch.no_grad():
         assert float(alone(packs)["loss"]) == pytest.approx(float(learner(packs)["loss"]), abs=1e-4)
+
+
+@pytest.mark.parametrize("mask", ["none", "boolean", "of numbers"])
+def test_attention_in_single_precision_is_that_of_the_kernel(mask: str) -> None:
+    """Also under autocast, which would turn it to bfloat16; a mask keeps its meaning."""
+    patched, plain = tiny_base("causal").model.eval(), tiny_base("causal").model.eval()
+    attend_in_single_precision(patched)
+    ids = torch.arange(2, 22)[None]
+    sees = torch.ones(20, 20, dtype=torch.bool).tril()[None, None]
+    sees[..., 12:, :4] = False
+    numbers = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)
+    given = {"none": None, "boolean": sees, "of numbers": numbers}[mask]
+    with torch.inference_mode():
+        expected = plain(input_ids=ids, attention_mask=given).logits
+        found = patched(input_ids=ids, attention_mask=given).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            half = patched(input_ids=ids, attention_mask=given).logits
+            other = patched(input_ids=ids).logits
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(half.float(), expected, atol=0.2, rtol=0.2)
+    assert (mask == "none") == torch.equal(half, other)

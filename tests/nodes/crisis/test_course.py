@@ -56,6 +56,11 @@ def test_a_faint_concern_is_asked_about_again_if_the_answer_is_one() -> None:
     assert (course.tier, course.asked, course.faint) == ("concern", 1, False)
 
 
+def test_a_plain_concern_before_the_question_makes_it_plain() -> None:
+    course = take(take(Course(), FAINT, "He gave me a hat."), CONCERN, "I gave my things away.")
+    assert (course.tier, course.faint) == ("concern", False)
+
+
 def test_after_a_faint_concern_a_plainer_one_is_asked_about() -> None:
     course = take(take(Course(), FAINT, "He gave me a hat."), NOTHING, "Green.", asked=True)
     assert take(course, CONCERN, "I gave my things away.").tier == "concern"

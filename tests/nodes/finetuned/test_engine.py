@@ -63,7 +63,7 @@ def test_samples_of_several_turns_come_in_order(made: tuple[Make, Path, Engine])
 
 def test_the_two_workers_draw_other_samples(made: tuple[Make, Path, Engine]) -> None:
     samples = made[2].sample([TURN], Sampling(samples=8, temperature=2.0, top_p=1.0), seed=3)[0]
-    assert len(set(samples)) == len(samples) > 4
+    assert len(set(samples)) == len(samples) >= 4
 
 
 def test_a_sample_far_longer_than_most_is_given_up() -> None:

@@ -25,6 +25,13 @@ def test_amounts_are_found(said: str, found: list[tuple[str, float]]) -> None:
     assert [(one.text, one.value) for one in amounts(said)] == found
 
 
+def test_a_bare_number_word_is_no_clear_amount() -> None:
+    said = "no one of the two, thirty-five, 3, $2, two dollars, a tenner"
+    assert [one.text for one in amounts(said) if one.clear] == [
+        "3", "$2", "two dollars", "a tenner",
+    ]  # fmt: skip
+
+
 def test_bounds_are_included() -> None:
     (offer,) = amounts("95")
     assert offer.within((95, 100))

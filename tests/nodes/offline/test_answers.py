@@ -91,6 +91,8 @@ def test_an_amount_in_its_range_speaks_for_an_answer() -> None:
     text = "Maybe 100 for it, and I pay the post."
     assert topic_for(task_with(OFFER.model_copy(update={"amount": None})), user(text)) is None
     assert topic_for(task_with(OFFER), user(text)) == OFFER.topic
+    any_sum = OFFER.model_copy(update={"amount": (0.01, 1e7)})
+    assert topic_for(task_with(any_sum), user(text)) is None  # nearly any number is in its range
 
 
 def test_a_simple_goodbye_is_left_to_the_cues() -> None:
