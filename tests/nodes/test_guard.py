@@ -166,14 +166,14 @@ async def test_an_old_unread_message_split_words_and_blocks_are_read() -> None:
     assert node.invoke({"messages": [HumanMessage(["I want", " to die"])]})["guard"]["fired"]
 
 
-FAINT = "I can hear the train from my room, it's kinda nice"  # a hint, if it is one
+FAINT = "I sorted out who gets the cat"  # a hint, if it is one
 
 
 @pytest.mark.parametrize(
     ("text", "in_esc", "in_persuasion"),
     [
         (FAINT, "concern", "none"),
-        ("I keep hoping a bus will hit me", "concern", "concern"),
+        ("I keep hoping a bus will hit me", "certain", "certain"),
         ("I want to die", "certain", "certain"),
         ("he pushed me down the stairs and took my phone so i can't call", "certain", "certain"),
     ],

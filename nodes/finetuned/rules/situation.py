@@ -74,7 +74,8 @@ def statements(reply: str) -> list[str]:
 def task_words(task: TaskSpec) -> frozenset[str]:
     """Return all words of a task that a reply may say: its title, its goal, its bank."""
     banks = [aspect.topics for aspect in task.aspects] + [kind.topics for kind in task.passive]
-    banks.append(task.answers)
+    if any(answer.amount for answer in task.answers):  # it is about sums, which its answers tell
+        banks.append(task.answers)
     texts = [task.title, task.goal, task.user_role, task.system_role]
     texts += [text for topics in banks for topic in topics for text in (topic.topic, *topic.say)]
     texts += [subject.phrase for subject in task.subjects]

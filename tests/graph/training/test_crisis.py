@@ -41,7 +41,7 @@ def test_it_learns_and_reads_the_same_after_writing(model: CrisisModel, tmp_path
     assert (config.certain, config.concern) == (100.0, middle)
     read = read_classifier(tmp_path)
     assert [read.odds(text) for text in SAD] == pytest.approx(odds[: len(SAD)], abs=0.05)
-    assert read.read(SAD[0]) == ("concern", "suicide")
+    assert read.read(SAD[0]) == ("concern", "suicide", True)
     assert read.read(GLAD[0]).tier == "none"
     # A plain denial silences itself alone.
     assert read.read("I am not suicidal. " + SAD[0]).tier == "concern"
