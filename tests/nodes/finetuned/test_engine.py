@@ -59,11 +59,16 @@ def test_samples_of_several_turns_come_in_order(made: tuple[Make, Path, Engine])
     assert all(1 <= len(samples) <= 2 for samples in many)
     assert len(many) == 5
     assert engine.sample([], GREEDY) == []
+    turns, greedy = (
+        [TURN, TURN._replace(history=SAID[:1])],
+        GREEDY.model_copy(update={"samples": 2}),
+    )
+    assert engine.sample(turns, greedy) == [engine.sample([turn], greedy)[0] for turn in turns]
 
 
 def test_the_two_workers_draw_other_samples(made: tuple[Make, Path, Engine]) -> None:
     samples = made[2].sample([TURN], Sampling(samples=8, temperature=2.0, top_p=1.0), seed=3)[0]
-    assert len(set(samples)) == len(samples) >= 4
+    assert 2 * len(set(samples)) > len(samples) + 2  # with one source of chance half would be twins
 
 
 def test_a_sample_far_longer_than_most_is_given_up() -> None:
