@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli import (
+    evaluate_ablations,
     evaluate_interactive,
     evaluate_judging,
     evaluate_ratings,
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.command()(evaluate_text.text)
 app.command()(evaluate_text.generation)
+app.command()(evaluate_ablations.ablations)
 app.command()(evaluate_interactive.interactive)
 app.command()(evaluate_judging.judge)
 app.command()(evaluate_judging.conversations)

@@ -56,6 +56,10 @@ def generation(
     model: Annotated[
         str | None, typer.Option(help="The chat model of prompted, plain, cot and mixinit.")
     ] = None,
+    generator: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the generator of finetuned and finetuned-mbr."),
+    ] = None,
     outputs: Annotated[
         list[str] | None,
         typer.Option(help="NAME=FILE, another system's replies; may be repeated."),
@@ -86,13 +90,13 @@ def generation(
     files = _named_files(outputs or (), named)
     if not named and not files:
         raise typer.BadParameter("name at least one of --systems, or --outputs")
-    chosen = speakers(spec, named, model, limits)
+    chosen = speakers(spec, named, model, limits, generator)
     turns = RealTurns.of(read_file(spec, data), spec)
     # Files are aligned with all turns: the limit applies afterwards.
     given = {name: read_outputs(file, turns) for name, file in files.items()}
     turns = turns.first(limit)
     replies = {
-        name: asyncio.run(_spoken(reply_to_all, speaker, turns, _kept(output, name)))
+        name: asyncio.run(spoken(reply_to_all, speaker, turns, _kept(output, name)))
         for name, speaker in chosen.items()
     }
     replies |= {name: found.of(turns) for name, found in given.items()}
@@ -104,10 +108,11 @@ def generation(
     if json:
         typer.echo(jsonlib.dumps(report))
     else:
-        _show(report)
+        show_report(report)
 
 
-async def _spoken(work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None) -> Replies:
+async def spoken(work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None) -> Replies:
+    """Let a system reply at all turns, with a progress bar; `work` is `reply_to_all`."""
     with progress_bar(speaker.name) as progress:
         job = progress.add_task("turns", total=len(turns.turns))
         found: Replies = await work(
@@ -140,7 +145,8 @@ def _tell_meteor(*scores: Mapping[str, float]) -> None:
         typer.echo(MISSING, err=True)
 
 
-def _show(report: Mapping[str, Any]) -> None:
+def show_report(report: Mapping[str, Any]) -> None:
+    """Show a generation report as tables."""
     _table(f"all {report['turns']:,} turns", report["systems"], report["replies"])
     _table("without the openings", report["without_openings"])
     if report["p_values"]:

@@ -5,25 +5,39 @@ A further system is a function from its settings to a `Speaker`, registered in `
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
-from typing import Any, NamedTuple
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langgraph_cooper.graph.cooper import create_cooper
+from langgraph_cooper.nodes.candidates import distinct_topics
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice
+from langgraph_cooper.nodes.finetuned.format import Given
+from langgraph_cooper.nodes.finetuned.generator import given_of, seed_of
+from langgraph_cooper.nodes.finetuned.mbr import most_typical
 from langgraph_cooper.nodes.llm.baselines import BASELINES, llm_baseline
 from langgraph_cooper.nodes.llm.models import chat_model, identity
+from langgraph_cooper.nodes.resources import voice_of
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
 
+if TYPE_CHECKING:
+    from langgraph_cooper.nodes.finetuned.engine import Engine
+
 BANK, FINETUNED, PROMPTED = "bank", "finetuned", "prompted"
+FINETUNED_MBR = "finetuned-mbr"
+MBR_SAMPLES = 16
+"""Samples that vote for the most typical one; a conversation draws fewer, for its speed."""
 CARRIED = "guard"  # beside the agents' reports, from turn to turn
 
 
@@ -54,11 +68,28 @@ class Speaker:
 
 
 class Settings(NamedTuple):
-    """The choices of a system: its task, the chat model (None: offline) and a turn's limits."""
+    """The choices of a system.
+
+    Attributes:
+        task: The task.
+        model: The chat model; None: offline.
+        limits: Those of a turn.
+        generator: The folder of a fine-tuned generator; None: the one shipped for the task.
+    """
 
     task: TaskSpec
     model: BaseChatModel | None
     limits: CooperContext
+    generator: Path | None = None
+
+    @property
+    def voice(self) -> VoiceCheckpoint:
+        """The fine-tuned generator.
+
+        Raises:
+            VoiceError: There is none, it is damaged, or it was trained for another task.
+        """
+        return voice_of(self.task, open_voice(self.generator) if self.generator else None)
 
 
 def speakers(
@@ -66,6 +97,7 @@ def speakers(
     names: Sequence[str],
     model: str | BaseChatModel | None,
     limits: CooperContext,
+    generator: Path | None = None,
 ) -> dict[str, Speaker]:
     """Make systems by name.
 
@@ -74,10 +106,12 @@ def speakers(
         names: Names in `MAKERS`.
         model: The chat model of those that need one.
         limits: Has the deadline and the number of calls of each turn.
+        generator: The folder of the fine-tuned generator; None: the one shipped for the task.
 
     Raises:
         DataError: A system is unknown, or needs a chat model and none is named.
         ModelError: The chat model cannot be set up.
+        VoiceError: There is no fine-tuned generator, or it cannot be loaded.
     """
     for name in names:
         if name not in MAKERS:
@@ -85,12 +119,23 @@ def speakers(
         if name in WITH_MODEL and model is None:
             raise DataError(f"the system {name!r} asks a chat model: name one with --model")
     chat = chat_model(model) if model and WITH_MODEL.intersection(names) else None
-    return {name: MAKERS[name](name, Settings(task, chat, limits)) for name in names}
+    settings = Settings(task, chat, limits, generator)
+    return {name: MAKERS[name](name, settings) for name in names}
 
 
-def _pipeline(name: str, settings: Settings, **options: Any) -> Speaker:
+Say = Callable[[Sequence[Utterance], Mapping[str, Any]], Awaitable[str]]
+"""What is said in a turn: the history, the graph's state after it -> the reply."""
+
+
+async def _reply_of_graph(_: Sequence[Utterance], state: Mapping[str, Any]) -> str:
+    return str(state["messages"][-1].text)
+
+
+def _pipeline(
+    name: str, settings: Settings, *, say: Say = _reply_of_graph, made_of: str = "", **options: Any
+) -> Speaker:
     """The whole of COOPER as a conversation uses it; nothing of the data's labels enters."""
-    task, model, limits = settings
+    task, model, limits, _ = settings
     graph = create_cooper(task, model=model, **options).compile()
 
     def begin() -> Talk:
@@ -107,11 +152,11 @@ def _pipeline(name: str, settings: Settings, **options: Any) -> Speaker:
             kept = [*task.aspect_names, CARRIED]
             carried = {key: state[key] for key in kept if key in state}
             ranking = state.get("ranking") or [{}]
-            return Reply(state["messages"][-1].text, ranking[0].get("aspect"))
+            return Reply(await say(history, state), ranking[0].get("aspect"))
 
         return reply
 
-    return Speaker(name, _identity(name, settings), begin)
+    return Speaker(name, _identity(name, settings, made_of), begin)
 
 
 GREETING = "Hello."
@@ -120,9 +165,54 @@ GREETING = "Hello."
 
 def _finetuned(name: str, settings: Settings) -> Speaker:
     """COOPER with the generator trained for the task (paper: FT-G)."""
-    if "generator" not in signature(create_cooper).parameters:
-        raise DataError(f"the system {name!r} needs a trained generator, which is not installed")
-    return _pipeline(name, settings._replace(model=None), generator="finetuned")
+    checkpoint = settings.voice
+    _load(checkpoint)  # without it the bank would speak in its place
+    offline = settings._replace(model=None)
+    made_of = checkpoint.config.weights_sha256
+    return _pipeline(name, offline, made_of=made_of, generator=checkpoint.folder)
+
+
+def _finetuned_mbr(name: str, settings: Settings) -> Speaker:
+    """The same generator; of its samples the most typical is said (minimum Bayes risk).
+
+    Neither the application's scorer nor the bank takes part; the guard's text stands.
+    """
+    task = settings.task
+    typical, made_of = typical_reply(settings.voice)
+
+    async def say(history: Sequence[Utterance], state: Mapping[str, Any]) -> str:
+        if not state.get("ranking") or (state.get(CARRIED) or {}).get("fired"):
+            return await _reply_of_graph(history, state)
+        topics = distinct_topics(state["ranking"])[: settings.limits.k or task.k]
+        states = {name: (state.get(name) or {}).get("state", "") for name in task.aspect_names}
+        return await typical(given_of(history, states, topics))
+
+    return _pipeline(name, settings._replace(model=None), say=say, made_of=made_of)
+
+
+def typical_reply(checkpoint: VoiceCheckpoint) -> tuple[Callable[[Given], Awaitable[str]], str]:
+    """Return what says a generator's most typical sample, and what tells its replies from others.
+
+    Raises:
+        VoiceError: The generator cannot be loaded.
+    """
+    from langgraph_cooper.nodes.finetuned.engine import Sampling
+
+    engine = _load(checkpoint)
+    sampling = Sampling(samples=MBR_SAMPLES)
+
+    async def reply(turn: Given) -> str:
+        draw = partial(engine.sample, [turn], sampling, seed=seed_of(turn.history))
+        samples = [sample for sample in (await asyncio.to_thread(draw))[0] if sample]
+        return samples[most_typical(samples)] if samples else ""
+
+    return reply, f"{checkpoint.config.weights_sha256} {sampling.model_dump_json()}"
+
+
+def _load(checkpoint: VoiceCheckpoint) -> Engine:
+    from langgraph_cooper.nodes.finetuned.engine import load_engine
+
+    return load_engine(checkpoint)
 
 
 def _raise_faults(task: TaskSpec, state: Mapping[str, Any]) -> None:
@@ -134,7 +224,7 @@ def _raise_faults(task: TaskSpec, state: Mapping[str, Any]) -> None:
 
 def _baseline(name: str, settings: Settings) -> Speaker:
     """One of the paper's prompt baselines, which asks the chat model alone."""
-    task, model, limits = settings
+    task, model, limits, _ = settings
     assert model is not None
     step = llm_baseline(name, task, model, limits)
 
@@ -145,10 +235,11 @@ def _baseline(name: str, settings: Settings) -> Speaker:
     return Speaker(name, _identity(name, settings), lambda: reply)
 
 
-def _identity(name: str, settings: Settings) -> str:
+def _identity(name: str, settings: Settings, made_of: str = "") -> str:
     kind, model, url = identity(settings.model) if settings.model else (None, "", "")
     task = hashlib.sha256(settings.task.model_dump_json().encode()).hexdigest()
-    return json.dumps([name, kind and f"{kind.__module__}.{kind.__qualname__}", model, url, task])
+    told = [name, kind and f"{kind.__module__}.{kind.__qualname__}", model, url, task]
+    return json.dumps([*told, made_of] if made_of else told)
 
 
 def messages_of(history: Sequence[Utterance]) -> list[BaseMessage]:
@@ -160,6 +251,7 @@ def messages_of(history: Sequence[Utterance]) -> list[BaseMessage]:
 MAKERS: Mapping[str, Callable[[str, Settings], Speaker]] = {
     BANK: lambda name, settings: _pipeline(name, settings._replace(model=None)),
     FINETUNED: _finetuned,
+    FINETUNED_MBR: _finetuned_mbr,
     PROMPTED: _pipeline,
     **dict.fromkeys(BASELINES, _baseline),
 }

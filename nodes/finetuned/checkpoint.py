@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHIPPED = Path(__file__).parent / "checkpoints"
+KINDS: Mapping[Speaker, str] = {"system": "generator", "user": "user"}
 CONFIG, WEIGHTS = "config.json", "adapters.safetensors"
 
 
@@ -142,9 +143,11 @@ def open_voice(folder: Path) -> VoiceCheckpoint:
     return VoiceCheckpoint(folder, config)
 
 
-def shipped_voice(task: str, aspects: tuple[str, ...]) -> VoiceCheckpoint | None:
-    """Return the generator that the package ships for a task, if any."""
-    folder = SHIPPED / f"{task}-generator"
+def shipped_voice(
+    task: str, aspects: tuple[str, ...], speaker: Speaker = "system"
+) -> VoiceCheckpoint | None:
+    """Return what the package ships for a side of a task's conversations, if anything."""
+    folder = SHIPPED / f"{task}-{KINDS[speaker]}"
     if not (folder / CONFIG).is_file():
         return None
     found = open_voice(folder)

@@ -20,6 +20,7 @@ from langgraph_cooper.graph.evaluation.interactive.states import state_digest, w
 from langgraph_cooper.graph.evaluation.speakers import (
     BANK,
     FINETUNED,
+    FINETUNED_MBR,
     MAKERS,
     PROMPTED,
     WITH_MODEL,
@@ -37,6 +38,7 @@ from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
 COMMAND = "command:"
 NAMED = re.compile(r"([\w.-]{1,40})=(.+)", re.DOTALL)
 PIPELINES = (BANK, FINETUNED, PROMPTED)
+TALKING = tuple(name for name in MAKERS if name != FINETUNED_MBR)  # that one is for one table
 YOU_BEGIN = "(The conversation begins; you speak first.)"
 """Stands for the user's words where an endpoint or a program speaks first."""
 
@@ -101,7 +103,7 @@ def named_specs(given: Sequence[str]) -> dict[str, str]:
             raise DataError(f"two systems are named {name!r}: write NAME=SYSTEM for one of them")
         found[name] = spec
     if not found:
-        raise DataError(f"there is no system: name some of {', '.join(MAKERS)} with --systems")
+        raise DataError(f"there is no system: name some of {', '.join(TALKING)} with --systems")
     return found
 
 
@@ -135,10 +137,10 @@ def _check_spec(spec: str) -> None:
         words_of(spec.removeprefix(COMMAND))
         return
     base = base_of(spec)
-    if "?" in spec and base in MAKERS and base not in PIPELINES:
+    if "?" in spec and base in TALKING and base not in PIPELINES:
         raise DataError(f"the system {base!r} has no choices: only {', '.join(PIPELINES)} do")
-    if not spec.startswith(ENDPOINT) and base not in MAKERS:
-        known = [*MAKERS, "endpoint:URL#MODEL", "command:PROGRAM"]
+    if not spec.startswith(ENDPOINT) and base not in TALKING:
+        known = [*TALKING, "endpoint:URL#MODEL", "command:PROGRAM"]
         raise DataError(f"there is no system {spec!r}: choose from {', '.join(known)}")
 
 

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langgraph_cooper.graph.evaluation.interactive.rows import digest
 from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
+from langgraph_cooper.nodes.finetuned.checkpoint import open_voice, shipped_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.mbr import most_typical
 from langgraph_cooper.nodes.finetuned.users import Manner, user_given
@@ -186,20 +186,22 @@ def trained_user(task: TaskSpec, adapter: Path | None) -> TrainedUser:
 
     Args:
         task: The task that it was trained for.
-        adapter: Its folder.
+        adapter: Its folder; None: the one that is shipped for the task.
 
     Raises:
         VoiceError: There is none, or it was trained for something else.
     """
-    if adapter is None:
-        raise VoiceError(
-            "no trained user is shipped: train one with `cooper train generator --speaker user "
-            f"--task {task.name} --data DIALOGUES --output FOLDER` and pass --user-adapter FOLDER, "
-            "or let a chat model play the user (--user MODEL)"
-        )
     from langgraph_cooper.nodes.finetuned.engine import load_engine
 
-    checkpoint = open_voice(adapter)
-    checkpoint.check_task(task.name, task.aspect_names, "user")
+    aspects = task.aspect_names
+    checkpoint = open_voice(adapter) if adapter else shipped_voice(task.name, aspects, "user")
+    if checkpoint is None:
+        raise VoiceError(
+            f"no trained user is shipped for the task {task.name!r}: train one with "
+            f"`cooper train generator --speaker user --task {task.name} --data DIALOGUES --output "
+            "FOLDER` and pass --user-adapter FOLDER, or let a chat model play the user "
+            "(--user MODEL)"
+        )
+    checkpoint.check_task(task.name, aspects, "user")
     identity = f"{TRAINED} {checkpoint.config.weights_sha256} {checkpoint.config.base_sha256}"
     return TrainedUser(load_engine(checkpoint), identity)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE
+from langgraph_cooper.nodes.finetuned.checkpoint import KINDS
 from langgraph_cooper.ranker.data.dialogue import Speaker
 
 LICENCE = (
@@ -13,8 +14,6 @@ LICENCE = (
     "Persuasion for Good is Apache 2.0. The base's own licence applies too (SmolLM2: Apache 2.0)."
 )
 
-
-KINDS = {"system": "generator", "user": "user"}
 PURPOSE = {
     "system": "that write the next utterance of a conversation within the package "
     "`langgraph-cooper`. They are a research artefact: no professional has reviewed what they say. "

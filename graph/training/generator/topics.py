@@ -1,9 +1,10 @@
-"""The topics that a training turn shows: the pipeline's own top-K, or the best-labelled ones."""
+"""What a training turn shows: states, and the pipeline's own top-K topics or the best-labelled."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,13 @@ from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, AnnotatedTu
 from langgraph_cooper.ranker.data.labels import Encode, rank_labels
 
 BEST_LABELLED = 0.5  # of the turns show the best-labelled topics, the others the ranker's
+Part = Literal["coordination", "progression", "promoter", "tracker"]
+"""A part of COOPER that an ablation does without (paper, Table 3).
+
+Without coordination all candidates are shown, in the agents' order; without the promoter no topic
+is; without the tracker no state is. Without progression the ranker that is given has none.
+"""
+
 UNTOLD = frozenset({"Self-disclosure"})
 """Strategies whose utterances are not learnt: a machine has lived nothing that it could tell."""
 
@@ -25,7 +33,8 @@ def learned_dialogues(
     ranker: Ranker,
     *,
     seed: int,
-    best_labelled: float = BEST_LABELLED,
+    best_labelled: float | None = BEST_LABELLED,
+    without: Part | None = None,
     done: Callable[[int], None] = lambda _: None,
 ) -> Iterator[LearnedDialogue]:
     """Yield conversations with the topics of each turn to learn from.
@@ -38,23 +47,31 @@ def learned_dialogues(
         task: Maps strategies to aspects.
         ranker: Ranks the candidates, and encodes texts for the labels.
         seed: Of the draw of turns.
-        best_labelled: Share of turns with the best-labelled topics.
+        best_labelled: Share of turns with the best-labelled topics. None: for an evaluation, every
+            turn, also those that are not learnt from, with the pipeline's topics.
+        without: The part of an ablation.
         done: Called with the number of conversations just finished.
     """
     rng = random.Random(seed)
     for dialogue in dialogues:
         history = dialogue.history()
-        turns = [turn for turn in dialogue.turns if learns(dialogue, turn)]
-        shown = [rng.random() < best_labelled for _ in turns]
+        evaluates = best_labelled is None
+        turns = [turn for turn in dialogue.turns if evaluates or learns(dialogue, turn)]
+        shown = [rng.random() < (best_labelled or 0.0) for _ in turns]
         _embed_together(ranker.embed, dialogue, turns)
         learned = []
         for turn, labelled in zip(turns, shown, strict=True):
-            if labelled:
-                order = labelled_order(turn, dialogue, task, ranker.embed)
-            else:
-                order = ranked_order(turn, history[: turn.index], task, ranker)
-            topics = top_topics(turn, order, task.k)
-            learned.append(LearnedTurn(index=turn.index, states=turn.states, topics=topics))
+            topics: tuple[TopicLine, ...] = ()
+            if without == "coordination":
+                topics = top_topics(turn, range(len(turn.candidates)), len(turn.candidates))
+            elif without != "promoter":
+                if labelled:
+                    order = labelled_order(turn, dialogue, task, ranker.embed)
+                else:
+                    order = ranked_order(turn, history[: turn.index], task, ranker)
+                topics = top_topics(turn, order, task.k)
+            states = {} if without == "tracker" else turn.states
+            learned.append(LearnedTurn(index=turn.index, states=states, topics=topics))
         done(1)
         if learned:
             yield LearnedDialogue(utterances=tuple(history), turns=tuple(learned))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +168,8 @@ def train_generator(
     )  # fmt: skip
     begun = any(run.glob("checkpoint-*"))
     began = time.monotonic()
-    result = trainer.train(resume_from_checkpoint=begun or None)
+    with redirect_stdout(sys.stderr):  # where the Trainer's log would stand among results
+        result = trainer.train(resume_from_checkpoint=begun or None)
     AcceleratorState._reset_state(reset_partial_state=True)
     losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
     figures = {

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from langgraph_cooper.graph.evaluation.interactive.users import trained_user
 from langgraph_cooper.graph.training.generator.users import Terciles, learned_users, signs_of
+from langgraph_cooper.nodes.finetuned import checkpoint
 from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.users import SIGNS, USER_BUDGETS, user_given
@@ -16,6 +18,7 @@ from langgraph_cooper.ranker.data.dialogue import Dialogue, LabelledUtterance, U
 from langgraph_cooper.ranker.data.roles import Role
 from tests.support.commands import Cooper
 from tests.support.tiny_bases import tiny_base, write_base
+from tests.support.voices import tiny_voice
 
 ESC = load_task("esc")
 
@@ -87,3 +90,21 @@ def test_a_user_is_trained_and_talks(
     told = cooper(*talk, "--manners", "reserved", "--limit", "1", "--json").json()
     assert told["held"] == 1
     assert "no call of a chat model" in cooper(*talk, "--dry-run").err
+
+
+def test_a_shipped_user_is_taken_for_its_own_task_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2", reason="needs the extra `voice`")
+    monkeypatch.setenv("COOPER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(checkpoint, "SHIPPED", tmp_path / "shipped")
+    with pytest.raises(VoiceError, match=r"no trained user is shipped.*--speaker user"):
+        trained_user(ESC, None)
+    made = tiny_voice(tmp_path / "made", speaker="user")
+    (tmp_path / "shipped").mkdir()
+    made.folder.rename(tmp_path / "shipped" / "esc-user")
+    assert made.config.weights_sha256 in trained_user(ESC, None).identity
+    assert checkpoint.shipped_voice("esc", ESC.aspect_names) is None  # it is no generator
+    fewer = ESC.model_copy(update={"aspects": ESC.aspects[:2]})
+    with pytest.raises(VoiceError, match="no trained user is shipped"):
+        trained_user(fewer, None)

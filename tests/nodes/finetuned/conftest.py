@@ -1,23 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-import torch
 
-from langgraph_cooper.nodes.finetuned.checkpoint import (
-    VoiceCheckpoint,
-    VoiceConfig,
-    open_voice,
-    write_voice,
-)
-from langgraph_cooper.nodes.finetuned.format import Budgets, Kind
-from langgraph_cooper.ranker.model.config import AdapterConfig
-from langgraph_cooper.ranker.model.lora import adapter_shapes
-from tests.support.tiny_bases import tiny_base, write_base
-
-TARGETS = {"causal": ("q_proj", "down_proj"), "seq2seq": ("q_proj", "fc1")}
-ASPECTS = ("exploration", "comforting", "action")
+from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
+from tests.support.voices import tiny_voice
 
 Make = Callable[..., VoiceCheckpoint]
 
@@ -26,25 +15,7 @@ Make = Callable[..., VoiceCheckpoint]
 def make_voice(tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Make the checkpoint of a tiny generator."""
 
-    def make(kind: Kind = "causal", task: str = "esc", aspects: tuple[str, ...] = ASPECTS,
-             size: float = 0.1) -> VoiceCheckpoint:  # fmt: skip
-        folder = tmp_path_factory.mktemp("voice")
-        base = write_base(kind, folder / "base")
-        config = VoiceConfig(
-            task=task,
-            aspects=aspects,
-            base=str(base),
-            kind=kind,
-            budgets=Budgets(history=200, states=60, topics=80, reply=16),
-            adapters=AdapterConfig(rank=2, alpha=4, targets=TARGETS[kind]),
-            weights_sha256="",
-        )
-        generator = torch.Generator().manual_seed(1)
-        shapes = adapter_shapes(tiny_base(kind).model, config.adapters)
-        tensors = {
-            name: size * torch.randn(shape, generator=generator) for name, shape in shapes.items()
-        }
-        write_voice(folder / "voice", tensors, config, "# A tiny one\n")
-        return open_voice(folder / "voice")
+    def make(*args: Any, **options: Any) -> VoiceCheckpoint:
+        return tiny_voice(tmp_path_factory.mktemp("voice"), *args, **options)
 
     return make

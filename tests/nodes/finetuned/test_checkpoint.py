@@ -9,8 +9,9 @@ from langgraph_cooper.nodes.finetuned import base
 from langgraph_cooper.nodes.finetuned.base import check_base, load_base
 from langgraph_cooper.nodes.finetuned.checkpoint import CONFIG, WEIGHTS, open_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
-from tests.nodes.finetuned.conftest import ASPECTS, Make
+from tests.nodes.finetuned.conftest import Make
 from tests.support.tiny_bases import write_base
+from tests.support.voices import ASPECTS
 
 
 @pytest.mark.parametrize("kind", ["causal", "seq2seq"])
