@@ -50,11 +50,11 @@ class CooperContext(BaseModel):
     k: int | None = Field(
         default=None, ge=1, le=20, description="Top-ranked candidates that guide the reply (K)."
     )
-    coordination: Literal["off", "calibrated"] | None = Field(
+    coordination: Literal["off", "calibrated", "turns"] | None = Field(
         default=None,
         description='"calibrated": over a conversation the aspects of the first choices follow '
-        'what people take up; "off": the ranker\'s order alone. If omitted, calibrated where the '
-        "ranker has a calibration.",
+        'what people take up; "off": the ranker\'s order alone; "turns": no ranker, the agents '
+        "take turns, to see what coordination adds. If omitted, the calibration's own choice.",
     )
     strength: float | None = Field(
         default=None,

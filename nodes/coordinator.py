@@ -37,7 +37,7 @@ def coordinator_node(resources: Resources) -> Node:
     It is sync for the same reason as the progression node. All candidates stay in the state with
     their scores, so that the state alone explains a reply. With calibrated coordination the first
     choice is that of the largest score + calibration; the others keep the ranker's order. If the
-    ranker fails, the agents take turns in the task's order.
+    ranker fails, or a run asks for it, the agents take turns in the task's order.
     """
 
     def coordinate(state: Mapping[str, Any], config: RunnableConfig) -> Update:
@@ -46,7 +46,10 @@ def coordinator_node(resources: Resources) -> Node:
         update: Update = {}
         marks: list[Explanation] = [Explanation() for _ in gathered]
         try:
-            scores = _scores(resources, state, gathered, history)
+            if current_context().coordination == "turns":
+                scores = taking_turns(gathered)
+            else:
+                scores = _scores(resources, state, gathered, history)
             if gathered and (calibrated := _calibrated(resources, state, gathered, history)):
                 scores, marks = calibrated.coordinate(scores)
                 update["cooper"] = {**state["cooper"], "expected": calibrated.expected}
@@ -174,6 +177,8 @@ def _calibrated(
     ranker: Any = resources.ranker()
     calibration: Calibration | None = getattr(ranker, "calibration", None)
     context = current_context()
+    if context.coordination == "turns":
+        return None
     if calibration is None:
         if context.coordination == "calibrated":
             raise InputError(

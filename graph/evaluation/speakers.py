@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +24,9 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice
 from langgraph_cooper.nodes.finetuned.format import Given
-from langgraph_cooper.nodes.finetuned.generator import given_of, seed_of
+from langgraph_cooper.nodes.finetuned.generator import chooser, given_of, seed_of
 from langgraph_cooper.nodes.finetuned.mbr import most_typical
+from langgraph_cooper.nodes.finetuned.tape import drawn
 from langgraph_cooper.nodes.llm.baselines import BASELINES, llm_baseline
 from langgraph_cooper.nodes.llm.models import chat_model, identity
 from langgraph_cooper.nodes.resources import voice_of
@@ -34,8 +36,10 @@ from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
 if TYPE_CHECKING:
     from langgraph_cooper.nodes.finetuned.engine import Engine
 
+LOG = logging.getLogger(__name__)
+
 BANK, FINETUNED, PROMPTED = "bank", "finetuned", "prompted"
-FINETUNED_MBR = "finetuned-mbr"
+FINETUNED_MBR, FINETUNED_ALONE = "finetuned-mbr", "finetuned-alone"
 MBR_SAMPLES = 16
 """Samples that vote for the most typical one; a conversation draws fewer, for its speed."""
 CARRIED = "guard"  # beside the agents' reports, from turn to turn
@@ -143,9 +147,7 @@ def _pipeline(
 
         async def reply(history: Sequence[Utterance]) -> Reply:
             nonlocal carried
-            if not history and task.opens == "user":
-                # A conversation of this task begins with the user; a data set's may not.
-                history = [Utterance("user", GREETING)]
+            history = greeted(history, task)
             given = {"messages": messages_of(history), **carried}
             state = await graph.ainvoke(given, context=limits)
             _raise_faults(task, state)
@@ -161,15 +163,15 @@ def _pipeline(
 
 GREETING = "Hello."
 """Stands for the user's first words where a dialogue of the data begins with the system."""
+SILENT = "I'm listening."
+"""Said without agents, and so without a bank, where no sample may be said."""
 
 
 def _finetuned(name: str, settings: Settings) -> Speaker:
     """COOPER with the generator trained for the task (paper: FT-G)."""
-    checkpoint = settings.voice
-    _load(checkpoint)  # without it the bank would speak in its place
+    made_of = loaded_voice(settings.voice)[1]
     offline = settings._replace(model=None)
-    made_of = checkpoint.config.weights_sha256
-    return _pipeline(name, offline, made_of=made_of, generator=checkpoint.folder)
+    return _pipeline(name, offline, made_of=made_of, generator=settings.voice.folder)
 
 
 def _finetuned_mbr(name: str, settings: Settings) -> Speaker:
@@ -190,6 +192,47 @@ def _finetuned_mbr(name: str, settings: Settings) -> Speaker:
     return _pipeline(name, settings._replace(model=None), say=say, made_of=made_of)
 
 
+def alone(settings: Settings) -> tuple[Callable[[Sequence[Utterance]], Awaitable[str]], str]:
+    """Return the fine-tuned generator without agents, and what tells its replies from others.
+
+    It reads the history alone, where states and topics would stand: nothing was tracked, promoted
+    or ranked. The application's scorer chooses among its samples; no guard takes part.
+
+    Raises:
+        VoiceError: There is no fine-tuned generator, or it cannot be loaded.
+    """
+    from langgraph_cooper.nodes.finetuned.engine import Sampling
+    from langgraph_cooper.ranker.model.encoder import load_encoder
+
+    (engine, weights), sampling = loaded_voice(settings.voice), Sampling()
+    choose = chooser(settings.task, lambda texts: load_encoder().encode(texts))
+
+    def draw(history: Sequence[Utterance]) -> str:
+        turn, seed = Given(history, {}, []), seed_of(history)
+        samples = drawn(seed, lambda: engine.sample([turn], sampling, seed=seed)[0])
+        found = [sample for sample in samples if sample]
+        return choose(history, found, SILENT, []) if found else SILENT
+
+    async def reply(history: Sequence[Utterance]) -> str:
+        return await asyncio.to_thread(draw, greeted(history, settings.task))
+
+    return reply, f"{weights} {sampling.model_dump_json()}"
+
+
+def _finetuned_alone(name: str, settings: Settings) -> Speaker:
+    say, made_of = alone(settings)
+
+    async def reply(history: Sequence[Utterance]) -> Reply:
+        return Reply(await say(history))
+
+    return Speaker(name, _identity(name, settings._replace(model=None), made_of), lambda: reply)
+
+
+def greeted(history: Sequence[Utterance], task: TaskSpec) -> Sequence[Utterance]:
+    """Return a history that begins: in this task with the user, which a data set's may not."""
+    return history or ([Utterance("user", GREETING)] if task.opens == "user" else [])
+
+
 def typical_reply(checkpoint: VoiceCheckpoint) -> tuple[Callable[[Given], Awaitable[str]], str]:
     """Return what says a generator's most typical sample, and what tells its replies from others.
 
@@ -198,21 +241,28 @@ def typical_reply(checkpoint: VoiceCheckpoint) -> tuple[Callable[[Given], Awaita
     """
     from langgraph_cooper.nodes.finetuned.engine import Sampling
 
-    engine = _load(checkpoint)
-    sampling = Sampling(samples=MBR_SAMPLES)
+    (engine, weights), sampling = loaded_voice(checkpoint), Sampling(samples=MBR_SAMPLES)
 
     async def reply(turn: Given) -> str:
         draw = partial(engine.sample, [turn], sampling, seed=seed_of(turn.history))
         samples = [sample for sample in (await asyncio.to_thread(draw))[0] if sample]
         return samples[most_typical(samples)] if samples else ""
 
-    return reply, f"{checkpoint.config.weights_sha256} {sampling.model_dump_json()}"
+    return reply, f"{weights} {sampling.model_dump_json()}"
 
 
-def _load(checkpoint: VoiceCheckpoint) -> Engine:
+def loaded_voice(checkpoint: VoiceCheckpoint) -> tuple[Engine, str]:
+    """Return a generator's engine, and what tells it from others.
+
+    It is loaded at once: in a conversation the bank speaks in the place of a generator that is not
+    installed, which would be measured as the generator's.
+
+    Raises:
+        VoiceError: The generator cannot be loaded.
+    """
     from langgraph_cooper.nodes.finetuned.engine import load_engine
 
-    return load_engine(checkpoint)
+    return load_engine(checkpoint, notice=LOG.warning), checkpoint.config.weights_sha256
 
 
 def _raise_faults(task: TaskSpec, state: Mapping[str, Any]) -> None:
@@ -252,6 +302,7 @@ MAKERS: Mapping[str, Callable[[str, Settings], Speaker]] = {
     BANK: lambda name, settings: _pipeline(name, settings._replace(model=None)),
     FINETUNED: _finetuned,
     FINETUNED_MBR: _finetuned_mbr,
+    FINETUNED_ALONE: _finetuned_alone,
     PROMPTED: _pipeline,
     **dict.fromkeys(BASELINES, _baseline),
 }

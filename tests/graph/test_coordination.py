@@ -152,3 +152,15 @@ def test_the_guards_own_words_take_nothing_up() -> None:
 )
 def test_an_unreadable_mark_is_left_out(mark: object) -> None:
     assert past_choices([AIMessage("Yes.", response_metadata={CHOICE: mark})]) == []
+
+
+def test_without_coordination_the_agents_take_turns() -> None:
+    """No ranker is asked, and the mark of a calibration is not set."""
+    talk = Talk(coordination="turns")
+    state = talk.say(LINES[0])
+    firsts = dict.fromkeys(candidate["aspect"] for candidate in state["ranking"])
+    assert tuple(firsts) == ASPECTS
+    assert [each["aspect"] for each in state["ranking"][:4]] == [*ASPECTS]
+    assert "expected" not in state["cooper"]
+    assert not state["cooper"].get("faults")
+    assert CHOICE not in state["messages"][-1].response_metadata

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -20,10 +20,14 @@ from langgraph_cooper.graph.evaluation.interactive.states import state_digest, w
 from langgraph_cooper.graph.evaluation.speakers import (
     BANK,
     FINETUNED,
+    FINETUNED_ALONE,
     FINETUNED_MBR,
     MAKERS,
     PROMPTED,
     WITH_MODEL,
+    Settings,
+    alone,
+    loaded_voice,
     messages_of,
 )
 from langgraph_cooper.graph.threads.turns import Turns
@@ -173,10 +177,16 @@ def make_system(
         used = model if base == PROMPTED else None
         calls = 2 * len(task.aspects) + 1 if used else 0
         begin = _pipeline(base, task, used, _chosen(spec, limits))
-        return System(name, spec, f"{spec} {asked if used else ''}", calls, begin)
+        made_of = asked if used else ""
+        if base == FINETUNED:
+            made_of = loaded_voice(Settings(task, None, limits).voice)[1]
+        return System(name, spec, f"{spec} {made_of}", calls, begin)
     if spec.startswith(COMMAND):
         command = spec.removeprefix(COMMAND)
         return System(name, spec, spec, 0, _program(command, limits))
+    if spec == FINETUNED_ALONE:
+        say, made_of = alone(Settings(task, None, limits))
+        return System(name, spec, f"{spec} {made_of}", 0, _unguided(say))
     assert model is not None
     begin = _endpoint(task, model, limits) if spec.startswith(ENDPOINT) else _baseline(
         spec, task, model, limits
@@ -226,6 +236,17 @@ def _baseline(
     async def answer(history: Sequence[Utterance]) -> Answer:
         said = await step.ainvoke([*history])
         return Answer(said.reply, {"aspect": said.aspect} if said.aspect else {})
+
+    return _stateless(answer)
+
+
+def _unguided(
+    say: Callable[[Sequence[Utterance]], Awaitable[str]],
+) -> Callable[[str], AbstractAsyncContextManager[Talk]]:
+    """Hold conversations as the fine-tuned generator without agents."""
+
+    async def answer(history: Sequence[Utterance]) -> Answer:
+        return Answer(await say(history))
 
     return _stateless(answer)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from langgraph_cooper.graph.evaluation import speakers
 from langgraph_cooper.nodes.finetuned import engine, generator
 from langgraph_cooper.nodes.finetuned.format import Given
 from tests.support.commands import Cooper, Done
@@ -121,11 +122,14 @@ def test_the_fine_tuned_generators_samples_are_replayed(
 
     monkeypatch.setattr(engine, "load_engine", lambda *_, **__: Chance())
     monkeypatch.setattr(generator, "chooser", lambda *_: choose)
-    held(cooper, file, "--systems", "finetuned")
-    (row,) = rows(file)
-    assert row["record"]["samples"][0] == [row["said"][1]["text"]]
+    monkeypatch.setattr(speakers, "chooser", lambda *_: choose)
+    held(cooper, file, "--systems", "finetuned,finetuned-alone")
+    assert {row["system"] for row in rows(file)} == {"finetuned", "finetuned-alone"}
+    for row in rows(file):
+        assert row["record"]["samples"][0] == [row["said"][1]["text"]]
+        assert ("states" in row["said"][1].get("why", {})) == (row["system"] == "finetuned")
     assert cooper("replay", file).code == 0
-    assert len(draws) == 2
+    assert len(draws) == 4
 
 
 def test_a_programs_answers_cannot_be_made_again(

@@ -1,0 +1,178 @@
+"""Lets readers compare two systems' replies to the same contexts, blind.
+
+python -m tests.benchmarks.pairs contexts --task esc --lines tests/trial/held_out.txt
+    --data valid.txt --most 60 --output contexts.jsonl
+python -m tests.benchmarks.pairs say --task esc --contexts contexts.jsonl --system bank
+    --output bank.jsonl
+python -m tests.benchmarks.pairs sheet --contexts contexts.jsonl --systems bank.jsonl other.jsonl
+    --output sheet.txt
+python -m tests.benchmarks.pairs count --sheet sheet.txt --labels one.txt two.txt three.txt
+
+`contexts` draws so many turns from the strangers' lines, held with the bank, and as many from the
+data. `sheet` shows both replies of each context in random order, equal ones left out; beside it
+lies a key. A reader writes "NUMBER A", "NUMBER B" or "NUMBER T" (a tie). `count` prints wins, by
+the majority of the readers, with an exact sign test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from scipy.stats import binomtest
+
+from langgraph_cooper.graph.evaluation.speakers import speakers
+from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.data.reading import read_dialogues
+from tests.benchmarks.replies import conversations
+
+OPENING = 2  # utterances of a data set's dialogue that no context ends in
+SHOWN = 6  # utterances that a reader sees
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """Read a file of JSON lines."""
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def write(file: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a file of JSON lines."""
+    shown = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    file.write_text("".join(shown), encoding="utf-8")
+
+
+async def contexts(given: argparse.Namespace) -> None:
+    """Draw contexts from strangers' lines and from a data set."""
+    task, rng = load_task(given.task), random.Random(given.seed)
+    bank = speakers(task, ["bank"], None, CooperContext())["bank"]
+    trial: list[dict[str, Any]] = []
+    for name, said in conversations(given.lines) if given.lines else ():
+        if name != given.task:
+            continue
+        talk, history = bank.talk(), list[Utterance]()
+        for text in said:
+            history.append(Utterance("user", text))
+            trial.append({"from": "strangers", "history": [list(each) for each in history]})
+            history.append(Utterance("system", (await talk(history)).text))
+    data: list[dict[str, Any]] = []
+    for dialogue in read_dialogues(given.data, task).dialogues if given.data else ():
+        for index in dialogue.system_turns:
+            history = dialogue.history(index)
+            if index >= OPENING and history[-1].speaker == "user":
+                data.append({"from": "data", "history": [list(each) for each in history]})
+    drawn = [rng.sample(each, min(given.most, len(each))) for each in (trial, data)]
+    write(given.output, [row | {"task": given.task} for part in drawn for row in part])
+
+
+async def say(given: argparse.Namespace) -> None:
+    """Let a system reply in each context; a file that is there is gone on with."""
+    task = load_task(given.task)
+    speaker = speakers(task, [given.system], None, CooperContext(), given.generator)[given.system]
+    done = len(rows_of(given.output)) if given.output.exists() else 0
+    with given.output.open("a", encoding="utf-8") as file:
+        for row in rows_of(given.contexts)[done:]:
+            reply = await speaker.talk()([Utterance(*each) for each in row["history"]])
+            file.write(json.dumps({"reply": reply.text}, ensure_ascii=False) + "\n")
+            file.flush()
+
+
+def sheet(given: argparse.Namespace) -> None:
+    """Write the pairs in a random order, and a key beside them."""
+    rng, key, entries = random.Random(given.seed), [], []
+    names = [file.stem for file in given.systems]
+    said = [[row["reply"] for row in rows_of(file)] for file in given.systems]
+    for context, replies in zip(rows_of(given.contexts), zip(*said, strict=True), strict=True):
+        sides = [0, 1]
+        rng.shuffle(sides)
+        entry = {"names": [names[side] for side in sides], "from": context["from"]}
+        entry |= {"task": context["task"], "equal": replies[0] == replies[1]}
+        entries.append((entry, context["history"], [replies[side] for side in sides]))
+    rng.shuffle(entries)
+    with given.output.open("w", encoding="utf-8") as file:
+        for entry, history, replies in entries:
+            key.append(entry)
+            if entry["equal"]:
+                continue
+            before = "".join(f"   {who[0].upper()}: {text}\n" for who, text in history[-SHOWN:])
+            before = before.replace("   U: ", "   P: ")
+            file.write(f"[{len(key) - 1}] ({entry['task']})\n{before}")
+            file.write(f"  =A: {replies[0]}\n  =B: {replies[1]}\n\n")
+    given.output.with_suffix(".key.json").write_text(json.dumps(key), encoding="utf-8")
+
+
+def count(given: argparse.Namespace) -> None:
+    """Print wins by the majority of the readers."""
+    key = json.loads(given.sheet.with_suffix(".key.json").read_text(encoding="utf-8"))
+    judged = [
+        dict(line.split()[:2] for line in file.read_text().splitlines() if line.strip())
+        for file in given.labels
+    ]
+    names = sorted(key[0]["names"])
+    groups: dict[str, Counter[str]] = {}
+    for number, entry in enumerate(key):
+        votes = Counter(labels.get(str(number), "T") for labels in judged)
+        (best, most), *_ = votes.most_common()
+        side = best if most > len(judged) / 2 and best in "AB" and not entry["equal"] else "T"
+        won = (
+            "equal"
+            if entry["equal"]
+            else "tie"
+            if side == "T"
+            else entry["names"]["AB".index(side)]
+        )
+        for group in ("all", entry["task"], f"{entry['task']}, {entry['from']}"):
+            groups.setdefault(group, Counter())[won] += 1
+    for group, won in groups.items():
+        one, other = (won[name] for name in names)
+        p = binomtest(one, one + other).pvalue if one + other else 1.0
+        rest = f"ties {won['tie']}, equal {won['equal']}"
+        print(f"{group:28s} {names[0]} {one}, {names[1]} {other}, {rest}: sign test p = {p:.2g}")
+    both = [
+        (labels[str(n)], others[str(n)])
+        for place, labels in enumerate(judged)
+        for others in judged[place + 1 :]
+        for n in range(len(key))
+        if str(n) in labels and str(n) in others
+    ]
+    if both:
+        print(f"two readers agree in {sum(a == b for a, b in both) / len(both):.2f}")
+
+
+def main() -> None:
+    """Run one of the four steps."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("step", choices=["contexts", "say", "sheet", "count"])
+    parser.add_argument("--task", default="esc")
+    parser.add_argument("--lines", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--most", type=int, default=60)
+    parser.add_argument("--contexts", type=Path)
+    parser.add_argument("--system", default="bank")
+    parser.add_argument("--generator", type=Path, help="of `say`: the fine-tuned one's folder")
+    parser.add_argument("--systems", type=Path, nargs=2)
+    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--labels", type=Path, nargs="+")
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    if given.step == "contexts":
+        asyncio.run(contexts(given))
+    elif given.step == "say":
+        asyncio.run(say(given))
+    elif given.step == "sheet":
+        sheet(given)
+    else:
+        count(given)
+
+
+if __name__ == "__main__":
+    main()
