@@ -27,16 +27,30 @@ _AMOUNT = re.compile(
     r"(?![\w%])",
     re.IGNORECASE,
 )
+_TOLD = re.compile(
+    r"\b(?:pays|paid|earns?|earned|earning|costs?|owes?|owed|spent|makes|made|charges?|charged)"
+    r"(?:\s+(?:me|us|you|him|her|them|out|about|around|only|just|like|maybe|roughly|over|under))*"
+    r"\s*$",
+    re.IGNORECASE,
+)
+"""Before an amount that is told of something, and not offered: "the task pays 2.00"."""
 _BARE = {*SMALL, *TENS, *(f"{ten} {one}" for ten in TENS for one in SMALL[1:10])}
 _CENTS = re.compile(r"cents?$|¢$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Amount:
-    """An amount, in the user's words and as a number."""
+    """An amount.
+
+    Attributes:
+        text: In the user's words.
+        value: As a number.
+        told: Whether it is what something pays or costs, and thus no offer.
+    """
 
     text: str
     value: float
+    told: bool = False
 
     @property
     def clear(self) -> bool:
@@ -61,4 +75,5 @@ def _amount(found: re.Match[str]) -> Amount:
         value = VALUES[found["ten"].lower()] + VALUES[found["one"].lower()]
     else:
         value = VALUES[found["word"].lower()]
-    return Amount(text, value / 100 if _CENTS.search(text) else value)
+    told = bool(_TOLD.search(found.string, max(0, found.start() - 60), found.start()))
+    return Amount(text, value / 100 if _CENTS.search(text) else value, told)

@@ -151,9 +151,9 @@ class Answers:
 
 
 def _agrees(answer: Answer, found: Sequence[Amount]) -> bool:
-    """Return whether an answer is for amounts in a range, and one of these is in it."""
+    """Return whether an answer is for amounts in a range, and one that is offered is in it."""
     bounds = answer.amount
-    return bounds is not None and any(one.within(bounds) for one in found)
+    return bounds is not None and any(one.within(bounds) and not one.told for one in found)
 
 
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:
@@ -166,4 +166,5 @@ def spoken_amount(form: str, said: str, wanted: tuple[float, float] | None) -> s
     if "{amount}" not in form:
         return form
     fitting = [one for one in amounts(said) if wanted is None or one.within(wanted)]
+    fitting.sort(key=lambda one: one.told)
     return form.replace("{amount}", fitting[0].text if fitting else "that")

@@ -37,3 +37,18 @@ def test_bounds_are_included() -> None:
     assert offer.within((95, 100))
     assert offer.within((80, 95))
     assert not offer.within((96, 100))
+
+
+@pytest.mark.parametrize(
+    ("said", "offered"),
+    [
+        ("the task pays 2.00, I could give 50 cents of it", [False, True]),
+        ("I only made about $3 today", [False]),
+        ("it costs 150 new and I paid 90 for mine", [False, False]),
+        ("I'd pay 80", [True]),
+        ("it cost me nothing, so take 5 dollars", [True]),
+        ("I can make it 100", [True]),
+    ],
+)
+def test_what_something_pays_or_costs_is_no_offer(said: str, offered: list[bool]) -> None:
+    assert [not one.told for one in amounts(said)] == offered

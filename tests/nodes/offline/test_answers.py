@@ -83,6 +83,7 @@ def test_an_amount_decides_and_is_said_in_the_users_words() -> None:
     task = task_with(OFFER)
     assert topic_for(task, user("I can pay 100 for it.")) == OFFER.topic
     assert topic_for(task, user("I can pay 60 for it.")) is None
+    assert topic_for(task, user("I paid 100 for it.")) is None  # told, not offered
     assert said(task, OFFER, [user("I can pay $110 for it.")]) == "Good, $110 it is."
 
 
