@@ -21,10 +21,13 @@ from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_vo
 from langgraph_cooper.nodes.generator import generator_node, speaking
 from langgraph_cooper.nodes.guard import after_guard, guard_node, review_node
 from langgraph_cooper.nodes.intake import intake_node
+from langgraph_cooper.nodes.llm import chat_model
+from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
 from langgraph_cooper.nodes.node import Node
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.reply_guard import Drafted, drafting, reply_guard_node
 from langgraph_cooper.nodes.resources import FINETUNED, OFFLINE, Resources, voice_of
+from langgraph_cooper.nodes.second_reader import SecondReader
 from langgraph_cooper.nodes.state import CooperInput, conversation_schema, input_schema
 from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task
 
@@ -36,12 +39,13 @@ _resources: WeakKeyDictionary[StateGraph[Any, Any, Any, Any], Resources] = WeakK
 RANKER_PARTS = ("embed", "progression", "score")
 
 
-def create_cooper(
+def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
     task: str | Path | TaskSpec = "esc",
     *,
     model: str | BaseChatModel | None = None,
     generator_model: str | BaseChatModel | None = None,
     generator: str | Path | BaseChatModel | None = None,
+    guard_model: str | BaseChatModel | None = None,
     ranker: str | Path | Ranker | None = None,
     encoder: str | None = None,
     allowed: Allowed | None = None,
@@ -58,6 +62,8 @@ def create_cooper(
         generator: What speaks: "bank" (prepared sentences), "finetuned" (the generator trained for
             the task, which needs the extra `voice`), the folder of one that you trained, or a chat
             model as in `generator_model`, in whose place it stands. If omitted, `model`'s.
+        guard_model: In a task with a guard, a chat model that reads the messages of which the
+            guard's classifier is not sure. If omitted, the classifier decides alone.
         ranker: A checkpoint's folder or its name on the hub, or a `Ranker`. If omitted, the
             checkpoint shipped for the task; a task without one gets `UntrainedRanker`.
         encoder: The sentence encoder of the states: any sentence-transformers model. If omitted,
@@ -80,7 +86,7 @@ def create_cooper(
     """
     spec = load_task(task)
     speaker, voice = _speaker(spec, generator_model, generator)
-    _check_models(spec, model, speaker)
+    _check_models(spec, model=model, generator_model=speaker, guard_model=guard_model)
     allowed = allowed or Allowed()
     loader = _ranker_loader(spec, ranker, encoder)
     resources = Resources(spec, model, speaker, loader, voice, allowed)
@@ -103,7 +109,8 @@ def create_cooper(
     graph.add_edge("coordinator", "generator")
     node = generator_node(resources)
     if spec.guard:
-        _add_guard(graph, spec, branches, drafting(node, spec, resources))
+        second = _second_reader(spec, guard_model)
+        _add_guard(graph, spec, branches, drafting(node, spec, resources), second)
         return graph
     graph.add_node("generator", speaking(node))
     for name in branches:
@@ -122,6 +129,7 @@ def _add_guard(
     task: TaskSpec,
     branches: Sequence[str],
     generator: Node,
+    second: SecondReader | None,
 ) -> None:
     """Add the guard before the branches, a person's review, and the guard of the reply."""
     targets = {"on": list(branches), "review": ["review"], "end": [END]}
@@ -132,7 +140,7 @@ def _add_guard(
 
     graph.add_node(
         "guard",
-        guard_node(task) | RunnableLambda(onwards),
+        guard_node(task, second=second) | RunnableLambda(onwards),
         destinations=(*branches, "review", END),
     )
     graph.add_node("review", review_node())
@@ -144,17 +152,29 @@ def _add_guard(
     graph.add_edge("reply_guard", END)
 
 
+def _second_reader(task: TaskSpec, model: str | BaseChatModel | None) -> SecondReader | None:
+    """Return the guard's second reader; its model is set up with the first doubtful message."""
+    if model is None:
+        return None
+    return SecondReader(lambda: llm_crisis_reader(task, chat_model(model)))
+
+
 def _check_models(
-    task: TaskSpec, model: str | BaseChatModel | None, generator_model: str | BaseChatModel | None
+    task: TaskSpec, *, model: str | BaseChatModel | None, **others: str | BaseChatModel | None
 ) -> None:
     """Refuse unusable models now, not in the middle of a run."""
-    for name, given in (("model", model), ("generator_model", generator_model)):
+    for name, given in {"model": model, **others}.items():
         if isinstance(given, str) and not given.strip():
             raise ModelError(f'{name} is empty: name a model, or "{OFFLINE}" for the built-in one')
         if given is not None and not isinstance(given, str | BaseChatModel):
             raise ModelError(
                 f"{name} is a {type(given).__name__}: pass a model's name or a LangChain chat model"
             )
+    if others.get("guard_model") is not None and not task.guard:
+        raise ModelError(
+            f"the task {task.name!r} has no guard: leave guard_model out, or add guard = true to "
+            "the task"
+        )
     if model in (None, OFFLINE):
         for aspect in task.aspects:
             if not aspect.topics:

@@ -53,8 +53,8 @@ class CooperContext(BaseModel):
     coordination: Literal["off", "calibrated", "turns"] | None = Field(
         default=None,
         description='"calibrated": over a conversation the aspects of the first choices follow '
-        'what people take up; "off": the ranker\'s order alone; "turns": no ranker, the agents '
-        "take turns, to see what coordination adds. If omitted, the calibration's own choice.",
+        'what people take up; "off": the ranker\'s order alone; "turns": the agents take '
+        "turns, and nothing is ranked. If omitted, the calibration's own choice.",
     )
     strength: float | None = Field(
         default=None,

@@ -174,11 +174,11 @@ def _calibrated(
     Raises:
         InputError: The run asks for calibrated coordination, and the ranker has no calibration.
     """
-    ranker: Any = resources.ranker()
-    calibration: Calibration | None = getattr(ranker, "calibration", None)
     context = current_context()
     if context.coordination == "turns":
         return None
+    ranker: Any = resources.ranker()
+    calibration: Calibration | None = getattr(ranker, "calibration", None)
     if calibration is None:
         if context.coordination == "calibrated":
             raise InputError(

@@ -6,15 +6,17 @@ about safety. The guard is a floor, not a clinical judgement (docs/safety.md).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables.config import run_in_executor
 from langgraph.types import interrupt
 
 from langgraph_cooper.nodes.context import CooperContext, current_context
@@ -24,11 +26,12 @@ from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
 from langgraph_cooper.nodes.crisis.reading import read_meaning, reader
-from langgraph_cooper.nodes.events import emit, help_event, reply_event, turn_of
+from langgraph_cooper.nodes.events import emit, fault_event, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, text_of, utterances
 from langgraph_cooper.nodes.node import Node, Update, quick_node
-from langgraph_cooper.nodes.state import GuardState
+from langgraph_cooper.nodes.second_reader import NONE, Noting, Opinions, SecondReader
+from langgraph_cooper.nodes.state import Fault, GuardState, with_fault
 from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_texts
 from langgraph_cooper.ranker.data.dialogue import dialogue_round
 
@@ -58,7 +61,9 @@ class Readers(NamedTuple):
 # Before the agents -----------------------------------------------------------------------------
 
 
-def guard_node(task: TaskSpec, read: Reader | None = None) -> Node:
+def guard_node(
+    task: TaskSpec, read: Reader | None = None, second: SecondReader | None = None
+) -> Node:
     """Build the node that reads the user's messages before any agent does.
 
     In a certain crisis it answers, and goes on to answer until the user says that they are safe
@@ -67,13 +72,17 @@ def guard_node(task: TaskSpec, read: Reader | None = None) -> Node:
     Args:
         task: The task.
         read: Finds what one message shows, in place of the reader for the task's settings.
+        second: Reads what the first reader doubts. If it fails, the first reader's finding counts.
     """
     settings = task.guard or GuardSettings()
-    readers = Readers(read, read) if read else Readers(reader(settings), read_meaning)
+    own = Readers(read, read) if read else Readers(reader(settings), read_meaning)
 
-    def guard(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+    def guard(
+        state: Mapping[str, Any], config: RunnableConfig, opinions: Opinions = NONE
+    ) -> Update:
         messages: Sequence[AnyMessage] = state.get("messages", [])
         context, known = current_context(), state.get("guard") or GuardState()
+        readers = Readers(*(opinions.over(each) for each in own))
         course = _course(messages, known, readers, strict=_is_strict(context, settings))
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
         if known.get("tier") == "certain" and course.tier != "certain":
@@ -102,8 +111,47 @@ def guard_node(task: TaskSpec, read: Reader | None = None) -> Node:
         # No candidates were ranked for this reply.
         return {"messages": [said], "guard": now, "ranking": [], "passive": []}
 
-    # In a thread for async callers: the reader may load and run an encoder.
-    return RunnableLambda(guard, name="guard")
+    if second is None:
+        # In a thread for async callers: the reader may load and run an encoder.
+        return RunnableLambda(guard, name="guard")
+    return _with_second_reader(guard, second, own, settings)
+
+
+def _with_second_reader(
+    guard: Callable[[Mapping[str, Any], RunnableConfig, Opinions], Update],
+    second: SecondReader,
+    own: Readers,
+    settings: GuardSettings,
+) -> Node:
+    """Let the second reader look at what is doubtful before the guard decides."""
+
+    def doubtful(state: Mapping[str, Any]) -> list[str]:
+        strict, known = _is_strict(current_context(), settings), state.get("guard") or GuardState()
+        noting = Noting(own.first)
+        _course(state.get("messages", []), known, Readers(noting, noting), strict=strict)
+        return second.unknown(noting.texts)
+
+    def decided(
+        state: Mapping[str, Any], config: RunnableConfig, faults: Sequence[Fault]
+    ) -> Update:
+        update = guard(state, config, second.opinions())
+        turn, info = turn_of(state.get("messages", [])), state["cooper"]
+        emit([fault_event(turn, fault) for fault in faults], config)
+        for fault in faults:
+            update["cooper"] = info = with_fault(info, fault)
+        return update
+
+    def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        faults = [found for text in doubtful(state) if (found := second.read(text, config))]
+        return decided(state, config, faults)
+
+    async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
+        texts = await run_in_executor(config, doubtful, state)
+        found = await asyncio.gather(*(second.aread(text, config) for text in texts))
+        faults = [fault for fault in found if fault]
+        return await run_in_executor(config, decided, state, config, faults)
+
+    return RunnableLambda(run, afunc=arun, name="guard")
 
 
 def after_guard(state: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ class Fault(TypedDict):
     """A fault of one step in a turn that went on."""
 
     step: str
-    """The step: "tracker", "promoter", "progression", "coordinator" or "generator"."""
+    """The step: "guard", "tracker", "promoter", "progression", "coordinator" or "generator"."""
     kind: FaultKind
     """The kind of fault."""
     message: str
@@ -157,7 +157,7 @@ class TurnInfo(TypedDict):
     expected: NotRequired[dict[str, float]]
     """With calibrated coordination: P(aspect) of the next utterance, by what people do."""
     faults: NotRequired[list[Fault]]
-    """The faults of this turn in the coordinator and the generator."""
+    """The faults of this turn in the guard's second reader, the coordinator and the generator."""
 
 
 def with_fault(turn: TurnInfo, fault: Fault) -> TurnInfo:

@@ -40,6 +40,10 @@ def chat(
             "model's name; none: the bank, or the model."
         ),
     ] = None,
+    guard_model: Annotated[
+        str | None,
+        typer.Option(help="A chat model that reads what the safety guard is not sure of."),
+    ] = None,
     deadline: Deadline = 60,
     max_calls: MaxCalls = None,
     at_once: Annotated[
@@ -66,7 +70,9 @@ def chat(
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     spec = load_task(task)
     name = check_thread_id(spec.name if thread is None else thread)
-    cooper = create_cooper(spec, model=model, generator=generator, ranker=ranker)
+    cooper = create_cooper(
+        spec, model=model, generator=generator, guard_model=guard_model, ranker=ranker
+    )
     _tell_missing(generator)
     with conversation_store(db) as store, own_thread(db, name) as owned:
         graph = cooper.compile(checkpointer=store)

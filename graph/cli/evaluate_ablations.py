@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json as jsonlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
-from langgraph_cooper.graph.cli.evaluate_text import show_report, spoken
+from langgraph_cooper.graph.cli.evaluate_text import show_report, spoken, tell_meteor
 from langgraph_cooper.graph.cli.options import AsJson, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from langgraph_cooper.ranker.api import Ranker
     from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
 
-TRAIN, VALID, MADE_OF, REPORT = "train.jsonl", "valid.jsonl", "made-of.json", "report.json"
+TRAIN, VALID, REPORT = "train.jsonl", "valid.jsonl", "report.json"
 
 
 def ablations(
@@ -54,41 +54,48 @@ def ablations(
     command goes on: generators and replies that are in the folder are kept.
     """
     # Imported here: it brings torch.
-    from langgraph_cooper.graph.evaluation.ablations import ablated_speaker, name_of
+    from langgraph_cooper.graph.evaluation.ablations import (
+        ablated_speaker,
+        annotated_turns,
+        digest_of,
+        working_in,
+    )
     from langgraph_cooper.graph.evaluation.generation import (
         RealTurns,
         generation_report,
         reply_to_all,
     )
     from langgraph_cooper.graph.training.generator.estimate import estimate
-    from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, check_base
+    from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE
     from langgraph_cooper.ranker.data.jsonl import replacing
     from langgraph_cooper.ranker.training.setup import check_apart
 
     spec = load_task(task)
     chosen = [None, *_parts(parts)]
-    rankers = _rankers(spec, chosen, without_progression)
     base = base or DEFAULT_BASE
-    check_base(base)
+    made_of: dict[str, Any] = {"task": digest_of_task(spec), "seed": seed, **_base(base)}
+    rankers, known_rankers = _rankers(spec, chosen, without_progression)
     dialogues = read_file(spec, data)[:limit]
     held = read_file(spec, valid)
     check_apart(dialogues, held, data, valid)
+    made_of |= known_rankers | {"data": digest_of(dialogues), "valid": digest_of(held)}
     real = RealTurns.of(held, spec).first(turns)
-    measured = {turn.dialogue.id for turn in real.turns}
     typer.echo(f"{len(chosen)} trainings of {estimate(dialogues, 1)} each", err=True)
-    _begin(output, {"task": spec.name, "base": base, "seed": seed}, dialogues)
-    known = _annotated(spec, dialogues, output / TRAIN)
-    shown = _annotated(spec, [each for each in held if each.id in measured], output / VALID)
     replies: dict[str, Replies] = {}
-    for without in chosen:
-        variant = _Variant(spec, output, without, rankers[without], base, seed)
-        voice = variant.trained(known)
-        speaker = ablated_speaker(variant.name, voice, variant.turns(shown))
-        kept = output / f"{variant.slug}.replies.jsonl"
-        replies[name_of(without)] = asyncio.run(spoken(reply_to_all, speaker, real, kept))
-    report = generation_report(real, replies)
-    with replacing(output / REPORT) as file:
-        file.write(jsonlib.dumps(report, indent=2).encode() + b"\n")
+    with working_in(output, made_of):
+        known = _annotated(spec, dialogues, {each.id for each in dialogues}, output / TRAIN)
+        shown = _annotated(spec, held, {turn.dialogue.id for turn in real.turns}, output / VALID)
+        real = annotated_turns(real, shown)
+        for without in chosen:
+            variant = _Variant(spec, output, without, rankers[without], base, seed, data.name)
+            voice = variant.trained(known)
+            speaker = ablated_speaker(variant.name, voice, variant.turns(shown))
+            kept = output / f"{variant.slug}.replies.jsonl"
+            replies[variant.name] = asyncio.run(spoken(reply_to_all, speaker, real, kept))
+        report = generation_report(real, replies)
+        with replacing(output / REPORT) as file:
+            file.write(jsonlib.dumps(report, indent=2).encode() + b"\n")
+    tell_meteor(*report["systems"].values())
     if json:
         typer.echo(jsonlib.dumps(report))
     else:
@@ -103,6 +110,7 @@ class _Variant:
     load_ranker: Callable[[], Ranker]
     base: str
     seed: int
+    data: str
 
     @property
     def name(self) -> str:
@@ -140,11 +148,11 @@ class _Variant:
             GeneratorTraining,
             train_generator,
         )
-        from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
+        from langgraph_cooper.nodes.finetuned.checkpoint import CONFIG, open_voice
         from langgraph_cooper.ranker.model.lora import adapter_tensors
 
         folder = self.output / self.slug
-        if folder.exists():
+        if (folder / CONFIG).is_file():  # the last file that is written
             return open_voice(folder)
         learned = self.turns(dialogues, BEST_LABELLED)
         settings = GeneratorTraining(
@@ -155,8 +163,9 @@ class _Variant:
         typer.echo(f"training: {self.name}", err=True)
         base, figures = train_generator(learned, [], run, settings)
         card = model_card(
-            task=self.task.name, base=self.base, figures=figures, data=TRAIN,
-            command=f"cooper evaluate ablations --task {self.task.name} --data {TRAIN} "
+            task=self.task.name, base=self.base, figures=figures,
+            data=f"{self.data}, for an ablation ({self.name}): it is no generator to talk with",
+            command=f"cooper evaluate ablations --task {self.task.name} --data {self.data} "
             f"--limit {len(dialogues)} --seed {self.seed} ...",
         )  # fmt: skip
         save_generator(
@@ -178,54 +187,71 @@ def _parts(named: str) -> list[Part]:
     return found
 
 
+def digest_of_task(task: TaskSpec) -> str:
+    """Return a hash of a task's content."""
+    return hashlib.sha256(task.model_dump_json().encode()).hexdigest()
+
+
+def _base(base: str) -> dict[str, str | None]:
+    """Check, before the long work, that the base and what runs it are there."""
+    from langgraph_cooper.nodes.finetuned.base import (
+        INSTALL,
+        PACKAGE,
+        base_sha256,
+        check_base,
+        missing_parts,
+    )
+    from langgraph_cooper.nodes.finetuned.errors import VoiceMissing
+
+    check_base(base)
+    # The default base's own package is needed for that base alone.
+    if missing := [part for part in missing_parts() if part != PACKAGE]:
+        raise VoiceMissing(f"{', '.join(missing)} is missing: {INSTALL}")
+    return {"base": base, "base_sha256": base_sha256(base)}
+
+
 def _rankers(
     task: TaskSpec, chosen: Sequence[Part | None], without_progression: str | None
-) -> dict[Part | None, Callable[[], Ranker]]:
-    """Return what loads each variant's ranker: the shipped one, or one without progression."""
-    from langgraph_cooper.ranker.load import ranker_loader, shipped_ablation
+) -> tuple[dict[Part | None, Callable[[], Ranker]], dict[str, str]]:
+    """Return what loads each variant's ranker, and the rankers' hashes."""
+    from langgraph_cooper.ranker.load import (
+        ranker_loader,
+        shipped_ablation,
+        shipped_checkpoint,
+    )
+    from langgraph_cooper.ranker.model.checkpoint import WEIGHTS, open_checkpoint
+    from langgraph_cooper.ranker.model.encoder import file_sha256
     from langgraph_cooper.ranker.training.config import TrainingError
 
+    own = shipped_checkpoint(task)
     found = dict.fromkeys(chosen, ranker_loader(task))
+    hashes = {"ranker": file_sha256(own / WEIGHTS) if own else "untrained"}
     if "progression" in chosen:
-        other = without_progression or shipped_ablation(task)
-        if other is None:
+        name = without_progression or shipped_ablation(task)
+        if name is None:
             raise TrainingError(
                 f"no ranker without progression is shipped for the task {task.name!r}: train one "
                 "with `cooper train ranker --no-progression` and pass --without-progression "
                 "FOLDER, or leave it out of --parts"
             )
-        found["progression"] = ranker_loader(task, other)
-    return found
-
-
-def _begin(output: Path, made_of: dict[str, Any], dialogues: Sequence[Dialogue]) -> None:
-    """Make the folder, or check that it was made with the same settings and conversations."""
-    from langgraph_cooper.ranker.data.dialogue import DataError, fingerprint
-    from langgraph_cooper.ranker.data.jsonl import replacing
-
-    said = "".join(fingerprint(dialogue) for dialogue in dialogues)
-    made_of = {**made_of, "data": hashlib.sha256(said.encode()).hexdigest()}
-    file = output / MADE_OF
-    output.mkdir(parents=True, exist_ok=True)
-    if file.exists():
-        if jsonlib.loads(file.read_text(encoding="utf-8")) != made_of:
-            raise DataError(
-                f"{output} was made with another task, base, seed or other dialogues: choose "
-                "another --output"
+        other = open_checkpoint(name)
+        if other.config.progression:
+            raise TrainingError(
+                f"the ranker {other.folder} reads progression signals: name one that was trained "
+                "with --no-progression"
             )
-        return
-    if any(output.iterdir()):
-        raise DataError(f"{output} holds something else: choose another --output")
-    with replacing(file) as out:
-        out.write(jsonlib.dumps(made_of, indent=2).encode() + b"\n")
+        found["progression"] = ranker_loader(task, other.folder)
+        hashes["ranker without progression"] = file_sha256(other.folder / WEIGHTS)
+    return found, hashes
 
 
 def _annotated(
-    task: TaskSpec, dialogues: Sequence[Dialogue], file: Path
+    task: TaskSpec, dialogues: Sequence[Dialogue], wanted: Set[str], file: Path
 ) -> list[AnnotatedDialogue]:
-    """Return dialogues with their annotation, which is made in a file where they lack it."""
-    found = annotated_of(dialogues)
-    if len(found) < len(dialogues):
-        annotate_into(task, dialogues, file)
-        found = annotated_of(read_file(task, file))
+    """Return the wanted dialogues with their annotation, made in a file where they lack it."""
+    found = [each for each in annotated_of(dialogues) if each.id in wanted]
+    if len(found) < len(wanted):
+        known = {each.id for each in read_file(task, file)} if file.exists() else set[str]()
+        annotate_into(task, [each for each in dialogues if each.id in wanted | known], file)
+        found = [each for each in annotated_of(read_file(task, file)) if each.id in wanted]
     return found

@@ -40,7 +40,7 @@ def text(
         )
     scored = score_texts(said, real)
     found = rounded(scored.scores())
-    _tell_meteor(found)
+    tell_meteor(found)
     if json:
         typer.echo(jsonlib.dumps(found))
     else:
@@ -58,7 +58,7 @@ def generation(
     ] = None,
     generator: Annotated[
         Path | None,
-        typer.Option(help="The folder of the generator of finetuned and finetuned-mbr."),
+        typer.Option(help="The folder of a fine-tuned generator for the systems that use one."),
     ] = None,
     outputs: Annotated[
         list[str] | None,
@@ -104,7 +104,7 @@ def generation(
     if output:
         with replacing(output) as file:
             file.write(jsonlib.dumps(report, indent=2).encode() + b"\n")
-    _tell_meteor(*report["systems"].values())
+    tell_meteor(*report["systems"].values())
     if json:
         typer.echo(jsonlib.dumps(report))
     else:
@@ -137,7 +137,8 @@ def _named_files(outputs: Sequence[str], systems: Sequence[str]) -> dict[str, Pa
     return named
 
 
-def _tell_meteor(*scores: Mapping[str, float]) -> None:
+def tell_meteor(*scores: Mapping[str, float]) -> None:
+    """Tell that METEOR is missing, where it is."""
     from langgraph_cooper.graph.evaluation.meteor import MISSING
     from langgraph_cooper.graph.evaluation.text_metrics import METEOR
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, get_args
 
+from langgraph_cooper.graph.evaluation.generation import RealTurns
 from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker, typical_reply
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
 from langgraph_cooper.graph.training.generator.topics import Part
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
 from langgraph_cooper.nodes.finetuned.format import Budgets, Given
-from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.data.dialogue import (
+    AnnotatedDialogue,
+    DataError,
+    Dialogue,
+    Utterance,
+)
+from langgraph_cooper.ranker.data.jsonl import replacing
+from langgraph_cooper.ranker.training.config import TrainingError
 
 COMPLETE = "complete"
 PARTS: tuple[Part, ...] = get_args(Part)
+MADE_OF = "made-of.json"
 
 
 def name_of(without: Part | None) -> str:
@@ -31,12 +45,19 @@ def budgets_of(without: Part | None, dialogues: Sequence[LearnedDialogue], k: in
         without: The part that is missing.
         dialogues: The variant's conversations.
         k: Topics of a turn in the complete pipeline.
+
+    Raises:
+        TrainingError: There is no turn to learn from.
     """
+    shown = [len(turn.topics) for dialogue in dialogues for turn in dialogue.turns]
+    if not shown:
+        raise TrainingError(
+            "no turn can be learnt from: all have the strategy Self-disclosure, or no candidates"
+        )
     budgets = Budgets()
     if without != "coordination":
         return budgets
-    most = max(len(turn.topics) for dialogue in dialogues for turn in dialogue.turns)
-    return budgets.model_copy(update={"topics": -(-budgets.topics * max(most, k) // k)})
+    return budgets.model_copy(update={"topics": -(-budgets.topics * max(*shown, k) // k)})
 
 
 def ablated_speaker(
@@ -62,3 +83,72 @@ def ablated_speaker(
         return Reply(await typical(given[tuple(history)]))
 
     return Speaker(name, f"{name} {made_of}", lambda: reply)
+
+
+def annotated_turns(turns: RealTurns, dialogues: Sequence[AnnotatedDialogue]) -> RealTurns:
+    """Return the turns that are annotated: data with a model's annotation leave some out.
+
+    Raises:
+        DataError: None is.
+    """
+    known = {(each.id, turn.index) for each in dialogues for turn in each.turns}
+    rows = [n for n, turn in enumerate(turns.turns) if (turn.dialogue.id, turn.index) in known]
+    if not rows:
+        raise DataError("none of the turns to reply at is annotated: annotate the data first")
+    return turns.only(rows)
+
+
+def digest_of(dialogues: Sequence[Dialogue]) -> str:
+    """Return a hash of conversations with their labels and annotation."""
+    hashed = hashlib.sha256()
+    for dialogue in dialogues:
+        hashed.update(dialogue.model_dump_json().encode())
+    return hashed.hexdigest()
+
+
+@contextmanager
+def working_in(folder: Path, made_of: Mapping[str, Any]) -> Iterator[None]:
+    """Keep a folder for one run at a time, and for runs with the same settings.
+
+    Args:
+        folder: The folder; made if missing.
+        made_of: What everything in it is made from. Later runs may have further keys.
+
+    Raises:
+        DataError: It holds something else, was made from something else, or is in use.
+    """
+    from filelock import FileLock, Timeout
+
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
+    lock = FileLock(Path(gettempdir()) / f"cooper-{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DataError(
+            f"another run works in {folder}: wait for its end, or name another --output"
+        ) from None
+    try:
+        _check_folder(folder, made_of)
+        yield
+    finally:
+        lock.release()
+
+
+def _check_folder(folder: Path, made_of: Mapping[str, Any]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / MADE_OF
+    known: dict[str, Any] = {}
+    if file.exists():
+        try:
+            known = dict(json.loads(file.read_text(encoding="utf-8")))
+        except ValueError:
+            raise DataError(f"{file} is damaged: choose another --output") from None
+        other = [key for key, value in made_of.items() if known.get(key, value) != value]
+        if other:
+            raise DataError(
+                f"{folder} was made with another {other[0]}: choose another --output, or remove it"
+            )
+    elif any(folder.iterdir()):
+        raise DataError(f"{folder} holds something else: choose another --output")
+    with replacing(file) as out:
+        out.write(json.dumps({**known, **made_of}, indent=2).encode() + b"\n")

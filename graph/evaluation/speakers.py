@@ -10,8 +10,8 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,7 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice
 from langgraph_cooper.nodes.finetuned.format import Given
-from langgraph_cooper.nodes.finetuned.generator import chooser, given_of, seed_of
+from langgraph_cooper.nodes.finetuned.generator import given_of, seed_of
 from langgraph_cooper.nodes.finetuned.mbr import most_typical
 from langgraph_cooper.nodes.finetuned.tape import drawn
 from langgraph_cooper.nodes.llm.baselines import BASELINES, llm_baseline
@@ -113,10 +113,15 @@ def speakers(
         generator: The folder of the fine-tuned generator; None: the one shipped for the task.
 
     Raises:
-        DataError: A system is unknown, or needs a chat model and none is named.
+        DataError: A system is unknown, or needs a chat model and none is named; or no system uses
+            the generator.
         ModelError: The chat model cannot be set up.
         VoiceError: There is no fine-tuned generator, or it cannot be loaded.
     """
+    if generator and not WITH_VOICE.intersection(names):
+        raise DataError(
+            f"--generator is for the systems {', '.join(sorted(WITH_VOICE))}: name one of them"
+        )
     for name in names:
         if name not in MAKERS:
             raise DataError(f"there is no system {name!r}: choose from {', '.join(MAKERS)}")
@@ -165,19 +170,27 @@ GREETING = "Hello."
 """Stands for the user's first words where a dialogue of the data begins with the system."""
 SILENT = "I'm listening."
 """Said without agents, and so without a bank, where no sample may be said."""
+NEVER = -1e9
+"""Weight of that sentence beside a sample that may be."""
 
 
 def _finetuned(name: str, settings: Settings) -> Speaker:
     """COOPER with the generator trained for the task (paper: FT-G)."""
-    made_of = loaded_voice(settings.voice)[1]
-    offline = settings._replace(model=None)
-    return _pipeline(name, offline, made_of=made_of, generator=settings.voice.folder)
+    checkpoint = settings.voice
+    loaded_voice(checkpoint)
+    return _pipeline(
+        name,
+        settings._replace(model=None),
+        made_of=checkpoint.config.weights_sha256,
+        generator=checkpoint.folder,
+    )
 
 
 def _finetuned_mbr(name: str, settings: Settings) -> Speaker:
     """The same generator; of its samples the most typical is said (minimum Bayes risk).
 
-    Neither the application's scorer nor the bank takes part; the guard's text stands.
+    Neither the application's scorer nor the bank takes part. Of the guard only the text in a
+    certain crisis does.
     """
     task = settings.task
     typical, made_of = typical_reply(settings.voice)
@@ -196,30 +209,41 @@ def alone(settings: Settings) -> tuple[Callable[[Sequence[Utterance]], Awaitable
     """Return the fine-tuned generator without agents, and what tells its replies from others.
 
     It reads the history alone, where states and topics would stand: nothing was tracked, promoted
-    or ranked. The application's scorer chooses among its samples; no guard takes part.
+    or ranked. The application's scorer chooses among its samples and, where a question is left
+    open, an honest "I don't know"; no guard takes part. The engine is loaded with the first draw.
 
     Raises:
-        VoiceError: There is no fine-tuned generator, or it cannot be loaded.
+        VoiceError: There is no fine-tuned generator.
     """
+    from langgraph_cooper.nodes.finetuned.choice import DEFAULT, load_chooser
     from langgraph_cooper.nodes.finetuned.engine import Sampling
     from langgraph_cooper.ranker.model.encoder import load_encoder
 
-    (engine, weights), sampling = loaded_voice(settings.voice), Sampling()
-    choose = chooser(settings.task, lambda texts: load_encoder().encode(texts))
+    checkpoint, sampling = settings.voice, Sampling()
+    chooser = cache(
+        lambda: load_chooser(
+            settings.task,
+            lambda texts: load_encoder().encode(texts),
+            weights=replace(DEFAULT, bank=NEVER),
+        )
+    )
 
     def draw(history: Sequence[Utterance]) -> str:
         turn, seed = Given(history, {}, []), seed_of(history)
-        samples = drawn(seed, lambda: engine.sample([turn], sampling, seed=seed)[0])
+        samples = drawn(
+            seed, lambda: loaded_voice(checkpoint).sample([turn], sampling, seed=seed)[0]
+        )
         found = [sample for sample in samples if sample]
-        return choose(history, found, SILENT, []) if found else SILENT
+        return chooser().choose(history, found, SILENT).text if found else SILENT
 
     async def reply(history: Sequence[Utterance]) -> str:
         return await asyncio.to_thread(draw, greeted(history, settings.task))
 
-    return reply, f"{weights} {sampling.model_dump_json()}"
+    return reply, f"{checkpoint.config.weights_sha256} {sampling.model_dump_json()}"
 
 
 def _finetuned_alone(name: str, settings: Settings) -> Speaker:
+    loaded_voice(settings.voice)
     say, made_of = alone(settings)
 
     async def reply(history: Sequence[Utterance]) -> Reply:
@@ -241,28 +265,28 @@ def typical_reply(checkpoint: VoiceCheckpoint) -> tuple[Callable[[Given], Awaita
     """
     from langgraph_cooper.nodes.finetuned.engine import Sampling
 
-    (engine, weights), sampling = loaded_voice(checkpoint), Sampling(samples=MBR_SAMPLES)
+    engine, sampling = loaded_voice(checkpoint), Sampling(samples=MBR_SAMPLES)
 
     async def reply(turn: Given) -> str:
         draw = partial(engine.sample, [turn], sampling, seed=seed_of(turn.history))
         samples = [sample for sample in (await asyncio.to_thread(draw))[0] if sample]
         return samples[most_typical(samples)] if samples else ""
 
-    return reply, f"{weights} {sampling.model_dump_json()}"
+    return reply, f"{checkpoint.config.weights_sha256} {sampling.model_dump_json()}"
 
 
-def loaded_voice(checkpoint: VoiceCheckpoint) -> tuple[Engine, str]:
-    """Return a generator's engine, and what tells it from others.
+def loaded_voice(checkpoint: VoiceCheckpoint) -> Engine:
+    """Return a generator's engine.
 
-    It is loaded at once: in a conversation the bank speaks in the place of a generator that is not
-    installed, which would be measured as the generator's.
+    Systems load it before they are measured: in a conversation the bank speaks in the place of a
+    generator that is not installed, which would then be measured as the generator's.
 
     Raises:
         VoiceError: The generator cannot be loaded.
     """
     from langgraph_cooper.nodes.finetuned.engine import load_engine
 
-    return load_engine(checkpoint, notice=LOG.warning), checkpoint.config.weights_sha256
+    return load_engine(checkpoint, notice=LOG.warning)
 
 
 def _raise_faults(task: TaskSpec, state: Mapping[str, Any]) -> None:
@@ -308,4 +332,5 @@ MAKERS: Mapping[str, Callable[[str, Settings], Speaker]] = {
 }
 """Name -> what makes the system."""
 
+WITH_VOICE = frozenset({FINETUNED, FINETUNED_MBR, FINETUNED_ALONE})
 WITH_MODEL = frozenset({PROMPTED, *BASELINES})

@@ -61,6 +61,8 @@ class ClassifierConfig(BaseModel):
     """Log-odds from which a crisis is certain."""
     concern: float = 0.0
     """Log-odds from which it is a concern."""
+    doubt: float | None = None
+    """Log-odds from which a second reader is asked, where there is one; None: from a concern."""
     weights_sha256: str = ""
 
 
@@ -140,11 +142,7 @@ class CrisisClassifier:
             return Finding("certain", known)
         if not readable(text):
             return Finding("certain", known) if known else Finding()
-        odds, kind = self._odds(text)
-        if denies(text):
-            # A plain denial is believed, but silences nothing else that was said.
-            rest = "; ".join(part for part in clauses(text) if not denies(part))
-            odds = self.odds(rest) if readable(rest) else -math.inf
+        odds, kind = self._believed(text)
         certain, concern = self.config.certain, self.config.concern
         plain = (concern + certain) / 2
         if known:
@@ -159,6 +157,29 @@ class CrisisClassifier:
         if odds >= concern:
             return Finding("concern", known or kind, faint=not known and odds < plain)
         return Finding()
+
+    def doubts(self, text: str) -> CrisisKind | None:
+        """Return the likeliest kind of crisis of a message on which a second reader should look.
+
+        None: the message is certain, or harmless enough, or its words decide: a known phrase, a
+        denial that is taken back. A message in another script is always doubtful.
+        """
+        if crisis_kind(text) or withdraws(text) or len(text.split()) < FEWEST_WORDS:
+            return None
+        if not readable(text):
+            return self.config.kinds[0]
+        odds, kind = self._believed(text)
+        doubt = self.config.concern if self.config.doubt is None else self.config.doubt
+        return kind if doubt <= odds < self.config.certain else None
+
+    def _believed(self, text: str) -> tuple[float, CrisisKind]:
+        """Return the log-odds and the kind of a message, its plain denials believed."""
+        odds, kind = self._odds(text)
+        if denies(text):
+            # A plain denial is believed, but silences nothing else that was said.
+            rest = "; ".join(part for part in clauses(text) if not denies(part))
+            odds = self.odds(rest) if readable(rest) else -math.inf
+        return odds, kind
 
     def odds(self, text: str) -> float:
         """Return the log-odds of a crisis: of the gravest window of a long message."""

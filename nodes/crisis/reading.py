@@ -9,12 +9,16 @@ import logging
 from collections.abc import Callable
 from functools import lru_cache, partial
 from threading import RLock
+from typing import TYPE_CHECKING
 
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.prompts import CooperError, GuardSettings
+from langgraph_cooper.prompts import CooperError, CrisisKind, GuardSettings
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.forking import wait_before_fork
+
+if TYPE_CHECKING:
+    from langgraph_cooper.nodes.crisis.classifier import CrisisClassifier
 
 LOG = logging.getLogger(__name__)
 _loading = RLock()
@@ -39,17 +43,36 @@ def read_meaning(text: str, rarer: float = 0.0) -> Finding:
         text: The message.
         rarer: The setting of `GuardSettings`.
     """
+    return _shipped_reader()(text, rarer)
+
+
+def doubts(text: str) -> CrisisKind | None:
+    """Return the likeliest kind of crisis of a message on which a second reader should look.
+
+    None: what the first reader finds needs no second one. Without a classifier every message does
+    that has no known phrase.
+    """
+    if classifier := _classifier():
+        return classifier.doubts(text)
+    return None if crisis_kind(text) else "suicide"
+
+
+def _shipped_reader() -> Callable[[str, float], Finding]:
+    classifier = _classifier()
+    return classifier.read if classifier else read_phrases
+
+
+def _classifier() -> CrisisClassifier | None:
     with _loading:  # one load, however many threads ask
-        read = _shipped_reader()
-    return read(text, rarer)
+        return _loaded()
 
 
 @lru_cache(maxsize=1)
-def _shipped_reader() -> Callable[[str, float], Finding]:
+def _loaded() -> CrisisClassifier | None:
     from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
 
     try:
-        return compute(partial(read_classifier, SHIPPED)).read
+        return compute(partial(read_classifier, SHIPPED))
     except CooperError as error:
         LOG.warning("the guard reads by its phrases alone: %s", error)
-        return read_phrases
+        return None

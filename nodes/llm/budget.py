@@ -23,16 +23,16 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
-Role = Literal["tracker", "promoter", "generator"]
+Role = Literal["guard", "tracker", "promoter", "generator"]
 # The share of the deadline by which each role must be done: a slow agent never takes the reply's
 # time, nor a slow tracker its promoter's.
-BY = {"tracker": 0.6, "promoter": 0.8, "generator": 1.0}
+BY = {"guard": 0.3, "tracker": 0.6, "promoter": 0.8, "generator": 1.0}
 # Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
 
 POLL = 0.05  # seconds between two looks at whether the run must end
 
-ROLES: tuple[Role, ...] = ("tracker", "promoter", "generator")  # in the order of a turn
+ROLES: tuple[Role, ...] = ("guard", "tracker", "promoter", "generator")  # in a turn's order
 
 Turn = tuple[RunControl, str]
 """A run and the namespace in it of the conversation's graph, which a host graph may run twice."""
@@ -167,7 +167,7 @@ class Slots:
             return 1
         with self._lock:
             waiting = sum(other == role for other, _ in self._waiting)
-            lanes = 1 if role == "generator" else self._lanes
+            lanes = 1 if role in ("guard", "generator") else self._lanes
             to_come = max(lanes - self._begun[role], waiting) + 1
             return math.ceil(to_come / self._count)
 
@@ -232,7 +232,7 @@ def _turn(runtime: Runtime[Any] | None, aspects: Sequence[str]) -> Turn | None:
         return None
     # "host:id|action:id|tracker:id": the conversation's graph is the part before its own node.
     path = runtime.execution_info.checkpoint_ns.split("|")
-    nodes = {*aspects, "generator"}
+    nodes = {*aspects, "guard", "generator"}
     own = [depth for depth, node in enumerate(path) if node.partition(":")[0] in nodes]
     return runtime.control, "|".join(path[: own[-1]] if own else ())
 

@@ -75,19 +75,36 @@ async def say(given: argparse.Namespace) -> None:
     """Let a system reply in each context; a file that is there is gone on with."""
     task = load_task(given.task)
     speaker = speakers(task, [given.system], None, CooperContext(), given.generator)[given.system]
-    done = len(rows_of(given.output)) if given.output.exists() else 0
+    done = rows_of(given.output) if given.output.exists() else []
+    if any(row["by"] != speaker.identity for row in done):
+        raise SystemExit(f"{given.output} holds another system's replies")
+    contexts = rows_of(given.contexts)
+    same_contexts(contexts, done)
     with given.output.open("a", encoding="utf-8") as file:
-        for row in rows_of(given.contexts)[done:]:
+        for row in contexts[len(done) :]:
             reply = await speaker.talk()([Utterance(*each) for each in row["history"]])
-            file.write(json.dumps({"reply": reply.text}, ensure_ascii=False) + "\n")
+            told = {"to": row["history"][-1:], "by": speaker.identity, "reply": reply.text}
+            file.write(json.dumps(told, ensure_ascii=False) + "\n")
             file.flush()
+
+
+def same_contexts(contexts: list[dict[str, Any]], replies: list[dict[str, Any]]) -> None:
+    """Stop unless the replies are to these contexts."""
+    for row, reply in zip(contexts, replies, strict=False):
+        if row["history"][-1:] != reply["to"]:
+            raise SystemExit("the replies are to other contexts")
 
 
 def sheet(given: argparse.Namespace) -> None:
     """Write the pairs in a random order, and a key beside them."""
     rng, key, entries = random.Random(given.seed), [], []
     names = [file.stem for file in given.systems]
-    said = [[row["reply"] for row in rows_of(file)] for file in given.systems]
+    if names[0] == names[1]:
+        raise SystemExit(f"both systems are called {names[0]}: rename a file")
+    found = [rows_of(file) for file in given.systems]
+    for replies in found:
+        same_contexts(rows_of(given.contexts), replies)
+    said = [[row["reply"] for row in replies] for replies in found]
     for context, replies in zip(rows_of(given.contexts), zip(*said, strict=True), strict=True):
         sides = [0, 1]
         rng.shuffle(sides)
@@ -114,6 +131,10 @@ def count(given: argparse.Namespace) -> None:
         dict(line.split()[:2] for line in file.read_text().splitlines() if line.strip())
         for file in given.labels
     ]
+    read = {str(number) for number, entry in enumerate(key) if not entry["equal"]}
+    for file, labels in zip(given.labels, judged, strict=True):
+        if {number for number, label in labels.items() if label in ("A", "B", "T")} != read:
+            raise SystemExit(f"{file} does not judge all pairs with A, B or T, or judges others")
     names = sorted(key[0]["names"])
     groups: dict[str, Counter[str]] = {}
     for number, entry in enumerate(key):

@@ -426,11 +426,11 @@ def test_without_a_classifier_the_phrases_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(classifier, "SHIPPED", tmp_path)
-    reading._shipped_reader.cache_clear()
+    reading._loaded.cache_clear()
     try:
         assert reading.read_meaning("I want to die") == Finding("certain", "suicide")
         assert reading.read_meaning(HINT) == Finding()
     finally:
-        reading._shipped_reader.cache_clear()
+        reading._loaded.cache_clear()
     assert "the guard reads by its phrases alone" in caplog.text
     assert "cooper train-guard" in caplog.text

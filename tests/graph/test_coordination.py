@@ -154,9 +154,15 @@ def test_an_unreadable_mark_is_left_out(mark: object) -> None:
     assert past_choices([AIMessage("Yes.", response_metadata={CHOICE: mark})]) == []
 
 
-def test_without_coordination_the_agents_take_turns() -> None:
-    """No ranker is asked, and the mark of a calibration is not set."""
+def test_without_coordination_the_agents_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ranker ranks nothing, and the mark of a calibration is not set."""
     talk = Talk(coordination="turns")
+
+    def unasked(*_: object) -> Any:
+        raise AssertionError("the ranker was asked")
+
+    monkeypatch.setattr(Expecting, "score", unasked)
+    monkeypatch.setattr(Expecting, "expected", unasked)
     state = talk.say(LINES[0])
     firsts = dict.fromkeys(candidate["aspect"] for candidate in state["ranking"])
     assert tuple(firsts) == ASPECTS

@@ -6,17 +6,18 @@ import json
 import re
 from typing import Literal, NamedTuple
 
-Role = Literal["tracker", "promoter", "generator"]
+Role = Literal["guard", "tracker", "promoter", "generator"]
 
 MARKS: dict[str, Role] = {
     r"You keep track of one aspect of it: (\w+)\.": "tracker",
     r"You look after one aspect of it: (\w+)\.": "promoter",
     r"(Write) your next utterance\.": "generator",
+    r"You are an experienced (crisis) counsellor\.": "guard",
 }
 
 
 class Asked(NamedTuple):
-    """The module that asks, and its aspect; the generator has none."""
+    """The module that asks, and its aspect; the generator and the guard have none."""
 
     role: Role
     aspect: str | None
@@ -28,10 +29,10 @@ class Asked(NamedTuple):
 
 
 def recognise(system: str) -> Asked:
-    """Tell tracker, promoter and generator apart by their system prompt."""
+    """Tell the modules apart by their system prompt."""
     for pattern, role in MARKS.items():
         if found := re.search(pattern, system):
-            return Asked(role, None if role == "generator" else found.group(1))
+            return Asked(role, found.group(1) if role in ("tracker", "promoter") else None)
     raise AssertionError(f"no module of COOPER asks like this: {system[:200]!r}")
 
 
@@ -40,6 +41,8 @@ def sensible(system: str) -> str:
     role, aspect = recognise(system)
     if role == "tracker":
         return f"What is known about {aspect}."
+    if role == "guard":
+        return "none"
     if role == "generator":
         return "I hear you, and I am glad you told me."
     listed = re.search(r"List (\d+) ", system)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
@@ -25,6 +25,7 @@ from langgraph_cooper.graph.evaluation.speakers import (
     MAKERS,
     PROMPTED,
     WITH_MODEL,
+    WITH_VOICE,
     Settings,
     alone,
     loaded_voice,
@@ -179,7 +180,7 @@ def make_system(
         begin = _pipeline(base, task, used, _chosen(spec, limits))
         made_of = asked if used else ""
         if base == FINETUNED:
-            made_of = loaded_voice(Settings(task, None, limits).voice)[1]
+            made_of = Settings(task, None, limits).voice.config.weights_sha256
         return System(name, spec, f"{spec} {made_of}", calls, begin)
     if spec.startswith(COMMAND):
         command = spec.removeprefix(COMMAND)
@@ -306,6 +307,19 @@ def _program(
             yield Program()
 
     return begin
+
+
+def check_voices(specs: Iterable[str], task: TaskSpec) -> None:
+    """Load the fine-tuned generator if a system speaks with it.
+
+    In a conversation the bank speaks in the place of one that is not installed. A replay needs
+    none: it has what was drawn.
+
+    Raises:
+        VoiceError: It cannot be loaded.
+    """
+    if WITH_VOICE.intersection(map(base_of, specs)):
+        loaded_voice(Settings(task, None, CooperContext()).voice)
 
 
 def record_of_models(models: Mapping[str, Model]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import pytest
 
 from langgraph_cooper.graph.evaluation.ablations import budgets_of
 from langgraph_cooper.graph.training.generator.topics import Part, learned_dialogues
-from langgraph_cooper.nodes.finetuned import generator
+from langgraph_cooper.nodes.finetuned import choice, generator
 from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
+from langgraph_cooper.nodes.finetuned.choice import Chooser
 from langgraph_cooper.nodes.finetuned.engine import Engine
 from langgraph_cooper.nodes.finetuned.format import Budgets, Given, TopicLine
 from langgraph_cooper.nodes.state import Candidate
@@ -20,6 +21,7 @@ from langgraph_cooper.ranker.data.dialogue import (
     AnnotatedTurn,
     LabelledUtterance,
 )
+from langgraph_cooper.ranker.load import SHIPPED
 from tests.support.commands import Cooper
 from tests.support.rankers import FakeRanker
 from tests.support.tiny_bases import write_base
@@ -90,15 +92,20 @@ def test_every_ablation_is_trained_and_scored(cooper: Cooper, tmp_path: Path) ->
     kept = tmp_path / "out" / "complete.replies.jsonl"
     told = json.loads(kept.read_text("utf-8").splitlines()[0])
     kept.write_text(kept.read_text("utf-8").replace(json.dumps(told["reply"]), '"Kept."'), "utf-8")
-    weights = open_voice(tmp_path / "out" / "complete").config.weights_sha256
-    report = cooper(*command).json()  # goes on: what is there is kept
+    before = kept.read_bytes()
+    done = cooper(*command)  # goes on: what is there is kept
+    report = done.json()
+    assert "training: without promoter" in done.err
+    assert "training: complete" not in done.err
     names = [f"without {part}" for part in ("coordination", "progression", "promoter", "tracker")]
     assert list(report["systems"]) == ["complete", *names]
-    assert '"Kept."' in kept.read_text("utf-8")
-    assert open_voice(tmp_path / "out" / "complete").config.weights_sha256 == weights
+    assert kept.read_bytes() == before
     assert open_voice(tmp_path / "out" / "without-coordination").config.budgets.topics > 100
-    cooper(*command, "--seed", "2").fails("another task, base, seed")
-    cooper(*command, "--limit", "1").fails("other dialogues", "--output")
+    assert cooper(*few, "--turns", "1").json()["turns"] == 1
+    cooper(*command, "--seed", "2").fails("made with another seed", "--output")
+    cooper(*command, "--limit", "1").fails("made with another data")
+    valid.write_text(valid.read_text("utf-8").replace("Question", "Others"), "utf-8")
+    cooper(*few).fails("made with another valid")
 
 
 def test_an_ablation_that_cannot_be_is_one_error(cooper: Cooper, tmp_path: Path) -> None:
@@ -108,6 +115,8 @@ def test_an_ablation_that_cannot_be_is_one_error(cooper: Cooper, tmp_path: Path)
     cooper(*command, "--valid", train).fails("1 dialogues are both in")
     other = [*command, "--valid", valid, "--task", "examples/negotiation.toml"]
     cooper(*other).fails("no ranker without progression", "--no-progression")
+    plain = [*command, "--valid", valid, "--without-progression", SHIPPED / "esc"]
+    cooper(*plain).fails("reads progression signals")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "diary").touch()
     cooper(*command, "--valid", valid).fails("holds something else")
@@ -130,6 +139,7 @@ def test_the_fine_tuned_systems_reply(
 
     monkeypatch.setattr(Engine, "sample", sample)
     monkeypatch.setattr(generator, "chooser", lambda *_: lambda _h, samples, *_: samples[0])
+    monkeypatch.setattr(choice, "load_chooser", Chooser)
     data, out = raw(tmp_path / "v.txt", "a hat"), tmp_path / "t.json"
     command = ["evaluate", "generation", "--data", data, "--output", out, "--json"]
     command += ["--systems", "finetuned-mbr,finetuned"]
@@ -148,6 +158,14 @@ def test_the_fine_tuned_systems_reply(
     assert len(asked) == 8
     cooper(*command, "--generator", voice.folder)
     assert len(asked) == 8
+    alone = [*command[:-1], "finetuned-alone"]
+    assert cooper(*alone, "--generator", voice.folder).json()["turns"] == 2
+    said = (tmp_path / "t.finetuned-alone.jsonl").read_text("utf-8")
+    assert "listening" not in said  # what stands for silence does not compete
+    assert len(asked) == 10
+    assert (asked[-1].topics, asked[-1].states) == ([], {})
+    bank = [*command[:-1], "bank"]
+    cooper(*bank, "--generator", voice.folder).fails("--generator is for the systems finetuned")
     cooper(*command, "--generator", tmp_path).fails("is no fine-tuned generator")
     other = tiny_voice(tmp_path / "three", task="persuasion").folder
     cooper(*command, "--generator", other).fails("trained for the task 'persuasion'")
@@ -164,7 +182,7 @@ def test_without_the_extra_the_bank_does_not_pass_for_the_generator(
 
     monkeypatch.setattr(engine, "load_engine", missing)
     data = raw(tmp_path / "v.txt", "a hat")
-    for system in ("finetuned", "finetuned-mbr"):
+    for system in ("finetuned", "finetuned-mbr", "finetuned-alone"):
         command = ["evaluate", "generation", "--data", data, "--systems", system]
         cooper(*command).fails("install the extra `voice`")
 

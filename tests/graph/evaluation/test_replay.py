@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from langgraph_cooper.graph.evaluation import speakers
-from langgraph_cooper.nodes.finetuned import engine, generator
+from langgraph_cooper.nodes.finetuned import choice, engine, generator
+from langgraph_cooper.nodes.finetuned.choice import Choice
+from langgraph_cooper.nodes.finetuned.errors import VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Given
 from tests.support.commands import Cooper, Done
 from tests.support.conversations import talking, write_roles
@@ -105,6 +106,13 @@ def test_a_report_without_words(
     assert cooper("replay", file, "--redact").code == 2
 
 
+class _First:
+    """Chooses the first sample."""
+
+    def choose(self, _: object, samples: Sequence[str], __: str) -> Choice:
+        return Choice(samples[0], 0, 0.0, ())
+
+
 def test_the_fine_tuned_generators_samples_are_replayed(
     cooper: Cooper, endpoint: OpenAIServer, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,12 +130,17 @@ def test_the_fine_tuned_generators_samples_are_replayed(
 
     monkeypatch.setattr(engine, "load_engine", lambda *_, **__: Chance())
     monkeypatch.setattr(generator, "chooser", lambda *_: choose)
-    monkeypatch.setattr(speakers, "chooser", lambda *_: choose)
+    monkeypatch.setattr(choice, "load_chooser", lambda *_, **__: _First())
     held(cooper, file, "--systems", "finetuned,finetuned-alone")
     assert {row["system"] for row in rows(file)} == {"finetuned", "finetuned-alone"}
     for row in rows(file):
         assert row["record"]["samples"][0] == [row["said"][1]["text"]]
         assert ("states" in row["said"][1].get("why", {})) == (row["system"] == "finetuned")
+
+    def missing(*_: object, **__: object) -> Any:
+        raise VoiceMissing("a replay has what was drawn")
+
+    monkeypatch.setattr(engine, "load_engine", missing)
     assert cooper("replay", file).code == 0
     assert len(draws) == 4
 

@@ -1,0 +1,67 @@
+"""A chat model as the guard's second reader, for messages of which the classifier is not sure."""
+
+from __future__ import annotations
+
+import re
+from typing import cast, get_args
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable
+
+from langgraph_cooper.nodes.crisis.course import TIERS, Finding, Tier
+from langgraph_cooper.nodes.language.thoughts import strip_thoughts
+from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line
+from langgraph_cooper.nodes.llm.watch import QUIET
+from langgraph_cooper.prompts import CrisisKind, TaskSpec, fill
+from langgraph_cooper.prompts.task import shared_prompt
+
+ANSWER_TOKENS = 16
+KINDS: tuple[CrisisKind, ...] = get_args(CrisisKind)
+_TIER = re.compile(rf"\b({'|'.join(TIERS)})\b", re.IGNORECASE)
+_KIND = re.compile(
+    rf"\b({'|'.join(kind.replace('_', '[_ -]?') for kind in KINDS)})\b", re.IGNORECASE
+)
+
+
+def llm_crisis_reader(task: TaskSpec, model: BaseChatModel) -> Runnable[str, Finding]:
+    """Build the Runnable that asks a model what one message shows.
+
+    Its findings are never faint. One without a kind leaves the kind to the classifier.
+    """
+    values = {
+        "title": task.title,
+        "user_role": task.user_role,
+        "system_role": task.system_role,
+    }
+    system = SystemMessage(fill(shared_prompt("crisis"), values))
+
+    def prompt(text: str) -> list[BaseMessage]:
+        return [system, HumanMessage(delimited("message", prompt_line(text)))]
+
+    def read(_: str, answer: AIMessage) -> Finding:
+        return read_finding(answer.text)
+
+    quiet = model.with_config(QUIET)
+    names = task.aspect_names
+    return ask(Question("guard", names, quiet, model, prompt, read, None, lambda _: ANSWER_TOKENS))
+
+
+def read_finding(text: str) -> Finding:
+    """Read an answer: the first tier that it names, and the first kind after that.
+
+    Raises:
+        UnreadableError: It names no tier.
+    """
+    text = strip_thoughts(text)
+    tier = _TIER.search(text)
+    if tier is None:
+        raise UnreadableError('That names none of "none", "concern" and "certain". Answer with it.')
+    named = cast(Tier, tier[1].lower())
+    if named == "none":
+        return Finding()
+    kind = _KIND.search(text, tier.end())
+    spelt = re.sub("[ -]", "_", kind[1].lower()) if kind else None
+    known = next((each for each in KINDS if spelt in (each, each.replace("_", ""))), None)
+    return Finding(named, known)

@@ -1,0 +1,118 @@
+"""The guard's second reader: looks at the messages of which the first one is not sure.
+
+It may find a crisis that the first one misses, and clear a concern by meaning alone. A crisis that
+the first reader is certain of, and a known phrase, are never put to it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from langgraph_cooper.nodes.crisis import reading
+from langgraph_cooper.nodes.crisis.course import Finding, Reader
+from langgraph_cooper.nodes.node import fault_of
+from langgraph_cooper.nodes.state import Fault
+from langgraph_cooper.prompts import CrisisKind
+
+REMEMBERED = 4_096  # opinions: a graph inside another one reads its messages anew in each turn
+MOST_READ = 3  # messages of a turn, the last ones
+
+
+class Opinions(NamedTuple):
+    """What the second reader found in messages."""
+
+    found: Mapping[str, Finding]
+
+    def over(self, first: Reader) -> Reader:
+        """Return a reader that takes an opinion where there is one, else the first reader's."""
+
+        def read(text: str) -> Finding:
+            finding = first(text)
+            return finding if finding.tier == "certain" else self.found.get(text, finding)
+
+        return read if self.found else first
+
+
+NONE = Opinions(MappingProxyType({}))
+
+
+class Noting:
+    """A reader that notes what it is asked about, in order.
+
+    Args:
+        first: Finds what a message shows.
+    """
+
+    def __init__(self, first: Reader) -> None:
+        self._first = first
+        self.texts: list[str] = []
+
+    def __call__(self, text: str) -> Finding:
+        """Return the first reader's finding."""
+        self.texts.append(text)
+        return self._first(text)
+
+
+class SecondReader:
+    """Asks a reader about doubtful messages, and remembers its opinions; safe to share.
+
+    Args:
+        make: Returns what reads a message; called with the first doubtful one.
+        doubts: Returns the likeliest kind of crisis of a message that it should read, else None;
+            None: the shipped classifier's doubts.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Runnable[str, Finding]],
+        doubts: Callable[[str], CrisisKind | None] | None = None,
+    ) -> None:
+        self._make = make
+        self._doubts = doubts or reading.doubts
+        self._known: OrderedDict[str, Finding] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Return those doubtful texts on which there is no opinion yet, the last few."""
+        with self._lock:
+            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        return [text for text in new if self._doubts(text)][-MOST_READ:]
+
+    def opinions(self) -> Opinions:
+        """Return all that is known."""
+        with self._lock:
+            return Opinions(dict(self._known))
+
+    def read(self, text: str, config: RunnableConfig) -> Fault | None:
+        """Read a message, or return what went wrong.
+
+        Raises:
+            CooperError: A person has to mend it first, such as a refused key.
+        """
+        try:
+            self._keep(text, self._make().invoke(text, config))
+        except Exception as error:
+            return fault_of("guard", error)
+        return None
+
+    async def aread(self, text: str, config: RunnableConfig) -> Fault | None:
+        """Do as `read` does."""
+        try:
+            self._keep(text, await self._make().ainvoke(text, config))
+        except Exception as error:
+            return fault_of("guard", error)
+        return None
+
+    def _keep(self, text: str, finding: Finding) -> None:
+        if finding.tier != "none" and finding.kind is None:
+            finding = finding._replace(kind=self._doubts(text) or "suicide")
+        with self._lock:
+            self._known[text] = finding
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)

@@ -1,0 +1,174 @@
+"""The guard's second reader: a chat model reads what the classifier is not sure of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
+
+from langgraph_cooper.graph import create_cooper, load_task
+from langgraph_cooper.nodes.crisis import reading
+from langgraph_cooper.nodes.crisis.course import Finding
+from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.llm.call import UnreadableError
+from langgraph_cooper.nodes.llm.crisis import read_finding
+from langgraph_cooper.nodes.second_reader import MOST_READ, Opinions, SecondReader
+from langgraph_cooper.prompts import help_texts
+from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
+
+ESC = load_task("esc")
+HINT = "I gave my records away, nobody will need them"
+HARMLESS = "I could murder a pizza"
+SURE = "I am going to kill myself tonight."
+ASK = help_texts().ask["suicide"][0]
+
+
+@pytest.fixture(autouse=True)
+def first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first reader misses the hint, asks about the harmless line, and doubts both."""
+
+    def read(text: str, rarer: float) -> Finding:
+        if text == HARMLESS:
+            return Finding("concern", "violence")
+        return reading.read_phrases(text)
+
+    def doubtful(text: str) -> Any:
+        return {HINT: "suicide", HARMLESS: "violence"}.get(text)
+
+    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+    monkeypatch.setattr(reading, "doubts", doubtful)
+
+
+def graph_with(answer: Any, **options: Any) -> tuple[Any, ScriptedModel]:
+    model = ScriptedModel(script={"guard": answer})
+    return create_cooper("esc", guard_model=model, ranker=FakeRanker(), **options).compile(), model
+
+
+def say(*texts: str) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text) for text in texts]}
+
+
+async def invoked(graph: Any, given: dict[str, Any], *, sync: bool) -> dict[str, Any]:
+    state: dict[str, Any] = graph.invoke(given) if sync else await graph.ainvoke(given)
+    return state
+
+
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize(
+    ("said", "answer", "tier"),
+    [
+        (HINT, "concern suicide", "concern"),
+        (HINT, "concern", "concern"),  # the kind is the classifier's
+        (HINT, "certain: suicide.", "certain"),
+        (HARMLESS, "none", "none"),
+    ],
+)
+async def test_its_opinion_counts(said: str, answer: str, tier: str, sync: bool) -> None:
+    graph, model = graph_with(answer)
+    state = await invoked(graph, say(said), sync=sync)
+    assert state["guard"]["tier"] == tier
+    assert state["guard"].get("kind") == (None if tier == "none" else "suicide")
+    assert state["messages"][-1].text.startswith(ASK) == (tier == "concern")
+    (call,) = model.asked("guard")
+    assert said in call.messages[1].text
+    assert "faults" not in state["cooper"]
+
+
+def test_what_is_sure_is_not_put_to_it() -> None:
+    graph, model = graph_with("none")
+    assert graph.invoke(say(SURE))["guard"]["fired"]
+    assert graph.invoke(say("My cat is ill."))["guard"]["tier"] == "none"
+    assert model.calls == []
+
+
+def test_an_opinion_is_remembered_and_few_messages_are_read() -> None:
+    graph, model = graph_with("none")
+    said = [HumanMessage(HARMLESS), AIMessage("Oh?"), HumanMessage("The one with olives.")]
+    for _ in range(2):
+        assert graph.invoke({"messages": said})["guard"]["tier"] == "none"
+    assert len(model.asked("guard")) == 1
+    reader = SecondReader(lambda: RunnableLambda(lambda _: Finding()), lambda _: "suicide")
+    texts = [str(number) for number in range(9)]
+    assert reader.unknown([*texts, *texts]) == texts[-MOST_READ:]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize(
+    "answer", ["I'm sorry, I cannot help.", ModelError("it is down", "connection")]
+)
+async def test_if_it_fails_the_classifier_decides_and_the_state_tells(
+    answer: Any, sync: bool
+) -> None:
+    graph, _ = graph_with(answer)
+    state = await invoked(graph, say(HARMLESS), sync=sync)
+    assert state["guard"]["tier"] == "concern"
+    assert [fault["step"] for fault in state["cooper"]["faults"]] == ["guard"]
+
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_a_fault_that_a_person_must_mend_ends_the_turn(sync: bool) -> None:
+    graph, _ = graph_with(ModelError("the key is refused", "configuration"))
+    with pytest.raises(ModelError, match="the key is refused"):
+        await invoked(graph, say(HINT), sync=sync)
+
+
+def test_its_model_cannot_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelError, match="guard_model is empty"):
+        create_cooper("esc", guard_model=" ")
+    with pytest.raises(ModelError, match="has no guard"):
+        create_cooper("examples/negotiation.toml", guard_model="some-model")
+    graph = create_cooper("esc", guard_model="some-model", ranker=FakeRanker()).compile()
+    assert graph.invoke(say("My cat is ill."))["guard"]["tier"] == "none"
+    with pytest.raises(ModelError, match="OPENAI_API_KEY"):
+        graph.invoke(say(HINT))
+
+
+@pytest.mark.parametrize(
+    ("answer", "finding"),
+    [
+        ("none", Finding()),
+        ("None.", Finding()),
+        ("**concern** self-harm", Finding("concern", "self_harm")),
+        ("certain danger", Finding("certain", "danger")),
+        ("Concern (selfharm)", Finding("concern", "self_harm")),
+        ("<think>certain suicide?</think>none", Finding()),
+        ("concern", Finding("concern", None)),
+        ("The message shows concern: other", Finding("concern", "other")),
+    ],
+)
+def test_an_answer_is_read(answer: str, finding: Finding) -> None:
+    assert read_finding(answer) == finding
+
+
+@pytest.mark.parametrize("answer", ["", "I cannot say.", "uncertain suicide"])
+def test_an_answer_without_a_tier_is_none(answer: str) -> None:
+    with pytest.raises(UnreadableError):
+        read_finding(answer)
+
+
+def test_a_certain_crisis_is_never_cleared() -> None:
+    read: Callable[[str], Finding] = Opinions({SURE: Finding()}).over(reading.read_phrases)
+    assert read(SURE) == Finding("certain", "suicide")
+
+
+@pytest.mark.parametrize(
+    ("text", "doubtful"),
+    [
+        ("I sorted out who gets the cat", True),
+        ("мне больше незачем просыпаться завтра", True),  # the classifier reads English alone
+        ("hello", False),
+        ("I want to die", False),
+        ("My boss is mean to everybody in the office.", False),
+    ],
+)
+def test_the_shipped_classifier_doubts(
+    text: str, doubtful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    assert (reading.doubts(text) is not None) == doubtful
