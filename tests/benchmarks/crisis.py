@@ -4,7 +4,9 @@ The lines are those of tests/faults/crisis_lines by writers that were held out; 
 those that the classifier learnt from. The corpus is tests/faults/crisis.toml. With `--esconv FILE`
 it also counts the messages of real seekers; `--lines FILE` reads other lines ("+ text", "- text").
 `--show` prints what was missed and what fired, for a person to judge: never on held-out writers.
-`--rarer` reads as in a task with that setting of the guard.
+`--rarer` reads as in a task with that setting of the guard. With `--opinions FILE` (a tier, a tab,
+a line) a second reader's findings count where the classifier doubts, on the lines of that file;
+with `--second MODEL` a chat model is asked for those that it lacks, on all lines.
 """
 
 from __future__ import annotations
@@ -13,17 +15,22 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 from langgraph_cooper.graph.training.lines import Line, read_lines
-from langgraph_cooper.nodes.crisis.course import Reader
+from langgraph_cooper.nodes.crisis.course import Finding, Reader, Tier
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.nodes.crisis.reading import reader
-from langgraph_cooper.prompts import GuardSettings
+from langgraph_cooper.nodes.crisis.reading import doubts, reader
+from langgraph_cooper.nodes.llm import chat_model
+from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
+from langgraph_cooper.nodes.second_reader import Opinions
+from langgraph_cooper.prompts import GuardSettings, load_task
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
@@ -53,10 +60,11 @@ def corpus(read: Reader) -> None:
     print(f"benign, three read together {len(joined)}   fired {sum(map(fires, joined))}")
 
 
-def writers(others: bool, read: Reader) -> None:
+def writers(others: bool, read: Reader, only: Set[str] = frozenset()) -> None:
     """Count the tiers of each writer's lines, one message at a time."""
     held_out = HELD_OUT + PAIRS + EVERYDAY
     lines = [line for line in read_lines(LINES) if (line.writer in held_out) != others]
+    lines = [line for line in lines if not only or line.text in only]
     groups: list[tuple[str, Callable[[Line], bool]]] = [
         ("all but the pairs", lambda line: line.writer not in PAIRS and line.writer < "w51"),
         ("as hard as they could", lambda line: line.writer in HARD),
@@ -95,6 +103,45 @@ def _share(count: int, number: int) -> str:
     half = z * math.sqrt(share * (1 - share) / number + z * z / (4 * number**2))
     half /= 1 + z * z / number
     return f"{share:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
+
+
+def opinions_of(file: Path) -> dict[str, Finding]:
+    """Read a second reader's findings: a tier and a line in each row."""
+    rows = [row.split("\t", 1) for row in file.read_text(encoding="utf-8").splitlines()]
+    return {text: Finding(cast(Tier, tier)) for tier, text in rows}
+
+
+def ask_second(model: str, file: Path) -> dict[str, Finding]:
+    """Ask a chat model about the doubtful held-out lines that a file lacks; write them there."""
+    known = opinions_of(file) if file.exists() else {}
+    reader = llm_crisis_reader(load_task("esc"), chat_model(model))
+    held_out = HELD_OUT + PAIRS + EVERYDAY
+    texts = [line.text for line in read_lines(LINES) if line.writer in held_out]
+    waiting = [text for text in texts if text not in known and doubts(text)]
+    with file.open("a", encoding="utf-8") as out:
+        for number, text in enumerate(waiting, start=1):
+            known[text] = reader.invoke(text)
+            out.write(f"{known[text].tier}\t{text}\n")
+            out.flush()
+            print(f"\r{number} of {len(waiting)} asked", end="", file=sys.stderr)
+    return known
+
+
+def second_reader(read: Reader, found: dict[str, Finding], only: Set[str]) -> None:
+    """Count the tiers with the second reader's findings, and how often it is asked."""
+    lines = [line for line in read_lines(LINES) if line.writer in HELD_OUT + PAIRS + EVERYDAY]
+    lines = [line for line in lines if not only or line.text in only]
+    doubtful = {line.text for line in lines if doubts(line.text)}
+    print("\nwith the second reader; the classifier doubts")
+    for name, some in (
+        ("crises", [line for line in lines if line.label == "+"]),
+        ("traps", [line for line in lines if line.how == "trap"]),
+        ("everyday", [line for line in lines if line.kind == "everyday"]),
+    ):
+        asked = sum(line.text in doubtful for line in some)
+        print(f"  {name:20s} {len(some):5d}   {_share(asked, len(some))}")
+    opinions = Opinions({text: found[text] for text in doubtful & found.keys()})
+    writers(False, opinions.over(read), only)
 
 
 def other_lines(file: Path, show: bool, read: Reader) -> None:
@@ -152,9 +199,16 @@ def main() -> None:
     parser.add_argument("--lines", type=Path, action="append", default=[])
     parser.add_argument("--others", action="store_true")
     parser.add_argument("--show", action="store_true")
+    parser.add_argument("--opinions", type=Path)
+    parser.add_argument("--second")
     parser.add_argument("--rarer", type=float, default=0.0)
     given = parser.parse_args()
     read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
+    if given.opinions:
+        found = ask_second(given.second, given.opinions) if given.second else {}
+        only = frozenset() if given.second else frozenset(found := opinions_of(given.opinions))
+        writers(False, read, only)
+        return second_reader(read, found, only)
     writers(False, read)
     if given.others:
         writers(True, read)
