@@ -62,8 +62,8 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
         generator: What speaks: "bank" (prepared sentences), "finetuned" (the generator trained for
             the task, which needs the extra `voice`), the folder of one that you trained, or a chat
             model as in `generator_model`, in whose place it stands. If omitted, `model`'s.
-        guard_model: In a task with a guard, a chat model that reads the messages of which the
-            guard's classifier is not sure. If omitted, the classifier decides alone.
+        guard_model: In a task with a guard, a chat model that reads each message, too, unless the
+            guard's classifier is certain. If omitted, the classifier decides alone.
         ranker: A checkpoint's folder or its name on the hub, or a `Ranker`. If omitted, the
             checkpoint shipped for the task; a task without one gets `UntrainedRanker`.
         encoder: The sentence encoder of the states: any sentence-transformers model. If omitted,
@@ -153,7 +153,7 @@ def _add_guard(
 
 
 def _second_reader(task: TaskSpec, model: str | BaseChatModel | None) -> SecondReader | None:
-    """Return the guard's second reader; its model is set up with the first doubtful message."""
+    """Return the guard's second reader; its model is set up when it first reads."""
     if model is None:
         return None
     return SecondReader(lambda: llm_crisis_reader(task, chat_model(model)))

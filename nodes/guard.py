@@ -72,7 +72,8 @@ def guard_node(
     Args:
         task: The task.
         read: Finds what one message shows, in place of the reader for the task's settings.
-        second: Reads what the first reader doubts. If it fails, the first reader's finding counts.
+        second: Reads what the first reader is not certain of. If it fails, the first reader's
+            finding counts.
     """
     settings = task.guard or GuardSettings()
     own = Readers(read, read) if read else Readers(reader(settings), read_meaning)
@@ -123,9 +124,9 @@ def _with_second_reader(
     own: Readers,
     settings: GuardSettings,
 ) -> Node:
-    """Let the second reader look at what is doubtful before the guard decides."""
+    """Let the second reader look at what is new before the guard decides."""
 
-    def doubtful(state: Mapping[str, Any]) -> list[str]:
+    def unread(state: Mapping[str, Any]) -> list[str]:
         strict, known = _is_strict(current_context(), settings), state.get("guard") or GuardState()
         noting = Noting(own.first)
         _course(state.get("messages", []), known, Readers(noting, noting), strict=strict)
@@ -142,11 +143,11 @@ def _with_second_reader(
         return update
 
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        faults = [found for text in doubtful(state) if (found := second.read(text, config))]
+        faults = [found for text in unread(state) if (found := second.read(text, config))]
         return decided(state, config, faults)
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        texts = await run_in_executor(config, doubtful, state)
+        texts = await run_in_executor(config, unread, state)
         found = await asyncio.gather(*(second.aread(text, config) for text in texts))
         faults = [fault for fault in found if fault]
         return await run_in_executor(config, decided, state, config, faults)

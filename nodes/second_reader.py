@@ -1,11 +1,12 @@
-"""The guard's second reader: looks at the messages of which the first one is not sure.
+"""The guard's second reader: looks at all messages of which the first one is not certain.
 
-It may find a crisis that the first one misses, and clear a concern by meaning alone. A crisis that
-the first reader is certain of, and a known phrase, are never put to it.
+It may find a crisis that the first one misses, and clear a concern. A crisis of which the first
+reader is certain is never put to it, so that nothing that it says takes the help text away.
 """
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ MOST_READ = 3  # messages of a turn, the last ones
 
 
 class Opinions(NamedTuple):
-    """What the second reader found in messages."""
+    """What the second reader found in messages, under their digests."""
 
     found: Mapping[str, Finding]
 
@@ -34,9 +35,14 @@ class Opinions(NamedTuple):
 
         def read(text: str) -> Finding:
             finding = first(text)
-            return finding if finding.tier == "certain" else self.found.get(text, finding)
+            return finding if finding.tier == "certain" else self.found.get(digest(text), finding)
 
         return read if self.found else first
+
+
+def digest(text: str) -> str:
+    """Return what stands for a message: people's words are not kept."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 NONE = Opinions(MappingProxyType({}))
@@ -60,12 +66,12 @@ class Noting:
 
 
 class SecondReader:
-    """Asks a reader about doubtful messages, and remembers its opinions; safe to share.
+    """Asks a reader about messages that are not certain, and remembers its opinions; safe to share.
 
     Args:
-        make: Returns what reads a message; called with the first doubtful one.
+        make: Returns what reads a message; called with the first one.
         doubts: Returns the likeliest kind of crisis of a message that it should read, else None;
-            None: the shipped classifier's doubts.
+            None: `reading.doubts`.
     """
 
     def __init__(
@@ -79,9 +85,9 @@ class SecondReader:
         self._lock = threading.Lock()
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
-        """Return those doubtful texts on which there is no opinion yet, the last few."""
+        """Return those texts that it should read and has not, the last few."""
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if text not in self._known]
+            new = [text for text in dict.fromkeys(texts) if digest(text) not in self._known]
         return [text for text in new if self._doubts(text)][-MOST_READ:]
 
     def opinions(self) -> Opinions:
@@ -113,6 +119,6 @@ class SecondReader:
         if finding.tier != "none" and finding.kind is None:
             finding = finding._replace(kind=self._doubts(text) or "suicide")
         with self._lock:
-            self._known[text] = finding
+            self._known[digest(text)] = finding
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)

@@ -42,7 +42,7 @@ def chat(
     ] = None,
     guard_model: Annotated[
         str | None,
-        typer.Option(help="A chat model that reads what the safety guard is not sure of."),
+        typer.Option(help="A chat model that gives the safety guard a second opinion."),
     ] = None,
     deadline: Deadline = 60,
     max_calls: MaxCalls = None,

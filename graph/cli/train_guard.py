@@ -62,7 +62,6 @@ def train_guard(
     """Train the classifier of the safety guard; stopped, it goes on by the same command."""
     # Imported here: it brings torch.
     from langgraph_cooper.graph.training.crisis import (
-        choose_doubt,
         choose_thresholds,
         leave_writers_out,
         odds_of,
@@ -118,13 +117,13 @@ def train_guard(
         if chosen_on and line.kind == "everyday"
     ]
     thresholds = choose_thresholds(traps, ordinary_odds, everyday_odds)
-    crises = [odds for odds, line in zip(left_out, chosen, strict=True) if line.label == "+"]
-    doubt = choose_doubt(crises, thresholds.concern)
-    write_classifier(
-        model, output, certain=thresholds.certain, concern=thresholds.concern, doubt=doubt
-    )
+    write_classifier(model, output, certain=thresholds.certain, concern=thresholds.concern)
     (run / "left_out.json").write_text(json.dumps(left_out), encoding="utf-8")
-    found = [odds >= thresholds.concern for odds in crises]
+    found = [
+        odds >= thresholds.concern
+        for odds, line in zip(left_out, chosen, strict=True)
+        if line.label == "+"
+    ]
     typer.echo(
         f"the classifier is in {output}; of lines by writers that were left out it finds "
         f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed"

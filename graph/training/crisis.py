@@ -36,7 +36,6 @@ CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.008, 0.003, 0.027
 """Largest shares of harmless messages over the thresholds: somewhat below what docs/safety.md aims
 at, since other writers differ."""
 CERTAIN_EVERYDAY, CONCERN_EVERYDAY = 0.01, 0.06
-DOUBT_MISSED = 0.01  # share of the crises that no second reader is asked about
 """The same of everyday messages that were written because a guard took their like for hints."""
 KIND_WEIGHT = 0.2  # of the loss of the kinds
 
@@ -154,7 +153,6 @@ def write_classifier(
     *,
     certain: float,
     concern: float,
-    doubt: float | None = None,
 ) -> ClassifierConfig:
     """Write a trained model's adapters and head, in half precision, and its thresholds."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +165,6 @@ def write_classifier(
         update={
             "certain": certain,
             "concern": concern,
-            "doubt": doubt,
             "encoder_sha256": encoder_sha256(model.config.encoder),
             "weights_sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
         }
@@ -204,18 +201,6 @@ def choose_thresholds(
         certain.append(np.quantile(everyday, 1 - CERTAIN_EVERYDAY))
         concern.append(np.quantile(everyday, 1 - CONCERN_EVERYDAY))
     return Thresholds(float(max(certain)), float(max(concern)))
-
-
-def choose_doubt(crises: Sequence[float], concern: float) -> float:
-    """Choose the log-odds from which a second reader is asked: below nearly all crises.
-
-    Args:
-        crises: Log-odds of crises by writers who were left out.
-        concern: The threshold of a concern, which is the most.
-    """
-    if not len(crises):
-        return concern
-    return min(concern, float(np.quantile(crises, DOUBT_MISSED)))
 
 
 def leave_writers_out(

@@ -61,8 +61,6 @@ class ClassifierConfig(BaseModel):
     """Log-odds from which a crisis is certain."""
     concern: float = 0.0
     """Log-odds from which it is a concern."""
-    doubt: float | None = None
-    """Log-odds from which a second reader is asked, where there is one; None: from a concern."""
     weights_sha256: str = ""
 
 
@@ -159,18 +157,16 @@ class CrisisClassifier:
         return Finding()
 
     def doubts(self, text: str) -> CrisisKind | None:
-        """Return the likeliest kind of crisis of a message on which a second reader should look.
+        """Return the likeliest kind of crisis of a message at which a second reader should look.
 
-        None: the message is certain, or harmless enough, or its words decide: a known phrase, a
-        denial that is taken back. A message in another script is always doubtful.
+        None: it is certain, or too short to mean anything by itself. In another script a word may
+        be a whole message.
         """
-        if crisis_kind(text) or withdraws(text) or len(text.split()) < FEWEST_WORDS:
+        if self.read(text).tier == "certain" or not any(map(str.isalpha, text)):
             return None
         if not readable(text):
-            return self.config.kinds[0]
-        odds, kind = self._believed(text)
-        doubt = self.config.concern if self.config.doubt is None else self.config.doubt
-        return kind if doubt <= odds < self.config.certain else None
+            return None if _is_english(text) else self.config.kinds[0]
+        return self._odds(text)[1]
 
     def _believed(self, text: str) -> tuple[float, CrisisKind]:
         """Return the log-odds and the kind of a message, its plain denials believed."""
@@ -198,9 +194,13 @@ class CrisisClassifier:
 
 def readable(text: str) -> bool:
     """Return whether a message is long enough to mean something, in letters of English."""
+    return len(text.split()) >= FEWEST_WORDS and _is_english(text)
+
+
+def _is_english(text: str) -> bool:
     letters = sum(character.isalpha() for character in text)
     english = sum(character.isascii() and character.isalpha() for character in text)
-    return len(text.split()) >= FEWEST_WORDS and english >= letters / 2
+    return english >= letters / 2
 
 
 def clauses(text: str) -> list[str]:

@@ -47,10 +47,10 @@ def read_meaning(text: str, rarer: float = 0.0) -> Finding:
 
 
 def doubts(text: str) -> CrisisKind | None:
-    """Return the likeliest kind of crisis of a message on which a second reader should look.
+    """Return the likeliest kind of crisis of a message at which a second reader should look.
 
-    None: what the first reader finds needs no second one. Without a classifier every message does
-    that has no known phrase.
+    None: a crisis is certain, or the message is too short. Without a classifier a message with a
+    known phrase is certain.
     """
     if classifier := _classifier():
         return classifier.doubts(text)

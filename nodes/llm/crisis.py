@@ -1,4 +1,4 @@
-"""A chat model as the guard's second reader, for messages of which the classifier is not sure."""
+"""A chat model as the guard's second reader."""
 
 from __future__ import annotations
 

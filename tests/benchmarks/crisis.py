@@ -5,7 +5,7 @@ those that the classifier learnt from. The corpus is tests/faults/crisis.toml. W
 it also counts the messages of real seekers; `--lines FILE` reads other lines ("+ text", "- text").
 `--show` prints what was missed and what fired, for a person to judge: never on held-out writers.
 `--rarer` reads as in a task with that setting of the guard. With `--opinions FILE` (a tier, a tab,
-a line) a second reader's findings count where the classifier doubts, on the lines of that file;
+a line) a second reader's findings count where no crisis is certain, on the lines of that file;
 with `--second MODEL` a chat model is asked for those that it lacks, on all lines.
 """
 
@@ -29,7 +29,7 @@ from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.reading import doubts, reader
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
-from langgraph_cooper.nodes.second_reader import Opinions
+from langgraph_cooper.nodes.second_reader import Opinions, digest
 from langgraph_cooper.prompts import GuardSettings, load_task
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
@@ -112,7 +112,7 @@ def opinions_of(file: Path) -> dict[str, Finding]:
 
 
 def ask_second(model: str, file: Path) -> dict[str, Finding]:
-    """Ask a chat model about the doubtful held-out lines that a file lacks; write them there."""
+    """Ask a chat model about the held-out lines that a file lacks; write its findings there."""
     known = opinions_of(file) if file.exists() else {}
     reader = llm_crisis_reader(load_task("esc"), chat_model(model))
     held_out = HELD_OUT + PAIRS + EVERYDAY
@@ -128,19 +128,9 @@ def ask_second(model: str, file: Path) -> dict[str, Finding]:
 
 
 def second_reader(read: Reader, found: dict[str, Finding], only: Set[str]) -> None:
-    """Count the tiers with the second reader's findings, and how often it is asked."""
-    lines = [line for line in read_lines(LINES) if line.writer in HELD_OUT + PAIRS + EVERYDAY]
-    lines = [line for line in lines if not only or line.text in only]
-    doubtful = {line.text for line in lines if doubts(line.text)}
-    print("\nwith the second reader; the classifier doubts")
-    for name, some in (
-        ("crises", [line for line in lines if line.label == "+"]),
-        ("traps", [line for line in lines if line.how == "trap"]),
-        ("everyday", [line for line in lines if line.kind == "everyday"]),
-    ):
-        asked = sum(line.text in doubtful for line in some)
-        print(f"  {name:20s} {len(some):5d}   {_share(asked, len(some))}")
-    opinions = Opinions({text: found[text] for text in doubtful & found.keys()})
+    """Count the tiers with the second reader's findings."""
+    print("\nwith the second reader")
+    opinions = Opinions({digest(text): each for text, each in found.items() if doubts(text)})
     writers(False, opinions.over(read), only)
 
 

@@ -1,4 +1,4 @@
-"""The guard's second reader: a chat model reads what the classifier is not sure of."""
+"""The guard's second reader: a chat model reads what the classifier is not certain of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.call import UnreadableError
 from langgraph_cooper.nodes.llm.crisis import read_finding
-from langgraph_cooper.nodes.second_reader import MOST_READ, Opinions, SecondReader
+from langgraph_cooper.nodes.second_reader import MOST_READ, Opinions, SecondReader, digest
 from langgraph_cooper.prompts import help_texts
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -29,18 +29,18 @@ ASK = help_texts().ask["suicide"][0]
 
 @pytest.fixture(autouse=True)
 def first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first reader misses the hint, asks about the harmless line, and doubts both."""
+    """The first reader misses the hint, and asks about the harmless line."""
 
     def read(text: str, rarer: float) -> Finding:
         if text == HARMLESS:
             return Finding("concern", "violence")
         return reading.read_phrases(text)
 
-    def doubtful(text: str) -> Any:
+    def doubts(text: str) -> Any:
         return {HINT: "suicide", HARMLESS: "violence"}.get(text)
 
     monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
-    monkeypatch.setattr(reading, "doubts", doubtful)
+    monkeypatch.setattr(reading, "doubts", doubts)
 
 
 def graph_with(answer: Any, **options: Any) -> tuple[Any, ScriptedModel]:
@@ -153,22 +153,25 @@ def test_an_answer_without_a_tier_is_none(answer: str) -> None:
 
 
 def test_a_certain_crisis_is_never_cleared() -> None:
-    read: Callable[[str], Finding] = Opinions({SURE: Finding()}).over(reading.read_phrases)
+    read: Callable[[str], Finding] = Opinions({digest(SURE): Finding()}).over(reading.read_phrases)
     assert read(SURE) == Finding("certain", "suicide")
 
 
 @pytest.mark.parametrize(
-    ("text", "doubtful"),
+    ("text", "read"),
     [
         ("I sorted out who gets the cat", True),
-        ("мне больше незачем просыпаться завтра", True),  # the classifier reads English alone
+        ("My boss is mean to everybody in the office.", True),
+        ("I'm not suicidal, but I am", True),
+        ("мне незачем", True),  # the classifier reads English alone
+        ("不想活", True),
         ("hello", False),
+        ("...", False),
         ("I want to die", False),
-        ("My boss is mean to everybody in the office.", False),
     ],
 )
-def test_the_shipped_classifier_doubts(
-    text: str, doubtful: bool, monkeypatch: pytest.MonkeyPatch
+def test_it_reads_all_but_what_is_certain_or_too_short(
+    text: str, read: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    assert (reading.doubts(text) is not None) == doubtful
+    assert (reading.doubts(text) is not None) == read
