@@ -154,7 +154,7 @@ def _add_guard(
 
 def _second_reader(task: TaskSpec, model: str | BaseChatModel | None) -> SecondReader | None:
     """Return the guard's second reader; its model is set up when it first reads."""
-    if model is None:
+    if model in (None, OFFLINE):
         return None
     return SecondReader(lambda: llm_crisis_reader(task, chat_model(model)))
 

@@ -1,4 +1,4 @@
-"""The safety guard: answers a crisis with a fixed text, without agents or models.
+"""The safety guard: answers a crisis with a fixed text, without agents.
 
 Where a crisis is not certain, the turn goes on and `reply_guard` begins the reply with a question
 about safety. The guard is a floor, not a clinical judgement (docs/safety.md).
@@ -6,7 +6,6 @@ about safety. The guard is a floor, not a clinical judgement (docs/safety.md).
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from langgraph_cooper.nodes.events import emit, fault_event, help_event, reply_e
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, text_of, utterances
 from langgraph_cooper.nodes.node import Node, Update, quick_node
-from langgraph_cooper.nodes.second_reader import NONE, Noting, Opinions, SecondReader
+from langgraph_cooper.nodes.second_reader import NONE, Opinions, SecondReader
 from langgraph_cooper.nodes.state import Fault, GuardState, with_fault
 from langgraph_cooper.prompts import CrisisKind, GuardSettings, TaskSpec, help_texts
 from langgraph_cooper.ranker.data.dialogue import dialogue_round
@@ -126,31 +125,35 @@ def _with_second_reader(
 ) -> Node:
     """Let the second reader look at what is new before the guard decides."""
 
-    def unread(state: Mapping[str, Any]) -> list[str]:
+    def unread(state: Mapping[str, Any]) -> list[str] | None:
+        """Return the messages to read; None: a crisis is certain without the second reader."""
+        messages: Sequence[AnyMessage] = state.get("messages", [])
         strict, known = _is_strict(current_context(), settings), state.get("guard") or GuardState()
-        noting = Noting(own.first)
-        _course(state.get("messages", []), known, Readers(noting, noting), strict=strict)
-        return second.unknown(noting.texts)
+        if _course(messages, known, own, strict=strict).tier == "certain":
+            return None
+        new = _last_words(messages)
+        return second.unknown([*new, " ".join(new)])
 
     def decided(
-        state: Mapping[str, Any], config: RunnableConfig, faults: Sequence[Fault]
+        state: Mapping[str, Any], config: RunnableConfig, opinions: Opinions, fault: Fault | None
     ) -> Update:
-        update = guard(state, config, second.opinions())
-        turn, info = turn_of(state.get("messages", [])), state["cooper"]
-        emit([fault_event(turn, fault) for fault in faults], config)
-        for fault in faults:
-            update["cooper"] = info = with_fault(info, fault)
+        update = guard(state, config, opinions)
+        if fault:
+            emit([fault_event(turn_of(state.get("messages", [])), fault)], config)
+            update["cooper"] = with_fault(state["cooper"], fault)
         return update
 
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        faults = [found for text in unread(state) if (found := second.read(text, config))]
-        return decided(state, config, faults)
+        if (texts := unread(state)) is None:
+            return guard(state, config, NONE)
+        fault = second.read(texts, config)
+        return decided(state, config, second.opinions(), fault)
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        texts = await run_in_executor(config, unread, state)
-        found = await asyncio.gather(*(second.aread(text, config) for text in texts))
-        faults = [fault for fault in found if fault]
-        return await run_in_executor(config, decided, state, config, faults)
+        if (texts := await run_in_executor(config, unread, state)) is None:
+            return await run_in_executor(config, guard, state, config, NONE)
+        fault = await second.aread(texts, config)
+        return await run_in_executor(config, decided, state, config, second.opinions(), fault)
 
     return RunnableLambda(run, afunc=arun, name="guard")
 
@@ -280,6 +283,12 @@ class _Reading:
         if finding.tier == "none" and _is_unsafe(reply, new):
             finding, question = Finding("concern", course.kind or "danger"), None
         return course.after(finding, " ".join(new), question, strict=self.strict)
+
+
+def _last_words(messages: Sequence[AnyMessage]) -> list[str]:
+    """Return what the user said since the last reply."""
+    new = itertools.takewhile(lambda m: speaker_of(m) != "system", reversed(messages))
+    return [text_of(each) for each in new if isinstance(each, HumanMessage)][::-1]
 
 
 def _place(messages: Sequence[AnyMessage], known: GuardState) -> int:

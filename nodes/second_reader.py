@@ -1,11 +1,13 @@
 """The guard's second reader: looks at all messages of which the first one is not certain.
 
-It may find a crisis that the first one misses, and clear a concern. A crisis of which the first
-reader is certain is never put to it, so that nothing that it says takes the help text away.
+It may find a crisis that the first one misses, and clear a concern. Where the first reader alone
+comes to a certain crisis, it is not asked: nothing that it says, and none of its faults, takes the
+help text away.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections import OrderedDict
@@ -23,6 +25,7 @@ from langgraph_cooper.prompts import CrisisKind
 
 REMEMBERED = 4_096  # opinions: a graph inside another one reads its messages anew in each turn
 MOST_READ = 3  # messages of a turn, the last ones
+MOST_CHARACTERS = 2_000  # a longer message is not cut: "none" would then be said of a part of it
 
 
 class Opinions(NamedTuple):
@@ -48,23 +51,6 @@ def digest(text: str) -> str:
 NONE = Opinions(MappingProxyType({}))
 
 
-class Noting:
-    """A reader that notes what it is asked about, in order.
-
-    Args:
-        first: Finds what a message shows.
-    """
-
-    def __init__(self, first: Reader) -> None:
-        self._first = first
-        self.texts: list[str] = []
-
-    def __call__(self, text: str) -> Finding:
-        """Return the first reader's finding."""
-        self.texts.append(text)
-        return self._first(text)
-
-
 class SecondReader:
     """Asks a reader about messages that are not certain, and remembers its opinions; safe to share.
 
@@ -80,40 +66,60 @@ class SecondReader:
         doubts: Callable[[str], CrisisKind | None] | None = None,
     ) -> None:
         self._make = make
+        self._made: Runnable[str, Finding] | None = None
         self._doubts = doubts or reading.doubts
         self._known: OrderedDict[str, Finding] = OrderedDict()
         self._lock = threading.Lock()
 
     def unknown(self, texts: Sequence[str]) -> list[str]:
-        """Return those texts that it should read and has not, the last few."""
+        """Return those texts that it should read and has not: the last few, the last one first."""
+        short = [text for text in dict.fromkeys(texts) if len(text) <= MOST_CHARACTERS]
         with self._lock:
-            new = [text for text in dict.fromkeys(texts) if digest(text) not in self._known]
-        return [text for text in new if self._doubts(text)][-MOST_READ:]
+            new = [text for text in reversed(short) if digest(text) not in self._known]
+        return [text for text in new if self._doubts(text)][:MOST_READ]
 
     def opinions(self) -> Opinions:
         """Return all that is known."""
         with self._lock:
             return Opinions(dict(self._known))
 
-    def read(self, text: str, config: RunnableConfig) -> Fault | None:
-        """Read a message, or return what went wrong.
+    def read(self, texts: Sequence[str], config: RunnableConfig) -> Fault | None:
+        """Read messages until one fails, and return what went wrong.
 
         Raises:
             CooperError: A person has to mend it first, such as a refused key.
         """
         try:
-            self._keep(text, self._make().invoke(text, config))
+            for text in texts:
+                self._keep(text, self._reader().invoke(text, config))
         except Exception as error:
             return fault_of("guard", error)
         return None
 
-    async def aread(self, text: str, config: RunnableConfig) -> Fault | None:
-        """Do as `read` does."""
+    async def aread(self, texts: Sequence[str], config: RunnableConfig) -> Fault | None:
+        """Do as `read` does, all messages at once; none is read on once one fails."""
+        reader = await asyncio.to_thread(self._reader) if texts else None
+
+        async def one(text: str) -> None:
+            assert reader is not None
+            self._keep(text, await reader.ainvoke(text, config))
+
+        tasks = [asyncio.create_task(one(text)) for text in texts]
         try:
-            self._keep(text, await self._make().ainvoke(text, config))
+            await asyncio.gather(*tasks)
         except Exception as error:
             return fault_of("guard", error)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return None
+
+    def _reader(self) -> Runnable[str, Finding]:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
 
     def _keep(self, text: str, finding: Finding) -> None:
         if finding.tier != "none" and finding.kind is None:

@@ -84,6 +84,7 @@ def chat(
             thread=name,
             db=db,
             model=model,
+            guard_model=guard_model,
             ranker=ranker,
             as_json=json,
             show_agents=show_agents,

@@ -65,6 +65,7 @@ class Conversation:
     thread: str
     db: Path | None = None
     model: str | None = None
+    guard_model: str | None = None
     ranker: str | None = None
     as_json: bool = False
     show_agents: bool = False
@@ -119,6 +120,8 @@ class Conversation:
     def converse(self) -> None:
         """Talk with a person until they leave (Ctrl-D, Ctrl-C, or a word for it)."""
         who = self.model or "offline, without a language model"
+        if self.guard_model:
+            who += f", but for the safety guard's {self.guard_model}"
         self._out.print(Text(f"{self.task.title} · {who} · /help lists commands", style="dim"))
         # The models load while the person reads and types.
         self._loading = threading.Thread(target=self._warm_up, daemon=True)

@@ -249,9 +249,12 @@ def _annotated(
     task: TaskSpec, dialogues: Sequence[Dialogue], wanted: Set[str], file: Path
 ) -> list[AnnotatedDialogue]:
     """Return the wanted dialogues with their annotation, made in a file where they lack it."""
+    from langgraph_cooper.graph.annotation.annotate import unfinished
+
     found = [each for each in annotated_of(dialogues) if each.id in wanted]
     if len(found) < len(wanted):
-        known = {each.id for each in read_file(task, file)} if file.exists() else set[str]()
+        missing = {each.id for each in unfinished(dialogues, task, file)}
+        known = {each.id for each in dialogues} - missing
         annotate_into(task, [each for each in dialogues if each.id in wanted | known], file)
         found = [each for each in annotated_of(read_file(task, file)) if each.id in wanted]
     return found

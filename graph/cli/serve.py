@@ -45,6 +45,10 @@ def serve(
         str | None,
         typer.Option(help="A chat model's name on the OpenAI-compatible endpoint; none: offline."),
     ] = None,
+    guard_model: Annotated[
+        str | None,
+        typer.Option(help="A chat model that gives the safety guard a second opinion."),
+    ] = None,
     store: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +93,7 @@ def serve(
         wait=wait, grace=grace,
     )  # fmt: skip
     context = CooperContext(deadline=deadline, max_calls=max_calls, country=country)
-    offers = offers_of(task or list_tasks(), model=model)
+    offers = offers_of(task or list_tasks(), model=model, guard_model=guard_model)
     run(
         offers,
         host=host,

@@ -19,6 +19,7 @@ from langgraph_cooper.prompts import PASSIVE, TaskSpec
 
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 STAND_INS = {
+    "guard": "its classifier decides alone",
     "tracker": "its last summary stands in",
     "promoter": "its own topics stand in",
     "progression": "its last progress stands in",

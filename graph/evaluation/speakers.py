@@ -170,6 +170,7 @@ GREETING = "Hello."
 """Stands for the user's first words where a dialogue of the data begins with the system."""
 SILENT = "I'm listening."
 """Said without agents, and so without a bank, where no sample may be said."""
+CHOICE = "scorer without a prepared sentence"  # tells its replies from those of another choice
 NEVER = -1e9
 """Weight of that sentence beside a sample that may be."""
 
@@ -239,7 +240,8 @@ def alone(settings: Settings) -> tuple[Callable[[Sequence[Utterance]], Awaitable
     async def reply(history: Sequence[Utterance]) -> str:
         return await asyncio.to_thread(draw, greeted(history, settings.task))
 
-    return reply, f"{checkpoint.config.weights_sha256} {sampling.model_dump_json()}"
+    made_of = f"{checkpoint.config.weights_sha256} {sampling.model_dump_json()} {CHOICE}"
+    return reply, made_of
 
 
 def _finetuned_alone(name: str, settings: Settings) -> Speaker:

@@ -41,8 +41,12 @@ class ServeError(CooperError):
     """The server cannot be started as it was asked to."""
 
 
-def offers_of(tasks: Sequence[str], **choices: Any) -> dict[str, Offer]:
+def offers_of(
+    tasks: Sequence[str], *, guard_model: str | None = None, **choices: Any
+) -> dict[str, Offer]:
     """Return the tasks to serve. See `create_cooper` for the choices.
+
+    `guard_model` is for those that have a guard.
 
     Raises:
         ServeError: Two tasks have one name.
@@ -52,7 +56,10 @@ def offers_of(tasks: Sequence[str], **choices: Any) -> dict[str, Offer]:
         spec = load_task(name)
         if spec.name in offers:
             raise ServeError(f"two tasks are called {spec.name!r}: give each a name of its own")
-        offers[spec.name] = Offer(spec, create_cooper(spec, **choices))
+        second = guard_model if spec.guard else None
+        offers[spec.name] = Offer(spec, create_cooper(spec, guard_model=second, **choices))
+    if guard_model and not any(offer.spec.guard for offer in offers.values()):
+        raise ServeError("none of these tasks has a guard: leave --guard-model out")
     return offers
 
 

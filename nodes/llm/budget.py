@@ -26,7 +26,9 @@ from langgraph_cooper.ranker.model.forking import wait_before_fork
 Role = Literal["guard", "tracker", "promoter", "generator"]
 # The share of the deadline by which each role must be done: a slow agent never takes the reply's
 # time, nor a slow tracker its promoter's.
-BY = {"guard": 0.3, "tracker": 0.6, "promoter": 0.8, "generator": 1.0}
+BY = {"guard": 1.0, "tracker": 0.6, "promoter": 0.8, "generator": 1.0}
+# The guard's second reader has a budget of its own for each message, and its own server's slots.
+GUARD_CALLS, GUARD_SHARE = 3, 0.3
 # Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
 
@@ -115,7 +117,7 @@ class Budget:
         return time.monotonic() > self._began + 2 * self.seconds
 
     def _limit(self, role: Role) -> int:
-        return self.calls if role == "generator" else self.calls - 1
+        return self.calls - 1 if role in ("tracker", "promoter") else self.calls
 
 
 class Slots:
@@ -220,6 +222,18 @@ def budget_of_turn(
         return _budgets.setdefault(turn, new)
 
 
+def budget_of_guard(context: CooperContext, slots: int | None = None) -> Budget:
+    """Return a budget for one message that the guard's second reader reads.
+
+    Args:
+        context: Has the deadline.
+        slots: How many requests its server works on at once, if it says so.
+    """
+    runtime = _runtime()
+    control = runtime.control if runtime else None
+    return Budget(GUARD_CALLS, GUARD_SHARE * context.deadline, Slots(slots, 1), control)
+
+
 def release(aspects: Sequence[str]) -> None:
     """Forget the budget of the current turn, after its generator."""
     if turn := _turn(_runtime(), aspects):
@@ -232,7 +246,7 @@ def _turn(runtime: Runtime[Any] | None, aspects: Sequence[str]) -> Turn | None:
         return None
     # "host:id|action:id|tracker:id": the conversation's graph is the part before its own node.
     path = runtime.execution_info.checkpoint_ns.split("|")
-    nodes = {*aspects, "guard", "generator"}
+    nodes = {*aspects, "generator"}
     own = [depth for depth, node in enumerate(path) if node.partition(":")[0] in nodes]
     return runtime.control, "|".join(path[: own[-1]] if own else ())
 

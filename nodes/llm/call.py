@@ -19,7 +19,13 @@ from tenacity import AsyncRetrying, Retrying
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts, thinks_unopened
-from langgraph_cooper.nodes.llm.budget import Role, budget_of_turn, context_of_turn, release
+from langgraph_cooper.nodes.llm.budget import (
+    Role,
+    budget_of_guard,
+    budget_of_turn,
+    context_of_turn,
+    release,
+)
 from langgraph_cooper.nodes.llm.faults import (
     capped_short,
     checked,
@@ -147,7 +153,10 @@ class _Asking(Generic[Given, Result]):
         self._config = config
         self._given = given
         limits = context_of_turn(question.outside)
-        self._budget = budget_of_turn(question.aspects, limits, slots)
+        if question.role == "guard":
+            self._budget = budget_of_guard(limits, slots)
+        else:
+            self._budget = budget_of_turn(question.aspects, limits, slots)
         self._habits = habits_of(question.named)
         self._room = 1
         self._refused: list[Quirk] = []

@@ -49,19 +49,19 @@ def llm_crisis_reader(task: TaskSpec, model: BaseChatModel) -> Runnable[str, Fin
 
 
 def read_finding(text: str) -> Finding:
-    """Read an answer: the first tier that it names, and the first kind after that.
+    """Read an answer: the one tier that it names, and the first kind after that.
 
     Raises:
-        UnreadableError: It names no tier.
+        UnreadableError: It names no tier, or several: what is weighed aloud decides nothing.
     """
     text = strip_thoughts(text)
-    tier = _TIER.search(text)
-    if tier is None:
-        raise UnreadableError('That names none of "none", "concern" and "certain". Answer with it.')
-    named = cast(Tier, tier[1].lower())
-    if named == "none":
+    named = list(_TIER.finditer(text))
+    if len({tier[1].lower() for tier in named}) != 1:
+        raise UnreadableError('Answer with one of "none", "concern" and "certain", and the kind.')
+    tier = cast(Tier, named[0][1].lower())
+    if tier == "none":
         return Finding()
-    kind = _KIND.search(text, tier.end())
+    kind = _KIND.search(text, named[0].end())
     spelt = re.sub("[ -]", "_", kind[1].lower()) if kind else None
     known = next((each for each in KINDS if spelt in (each, each.replace("_", ""))), None)
-    return Finding(named, known)
+    return Finding(tier, known)

@@ -193,6 +193,8 @@ def main() -> None:
     parser.add_argument("--second")
     parser.add_argument("--rarer", type=float, default=0.0)
     given = parser.parse_args()
+    if given.second and not given.opinions:
+        parser.error("--second needs --opinions, the file of its findings")
     read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
     if given.opinions:
         found = ask_second(given.second, given.opinions) if given.second else {}

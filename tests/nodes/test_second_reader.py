@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
+from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import create_cooper, load_task
 from langgraph_cooper.nodes.crisis import reading
@@ -15,7 +18,13 @@ from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.call import UnreadableError
 from langgraph_cooper.nodes.llm.crisis import read_finding
-from langgraph_cooper.nodes.second_reader import MOST_READ, Opinions, SecondReader, digest
+from langgraph_cooper.nodes.second_reader import (
+    MOST_CHARACTERS,
+    MOST_READ,
+    Opinions,
+    SecondReader,
+    digest,
+)
 from langgraph_cooper.prompts import help_texts
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -32,7 +41,7 @@ def first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first reader misses the hint, and asks about the harmless line."""
 
     def read(text: str, rarer: float) -> Finding:
-        if text == HARMLESS:
+        if text.endswith(HARMLESS):
             return Finding("concern", "violence")
         return reading.read_phrases(text)
 
@@ -45,7 +54,8 @@ def first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def graph_with(answer: Any, **options: Any) -> tuple[Any, ScriptedModel]:
     model = ScriptedModel(script={"guard": answer})
-    return create_cooper("esc", guard_model=model, ranker=FakeRanker(), **options).compile(), model
+    graph = create_cooper("esc", guard_model=model, ranker=FakeRanker())
+    return graph.compile(**options), model
 
 
 def say(*texts: str) -> dict[str, Any]:
@@ -85,15 +95,67 @@ def test_what_is_sure_is_not_put_to_it() -> None:
     assert model.calls == []
 
 
+@pytest.mark.parametrize("sync", [True, False])
+async def test_neither_opinion_nor_fault_takes_the_help_text_away(sync: bool) -> None:
+    """Also beside other messages, in a running crisis, and where a phrase is split over two."""
+    graph, model = graph_with(ModelError("the key is refused", "configuration"))
+    assert (await invoked(graph, say(HINT, SURE), sync=sync))["guard"]["fired"]
+    split = say("I want to", "kill myself")
+    assert (await invoked(graph, split, sync=sync))["guard"]["fired"]
+    kept, _ = graph_with("none", checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "one"}}
+    assert kept.invoke(say(SURE), config)["guard"]["fired"]
+    after = kept.invoke(say(HARMLESS), config)
+    assert after["guard"]["fired"]
+    assert model.calls == []
+
+
+def test_a_release_needs_the_first_reader() -> None:
+    kept, _ = graph_with("none", checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "one"}}
+    kept.invoke(say(SURE), config)
+    still = f"I am safe now. {HARMLESS}"
+    assert kept.invoke(say(still), config)["guard"]["fired"]
+    assert not kept.invoke(say("I am safe now."), config)["guard"]["fired"]
+
+
+async def test_a_turn_that_is_left_asks_no_more() -> None:
+    model = ScriptedModel(script={"guard": "none"}, delays={"guard": 30.0})
+    graph = create_cooper("esc", guard_model=model, ranker=FakeRanker()).compile()
+    turn = asyncio.create_task(graph.ainvoke(say(HINT, HARMLESS)))
+    await asyncio.sleep(1.0)
+    turn.cancel()
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+    assert time.monotonic() - began < 5
+    assert model.calls == []
+
+
+async def test_its_words_are_not_streamed() -> None:
+    graph, _ = graph_with("concern suicide")
+    streamed = [
+        piece.content async for piece, _ in graph.astream(say(HINT), stream_mode="messages")
+    ]
+    assert "concern" not in "".join(map(str, streamed))
+
+
+def test_a_long_message_is_not_put_to_it() -> None:
+    reader = SecondReader(lambda: RunnableLambda(lambda _: Finding()), lambda _: "suicide")
+    assert reader.unknown(["a " * MOST_CHARACTERS, "short"]) == ["short"]
+
+
 def test_an_opinion_is_remembered_and_few_messages_are_read() -> None:
     graph, model = graph_with("none")
-    said = [HumanMessage(HARMLESS), AIMessage("Oh?"), HumanMessage("The one with olives.")]
     for _ in range(2):
-        assert graph.invoke({"messages": said})["guard"]["tier"] == "none"
+        assert graph.invoke(say(HARMLESS))["guard"]["tier"] == "none"
+    # What was said before the last reply is not read, and an opinion on it counts all the same.
+    said = [HumanMessage(HARMLESS), AIMessage("Oh?"), HumanMessage("The one with olives.")]
+    assert graph.invoke({"messages": said})["guard"]["tier"] == "none"
     assert len(model.asked("guard")) == 1
     reader = SecondReader(lambda: RunnableLambda(lambda _: Finding()), lambda _: "suicide")
     texts = [str(number) for number in range(9)]
-    assert reader.unknown([*texts, *texts]) == texts[-MOST_READ:]
+    assert reader.unknown([*texts, *texts]) == texts[: -MOST_READ - 1 : -1]
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -140,14 +202,24 @@ def test_its_model_cannot_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:
         ("<think>certain suicide?</think>none", Finding()),
         ("concern", Finding("concern", None)),
         ("The message shows concern: other", Finding("concern", "other")),
+        ("concern suicide\nconcern suicide", Finding("concern", "suicide")),
     ],
 )
 def test_an_answer_is_read(answer: str, finding: Finding) -> None:
     assert read_finding(answer) == finding
 
 
-@pytest.mark.parametrize("answer", ["", "I cannot say.", "uncertain suicide"])
-def test_an_answer_without_a_tier_is_none(answer: str) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "I cannot say.",
+        "uncertain suicide",
+        "Not certain, but a concern",
+        "It is not none: certain",
+    ],
+)
+def test_an_answer_that_names_no_tier_or_several_is_unreadable(answer: str) -> None:
     with pytest.raises(UnreadableError):
         read_finding(answer)
 

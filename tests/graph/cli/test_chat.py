@@ -162,6 +162,17 @@ def test_a_dead_endpoint_is_one_line_a_turn_and_yet_a_reply(
     assert "sk-secret" not in done.stderr
 
 
+@pytest.mark.usefixtures("quick_retries")
+def test_a_dead_guard_model_is_one_line_a_turn_and_the_classifier_decides(
+    cooper: Cooper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    done = cooper("chat", "--guard-model", "m", stdin="I lost my job last week.\nhello\n")
+    assert done.stderr.count("cannot be reached") == 1
+    assert "its classifier decides alone" in done.stderr
+    assert len(done.stdout.strip().splitlines()) >= 2
+
+
 def test_lines_that_cannot_be_answered_are_named_and_the_others_answered(cooper: Cooper) -> None:
     lines = b"   \n" + b"a" * 100_000 + b"\n\xff\xfe I feel {sad} and <|alone|>\n"
     done = cooper("chat", "--json", stdin=lines)

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_cooper.graph.server.serve import ServeError, bound, check_country, serve
+from langgraph_cooper.graph.server.serve import (
+    ServeError,
+    bound,
+    check_country,
+    offers_of,
+    serve,
+)
 from langgraph_cooper.graph.server.settings import Settings
 
 
@@ -43,3 +49,9 @@ def test_a_country_is_two_letters() -> None:
         with pytest.raises(ServeError, match="two letters") as found:
             check_country(wrong)
         assert "deadline" not in str(found.value)
+
+
+def test_a_guards_model_is_for_the_tasks_that_have_a_guard() -> None:
+    assert set(offers_of(["esc", "examples/negotiation.toml"], guard_model="m")) > {"esc"}
+    with pytest.raises(ServeError, match="leave --guard-model out"):
+        offers_of(["examples/negotiation.toml"], guard_model="m")
