@@ -16,7 +16,6 @@ from langgraph_cooper.graph.evaluation.interactive.rows import digest
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.finetuned.checkpoint import open_voice, shipped_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
-from langgraph_cooper.nodes.finetuned.mbr import most_typical
 from langgraph_cooper.nodes.finetuned.users import Manner, user_given
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
@@ -166,18 +165,17 @@ class TrainedUser:
     async def say(
         self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
     ) -> UserSaid:
-        """Draw samples and say the one that is most like the others."""
+        """Draw an utterance: the most typical of several would be short, and nobody's own."""
         from langgraph_cooper.nodes.finetuned.engine import Sampling
 
         given = user_given(history, role.text, manner)
         for draw in range(DRAWS):
             made_of = digest(seed, role.id, manner, len(history), draw)
             found = await asyncio.to_thread(
-                self.engine.sample, [given], Sampling(), seed=int(made_of[:7], 16)
+                self.engine.sample, [given], Sampling(samples=1), seed=int(made_of[:7], 16)
             )
-            samples = [text for text in map(clean, found[0]) if text]
-            if samples:
-                return UserSaid(samples[most_typical(samples)])
+            for text in filter(None, map(clean, found[0])):
+                return UserSaid(text)
         return UserSaid("")
 
 
@@ -203,5 +201,6 @@ def trained_user(task: TaskSpec, adapter: Path | None) -> TrainedUser:
             "(--user MODEL)"
         )
     checkpoint.check_task(task.name, aspects, "user")
-    identity = f"{TRAINED} {checkpoint.config.weights_sha256} {checkpoint.config.base_sha256}"
+    made_of = checkpoint.config
+    identity = f"{TRAINED} {made_of.weights_sha256} {made_of.base_sha256} drawn once"
     return TrainedUser(load_engine(checkpoint), identity)
