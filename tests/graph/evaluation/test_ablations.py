@@ -110,7 +110,9 @@ def test_every_ablation_is_trained_and_scored(cooper: Cooper, tmp_path: Path) ->
 
 def test_an_ablation_that_cannot_be_is_one_error(cooper: Cooper, tmp_path: Path) -> None:
     train, valid = raw(tmp_path / "t.txt", "a job"), raw(tmp_path / "v.txt", "a hat")
+    base = write_base("causal", tmp_path / "base")
     command = ["evaluate", "ablations", "--data", train, "--output", tmp_path / "out"]
+    command += ["--base", base]
     assert "no part 'heart'" in cooper(*command, "--valid", valid, "--parts", "heart").err
     cooper(*command, "--valid", train).fails("1 dialogues are both in")
     other = [*command, "--valid", valid, "--task", "examples/negotiation.toml"]
