@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json as jsonlib
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
-from langgraph_cooper.graph.cli.evaluate_text import show_report, spoken, tell_meteor
+from langgraph_cooper.graph.cli.evaluate_text import hand_out, spoken
 from langgraph_cooper.graph.cli.options import AsJson, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
@@ -67,7 +66,6 @@ def ablations(
     )
     from langgraph_cooper.graph.training.generator.estimate import estimate
     from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE
-    from langgraph_cooper.ranker.data.jsonl import replacing
     from langgraph_cooper.ranker.training.setup import check_apart
 
     spec = load_task(task)
@@ -93,13 +91,7 @@ def ablations(
             kept = output / f"{variant.slug}.replies.jsonl"
             replies[variant.name] = asyncio.run(spoken(reply_to_all, speaker, real, kept))
         report = generation_report(real, replies)
-        with replacing(output / REPORT) as file:
-            file.write(jsonlib.dumps(report, indent=2).encode() + b"\n")
-    tell_meteor(*report["systems"].values())
-    if json:
-        typer.echo(jsonlib.dumps(report))
-    else:
-        show_report(report)
+        hand_out(report, output / REPORT, json=json)
 
 
 @dataclass(frozen=True)

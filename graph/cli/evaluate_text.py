@@ -40,7 +40,7 @@ def text(
         )
     scored = score_texts(said, real)
     found = rounded(scored.scores())
-    tell_meteor(found)
+    _tell_meteor(found)
     if json:
         typer.echo(jsonlib.dumps(found))
     else:
@@ -82,7 +82,6 @@ def generation(
     from langgraph_cooper.graph.evaluation.outputs import read_outputs
     from langgraph_cooper.graph.evaluation.speakers import speakers
     from langgraph_cooper.nodes.context import CooperContext
-    from langgraph_cooper.ranker.data.jsonl import replacing
 
     spec = load_task(task)
     limits = CooperContext(deadline=deadline, max_calls=max_calls)
@@ -101,14 +100,7 @@ def generation(
     }
     replies |= {name: found.of(turns) for name, found in given.items()}
     report = generation_report(turns, replies)
-    if output:
-        with replacing(output) as file:
-            file.write(jsonlib.dumps(report, indent=2).encode() + b"\n")
-    tell_meteor(*report["systems"].values())
-    if json:
-        typer.echo(jsonlib.dumps(report))
-    else:
-        show_report(report)
+    hand_out(report, output, json=json)
 
 
 async def spoken(work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None) -> Replies:
@@ -137,8 +129,7 @@ def _named_files(outputs: Sequence[str], systems: Sequence[str]) -> dict[str, Pa
     return named
 
 
-def tell_meteor(*scores: Mapping[str, float]) -> None:
-    """Tell that METEOR is missing, where it is."""
+def _tell_meteor(*scores: Mapping[str, float]) -> None:
     from langgraph_cooper.graph.evaluation.meteor import MISSING
     from langgraph_cooper.graph.evaluation.text_metrics import METEOR
 
@@ -146,8 +137,21 @@ def tell_meteor(*scores: Mapping[str, float]) -> None:
         typer.echo(MISSING, err=True)
 
 
-def show_report(report: Mapping[str, Any]) -> None:
-    """Show a generation report as tables."""
+def hand_out(report: Mapping[str, Any], output: Path | None, *, json: bool) -> None:
+    """Write a generation report to a file, if one is named, and print or show it."""
+    from langgraph_cooper.ranker.data.jsonl import replacing
+
+    if output:
+        with replacing(output) as file:
+            file.write(jsonlib.dumps(report, indent=2).encode() + b"\n")
+    _tell_meteor(*report["systems"].values())
+    if json:
+        typer.echo(jsonlib.dumps(report))
+    else:
+        _show_report(report)
+
+
+def _show_report(report: Mapping[str, Any]) -> None:
     _table(f"all {report['turns']:,} turns", report["systems"], report["replies"])
     _table("without the openings", report["without_openings"])
     if report["p_values"]:

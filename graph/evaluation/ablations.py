@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, get_args
 
 from langgraph_cooper.graph.evaluation.generation import RealTurns
+from langgraph_cooper.graph.evaluation.kept import one_run_at
 from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker, typical_reply
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
 from langgraph_cooper.graph.training.generator.topics import Part
@@ -117,21 +117,9 @@ def working_in(folder: Path, made_of: Mapping[str, Any]) -> Iterator[None]:
     Raises:
         DataError: It holds something else, was made from something else, or is in use.
     """
-    from filelock import FileLock, Timeout
-
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:24]
-    lock = FileLock(Path(gettempdir()) / f"cooper-{name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DataError(
-            f"another run works in {folder}: wait for its end, or name another --output"
-        ) from None
-    try:
+    with one_run_at(folder):
         _check_folder(folder, made_of)
         yield
-    finally:
-        lock.release()
 
 
 def _check_folder(folder: Path, made_of: Mapping[str, Any]) -> None:

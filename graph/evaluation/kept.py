@@ -59,26 +59,16 @@ class KeptRows:
         Raises:
             DataError: Another run writes to it, or has written to it since it was read.
         """
-        from filelock import FileLock, Timeout
-
-        name = hashlib.sha256(str(self.file.resolve()).encode()).hexdigest()[:24]
-        lock = FileLock(Path(gettempdir()) / f"cooper-{name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise DataError(
-                f"another run writes to {self.file}: wait for its end, or name another --output"
-            ) from None
-        try:
-            if _size(self.file) != self._size:
-                raise DataError(
-                    f"another run has written to {self.file} meanwhile: give the command again"
-                )
-            self._mend()
-            yield
-        finally:
-            lock.release()
-            self._size = _size(self.file)
+        with one_run_at(self.file):
+            try:
+                if _size(self.file) != self._size:
+                    raise DataError(
+                        f"another run has written to {self.file} meanwhile: give the command again"
+                    )
+                self._mend()
+                yield
+            finally:
+                self._size = _size(self.file)
 
     def add(self, row: Row) -> None:
         """Append a row.
@@ -180,3 +170,26 @@ def open_rows(file: Path, what: str) -> tuple[dict[str, Any] | None, dict[str, d
 
 def _line(row: Row) -> str:
     return json.dumps({"key": row["key"], **row}, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def one_run_at(output: Path) -> Iterator[None]:
+    """Keep other runs on this machine off an output, a file or a folder.
+
+    Raises:
+        DataError: Another run writes to it.
+    """
+    from filelock import FileLock, Timeout
+
+    name = hashlib.sha256(str(output.resolve()).encode()).hexdigest()[:24]
+    lock = FileLock(Path(gettempdir()) / f"cooper-{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DataError(
+            f"another run writes to {output}: wait for its end, or name another --output"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
