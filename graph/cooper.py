@@ -89,7 +89,8 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
     _check_models(spec, model=model, generator_model=speaker, guard_model=guard_model)
     allowed = allowed or Allowed()
     loader = _ranker_loader(spec, ranker, encoder)
-    resources = Resources(spec, model, speaker, loader, voice, allowed)
+    second = _second_reader(spec, guard_model)
+    resources = Resources(spec, model, speaker, loader, voice, allowed, second)
     graph = StateGraph(
         conversation_schema(spec),
         context_schema=allowed.schema(spec),
@@ -109,7 +110,6 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
     graph.add_edge("coordinator", "generator")
     node = generator_node(resources)
     if spec.guard:
-        second = _second_reader(spec, guard_model)
         _add_guard(graph, spec, branches, drafting(node, spec, resources), second)
         return graph
     graph.add_node("generator", speaking(node))

@@ -25,8 +25,8 @@ WORDS = "I lost my job."
 def warm_up(graph: Graph) -> None:
     """Load what the first turn of a graph needs, and try it once.
 
-    That is the ranker with its sentence encoder, the safety guard's classifier, and the client of
-    the language model. No model is asked anything.
+    That is the ranker with its sentence encoder, the safety guard's classifier, and the clients of
+    the language models. No model is asked anything.
 
     Args:
         graph: A graph of `create_cooper`, compiled or not, or a compiled graph around one.
@@ -70,4 +70,6 @@ def _load(resources: Resources) -> None:
     ranker.score([Utterance("user", WORDS)], topics, signals)
     if task.guard:
         reader(task.guard)(WORDS)
+    if resources.second:
+        resources.second.prepare()
     resources.backend(CooperContext())

@@ -23,6 +23,7 @@ from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, 
 from langgraph_cooper.nodes.offline import offline_backend
 from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
+from langgraph_cooper.nodes.second_reader import SecondReader
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
@@ -57,9 +58,11 @@ class Resources:
         load_ranker: Loads the ranker. Called once, from any thread.
         voice: The fine-tuned generator; None: the one shipped for the task, if any.
         allowed: What a run may choose by name; None: anything.
+        second: The guard's second reader, if there is one.
 
     Attributes:
         task: The task.
+        second: The guard's second reader.
         answers: The task's prepared answers.
         offline: The offline backend, which also replaces a model that failed.
     """
@@ -72,8 +75,9 @@ class Resources:
         load_ranker: Callable[[], Ranker],
         voice: VoiceCheckpoint | None = None,
         allowed: Allowed | None = None,
+        second: SecondReader | None = None,
     ) -> None:
-        self.task = task
+        self.task, self.second = task, second
         self._allowed = allowed or Allowed()
         self._model = model
         self._generator_model = generator_model

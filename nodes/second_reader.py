@@ -71,6 +71,14 @@ class SecondReader:
         self._known: OrderedDict[str, Finding] = OrderedDict()
         self._lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """Set up the reader, which else happens with the first message; it is asked nothing.
+
+        Raises:
+            ModelError: Its model cannot be set up.
+        """
+        self._reader()
+
     def unknown(self, texts: Sequence[str]) -> list[str]:
         """Return those texts that it should read and has not: the last few, the last one first."""
         short = [text for text in dict.fromkeys(texts) if len(text) <= MOST_CHARACTERS]

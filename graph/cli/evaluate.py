@@ -18,6 +18,7 @@ from rich.table import Table
 
 from langgraph_cooper.graph.cli import (
     evaluate_ablations,
+    evaluate_examples,
     evaluate_interactive,
     evaluate_judging,
     evaluate_ratings,
@@ -50,6 +51,7 @@ app.command()(evaluate_ablations.ablations)
 app.command()(evaluate_interactive.interactive)
 app.command()(evaluate_judging.judge)
 app.command()(evaluate_judging.conversations)
+app.command()(evaluate_examples.examples)
 app.command()(evaluate_ratings.rate)
 app.command()(evaluate_ratings.ratings)
 

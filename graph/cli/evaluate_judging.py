@@ -81,7 +81,7 @@ def _judged(
 
     settings, rows = read_conversations(file)
     spec = load_task(task or settings["task"])
-    found = paired(rows, _names(systems))
+    found = paired(rows, named(systems))
     kept = _kept(output or file.with_suffix(".judged.jsonl"), model, spec)
     chat = chat_model(model, 0)
     asking = _judge(spec, chat, kept, limits)
@@ -172,7 +172,8 @@ def _tell_failed(failed: int, model: str) -> None:
         )
 
 
-def _names(given: str) -> list[str]:
+def named(given: str) -> list[str]:
+    """Return the names in an option of names by commas."""
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
@@ -196,7 +197,7 @@ def conversations(
 
     settings, rows = read_conversations(file)
     spec = load_task(task or settings["task"])
-    only = _names(systems)
+    only = named(systems)
     rows = [row for row in rows if not only or row.system in only]
     several = len({row.system for row in rows}) > 1
     found = paired(rows, only) if several or only else None

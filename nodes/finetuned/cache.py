@@ -49,7 +49,8 @@ def quick_copy(
         with FileLock(root / f"{name}.lock"):
             if is_whole(folder):
                 return folder
-            notice(f"preparing the generator of the task {checkpoint.config.task} (once, a minute)")
+            what = "trained user" if checkpoint.config.speaker == "user" else "generator"
+            notice(f"preparing the {what} of the task {checkpoint.config.task} (once, a minute)")
             _make(checkpoint, root, folder)
     except OSError as error:
         raise VoiceError(

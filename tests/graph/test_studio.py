@@ -22,6 +22,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.messages import HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.pregel.remote import RemoteGraph
 from langgraph_sdk import Auth, get_sync_client
@@ -123,6 +124,20 @@ def _started(process: subprocess.Popen[bytes], log: Path) -> Server:
                 return server
         time.sleep(0.3)
     pytest.fail(f"the server did not start: {log.read_text(encoding='utf-8')[-2000:]}")
+
+
+def test_a_variable_names_the_guards_second_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COOPER_GUARD_MODEL", MODEL)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-test")
+    graphs = runpy.run_module("langgraph_cooper.graph.studio")
+    said = {"messages": [HumanMessage("My dog died and the house is so quiet.")]}
+    with OpenAIServer() as second:
+        monkeypatch.setenv("OPENAI_BASE_URL", second.url)
+        second.reply = lambda _: Reply("certain suicide")
+        assert graphs["esc"].invoke(said)["guard"]["tier"] == "certain"
+        assert len(second.requests) == 1
 
 
 def test_xray_shows_the_agents_inside(server: Server) -> None:

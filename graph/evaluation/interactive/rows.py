@@ -19,6 +19,8 @@ CONVERSATIONS = "conversations"
 """What a file of conversations says that it holds."""
 
 By = Literal["user", "system", "limit", "fault"]
+Problem = tuple[str, Manner, int]
+"""What conversations of different systems are paired by: the role's id, manner, seed."""
 
 
 class _Record(BaseModel):
@@ -86,8 +88,8 @@ class Conversation(_Record):
         return [Utterance(each.speaker, each.text) for each in self.said]
 
     @property
-    def problem(self) -> tuple[str, str, int]:
-        """What conversations of different systems are paired by: role, manner, seed."""
+    def problem(self) -> Problem:
+        """The problem that it is about."""
         return self.role.id, self.manner, self.seed
 
     def texts(self, speaker: Speaker) -> list[str]:

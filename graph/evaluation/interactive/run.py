@@ -16,7 +16,7 @@ from langgraph_cooper.graph.evaluation.interactive.rows import (
     digest,
 )
 from langgraph_cooper.graph.evaluation.interactive.systems import System
-from langgraph_cooper.graph.evaluation.interactive.users import User
+from langgraph_cooper.graph.evaluation.interactive.users import SameStart, User
 from langgraph_cooper.graph.evaluation.kept import KeptRows
 from langgraph_cooper.nodes.finetuned.users import Manner
 from langgraph_cooper.prompts import TaskSpec
@@ -126,6 +126,7 @@ class Held:
         whole = {row.key for row in rows} - faulty
         self.waiting = [each for each in self._plan if each.key not in whole]
         self._faulty = faulty
+        self._user = SameStart(run.user, rows)
 
     async def hold(self, *, at_once: int = 2, done: Callable[[int], None] = lambda _: None) -> None:
         """Hold what is waiting.
@@ -137,7 +138,9 @@ class Held:
         Raises:
             ModelError: A person must mend something; what was held until then is kept.
             DataError: The file cannot be written, or a program cannot be run.
+            VoiceError: A trained user cannot be loaded.
         """
+        self._user.prepare()
         with self._kept.writing():
             if self._faulty:
                 self._kept.keep([key for key in self._kept.rows if key not in self._faulty])
@@ -154,7 +157,7 @@ class Held:
 
     async def _work(self, waiting: Iterator[Planned], done: Callable[[int], None]) -> None:
         for planned in waiting:  # shared: each worker takes the next one
-            held = await hold(planned, self._run.user, self._run.task)
+            held = await hold(planned, self._user, self._run.task)
             row = held.model_dump(mode="json", exclude_defaults=True)
             if held.record:
                 row["record"] = {**held.record, "model": self._run.models.get(held.system)}

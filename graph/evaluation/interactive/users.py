@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from langgraph_cooper.graph.evaluation.interactive.rows import digest
+from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, Problem, digest
 from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.finetuned.checkpoint import open_voice, shipped_voice
+from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice, shipped_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.users import Manner, user_given
 from langgraph_cooper.nodes.language.history import clean
@@ -31,6 +34,7 @@ from langgraph_cooper.ranker.data.roles import Role
 if TYPE_CHECKING:
     from langgraph_cooper.nodes.finetuned.engine import Engine
 
+LOG = logging.getLogger(__name__)
 TRAINED = "trained"
 END = re.compile(r"\[/?END\]", re.IGNORECASE)
 WORDS = 50
@@ -70,6 +74,13 @@ class User(Protocol):
     def calls(self) -> int:
         """Calls of a chat model in a turn."""
 
+    def prepare(self) -> None:
+        """Load what it speaks with, so that what is missing is said before the first turn.
+
+        Raises:
+            VoiceError: The trained model cannot be loaded.
+        """
+
     async def say(
         self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
     ) -> UserSaid:
@@ -79,6 +90,58 @@ class User(Protocol):
             ModelError: The chat model fails.
             VoiceError: The trained model cannot be run.
         """
+
+
+class SameStart:
+    """A user whose first words about a problem are the same to every system.
+
+    Pairs then begin alike: what differs is the systems' doing. Where the system opens, the user
+    answers each opening anew.
+
+    Args:
+        user: The user.
+        held: Conversations that are there: a run that goes on takes their first words.
+    """
+
+    def __init__(self, user: User, held: Sequence[Conversation]) -> None:
+        self._user = user
+        self._begun = {each.problem: _begun(each) for each in held if _user_began(each)}
+        self._asking: defaultdict[Problem, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def identity(self) -> str:
+        """That of the user."""
+        return self._user.identity
+
+    @property
+    def calls(self) -> int:
+        """Those of the user."""
+        return self._user.calls
+
+    def prepare(self) -> None:
+        """Prepare the user."""
+        self._user.prepare()
+
+    async def say(
+        self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
+    ) -> UserSaid:
+        """Say the next utterance."""
+        if history:
+            return await self._user.say(role, manner, history, seed)
+        problem = role.id, manner, seed
+        async with self._asking[problem]:
+            if problem not in self._begun:
+                self._begun[problem] = await self._user.say(role, manner, history, seed)
+        return self._begun[problem]
+
+
+def _user_began(held: Conversation) -> bool:
+    return bool(held.said) and held.said[0].speaker == "user"
+
+
+def _begun(held: Conversation) -> UserSaid:
+    first = held.said[0]
+    return UserSaid(first.text, bool(first.why.get("leaves")))
 
 
 class _Given(NamedTuple):
@@ -96,6 +159,9 @@ class PromptedUser:
     identity: str
     limits: CooperContext
     calls: int = 1
+
+    def prepare(self) -> None:
+        """Do nothing: a chat model is elsewhere."""
 
     async def say(
         self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
@@ -158,9 +224,24 @@ def read_user(task: TaskSpec, answer: AIMessage) -> UserSaid:
 class TrainedUser:
     """A small model that was trained on users' words; it needs no chat model."""
 
-    engine: Engine
-    identity: str
+    checkpoint: VoiceCheckpoint
     calls: int = 0
+
+    @property
+    def identity(self) -> str:
+        """Its weights and those of its base, and how it is drawn from."""
+        made_of = self.checkpoint.config
+        return f"{TRAINED} {made_of.weights_sha256} {made_of.base_sha256} drawn once"
+
+    @cached_property
+    def _engine(self) -> Engine:
+        from langgraph_cooper.nodes.finetuned.engine import load_engine
+
+        return load_engine(self.checkpoint, notice=LOG.warning)
+
+    def prepare(self) -> None:
+        """Load the model; its quick copy is made if it is not there."""
+        _ = self._engine
 
     async def say(
         self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
@@ -172,7 +253,7 @@ class TrainedUser:
         for draw in range(DRAWS):
             made_of = digest(seed, role.id, manner, len(history), draw)
             found = await asyncio.to_thread(
-                self.engine.sample, [given], Sampling(samples=1), seed=int(made_of[:7], 16)
+                self._engine.sample, [given], Sampling(samples=1), seed=int(made_of[:7], 16)
             )
             for text in filter(None, map(clean, found[0])):
                 return UserSaid(text)
@@ -180,7 +261,7 @@ class TrainedUser:
 
 
 def trained_user(task: TaskSpec, adapter: Path | None) -> TrainedUser:
-    """Load a trained user.
+    """Find a trained user; it is loaded when it is prepared or first speaks.
 
     Args:
         task: The task that it was trained for.
@@ -189,8 +270,6 @@ def trained_user(task: TaskSpec, adapter: Path | None) -> TrainedUser:
     Raises:
         VoiceError: There is none, or it was trained for something else.
     """
-    from langgraph_cooper.nodes.finetuned.engine import load_engine
-
     aspects = task.aspect_names
     checkpoint = open_voice(adapter) if adapter else shipped_voice(task.name, aspects, "user")
     if checkpoint is None:
@@ -201,6 +280,4 @@ def trained_user(task: TaskSpec, adapter: Path | None) -> TrainedUser:
             "(--user MODEL)"
         )
     checkpoint.check_task(task.name, aspects, "user")
-    made_of = checkpoint.config
-    identity = f"{TRAINED} {made_of.weights_sha256} {made_of.base_sha256} drawn once"
-    return TrainedUser(load_engine(checkpoint), identity)
+    return TrainedUser(checkpoint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -66,6 +67,23 @@ def test_systems_talk_about_the_same_problems_and_a_run_goes_on(
     asked = len(endpoint.requests)
     assert "0 conversations to hold, 6 are there" in cooper(*command).err
     assert len(endpoint.requests) == asked
+
+
+def test_the_user_begins_alike_with_every_system_also_with_one_that_is_added(
+    cooper: Cooper, command: list[str | Path], endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    count = itertools.count()
+    endpoint.reply = lambda request: Reply(
+        f"I have a question, number {next(count)}." if plays_user(request) else "That sounds hard."
+    )
+    command += ["--at-once", "4", "--model", "m"]
+    assert cooper(*command, "--systems", "bank,plain").code == 0
+    assert cooper(*command, "--systems", "bank,plain", "--systems", "more=plain").code == 0
+    rows = [row for row in rows_of(tmp_path / "talks.jsonl") if row["role"]["id"] == "anna"]
+    said = [[each["text"] for each in row["said"] if each["speaker"] == "user"] for row in rows]
+    assert len(said) == 3
+    assert len({words[0] for words in said}) == 1
+    assert len({words[1] for words in said}) == 3  # what follows is drawn for each
 
 
 def test_another_setting_is_refused_and_another_system_is_added(

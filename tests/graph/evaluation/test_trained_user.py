@@ -87,9 +87,11 @@ def test_a_user_is_trained_and_talks(
     cooper("chat", "--generator", out).fails("were trained as users to talk with it")
     talk = ["evaluate", "interactive", "--roles", data, "--systems", "bank", "--rounds", "2"]
     talk += ["--user", "trained", "--user-adapter", out, "--output", tmp_path / "talks.jsonl"]
-    told = cooper(*talk, "--manners", "reserved", "--limit", "1", "--json").json()
-    assert told["held"] == 1
     assert "no call of a chat model" in cooper(*talk, "--dry-run").err
+    assert not [*(tmp_path / "cache").rglob("manifest.json")]  # the estimate makes no copy
+    done = cooper(*talk, "--manners", "reserved", "--limit", "1", "--json")
+    assert done.json()["held"] == 1
+    assert "Converting" not in done.err
 
 
 def test_a_shipped_user_is_taken_for_its_own_task_alone(

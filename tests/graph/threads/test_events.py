@@ -402,7 +402,9 @@ class CountingRanker(FakeRanker):
         return super().score(*given)
 
 
-async def test_warming_up_tries_the_ranker_and_asks_no_model() -> None:
+async def test_warming_up_tries_the_ranker_and_asks_no_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ranker, model = CountingRanker(), ScriptedModel()
     graph = create_cooper("esc", ranker=ranker, model=model)
     warm_up(graph)
@@ -413,6 +415,10 @@ async def test_warming_up_tries_the_ranker_and_asks_no_model() -> None:
     await awarm_up(host.compile())
     assert ranker.used == 3
     assert not model.calls
+    second = create_cooper("esc", ranker=ranker, guard_model="no-key-for-this")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelError, match="OPENAI_API_KEY"):
+        warm_up(second)
     with pytest.raises(InputError, match="no COOPER"):
         warm_up(StateGraph(MessagesState))
 

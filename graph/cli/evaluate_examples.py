@@ -1,0 +1,38 @@
+"""`cooper evaluate examples`: what systems said about the same problems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langgraph_cooper.graph.cli.evaluate_judging import Only, named
+
+
+def examples(
+    file: Annotated[Path, typer.Argument(help="Conversations of 'cooper evaluate interactive'.")],
+    rounds: Annotated[str, typer.Option(help="The rounds to show, by commas.")] = "1,3,6",
+    limit: Annotated[int, typer.Option(min=1, help="Show the first N problems.")] = 3,
+    systems: Only = "",
+) -> None:
+    """Print conversations about the same problems side by side, as Markdown."""
+    from langgraph_cooper.graph.evaluation.interactive.rows import read_conversations
+    from langgraph_cooper.graph.evaluation.judging.beside import side_by_side
+
+    _, rows = read_conversations(file)
+    only = named(systems)
+    known = {row.system for row in rows}
+    if missing := [name for name in only if name not in known]:
+        raise typer.BadParameter(f"--systems: the file has no conversation of {missing[0]!r}")
+    shown = [row for row in rows if not only or row.system in only]
+    typer.echo(side_by_side(shown, _rounds(rounds), limit))
+
+
+def _rounds(given: str) -> list[int]:
+    numbers = [int(part) if part.isdecimal() else 0 for part in given.replace(" ", "").split(",")]
+    if min(numbers) < 1:
+        raise typer.BadParameter(
+            f"--rounds: name rounds from 1 by commas, as in 1,3,6, not {given!r}"
+        )
+    return sorted(set(numbers))

@@ -1,0 +1,38 @@
+"""`cooper evaluate examples`: conversations side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.commands import Cooper
+from tests.support.conversations import conversation, write_conversations
+
+
+def test_the_first_problems_that_all_have_talked_about_stand_side_by_side(
+    cooper: Cooper, tmp_path: Path
+) -> None:
+    file = write_conversations(
+        tmp_path / "talks.jsonl",
+        conversation("bank", "anna", "One.", "Two."),
+        conversation("mine", "anna", "Only one."),
+        conversation("bank", "ben", "One.", "A | B and <b>*C*</b>\nD"),
+        conversation("mine", "ben", "First.", "Second."),
+        conversation("bank", "carl", "One.", "Two."),
+        conversation("mine", "carl", "First.", "Second."),
+    )
+    shown = cooper("evaluate", "examples", file, "--rounds", "2, 1", "--limit", "1").out
+    assert shown.startswith("### x (ben, cooperative)")  # with anna one of them has fewer rounds
+    assert "carl" not in shown
+    assert shown.index("round 1") < shown.index("round 2")
+    assert r"| bank | What should I do? | A \| B and \<b\>\*C\*\</b\> D | exploration |" in shown
+    assert "| mine | What should I do? | Second. | exploration |" in shown
+    alone = cooper("evaluate", "examples", file, "--rounds", "2", "--systems", "bank").out
+    assert alone.startswith("### x (anna,")
+
+
+def test_what_cannot_be_shown_is_told(cooper: Cooper, tmp_path: Path) -> None:
+    file = write_conversations(tmp_path / "talks.jsonl", conversation("bank", "anna", "One."))
+    cooper("evaluate", "examples", file).fails("all of bank have talked for 6 rounds")
+    assert "name rounds from 1" in cooper("evaluate", "examples", file, "--rounds", "1,x").err
+    assert "no conversation of 'x'" in cooper("evaluate", "examples", file, "--systems", "x").err
+    cooper("evaluate", "examples", tmp_path / "no.jsonl").fails("there is no such file")
