@@ -38,7 +38,7 @@ def replay(
     json: AsJson = False,
 ) -> None:
     """Run recorded conversations again from their record, and compare the states."""
-    from langgraph_cooper.graph.evaluation.interactive.replay import chosen
+    from langgraph_cooper.graph.evaluation.interactive.replay import by_program, chosen
     from langgraph_cooper.graph.evaluation.interactive.rows import read_conversations
 
     if redact and extract is None:
@@ -48,7 +48,11 @@ def replay(
     if extract:
         _write(extract, settings, found, redact=redact)
         return
-    told = asyncio.run(_replayed(settings, found, task))
+    again = [row for row in found if not by_program(row)]
+    if again and len(again) < len(found):
+        left = len(found) - len(again)
+        typer.echo(f"left out, as a program's answers cannot be made again: {left:,}", err=True)
+    told = asyncio.run(_replayed(settings, again or found, task))
     for each in told:
         typer.echo(jsonlib.dumps(each) if json else _sentence(each))
     if any(each["differs"] for each in told):

@@ -74,7 +74,7 @@ class Replay:
             )
         if settings.get(REDACTED):
             raise DataError("the record's texts are redacted: it shows the course and no more")
-        if spec_of(row).startswith(COMMAND):
+        if by_program(row):
             raise DataError(
                 f"the system {row.system!r} is a program, whose answers are in the record but "
                 "cannot be made again from it"
@@ -112,6 +112,11 @@ class Replay:
             history.append(Utterance(said.speaker, said.text))
         if self._row.ended.how.startswith("system:"):
             yield history, None
+
+
+def by_program(row: Conversation) -> bool:
+    """Return whether the system was a program, which cannot be run again from the record."""
+    return spec_of(row).startswith(COMMAND)
 
 
 def spec_of(row: Conversation) -> str:

@@ -151,6 +151,10 @@ def test_a_programs_answers_cannot_be_made_again(
     endpoint.reply = talking()
     held(cooper, file, "--systems", "command:cat")
     cooper("replay", file).fails("is a program")
+    held(cooper, file, "--systems", "bank")
+    done = cooper("replay", file)  # what can be run again is
+    assert (done.code, done.out.count("all with the same states")) == (0, 1)
+    assert "cannot be made again: 1" in done.err
     file.unlink()
     cooper("replay", file).fails("no such file")
     file.write_text("")
