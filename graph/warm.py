@@ -33,7 +33,7 @@ def warm_up(graph: Graph) -> None:
 
     Raises:
         InputError: There is no COOPER in the graph.
-        CooperError: Something cannot be loaded; the first turn would raise the same.
+        CooperError: Something cannot be loaded; the first turn that needs it would raise the same.
     """
     found = list(_all_resources(graph))
     if not found:

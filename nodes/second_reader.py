@@ -69,7 +69,7 @@ class SecondReader:
         self._made: Runnable[str, Finding] | None = None
         self._doubts = doubts or reading.doubts
         self._known: OrderedDict[str, Finding] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._making = threading.Lock(), threading.Lock()
 
     def prepare(self) -> None:
         """Set up the reader, which else happens with the first message; it is asked nothing.
@@ -124,7 +124,7 @@ class SecondReader:
         return None
 
     def _reader(self) -> Runnable[str, Finding]:
-        with self._lock:
+        with self._making:  # which takes a second: others look their messages up meanwhile
             if self._made is None:
                 self._made = self._make()
             return self._made

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,7 +118,7 @@ def load_base(name: str = DEFAULT_BASE) -> Base:
     """
     where, extra = _source(name)
     try:
-        with quiet_transformers():
+        with quiet_transformers(), _no_bars():
             return _loaded(where, extra, name)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise _unloadable(name, error) from None
@@ -135,7 +137,27 @@ def _loaded(where: str, extra: dict[str, Any], name: str) -> Base:
         from transformers import GgufConfig
 
         options["quantization_config"] = GgufConfig(dequantize=True)
-    return Base(_model_class(kind).from_pretrained(where, **options), tokenizer, kind)
+    options["output_loading_info"] = True  # the report about it is silenced
+    model, told = _model_class(kind).from_pretrained(where, **options)
+    if lacking := sorted(told["missing_keys"]):
+        raise VoiceError(
+            f"the base {name} lacks {len(lacking):,} of its weights, such as {lacking[0]}, which "
+            "would be drawn at random: download it again, or choose another base"
+        )
+    return Base(model, tokenizer, kind)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Silence the bar over the parts of a GGUF file, which transformers' own switch leaves on."""
+    from transformers import modeling_gguf_pytorch_utils as gguf
+
+    shown = gguf.tqdm
+    gguf.tqdm = partial(shown, disable=True)
+    try:
+        yield
+    finally:
+        gguf.tqdm = shown
 
 
 def check_base(name: str) -> Kind:

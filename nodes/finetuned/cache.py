@@ -54,8 +54,8 @@ def quick_copy(
             _make(checkpoint, root, folder)
     except OSError as error:
         raise VoiceError(
-            f"{root}: the generator's copy cannot be written ({error.strerror or error}); it needs "
-            f"150 MB: make room, or name another folder in {CACHE_VARIABLE}"
+            f"{root}: the fine-tuned model's copy cannot be written ({error.strerror or error}); "
+            f"it needs 150 MB: make room, or name another folder in {CACHE_VARIABLE}"
         ) from None
     return folder
 

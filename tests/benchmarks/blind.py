@@ -7,8 +7,9 @@ python -m tests.benchmarks.blind keep --conversations talks.jsonl --ratings rate
 cooper evaluate ratings rated.jsonl --conversations talks.jsonl
 
 `sheets` writes the pairs in the rater's own order and sides, as the page shows them, in parts. An
-answer is a line: the pair's number, then L (left), R (right) or T (tie) for each question, in the
-order that the sheet begins with. `keep` adds the answers to the file of ratings.
+answer is a line: the pair's number and id as the sheet has them, then L (left), R (right) or T
+(tie) for each question, in the order that the sheet begins with. `keep` adds the answers to the
+file of ratings.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from itertools import count, islice
 from pathlib import Path
 
 from langgraph_cooper.graph.evaluation.interactive.rows import Conversation
-from langgraph_cooper.graph.evaluation.rating.ratings import Ratings, asked_of
+from langgraph_cooper.graph.evaluation.rating.ratings import Ratings, asked_of, rater_name
 from langgraph_cooper.graph.evaluation.rating.rows import Answer, conversation_id, read_pairs
 from langgraph_cooper.prompts import load_task
 
+SHORT = 6  # characters of a pair's id
 LETTERS: dict[str, Answer] = {"L": "left", "T": "tie", "R": "right"}
 
 
@@ -42,7 +44,9 @@ def sheets(given: argparse.Namespace) -> None:
     numbered = enumerate(ratings.order(given.rater), 1)
     for part in count(1):
         some = islice(numbered, given.each)
-        shown = [f"[{at}]\n" + "\n".join(_shown(ratings, given.rater, id)) for at, id in some]
+        shown = [
+            f"{at} {id[:SHORT]}\n" + "\n".join(_shown(ratings, given.rater, id)) for at, id in some
+        ]
         if not shown:
             break
         file = given.output / f"{given.rater}-{part}.txt"
@@ -68,11 +72,13 @@ def keep(given: argparse.Namespace) -> None:
     ratings = opened(given)
     order = ratings.order(given.rater)
     for file in given.answers:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            number, *letters = line.split()
+        for line in filter(str.strip, file.read_text(encoding="utf-8").splitlines()):
+            number, short, *letters = line.split()
             if len(letters) != len(ratings.dimensions) or not {*letters} <= {*LETTERS}:
                 raise SystemExit(f"{file}: not a letter for each question: {line}")
             id = order[int(number) - 1]
+            if id[:SHORT] != short:
+                raise SystemExit(f"{file}: {number} is another pair than {short}: another --limit?")
             answers = {
                 name: LETTERS[letter]
                 for name, letter in zip(ratings.dimensions, letters, strict=True)
@@ -90,7 +96,7 @@ def main() -> None:
     parser.add_argument("step", choices=["sheets", "keep"])
     parser.add_argument("--conversations", type=Path, required=True)
     parser.add_argument("--ratings", type=Path, required=True)
-    parser.add_argument("--rater", required=True)
+    parser.add_argument("--rater", type=rater_name, required=True)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--each", type=int, default=60, help="pairs of a sheet")
     parser.add_argument("--answers", type=Path, nargs="+")

@@ -136,8 +136,9 @@ def test_a_variable_names_the_guards_second_reader(
     with OpenAIServer() as second:
         monkeypatch.setenv("OPENAI_BASE_URL", second.url)
         second.reply = lambda _: Reply("certain suicide")
-        assert graphs["esc"].invoke(said)["guard"]["tier"] == "certain"
-        assert len(second.requests) == 1
+        for number, task in enumerate(("esc", "persuasion"), 1):
+            assert graphs[task].invoke(said)["guard"]["tier"] == "certain"
+            assert len(second.requests) == number
 
 
 def test_xray_shows_the_agents_inside(server: Server) -> None:

@@ -20,7 +20,7 @@ CONVERSATIONS = "conversations"
 
 By = Literal["user", "system", "limit", "fault"]
 Problem = tuple[str, Manner, int]
-"""What conversations of different systems are paired by: the role's id, manner, seed."""
+"""What conversations of different systems are paired by: a hash of the role, manner, seed."""
 
 
 class _Record(BaseModel):
@@ -90,7 +90,7 @@ class Conversation(_Record):
     @property
     def problem(self) -> Problem:
         """The problem that it is about."""
-        return self.role.id, self.manner, self.seed
+        return problem_of(self.role, self.manner, self.seed)
 
     def texts(self, speaker: Speaker) -> list[str]:
         """What one side said."""
@@ -100,6 +100,11 @@ class Conversation(_Record):
     def whole(self) -> bool:
         """Whether both sides spoke and no fault ended it, so that it can be compared."""
         return self.ended.by != "fault" and all(self.texts(side) for side in ("user", "system"))
+
+
+def problem_of(role: Role, manner: Manner, seed: int) -> Problem:
+    """Return what conversations are paired by; an edited role is another problem."""
+    return digest(role.model_dump()), manner, seed
 
 
 def read_conversations(file: Path) -> tuple[dict[str, Any], list[Conversation]]:

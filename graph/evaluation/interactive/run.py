@@ -140,8 +140,8 @@ class Held:
             DataError: The file cannot be written, or a program cannot be run.
             VoiceError: A trained user cannot be loaded.
         """
-        self._user.prepare()
         with self._kept.writing():
+            await asyncio.to_thread(self._user.prepare)
             if self._faulty:
                 self._kept.keep([key for key in self._kept.rows if key not in self._faulty])
             waiting = iter(self.waiting)

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, Problem, digest
+from langgraph_cooper.graph.evaluation.interactive.rows import (
+    Conversation,
+    Problem,
+    digest,
+    problem_of,
+)
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice, shipped_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
@@ -105,7 +110,8 @@ class SameStart:
 
     def __init__(self, user: User, held: Sequence[Conversation]) -> None:
         self._user = user
-        self._begun = {each.problem: _begun(each) for each in held if _user_began(each)}
+        began = {each.problem: _first_words(each) for each in held}
+        self._begun = {problem: words for problem, words in began.items() if words is not None}
         self._asking: defaultdict[Problem, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -128,20 +134,20 @@ class SameStart:
         """Say the next utterance."""
         if history:
             return await self._user.say(role, manner, history, seed)
-        problem = role.id, manner, seed
+        problem = problem_of(role, manner, seed)
         async with self._asking[problem]:
             if problem not in self._begun:
                 self._begun[problem] = await self._user.say(role, manner, history, seed)
         return self._begun[problem]
 
 
-def _user_began(held: Conversation) -> bool:
-    return bool(held.said) and held.said[0].speaker == "user"
-
-
-def _begun(held: Conversation) -> UserSaid:
+def _first_words(held: Conversation) -> UserSaid | None:
+    """Return what the user began with; None: the system began, or nobody could."""
+    if not held.said:
+        is_silent = held.ended.how == "silence"
+        return UserSaid("", leaves=not is_silent) if held.ended.by == "user" else None
     first = held.said[0]
-    return UserSaid(first.text, bool(first.why.get("leaves")))
+    return UserSaid(first.text, bool(first.why.get("leaves"))) if first.speaker == "user" else None
 
 
 class _Given(NamedTuple):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from langgraph_cooper.graph.evaluation.interactive.rows import Conversation
+from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, Problem
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.ranker.data.dialogue import Dialogue
 
@@ -32,7 +32,8 @@ def user_figures(
     """Describe users by manner, and real ones beside them.
 
     Args:
-        rows: Conversations; what a role's `opening` gives is left out.
+        rows: Conversations; what a role's `opening` gives is left out, and first words that are
+            the same to several systems count once.
         real: Real dialogues.
 
     Returns:
@@ -41,9 +42,13 @@ def user_figures(
         shares of utterances with `thanks`, a `question` or words of the `other_side`.
     """
     groups: dict[str, list[list[str]]] = {}
+    begun: set[tuple[Problem, str]] = set()
     for row in rows:
         said = row.texts("user")
-        groups.setdefault(row.manner, []).append(said[1:] if row.role.opening else said)
+        first = (row.problem, said[0] if said else "")
+        is_new = not row.role.opening and first not in begun
+        groups.setdefault(row.manner, []).append(said if is_new else said[1:])
+        begun.add(first)
     if real:
         groups[PEOPLE] = [
             [each.text for each in dialogue.utterances if each.speaker == "user"]

@@ -17,8 +17,12 @@ def test_the_first_problems_that_all_have_talked_about_stand_side_by_side(
         conversation("mine", "anna", "Only one."),
         conversation("bank", "ben", "One.", "A | B and <b>*C*</b>\nD"),
         conversation("mine", "ben", "First.", "Second."),
+        conversation("bank", "ben", "One.", "Two.", manner="reserved"),
+        conversation("mine", "ben", "First.", "Second.", manner="reserved"),
         conversation("bank", "carl", "One.", "Two."),
         conversation("mine", "carl", "First.", "Second."),
+        conversation("bank", "dora", "One.", "Two."),
+        conversation("mine", "dora", "1.", "2.", ended={"by": "fault", "how": "system: timeout"}),
     )
     shown = cooper("evaluate", "examples", file, "--rounds", "2, 1", "--limit", "1").out
     assert shown.startswith("### x (ben, cooperative)")  # with anna one of them has fewer rounds
@@ -26,13 +30,27 @@ def test_the_first_problems_that_all_have_talked_about_stand_side_by_side(
     assert shown.index("round 1") < shown.index("round 2")
     assert r"| bank | What should I do? | A \| B and \<b\>\*C\*\</b\> D | exploration |" in shown
     assert "| mine | What should I do? | Second. | exploration |" in shown
+    both = cooper("evaluate", "examples", file, "--rounds", "2", "--systems", "mine,bank,").out
+    assert both.count("###") == 2  # ben in one manner, and carl: dora's talk ended in a fault
+    assert both.index("| mine |") < both.index("| bank |")
     alone = cooper("evaluate", "examples", file, "--rounds", "2", "--systems", "bank").out
     assert alone.startswith("### x (anna,")
 
 
+def test_a_systems_opening_is_shown_and_a_name_keeps_the_table_whole(
+    cooper: Cooper, tmp_path: Path
+) -> None:
+    row = conversation("a|b", "anna", "One.")
+    row["said"].insert(0, {"speaker": "system", "text": "Hi & welcome."})
+    file = write_conversations(tmp_path / "talks.jsonl", row)
+    shown = cooper("evaluate", "examples", file, "--rounds", "1").out
+    assert r"| a\|b | Hi &amp; welcome. |" in shown
+    assert r"| a\|b | What should I do? | One. | exploration |" in shown
+
+
 def test_what_cannot_be_shown_is_told(cooper: Cooper, tmp_path: Path) -> None:
     file = write_conversations(tmp_path / "talks.jsonl", conversation("bank", "anna", "One."))
-    cooper("evaluate", "examples", file).fails("all of bank have talked for 6 rounds")
+    cooper("evaluate", "examples", file).fails("all of bank reached round 6")
     assert "name rounds from 1" in cooper("evaluate", "examples", file, "--rounds", "1,x").err
     assert "no conversation of 'x'" in cooper("evaluate", "examples", file, "--systems", "x").err
     cooper("evaluate", "examples", tmp_path / "no.jsonl").fails("there is no such file")

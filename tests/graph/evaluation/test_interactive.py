@@ -86,6 +86,31 @@ def test_the_user_begins_alike_with_every_system_also_with_one_that_is_added(
     assert len({words[1] for words in said}) == 3  # what follows is drawn for each
 
 
+def test_first_words_belong_to_the_role_as_it_is_and_to_no_failure(
+    cooper: Cooper, command: list[str | Path], endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    count = itertools.count()
+
+    def reply(request: Request) -> Reply:
+        number = next(count)
+        if number == 0:
+            return Reply(status=503, headers={"x-should-retry": "false"})
+        return Reply(f"It is hard, part {number}.")
+
+    endpoint.reply = reply
+    command += ["--systems", "bank", "--limit", "1", "--max-calls", "1"]
+    assert cooper(*command).code == 0
+    (row,) = rows_of(tmp_path / "talks.jsonl")
+    assert row["ended"]["by"] == "fault"
+    assert cooper(*command).code == 0  # the user that failed is asked anew
+    (row,) = rows_of(tmp_path / "talks.jsonl")
+    assert row["said"][0]["text"] == "It is hard, part 1."
+    write_roles(tmp_path, {"id": "anna", "situation": "I found a job."})
+    assert cooper(*command).code == 0
+    edited = next(each for each in rows_of(tmp_path / "talks.jsonl") if each["key"] != row["key"])
+    assert edited["said"][0]["text"] != row["said"][0]["text"]
+
+
 def test_another_setting_is_refused_and_another_system_is_added(
     cooper: Cooper, command: list[str | Path], tmp_path: Path
 ) -> None:
