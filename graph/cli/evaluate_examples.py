@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from langgraph_cooper.graph.cli.evaluate_judging import Only, named
+from langgraph_cooper.graph.cli.evaluate_judging import Only
+from langgraph_cooper.graph.cli.talks import named, tell_missing
 
 
 def examples(
@@ -24,6 +25,7 @@ def examples(
 
     shown = _rounds(rounds)
     settings, rows = read_conversations(file)
+    tell_missing(file)
     if settings.get(REDACTED):
         raise DataError(f"{file} is redacted: it has no words to show")
     only = named(systems) or list(dict.fromkeys(row.system for row in rows))

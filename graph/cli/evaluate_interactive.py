@@ -74,7 +74,7 @@ def interactive(
     spec = load_task(task)
     named, played = named_specs(systems), _manners(manners)
     limits = CooperContext(deadline=deadline, max_calls=max_calls)
-    found = read_roles(roles, spec, lambda bare: _tracked(spec, bare[:limit]))[:limit]
+    found = read_roles(roles, spec, lambda bare: _tracked(spec, bare, limit))[:limit]
     typer.echo(f"{roles}: {len(found):,} roles", err=True)
     if not dry_run:
         check_voices(named.values(), spec)
@@ -185,9 +185,22 @@ def _manners(given: str) -> list[Manner]:
     return [manner for manner in MANNERS if manner in named]
 
 
-def _tracked(task: TaskSpec, dialogues: Sequence[Dialogue]) -> dict[str, str]:
-    with TemporaryDirectory() as folder:
-        return tracked_states(task, dialogues, Path(folder) / "roles.jsonl")
+def _tracked(task: TaskSpec, dialogues: Sequence[Dialogue], limit: int | None) -> dict[str, str]:
+    """Let the trackers say what is the matter, until there are enough roles; tell who has none."""
+    found: dict[str, str] = {}
+    waiting, enough = [*dialogues], limit or len(dialogues)
+    while waiting and (missing := enough - sum(map(bool, found.values()))) > 0:
+        some, waiting = waiting[:missing], waiting[missing:]
+        with TemporaryDirectory() as folder:
+            told = tracked_states(task, some, Path(folder) / "roles.jsonl")
+        found |= {each.id: told.get(each.id, "").strip() for each in some}
+    if silent := [name for name, text in found.items() if not text]:
+        typer.echo(
+            f"{len(silent):,} dialogues give no role, since the trackers found nothing in them, "
+            f"such as {silent[0]}",
+            err=True,
+        )
+    return found
 
 
 def _show(told: Mapping[str, Any]) -> None:
@@ -198,8 +211,9 @@ def _show(told: Mapping[str, Any]) -> None:
             name, str(found["conversations"]), str(found["whole"]), f"{found['rounds']:g}", ends
         )
     Console().print(table)
-    faults = [how for found in told["systems"].values() for how in found["ended"] if "fault" in how]
-    if faults:
+    for how, sentence in told["faults"].items():
+        typer.echo(f"{how}: {sentence}", err=True)
+    if told["faults"]:
         typer.echo(
             "what ended in a fault is compared with nothing; the same command holds it again",
             err=True,

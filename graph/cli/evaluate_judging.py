@@ -15,6 +15,7 @@ from rich.table import Table
 from langgraph_cooper.graph.cli.dialogues import read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls
 from langgraph_cooper.graph.cli.progress import progress_bar
+from langgraph_cooper.graph.cli.talks import keep_input, named, read_talks
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
@@ -72,23 +73,28 @@ def _judged(
     model: str, file: Path, output: Path | None, systems: str, task: str | None, at_once: int,
     limits: CooperContext, *, dry_run: bool,
 ) -> dict[str, Any]:  # fmt: skip
-    from langgraph_cooper.graph.evaluation.interactive.rows import read_conversations
     from langgraph_cooper.graph.evaluation.judging.dimensions import OUTCOMES
     from langgraph_cooper.graph.evaluation.judging.outcome import Outcomes
     from langgraph_cooper.graph.evaluation.judging.pairs import paired
-    from langgraph_cooper.graph.evaluation.judging.report import judged_report, matters_of
+    from langgraph_cooper.graph.evaluation.judging.report import (
+        judged_report,
+        matters_of,
+        outcomes_compared,
+    )
     from langgraph_cooper.nodes.llm.models import chat_model
 
-    settings, rows = read_conversations(file)
-    spec = load_task(task or settings["task"])
-    found = paired(rows, named(systems))
+    keep_input(output, "--output", [file])
+    spec, rows = read_talks(file, task)
+    only = named(systems)
+    found = paired(rows, only)
     kept = _kept(output or file.with_suffix(".judged.jsonl"), model, spec)
     chat = chat_model(model, 0)
     asking = _judge(spec, chat, kept, limits)
     matters = matters_of(found.pairs, spec)
-    whole = [row for row in rows if row.whole] if spec.name in OUTCOMES else []
+    has_outcome = spec.name in OUTCOMES
+    ends = [row for row in rows if has_outcome and (not only or row.system in only)]
     outcomes = Outcomes(spec, chat, kept, limits)
-    calls = asking.waiting(matters) + len(outcomes.waiting(whole))
+    calls = asking.waiting(matters) + len(outcomes.waiting(ends))
     _tell(calls, model, f"{len(found.pairs):,} pairs")
 
     async def run() -> int:
@@ -99,12 +105,15 @@ def _judged(
                 progress.advance(job, number)
 
             failed = await asking.ask(matters, at_once=at_once, done=done)
-            return failed + await outcomes.ask(whole, at_once=at_once, done=done)
+            return failed + await outcomes.ask(ends, at_once=at_once, done=done)
 
     if not dry_run:
         _tell_failed(asyncio.run(run()), model)
     told = {"judge": model, "answers": str(kept.file), **judged_report(found, asking, spec)}
-    return {**told, "outcomes": outcomes.report(whole)} if whole else told
+    if has_outcome:
+        told["outcomes"] = outcomes.report(ends)
+        told["outcomes_compared"] = outcomes_compared(found, outcomes)
+    return told
 
 
 def _calibrated(
@@ -118,6 +127,7 @@ def _calibrated(
     from langgraph_cooper.graph.evaluation.judging.ratings import read_ratings
     from langgraph_cooper.nodes.llm.models import chat_model
 
+    keep_input(output, "--output", files)
     spec = load_task(task or "esc")
     rated = read_ratings(files)
     matters = calibrating_matters(rated, spec)
@@ -172,11 +182,6 @@ def _tell_failed(failed: int, model: str) -> None:
         )
 
 
-def named(given: str) -> list[str]:
-    """Return the names in an option of names by commas."""
-    return [name.strip() for name in given.split(",") if name.strip()]
-
-
 def conversations(
     file: Annotated[Path, typer.Argument(help="Conversations of 'cooper evaluate interactive'.")],
     data: Annotated[
@@ -189,14 +194,13 @@ def conversations(
     json: AsJson = False,
 ) -> None:
     """Measure conversations without a judge: aspects over rounds, answers, repetition, ends."""
-    from langgraph_cooper.graph.evaluation.interactive.rows import read_conversations
     from langgraph_cooper.graph.evaluation.judging.measures import measured_report
     from langgraph_cooper.graph.evaluation.judging.pairs import paired
     from langgraph_cooper.graph.evaluation.judging.users import user_figures
     from langgraph_cooper.ranker.data.jsonl import replacing
 
-    settings, rows = read_conversations(file)
-    spec = load_task(task or settings["task"])
+    keep_input(output, "--output", [file, *([data] if data else [])])
+    spec, rows = read_talks(file, task)
     only = named(systems)
     rows = [row for row in rows if not only or row.system in only]
     several = len({row.system for row in rows}) > 1
@@ -243,14 +247,35 @@ def _show_judged(told: Mapping[str, Any]) -> None:
             table.add_row(name, *map(str, counts), roles, f"{row['p']:.4f}", f"{row['p_holm']:.4f}")
         console.print(table)
         _tell_left_out(each)
-    if outcomes := told.get("outcomes"):
-        table = Table("system", "said yes", "mean sum", "pressed (1 to 5)", "unreadable")
-        for name, row in outcomes.items():
-            yes = f"{row['said_yes']} of {row['conversations'] - row['unreadable']}"
-            table.add_row(
-                name, yes, *(str(row[k]) for k in ("mean_amount", "pressed", "unreadable"))
-            )
-        console.print(table)
+    if "outcomes" in told:
+        console.print(_outcomes(told["outcomes"]))
+        for each in told["outcomes_compared"]:
+            console.print(_outcomes_compared(each))
+
+
+def _outcomes(outcomes: Mapping[str, Any]) -> Table:
+    table = Table("system", "said yes", "mean sum", "pressed (1 to 5)", "unknown")
+    for name, row in outcomes.items():
+        yes = f"{row['said_yes']} of {row['known']}"
+        means = ("-" if row[key] is None else f"{row[key]:g}" for key in ("mean_amount", "pressed"))
+        table.add_row(name, yes, *means, str(row["conversations"] - row["known"]))
+    return table
+
+
+def _outcomes_compared(each: Mapping[str, Any]) -> Table:
+    one, other = each["systems"]
+    table = Table(
+        "outcome", one, other, "ties", "unknown", "roles", "p", "p (Holm)",
+        title=f"{one} against {other}, {each['pairs']:,} pairs by outcome",
+    )  # fmt: skip
+    for name, row in each["measures"].items():
+        counts = (str(row[key]) for key in ("wins", "losses", "ties", "unknown"))
+        roles = f"{row['roles_won']}:{row['roles_lost']}"
+        table.add_row(
+            f"{name} ({row['better']} is better)", *counts, roles,
+            f"{row['p']:.4f}", f"{row['p_holm']:.4f}",
+        )  # fmt: skip
+    return table
 
 
 def _tell_left_out(each: Mapping[str, Any]) -> None:
@@ -268,10 +293,12 @@ def _show_calibration(told: Mapping[str, Any]) -> None:
     console = Console()
     console.print(table)
     position, length = told["position"], told["length"]
+    people = length["people"]
     console.print(
         f"chose the first {position['first']} and the second {position['second']} times "
         f"(p {position['p']:.4f}); the longer won {length['longer']} and the shorter "
-        f"{length['shorter']} times (p {length['p']:.4f})",
+        f"{length['shorter']} times (p {length['p']:.4f}), with people {people['longer']} and "
+        f"{people['shorter']} times (p {people['p']:.4f})",
         highlight=False,
     )
     if told["by_place"]:
@@ -294,9 +321,10 @@ def _show_measured(told: Mapping[str, Any]) -> None:
         compared = Table("measure", "difference", "95 %", "roles", "p", "p (Holm)",
                          title=f"{one} minus {other}, {each['pairs']:,} pairs")  # fmt: skip
         for name, row in each["measures"].items():
-            low, high = row["interval"]
+            interval = row["interval"]  # None: one role tells nothing of others
             compared.add_row(
-                name, f"{row['difference']:.3g}", f"{low:.3g} to {high:.3g}",
+                name, f"{row['difference']:.3g}",
+                "-" if interval is None else "{:.3g} to {:.3g}".format(*interval),
                 f"{row['higher']}:{row['lower']}", f"{row['p']:.4f}", f"{row['p_holm']:.4f}",
             )  # fmt: skip
         console.print(compared)

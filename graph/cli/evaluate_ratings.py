@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,10 +13,7 @@ from rich.table import Table
 
 from langgraph_cooper.graph.cli.options import AsJson
 from langgraph_cooper.graph.cli.serve import check_installed
-from langgraph_cooper.prompts import TaskSpec, UnknownTaskError, load_task
-
-if TYPE_CHECKING:
-    from langgraph_cooper.graph.evaluation.rating.rows import Pairs
+from langgraph_cooper.graph.cli.talks import keep_input, task_of, tell_missing
 
 Conversations = Annotated[
     Path, typer.Argument(help="Conversations that 'cooper evaluate interactive' wrote.")
@@ -55,7 +52,8 @@ def rate(
 
     name = rater_name(rater) if rater is not None else None
     pairs = read_pairs(conversations)
-    spec = _task(pairs, task)
+    tell_missing(conversations)
+    spec = task_of(pairs.task, task)
     file = data or conversations.with_name(f"{conversations.stem}.rated.jsonl")
     ratings = Ratings(pairs, asked_of(spec), file, seed=seed, limit=limit)
     local = is_loopback(host)
@@ -90,8 +88,10 @@ def ratings(
     from langgraph_cooper.graph.evaluation.rating.rows import read_pairs, read_ratings
     from langgraph_cooper.graph.evaluation.rating.together import rated_together, write_rated
 
+    keep_input(output, "--output", [rated, conversations])
     check_installed("krippendorff", "nltk", extra="train")
     pairs = read_pairs(conversations)
+    tell_missing(conversations)
     questions, found = read_ratings(rated, pairs)
     report = rating_report(pairs, found, questions)
     if output:
@@ -101,21 +101,6 @@ def ratings(
         typer.echo(jsonlib.dumps(report))
     else:
         _show(report)
-
-
-def _task(pairs: Pairs, given: str | None) -> TaskSpec:
-    """Return the conversations' task, of which their file knows the name."""
-    try:
-        spec = load_task(given or pairs.task)
-    except UnknownTaskError:
-        if given:
-            raise
-        raise typer.BadParameter(
-            f"the conversations are of the task {pairs.task!r}: name its file with --task"
-        ) from None
-    if spec.name != pairs.task:
-        raise typer.BadParameter(f"--task: the conversations are of {pairs.task!r}")
-    return spec
 
 
 def _show(report: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langgraph_cooper.graph.cli.options import AsJson
+from langgraph_cooper.graph.cli.talks import keep_input
 from langgraph_cooper.prompts import load_task
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def replay(
 
     if redact and extract is None:
         raise typer.BadParameter("--redact takes the words out of a new file: name it in --extract")
+    keep_input(extract, "--extract", [file])
     settings, rows = read_conversations(file)
     found = chosen(rows, key, file)
     if extract:
@@ -87,10 +89,10 @@ def _told(
 
 def _sentence(told: dict[str, Any]) -> str:
     begin = f"{told['key'][:SHORT]} {told['system']}: {told['turns']} turns"
+    lacking = f"; answers that the record lacks: {told['missing']:,}"
     if not told["differs"]:
-        return f"{begin}, all with the same states"
+        return f"{begin}, all with the same states{lacking}"
     first = told["first"]
-    lacking = f"; {told['missing']} answers are not in the record" if told["missing"] else ""
     return (
         f"{begin}; turn {first['turn']} differs first, in its {first['part']} "
         f"({first['was']!r} there, {first['now']!r} now){lacking}"

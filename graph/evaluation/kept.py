@@ -46,6 +46,7 @@ class KeptRows:
         self.file = file
         self._what = what
         self._settings = json.loads(json.dumps(dict(settings)))
+        self._planned = planned_rows(file)
         found, self.rows = open_rows(file, what)
         self._begun = found is not None
         self._size = _size(file)
@@ -70,6 +71,21 @@ class KeptRows:
             finally:
                 self._size = _size(self.file)
 
+    def plan(self, keys: Iterable[str]) -> None:
+        """Write down how many rows there will be, so that a file of a stopped run tells it.
+
+        Args:
+            keys: Those that a run will add or has added; rows of other runs are planned, too.
+
+        Raises:
+            DataError: The file cannot be written; it stays as it was.
+        """
+        planned = len({*keys, *self.rows})
+        if planned != self._planned:
+            self._planned = planned
+            if self._begun:
+                self._rewrite()
+
     def add(self, row: Row) -> None:
         """Append a row.
 
@@ -91,6 +107,9 @@ class KeptRows:
         if list(self.rows) == wanted:
             return
         self.rows = {key: self.rows[key] for key in wanted}
+        self._rewrite()
+
+    def _rewrite(self) -> None:
         try:
             with replacing(self.file) as stream:
                 stream.write(self._header().encode())
@@ -128,7 +147,8 @@ class KeptRows:
 
     def _header(self) -> str:
         named = {"key": SETTINGS, "cooper": self._what, "version": VERSION}
-        return _line({**named, "settings": self._settings})
+        planned = {} if self._planned is None else {"planned": self._planned}
+        return _line({**named, "settings": self._settings, **planned})
 
     def _check(self, found: Mapping[str, Any]) -> None:
         names = [*self._settings, *(name for name in found if name not in self._settings)]
@@ -166,6 +186,24 @@ def open_rows(file: Path, what: str) -> tuple[dict[str, Any] | None, dict[str, d
         raise DataError(
             f"{file} holds something else than {what} of this program: name another file"
         ) from None
+
+
+def planned_rows(file: Path) -> int | None:
+    """Return how many rows a file shall have; None where nobody has written it down.
+
+    Raises:
+        DataError: The file cannot be opened.
+    """
+    if not file.is_file():  # nor a device, which may have no first line
+        return None
+    try:
+        with file.open(encoding="utf-8") as stream:
+            planned = json.loads(stream.readline()).get("planned")
+    except OSError as error:
+        raise DataError(f"{file} cannot be opened: {error.strerror}") from None
+    except (ValueError, AttributeError):
+        return None  # `open_rows` says what is wrong with it
+    return planned if isinstance(planned, int) else None
 
 
 def _line(row: Row) -> str:

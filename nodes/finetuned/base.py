@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -150,14 +151,16 @@ def _loaded(where: str, extra: dict[str, Any], name: str) -> Base:
 @contextmanager
 def _no_bars() -> Iterator[None]:
     """Silence the bar over the parts of a GGUF file, which transformers' own switch leaves on."""
-    from transformers import modeling_gguf_pytorch_utils as gguf
-
-    shown = gguf.tqdm
-    gguf.tqdm = partial(shown, disable=True)
+    reader: Any = import_module("transformers.modeling_gguf_pytorch_utils")
+    shown = getattr(reader, "tqdm", None)
+    if shown is None:  # another version: its bar is shown
+        yield
+        return
+    reader.tqdm = partial(shown, disable=True)
     try:
         yield
     finally:
-        gguf.tqdm = shown
+        reader.tqdm = shown
 
 
 def check_base(name: str) -> Kind:

@@ -14,6 +14,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from langgraph_cooper.nodes.language.acts import are_reversed
 from langgraph_cooper.nodes.language.amounts import Amount, amounts
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import used_up
@@ -120,7 +121,10 @@ class Answers:
         cosines = self._vectors @ self._embed(read).T  # [H, parts]
         margins = np.where(np.arange(len(read)) > 0, PART, 0.0)
         best = (cosines - margins).argmax(1)
-        order = np.argsort(-(cosines - margins).max(1), kind="stable")[:NEAREST]
+        nearest = np.argsort(-(cosines - margins).max(1), kind="stable")[:NEAREST].tolist()
+        order = [at for at in nearest if not are_reversed(read[best[at]], self._heard[at])]
+        if not order:
+            return []
         rows = [
             features(
                 float(cosines[at, best[at]]), read[best[at]], said, self._heard[at], self._rarity

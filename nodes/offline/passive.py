@@ -64,7 +64,13 @@ def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
 def _called_for(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
     if kind.opening or not history:
         return kind.opening and not history
-    text = last_user_text(history)
+    return calls_for(kind, last_user_text(history))
+
+
+def calls_for(kind: PassiveKind, text: str) -> bool:
+    """Return whether a message calls for a kind of passive turn, by the kind's words."""
     if kind.max_words is not None and len(words(text)) > kind.max_words:
+        return False
+    if any(contains_phrase(text, phrase) for phrase in kind.unless):
         return False
     return not kind.cues or any(contains_phrase(text, cue) for cue in kind.cues)

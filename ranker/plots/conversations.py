@@ -33,7 +33,10 @@ def draw_conversations(report: Mapping[str, Any], folder: Path, *, form: str = "
                 "no system of the report names the aspects that it takes up: there is nothing to "
                 "draw over the rounds"
             )
-        return [_aspects(report, folder, form), _progress(report, folder, form)]
+        drawers = [_aspects]
+        if any(report["progress"].values()):  # a prompted baseline names aspects alone
+            drawers.append(_progress)
+        return [draw(report, folder, form) for draw in drawers]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise style.PlotError(
             "this is not a report of 'cooper evaluate conversations --json': run it and draw its "

@@ -11,7 +11,8 @@ from langgraph_cooper.graph.evaluation.interactive.systems import System, Talk
 from langgraph_cooper.graph.evaluation.interactive.users import User, UserSaid
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.users import Manner
-from langgraph_cooper.nodes.language.text import contains_phrase, words
+from langgraph_cooper.nodes.language.text import contains_phrase, sentences, words
+from langgraph_cooper.nodes.offline.passive import calls_for
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Speaker, Utterance
 from langgraph_cooper.ranker.data.roles import Role
@@ -19,6 +20,8 @@ from langgraph_cooper.ranker.data.roles import Role
 GOODBYE, SILENCE, AT_ONCE, ROUNDS = "goodbye", "silence", "at once", "rounds"
 CLOSING = "closing"
 """The kind of passive turn that knows how people say goodbye."""
+LAST = 2
+"""Sentences at the end of a user's utterance in which a goodbye may stand."""
 FEW = 6
 """Words of a system's goodbye besides a cue, at most: advice may hold "take care" too."""
 
@@ -150,16 +153,18 @@ def _fault_or_raise(side: Speaker, error: ModelError) -> Exception:
 
 
 def says_goodbye(task: TaskSpec, text: str) -> bool:
-    """Return whether a user's utterance says goodbye, by the task's own cues."""
-    for kind in task.passive:
-        if kind.name == CLOSING:
-            short = kind.max_words is None or len(words(text)) <= kind.max_words
-            return short and any(contains_phrase(text, cue) for cue in kind.cues)
-    return False
+    """Return whether a user's utterance ends with a goodbye, by the task's own cues."""
+    end = sentences(text)[-LAST:]
+    if not end or end[-1].endswith("?"):
+        return False
+    closing = (kind for kind in task.passive if kind.name == CLOSING)
+    return any(calls_for(kind, " ".join(end)) for kind in closing)
 
 
 def leaves(task: TaskSpec, text: str) -> bool:
-    """Return whether a system's utterance is a goodbye and little else."""
+    """Return whether a system's utterance is a goodbye and little else, and asks nothing."""
+    if text.rstrip().endswith("?"):
+        return False
     cues = [cue for kind in task.passive if kind.name == CLOSING for cue in kind.cues]
     found = [cue for cue in cues if contains_phrase(text, cue)]
     longest = max((len(words(cue)) for cue in found), default=0)

@@ -26,7 +26,7 @@ from langgraph_cooper.nodes.llm.models import endpoint_of, openai_model
 from langgraph_cooper.prompts import CooperError
 
 DELIMITER = re.compile(r"<(/?[\w-]+) [0-9a-f]{16}>")
-CREDENTIALS = re.compile(r"//[^/@]*@")
+CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
 KEPT_HEADERS = ("content-type", "retry-after", "x-should-retry")
 FAILED = ("ConnectError", "ReadError", "ReadTimeout", "RemoteProtocolError", "ConnectTimeout")
 
@@ -246,6 +246,11 @@ class ModelAt(BaseModel):
         return f"{self.name} {self.url} {self.temperature}"
 
 
+def without_credentials(address: str) -> str:
+    """Return a web address without the name and password that may stand before its host."""
+    return CREDENTIALS.sub("", address)
+
+
 ENDPOINT = "endpoint:"
 ENDPOINT_KEY = "COOPER_ENDPOINT_KEY"
 """The key for endpoints that are named by their address: OPENAI_API_KEY is for OPENAI_BASE_URL."""
@@ -258,7 +263,7 @@ def model_at(spec: str, temperature: float | None = None) -> ModelAt:
         ModelError: The address is none, or there is no key for OpenAI's own endpoint.
     """
     name, url, _ = _parts(spec)
-    return ModelAt(name=name, url=CREDENTIALS.sub("//", url or ""), temperature=temperature)
+    return ModelAt(name=name, url=without_credentials(url or ""), temperature=temperature)
 
 
 def _parts(spec: str) -> tuple[str, str | None, str]:
@@ -268,7 +273,8 @@ def _parts(spec: str) -> tuple[str, str | None, str]:
     address, mark, name = spec.removeprefix(ENDPOINT).partition("#")
     if not mark or not name.strip() or not address.startswith(("http://", "https://")):
         raise ModelError(
-            f"{spec!r} names no model at an endpoint: write endpoint:http://HOST/v1#MODEL"
+            f"{without_credentials(spec)!r} names no model at an endpoint: write "
+            "endpoint:http://HOST/v1#MODEL"
         )
     return name.strip(), address.rstrip("/"), os.environ.get(ENDPOINT_KEY) or "none"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from langgraph_cooper.graph.evaluation.interactive.hold import GOODBYE, SILENCE
 from langgraph_cooper.graph.evaluation.interactive.recording import (
     ENDPOINT,
     ModelAt,
@@ -26,12 +28,16 @@ from langgraph_cooper.graph.evaluation.interactive.systems import (
     Model,
     System,
     make_system,
+    needs_model,
 )
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.quirks import forget
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
+
+WEIGHTS = re.compile(r" (?:[0-9a-f]{64})?$")
+"""What follows the spec in the identity of a pipeline that asks no chat model."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,9 @@ class Replay:
         Raises:
             VoiceError: The fine-tuned generator's checkpoint is missing.
         """
+        turns = [*self._turns()]
+        if not turns:
+            return []  # such a record names no model that a system could be made with
         forget()  # what was learnt about a server's habits belongs to other conversations
         tape = Tape(self._row.record)
         found = []
@@ -94,7 +103,7 @@ class Replay:
             _system(self._row, self._task, self._limits) as system,
             system.begin(self._row.key) as talk,
         ):
-            for number, (history, said) in enumerate(self._turns(), start=1):
+            for number, (history, said) in enumerate(turns, start=1):
                 with taped(tape):
                     now = await _answer(talk, history)
                 found.append(_compared(number, said, now))
@@ -104,7 +113,10 @@ class Replay:
         return found
 
     def _turns(self) -> Iterator[tuple[list[Utterance], Said | None]]:
-        """Yield each history that the system answered, with its answer; None where it failed."""
+        """Yield each history that the system got, with its answer; None where it failed.
+
+        An answer without a text is silence, of which no more is known.
+        """
         history: list[Utterance] = []
         for said in self._row.said:
             if said.speaker == "system":
@@ -112,6 +124,8 @@ class Replay:
             history.append(Utterance(said.speaker, said.text))
         if self._row.ended.how.startswith("system:"):
             yield history, None
+        elif _ends_in_silence(self._row):
+            yield history, Said(speaker="system", text="")
 
 
 def by_program(row: Conversation) -> bool:
@@ -120,9 +134,28 @@ def by_program(row: Conversation) -> bool:
 
 
 def spec_of(row: Conversation) -> str:
-    """Return what a row's system was named by."""
-    spec = row.identity if row.identity.startswith(COMMAND) else row.identity.split(" ")[0]
-    return spec or row.system
+    """Return what a row's system was named by: its identity without what the system is made of.
+
+    Spaces tell nothing: a goal, the name of a model and a program's arguments may have some.
+    """
+    identity, at = row.identity, row.record.get("model")
+    first = identity.split(" ")[0]
+    if identity.startswith(COMMAND):
+        return identity
+    if not identity.startswith(ENDPOINT) and "?" not in first:
+        return first or row.system
+    if at and identity.endswith(told := f" {ModelAt.model_validate(at).identity}"):
+        return identity.removesuffix(told)
+    if identity.startswith(ENDPOINT) or needs_model(first):
+        return identity.rsplit(" ", 3)[0]  # no model answered: its name, address and temperature
+    return WEIGHTS.sub("", identity)
+
+
+def _ends_in_silence(row: Conversation) -> bool:
+    """Return whether the system's last answer was empty; the user may have left before it."""
+    ended = (row.ended.by, row.ended.how)
+    unanswered = bool(row.said) and row.said[-1].speaker == "user"
+    return ended == ("system", SILENCE) or (unanswered and ended == ("user", GOODBYE))
 
 
 @asynccontextmanager
@@ -155,6 +188,8 @@ def _compared(number: int, was: Said | None, now: Answer | str) -> ReplayedTurn:
         if was is None and isinstance(now, str):
             return ReplayedTurn(number, "")
         return ReplayedTurn(number, "fault", "an answer" if was else "a fault", told)
+    if not was.text and not now.text.strip():
+        return ReplayedTurn(number, "")  # why a system is silent is not in the record
     if was.text != now.text:
         return ReplayedTurn(number, "text", was.text, now.text)
     found = plain(now.why)

@@ -16,12 +16,16 @@ from langgraph_cooper.graph.evaluation.interactive.rows import (
     digest,
 )
 from langgraph_cooper.graph.evaluation.interactive.systems import System
-from langgraph_cooper.graph.evaluation.interactive.users import SameStart, User
+from langgraph_cooper.graph.evaluation.interactive.users import MANNERS, SameStart, User
 from langgraph_cooper.graph.evaluation.kept import KeptRows
 from langgraph_cooper.nodes.finetuned.users import Manner
 from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.data.roles import Role
+from langgraph_cooper.ranker.load import shipped_checkpoint
+from langgraph_cooper.ranker.model.checkpoint import WEIGHTS
+from langgraph_cooper.ranker.model.encoder import file_sha256
 
 TOKENS_OF_A_CALL = 600
 """Tokens of a call's prompt in the middle of a conversation, about."""
@@ -76,6 +80,7 @@ class Interactive:
         return {
             "task": self.task.name,
             "task_sha256": digest(self.task.model_dump(mode="json")),
+            "made_with": _made_with(self.task),
             "user": self.user.identity,
             "rounds": self.rounds,
             "seed": self.seed,
@@ -93,10 +98,20 @@ class Interactive:
         ]
 
     def cost(self, waiting: Sequence[Planned]) -> Cost:
-        """Estimate what conversations take."""
-        turns = len(waiting) * self.rounds
-        calls = sum(self.rounds * (each.system.calls + self.user.calls) for each in waiting)
+        """Estimate what conversations take; where the system opens, it has a turn more."""
+        each_turns = self.rounds + (self.task.opens == "system")
+        turns = len(waiting) * each_turns
+        calls = sum(
+            each_turns * each.system.calls + self.rounds * self.user.calls for each in waiting
+        )
         return Cost(len(waiting), turns, calls)
+
+
+def _made_with(task: TaskSpec) -> str:
+    """Return a hash of what a run speaks and ranks with besides its task and models."""
+    prompts = [shared_prompt(name) for name in ("user", "plain", "cot", "mixinit")]
+    ranker = shipped_checkpoint(task)
+    return digest(prompts, dict(MANNERS), file_sha256(ranker / WEIGHTS) if ranker else "")
 
 
 class Held:
@@ -142,6 +157,7 @@ class Held:
         """
         with self._kept.writing():
             await asyncio.to_thread(self._user.prepare)
+            self._kept.plan(each.key for each in self._plan)
             if self._faulty:
                 self._kept.keep([key for key in self._kept.rows if key not in self._faulty])
             waiting = iter(self.waiting)
@@ -182,7 +198,11 @@ class Held:
 
 
 def summary(rows: Sequence[Conversation], planned: int) -> dict[str, Any]:
-    """Count a run's conversations: how they ended, and how many can be compared."""
+    """Count a run's conversations: how they ended, and how many can be compared.
+
+    Returns:
+        `planned` and `held`; `systems`; `faults`: each kind with the sentence of the first one.
+    """
     systems: dict[str, dict[str, Any]] = {}
     for name, ends in counted_ends(rows).items():
         own = [row for row in rows if row.system == name]
@@ -192,4 +212,8 @@ def summary(rows: Sequence[Conversation], planned: int) -> dict[str, Any]:
             "rounds": round(sum(len(row.texts("user")) for row in own) / len(own), 2),
             "ended": dict(sorted(ends.items())),
         }
-    return {"planned": planned, "held": len(rows), "systems": systems}
+    faults: dict[str, str] = {}
+    for row in rows:
+        if row.ended.by == "fault":
+            faults.setdefault(row.ended.how, row.ended.told)
+    return {"planned": planned, "held": len(rows), "systems": systems, "faults": faults}

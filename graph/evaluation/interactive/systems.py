@@ -14,8 +14,16 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph.cooper import create_cooper
-from langgraph_cooper.graph.evaluation.interactive.command import line_program, words_of
-from langgraph_cooper.graph.evaluation.interactive.recording import ENDPOINT, ModelAt
+from langgraph_cooper.graph.evaluation.interactive.command import (
+    check_program,
+    line_program,
+    words_of,
+)
+from langgraph_cooper.graph.evaluation.interactive.recording import (
+    ENDPOINT,
+    ModelAt,
+    without_credentials,
+)
 from langgraph_cooper.graph.evaluation.interactive.states import state_digest, why_of
 from langgraph_cooper.graph.evaluation.speakers import (
     BANK,
@@ -73,7 +81,8 @@ class System:
 
     Attributes:
         name: Its name in the file.
-        spec: What it was named by: "bank", "endpoint:URL#MODEL", "command:PROGRAM".
+        spec: What it was named by: "bank", "endpoint:URL#MODEL", "command:PROGRAM"; an address is
+            without its name and password.
         identity: Tells it from others under the same name.
         calls: Calls of a chat model in a turn without faults.
         begin: Begins a conversation in a thread, as a context.
@@ -102,7 +111,7 @@ def named_specs(given: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in [part for one in given for part in _parts(one)]:
         named = NAMED.fullmatch(each)
-        name, spec = (named[1], named[2]) if named else (each, each)
+        name, spec = (named[1], named[2]) if named else (_kept(each), each)
         _check_spec(spec)
         if name in found:
             raise DataError(f"two systems are named {name!r}: write NAME=SYSTEM for one of them")
@@ -117,6 +126,11 @@ def _parts(given: str) -> list[str]:
     if ENDPOINT in given or COMMAND in given:
         return [given]
     return [part.strip() for part in given.split(",") if part.strip()]
+
+
+def _kept(spec: str) -> str:
+    """Return a spec as a file keeps it: an endpoint's address without its name and password."""
+    return without_credentials(spec) if spec.startswith(ENDPOINT) else spec
 
 
 def base_of(spec: str) -> str:
@@ -145,8 +159,17 @@ def _check_spec(spec: str) -> None:
     if "?" in spec and base in TALKING and base not in PIPELINES:
         raise DataError(f"the system {base!r} has no choices: only {', '.join(PIPELINES)} do")
     if not spec.startswith(ENDPOINT) and base not in TALKING:
-        known = [*TALKING, "endpoint:URL#MODEL", "command:PROGRAM"]
-        raise DataError(f"there is no system {spec!r}: choose from {', '.join(known)}")
+        raise DataError(f"there is no system {without_credentials(spec)!r}: {_remedy(spec)}")
+
+
+def _remedy(spec: str) -> str:
+    """Say how a system could be named that is none."""
+    if ENDPOINT in spec or COMMAND in spec:  # whose commas are their own
+        return (
+            "give every endpoint and every program a --systems of its own; the option may be "
+            "repeated"
+        )
+    return f"choose from {', '.join([*TALKING, 'endpoint:URL#MODEL', 'command:PROGRAM'])}"
 
 
 def needs_model(spec: str) -> bool:
@@ -161,7 +184,7 @@ def make_system(
 
     Args:
         name: Its name in the file.
-        spec: What it is.
+        spec: What it is. The system keeps it without an address's name and password.
         task: The task.
         model: The chat model of a baseline, of "prompted" or of an endpoint.
         limits: Has the deadline and the number of calls of each turn.
@@ -173,7 +196,7 @@ def make_system(
     """
     if (needs_model(spec) or spec.startswith(ENDPOINT)) and model is None:
         raise DataError(f"the system {name!r} asks a chat model: name one with --model")
-    asked = model.at.identity if model else ""
+    asked, spec = model.at.identity if model else "", _kept(spec)
     if (base := base_of(spec)) in PIPELINES:
         used = model if base == PROMPTED else None
         calls = 2 * len(task.aspects) + 1 if used else 0
@@ -310,14 +333,20 @@ def _program(
 
 
 def check_voices(specs: Iterable[str], task: TaskSpec) -> None:
-    """Load the fine-tuned generator if a system speaks with it.
+    """Look for programs, and load the fine-tuned generator if a system speaks with it.
 
-    In a conversation the bank speaks in the place of one that is not installed. A replay needs
+    What is missing is then said before the first conversation, which may cost money. In a
+    conversation the bank speaks in the place of a generator that is not installed. A replay needs
     none: it has what was drawn.
 
     Raises:
-        VoiceError: It cannot be loaded.
+        DataError: There is no such program.
+        VoiceError: The generator cannot be loaded.
     """
+    specs = [*specs]
+    for spec in specs:
+        if spec.startswith(COMMAND):
+            check_program(spec.removeprefix(COMMAND))
     if WITH_VOICE.intersection(map(base_of, specs)):
         loaded_voice(Settings(task, None, CooperContext()).voice)
 

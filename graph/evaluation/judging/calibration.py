@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from langgraph_cooper.graph.evaluation.interactive.rows import digest
 from langgraph_cooper.graph.evaluation.judging.dimensions import dimensions_of
 from langgraph_cooper.graph.evaluation.judging.judge import Judge, Matter, Verdict
-from langgraph_cooper.graph.evaluation.judging.ratings import Rated
-from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test
+from langgraph_cooper.graph.evaluation.judging.ratings import Rated, majority_of
+from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test, signs_by_unit
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 RESULTS = {1: "first", -1: "second", 0: "tie"}
+SIGNS = {name: result for result, name in RESULTS.items()}
 BY_PLACE = 0.9
 """From this share of choices of one place on, a judge goes by the place."""
+CHANCE = 0.05
+"""Below this p, choices of one place are no chance: one choice alone is always of one place."""
 
 
 def calibrating_matters(rated: Sequence[Rated], task: TaskSpec) -> list[Matter]:
@@ -48,9 +52,10 @@ def calibration_report(
     Returns:
         `dimensions`: per dimension `pairs`, `judged`, `agreement` (share of the same verdict),
         `kappa` (Cohen's, 0 by chance), `against` (share of opposite winners), `raters` (how often
-        single raters agree with their majority), flips, refused and unreadable pairs, and p of
-        more agreements than disagreements where both named a winner, corrected by Holm. `position`
-        and `length`: biases over all answers. `by_place`: whether the judge goes by the place.
+        a rater agrees with the others' majority, over the judged pairs), flips, refused and
+        unreadable pairs, and p of more agreements than disagreements where both named a winner,
+        corrected by Holm. `position` and `length`: biases over all answers, with people's choices
+        of length beside. `by_place`: whether the judge goes by the place.
     """
     verdicts = [judge.verdict(matter) for matter in matters]
     names = list(dict.fromkeys(each.dimension for each in rated))
@@ -65,15 +70,13 @@ def calibration_report(
     corrected = holm({name: row["p"] for name, row in found.items()})
     for name, row in found.items():
         row["p_holm"] = round(corrected[name], 6)
-    asked = [verdict for verdict in verdicts if verdict is not None]
-    position = _position(asked)
+    position = _position(rated, verdicts)
     return {
         "pairs": len({each.id for each in rated}),
         "dimensions": found,
         "position": position,
-        "length": _length(matters, verdicts),
-        "by_place": position["share"] is not None
-        and max(position["share"], 1 - position["share"]) >= BY_PLACE,
+        "length": _length(rated, matters, verdicts),
+        "by_place": _by_place(position),
     }
 
 
@@ -94,7 +97,7 @@ def _dimension(rows: Sequence[tuple[Rated, Verdict | None]]) -> dict[str, Any]:
         "agreement": _share(same, len(known)),
         "kappa": kappa(people, machine),
         "against": _share(decided.count(False), len(known)),
-        "raters": _raters([each for each, _ in rows]),
+        "raters": _raters([each for each, _ in known]),
         "flips": sum(v.flipped for _, v in known),
         "refused": sum("refused" in v for v in unjudged),
         "unreadable": sum("refused" not in v for v in unjudged),
@@ -113,37 +116,72 @@ def kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
 
 
 def _raters(rated: Sequence[Rated]) -> float | None:
-    """Return how often a single rater agrees with the majority, where there are several."""
-    several = [each for each in rated if len(each.ratings) > 1]
-    same = sum(rating == each.majority for each in several for rating in each.ratings)
-    return _share(same, sum(len(each.ratings) for each in several))
+    """Return how often a rater agrees with the others' majority, where there are others."""
+    same = [
+        rating == majority_of([*each.ratings[:place], *each.ratings[place + 1 :]])
+        for each in rated
+        if len(each.ratings) > 1
+        for place, rating in enumerate(each.ratings)
+    ]
+    return _share(sum(same), len(same))
 
 
-def _position(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def _position(rated: Sequence[Rated], verdicts: Sequence[Verdict | None]) -> dict[str, Any]:
     """Count which place was chosen, over both orders: without bias each is half of the choices."""
-    choices = [choice for verdict in verdicts for choice in verdict]
-    first, second = choices.count("first"), choices.count("second")
-    test = sign_test(first, second)
-    return {"first": first, "second": second, "ties": choices.count("tie"),
-            "share": None if test.share is None else round(test.share, 4),
-            "p": round(test.p, 6)}  # fmt: skip
+    results = [
+        (each.id, SIGNS[choice])
+        for each, verdict in zip(rated, verdicts, strict=True)
+        for choice in verdict or ()
+        if choice in SIGNS
+    ]
+    ties = sum(result == 0 for _, result in results)
+    return {**_bias(results, "first", "second"), "ties": ties}
 
 
-def _length(matters: Sequence[Matter], verdicts: Sequence[Verdict | None]) -> dict[str, Any]:
-    """Count how often the conversation with the longer system side won."""
-    longer = shorter = 0
-    for matter, verdict in zip(matters, verdicts, strict=True):
-        sizes = [_size(matter.one), _size(matter.other)]
-        if verdict is None or not verdict.result or sizes[0] == sizes[1]:
+def _by_place(position: dict[str, Any]) -> bool:
+    """Tell whether a judge goes by the place, with enough choices to say so."""
+    share = position["share"]
+    return share is not None and max(share, 1 - share) >= BY_PLACE and position["p"] < CHANCE
+
+
+def _length(
+    rated: Sequence[Rated], matters: Sequence[Matter], verdicts: Sequence[Verdict | None]
+) -> dict[str, Any]:
+    """Count how often the longer system side won, and how often with people over the same ratings.
+
+    A preference that people share is no bias.
+    """
+    judge, people = [], []
+    for each, matter, verdict in zip(rated, matters, verdicts, strict=True):
+        one, other = _size(matter.one), _size(matter.other)
+        if verdict is None or verdict.result is None or one == other:
             continue
-        if (sizes[0] > sizes[1]) == (verdict.result == 1):
-            longer += 1
-        else:
-            shorter += 1
-    test = sign_test(longer, shorter)
-    return {"longer": longer, "shorter": shorter,
-            "share": None if test.share is None else round(test.share, 4),
-            "p": round(test.p, 6)}  # fmt: skip
+        longer = 1 if one > other else -1
+        judge.append((each.id, longer * verdict.result))
+        people.append((each.id, longer * SIGNS[each.majority]))
+    return {**_bias(judge, "longer", "shorter"), "people": _bias(people, "longer", "shorter")}
+
+
+def _bias(results: Sequence[tuple[str, int]], one: str, other: str) -> dict[str, Any]:
+    """Count choices of two kinds, and test them.
+
+    The dimensions and orders of one pair are not independent: the test takes them together.
+
+    Args:
+        results: Pairs of a pair's id and 1 (the one kind), -1 (the other) or 0 (neither).
+        one: The name of the one kind.
+        other: The name of the other.
+
+    Returns:
+        Choices of each kind, the `share` of the one, `pairs_...` with more choices of each kind,
+        and their `p`.
+    """
+    counts = Counter(result for _, result in results)
+    test = sign_test(*signs_by_unit(results))
+    return {
+        one: counts[1], other: counts[-1], "share": _share(counts[1], counts[1] + counts[-1]),
+        f"pairs_{one}": test.wins, f"pairs_{other}": test.losses, "p": round(test.p, 6),
+    }  # fmt: skip
 
 
 def _size(talk: Sequence[Any]) -> int:

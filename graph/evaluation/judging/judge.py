@@ -88,7 +88,8 @@ class _Asked:
 
     @property
     def key(self) -> str:
-        return digest(self.matter.key, self.matter.dimension, self.swapped)
+        """A hash of all that is asked: a matter that is made again may hold other words."""
+        return digest(*self.matter, self.swapped)
 
 
 class Judge:

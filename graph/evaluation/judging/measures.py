@@ -33,8 +33,8 @@ def measures_of(task: TaskSpec, row: Conversation) -> dict[str, float]:
     Returns:
         `words` of a reply and `rounds`; shares of replies that are `repeated` (the system's own
         words or the user's), `self_disclosed` (claim a life that a program has not lived) or
-        `guarded` (the safety guard took part); `answered`, the share of the user's direct
-        questions, where there were some.
+        `guarded` (the safety guard took part; of systems with a guard); `answered`, the share of
+        the user's direct questions, where there were some.
     """
     found: dict[str, list[float]] = {}
     history = row.history
@@ -42,14 +42,14 @@ def measures_of(task: TaskSpec, row: Conversation) -> dict[str, float]:
         if said.speaker == "user":
             continue
         situation = Situation(task, history[:place], frozenset())
-        tier = (said.why.get("guard") or {}).get("tier", "none")
         for name, value in (
             ("words", len(words(said.text))),
             ("repeated", repeats(situation, said.text) is not None),
             ("self_disclosed", claims_a_life(situation, said.text) is not None),
-            ("guarded", tier != "none"),
         ):
             found.setdefault(name, []).append(float(value))
+        if guard := said.why.get("guard"):
+            found.setdefault("guarded", []).append(float(guard.get("tier", "none") != "none"))
         if question_of(situation.last) and not SMALL_TALK.search(situation.last):
             answered = answers(situation, said.text) >= ANSWERED
             found.setdefault("answered", []).append(float(answered))
@@ -198,13 +198,18 @@ def _difference(pairs: Sequence[tuple[str, float]]) -> dict[str, Any]:
     for unit, value in pairs:
         by_role.setdefault(unit, []).append(value)
     means = np.array([sum(values) / len(values) for values in by_role.values()])
-    rng = np.random.default_rng(SEED)
-    drawn = means[rng.integers(len(means), size=(SAMPLES, len(means)))].mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    interval = None if len(means) < 2 else _bootstrap(means)  # one role tells nothing of others
     rounded = np.round(means, 9)
     test = sign_test(int((rounded > 0).sum()), int((rounded < 0).sum()))
     return {
         "roles": len(means), "difference": round(float(means.mean()), 4),
-        "interval": [round(float(low), 4), round(float(high), 4)],
+        "interval": interval,
         "higher": test.wins, "lower": test.losses, "p": round(test.p, 6),
     }  # fmt: skip
+
+
+def _bootstrap(means: npt.NDArray[np.float64]) -> list[float]:
+    """Return the 95 % interval of the mean of [N] roles' differences, by percentiles."""
+    rng = np.random.default_rng(SEED)
+    drawn = means[rng.integers(len(means), size=(SAMPLES, len(means)))].mean(axis=1)
+    return [round(float(end), 4) for end in np.quantile(drawn, [0.025, 0.975])]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -21,10 +21,48 @@ from langgraph_cooper.nodes.llm.material import delimited, transcript
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
 
-YES = re.compile(r"^\W*yes\W*:\W*(yes|no)\b", re.IGNORECASE | re.MULTILINE)
-AMOUNT = re.compile(r"^\W*amount\W*:\D*?(none|no\b|\d+(?:\.\d+)?)", re.IGNORECASE | re.MULTILINE)
-PRESSED = re.compile(r"^\W*pressed\W*:\D*([1-5])\b", re.IGNORECASE | re.MULTILINE)
+YES = re.compile(r"^\W*yes[^\w\n]*:[^\w\n]*(yes|no)\b", re.IGNORECASE | re.MULTILINE)
+AMOUNT = re.compile(r"^\W*amount[^\w\n]*:(.*)$", re.IGNORECASE | re.MULTILINE)
+PRESSED = re.compile(r"^\W*pressed[^\w\n]*:[^\d\n]*([1-5])\b(?!\.\d)", re.IGNORECASE | re.MULTILINE)
+NO_SUM = re.compile(r"\W*(none|no|not|nothing|n/?a)\b", re.IGNORECASE)
+SUM = re.compile(
+    r"(?<![\d.,])(?P<number>(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?![.,]?\d|\s*%)"
+    r"(?P<cents>\s*(?:cents?\b|c\b|¢))?",
+    re.IGNORECASE,
+)
+"""A number, perhaps with thousands set off by commas, and what it counts; shares are no sums."""
 TOKENS = 60
+
+Outcome = Mapping[str, Any]
+"""An answer that was read: `yes`, `amount` (dollars, or None) and `pressed` (1 to 5)."""
+
+
+class Measure(NamedTuple):
+    """What outcomes are compared in.
+
+    Attributes:
+        of: Returns an outcome's value; None: it is not known.
+        better: Whether more or less of it is better.
+    """
+
+    of: Callable[[Outcome], float | None]
+    better: Literal["more", "less"]
+
+    def result(self, one: Outcome | None, other: Outcome | None) -> int | None:
+        """1: the one is better; -1: the other; 0: neither; None: a value is not known."""
+        values = [None if each is None else self.of(each) for each in (one, other)]
+        if values[0] is None or values[1] is None:
+            return None
+        more = (values[0] > values[1]) - (values[0] < values[1])
+        return more if self.better == "more" else -more
+
+
+MEASURES: Mapping[str, Measure] = {
+    "said_yes": Measure(lambda found: float(found["yes"]), "more"),
+    # Whoever does not agree gives nothing: leaving them out would reward a system that loses them.
+    "amount": Measure(lambda found: found["amount"] if found["yes"] else 0.0, "more"),
+    "pressed": Measure(lambda found: float(found["pressed"]), "less"),
+}
 
 
 class Outcomes:
@@ -55,8 +93,8 @@ class Outcomes:
         self._step = ask(replace(question, outside=limits))
 
     def waiting(self, rows: Sequence[Conversation]) -> list[Conversation]:
-        """Return the conversations whose outcome is not known yet."""
-        return [row for row in rows if _key(row) not in self._kept.rows]
+        """Return the conversations that can be asked about and have no answer yet."""
+        return [row for row in rows if row.whole and _key(row) not in self._kept.rows]
 
     async def ask(
         self,
@@ -65,7 +103,7 @@ class Outcomes:
         at_once: int = 4,
         done: Callable[[int], None] = lambda _: None,
     ) -> int:
-        """Ask for the outcomes that are not known; return how many a passing fault left out.
+        """Ask for what has no answer yet; return how many a passing fault left out.
 
         Raises:
             ModelError: A person must mend something.
@@ -84,7 +122,7 @@ class Outcomes:
                     failed += 1
                     done(1)
                     return
-                found = {"unreadable": True}
+                found = {"refused" if error.kind == "refusal" else "unreadable": True}
             self._kept.add({"key": _key(row), "conversation": row.key, "outcome": found})
             done(1)
 
@@ -93,33 +131,56 @@ class Outcomes:
                 await in_parallel(waiting, work, at_once)
         return failed
 
+    def known(self, row: Conversation) -> Outcome | None:
+        """Return a conversation's outcome; None: it was not asked for, or there is none."""
+        answer = self._answer(row)
+        return answer if answer and "yes" in answer else None
+
     def report(self, rows: Sequence[Conversation]) -> dict[str, dict[str, Any]]:
-        """Return per system: `conversations`, `said_yes`, `mean_amount`, `pressed`, `unreadable`.
+        """Sum up the outcomes of every system.
 
-        The amount is the mean over those who agreed and named one.
+        Args:
+            rows: All conversations; those that cannot be compared are left out.
+
+        Returns:
+            Per system `conversations`; of those whose outcome is `known`, `said_yes`, `mean_amount`
+            (in dollars, over those who agreed to a sum that was named) and `pressed` (the mean);
+            and of the others, `refused`, `unreadable` and `unasked`.
         """
-        systems: dict[str, list[dict[str, Any]]] = {}
+        answers: dict[str, list[Mapping[str, Any] | None]] = {row.system: [] for row in rows}
         for row in rows:
-            if kept := self._kept.rows.get(_key(row)):
-                systems.setdefault(row.system, []).append(kept["outcome"])
-        return {name: _summed(found) for name, found in systems.items()}
+            if row.whole:
+                answers[row.system].append(self._answer(row))
+        return {name: _summed(found) for name, found in answers.items()}
+
+    def _answer(self, row: Conversation) -> Mapping[str, Any] | None:
+        kept = self._kept.rows.get(_key(row))
+        return kept["outcome"] if kept else None
 
 
-def _summed(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    read = [each for each in found if not each.get("unreadable")]
-    amounts = [each["amount"] for each in read if each["yes"] and each["amount"] is not None]
-    pressed = [each["pressed"] for each in read]
+def _summed(answers: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+    found = [each for each in answers if each is not None]
+    known = [each for each in found if "yes" in each]
+    amounts = [each["amount"] for each in known if each["yes"] and each["amount"] is not None]
     return {
-        "conversations": len(found),
-        "said_yes": sum(each["yes"] for each in read),
-        "mean_amount": round(sum(amounts) / len(amounts), 2) if amounts else None,
-        "pressed": round(sum(pressed) / len(pressed), 2) if pressed else None,
-        "unreadable": len(found) - len(read),
+        "conversations": len(answers),
+        "known": len(known),
+        "said_yes": sum(each["yes"] for each in known),
+        "mean_amount": _mean(amounts),
+        "pressed": _mean([each["pressed"] for each in known]),
+        "refused": sum("refused" in each for each in found),
+        "unreadable": sum("unreadable" in each for each in found),
+        "unasked": len(answers) - len(found),
     }
 
 
+def _mean(values: Sequence[float]) -> float | None:
+    return round(sum(values) / len(values), 2) if values else None
+
+
 def _key(row: Conversation) -> str:
-    return digest("outcome", row.key)
+    """A hash of the plan and of what was said: the same plan may be held again."""
+    return digest("outcome", row.key, row.history)
 
 
 def read_outcome(answer: AIMessage) -> dict[str, Any]:
@@ -132,9 +193,19 @@ def read_outcome(answer: AIMessage) -> dict[str, Any]:
     yes, amount, pressed = (line.search(text) for line in (YES, AMOUNT, PRESSED))
     if not (yes and amount and pressed):
         raise UnreadableError("Answer in the three lines asked for: Yes, Amount, Pressed.")
-    given = amount[1].lower()
     return {
         "yes": yes[1].lower() == "yes",
-        "amount": None if given.startswith("no") else float(given),
+        "amount": _dollars(amount[1]),
         "pressed": int(pressed[1]),
     }
+
+
+def _dollars(text: str) -> float | None:
+    """Return the first sum that a line names; None: it says that there is none, or names none."""
+    found = None if NO_SUM.match(text) else SUM.search(text)
+    if found is None:
+        return None
+    number = found["number"].replace(",", "")
+    # "$0.50 cents" means half a dollar.
+    cents = found["cents"] and number.isdigit()
+    return float(number) / 100 if cents else float(number)

@@ -69,18 +69,27 @@ class Rated(_Record):
 
     @property
     def majority(self) -> Rating:
-        """The commonest rating; a tie gives way to a side, and two sides against each other tie."""
-        counts = Counter(self.ratings)
-        most = max(counts.values())
-        sides = [rating for rating, count in counts.items() if count == most and rating != "tie"]
-        if len(sides) == 1:
-            return sides[0]
-        return "tie"
+        """The commonest rating, as of `majority_of`."""
+        return majority_of(self.ratings)
 
     def talk(self, side: Literal["first", "second"]) -> list[Utterance]:
         """Return one of the conversations."""
         said = self.first if side == "first" else self.second
         return [Utterance(each.speaker, each.text) for each in said]
+
+
+def majority_of(ratings: Sequence[Rating]) -> Rating:
+    """Return the commonest rating.
+
+    A tie gives way to a side, and two sides as strong tie.
+
+    Args:
+        ratings: At least one.
+    """
+    counts = Counter(ratings)
+    most = max(counts.values())
+    sides = [rating for rating, count in counts.items() if count == most and rating != "tie"]
+    return sides[0] if len(sides) == 1 else "tie"
 
 
 def read_ratings(files: Sequence[Path]) -> list[Rated]:
@@ -116,12 +125,12 @@ def _rated(fields: Mapping[str, Any], place: str) -> Rated:
 
 def _muffin(files: Sequence[Path]) -> list[Rated]:
     lists = [read_json_list(file) for file in files]
+    _check_same_pairs(files, [_ids(*each) for each in zip(files, lists, strict=True)])
     found: list[Rated] = []
     for number, entry in enumerate(lists[0]):
         place = f"{files[0]}, entry {number}"
         try:
-            further = zip(files[1:], lists[1:], strict=True)
-            others = [_entry(file, rows, entry["idx"]) for file, rows in further]
+            others = [_entry(rows, entry["idx"]) for rows in lists[1:]]
             talks = _talks(entry)
             for dimension, question in MUFFIN.items():
                 letters = [each[dimension] for each in (entry, *others) if each.get(dimension)]
@@ -132,18 +141,44 @@ def _muffin(files: Sequence[Path]) -> list[Rated]:
                     }  # fmt: skip
                     found.append(_rated(fields, place))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{place} has not the columns of Muffin's ratings ({error})") from None
+            raise _no_muffin(place, error) from None
     if not found:
         raise DataError(f"{files[0]} holds no ratings: its dimensions are empty")
     return found
 
 
-def _entry(file: Path, rows: Sequence[Any], idx: object) -> Mapping[str, Any]:
-    for row in rows:
-        if row["idx"] == idx:
-            found: Mapping[str, Any] = row
-            return found
-    raise DataError(f"{file} has no entry {idx}: every rater's file needs the same pairs")
+def _ids(file: Path, rows: Sequence[Any]) -> list[object]:
+    found: list[object] = []
+    for number, row in enumerate(rows):
+        try:
+            found.append(row["idx"])
+        except (KeyError, TypeError) as error:
+            raise _no_muffin(f"{file}, entry {number}", error) from None
+    return found
+
+
+def _check_same_pairs(files: Sequence[Path], ids: Sequence[Sequence[object]]) -> None:
+    """Refuse raters who rated different pairs: some of their ratings would be lost.
+
+    Raises:
+        DataError: A file lacks an entry of another.
+    """
+    for file, wanted in zip(files, ids, strict=True):
+        for other, held in zip(files, ids, strict=True):
+            if missing := [idx for idx in wanted if idx not in held]:
+                raise DataError(
+                    f"{other} has no entry {missing[0]}, which {file} has: every rater's file "
+                    "needs the same pairs"
+                )
+
+
+def _entry(rows: Sequence[Any], idx: object) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(row for row in rows if row["idx"] == idx)
+    return found
+
+
+def _no_muffin(place: str, error: Exception) -> DataError:
+    return DataError(f"{place} has not the columns of Muffin's ratings ({error})")
 
 
 def _talks(entry: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:

@@ -8,6 +8,7 @@ from typing import Any
 from langgraph_cooper.graph.evaluation.interactive.rows import digest
 from langgraph_cooper.graph.evaluation.judging.dimensions import dimensions_of
 from langgraph_cooper.graph.evaluation.judging.judge import Judge, Matter, Verdict
+from langgraph_cooper.graph.evaluation.judging.outcome import MEASURES, Measure, Outcome, Outcomes
 from langgraph_cooper.graph.evaluation.judging.pairs import Pair, Paired, Systems
 from langgraph_cooper.graph.evaluation.judging.significance import (
     Sign,
@@ -51,8 +52,42 @@ def judged_report(found: Paired, judge: Judge, task: TaskSpec) -> dict[str, Any]
         compared.append(
             {"systems": list(systems), "pairs": len(own), "left_out": left_out, "dimensions": rows}
         )
-    _correct(compared, tests)
+    _correct(compared, tests, "dimensions")
     return {"task": task.name, "compared": compared, "tests": len(tests)}
+
+
+def outcomes_compared(found: Paired, outcomes: Outcomes) -> list[dict[str, Any]]:
+    """Compare systems by how their conversations ended.
+
+    Returns:
+        For each pair of systems, `pairs` and `measures` (see `_measured`), with `p_holm` corrected
+        over all pairs of systems and measures.
+    """
+    compared, tests = [], {}
+    for systems in found.systems:
+        own = [pair for pair in found.pairs if pair.systems == systems]
+        ends = [(pair.unit, outcomes.known(pair.one), outcomes.known(pair.other)) for pair in own]
+        rows: dict[str, dict[str, Any]] = {}
+        for name, measure in MEASURES.items():
+            rows[name], tests[systems, name] = _measured(measure, ends)
+        compared.append({"systems": list(systems), "pairs": len(own), "measures": rows})
+    _correct(compared, tests, "measures")
+    return compared
+
+
+def _measured(
+    measure: Measure, ends: Sequence[tuple[str, Outcome | None, Outcome | None]]
+) -> tuple[dict[str, Any], Sign]:
+    """Count one measure: `wins` are pairs in which the first system did better.
+
+    `better` says whether more or less of it is better, `unknown` counts pairs without both values.
+    """
+    results = [(unit, measure.result(one, other)) for unit, one, other in ends]
+    found = [result for _, result in results]
+    counts = {"wins": 1, "losses": -1, "ties": 0, "unknown": None}
+    told = {name: found.count(result) for name, result in counts.items()}
+    tested, sign = _tested([(unit, result) for unit, result in results if result is not None])
+    return {"better": measure.better, **told, **tested}, sign
 
 
 def _counted(
@@ -70,11 +105,17 @@ def _counted(
         counts["flips"] += bool(verdict and verdict.flipped)
         if result is not None:
             results.append((pair.unit, result))
+    tested, sign = _tested(results)
+    return {**counts, **tested}, sign
+
+
+def _tested(results: Sequence[tuple[str, int]]) -> tuple[dict[str, Any], Sign]:
+    """Test the results of pairs, one role as one unit."""
     sign = sign_test(*signs_by_unit(results))
     told = {"roles_won": sign.wins, "roles_lost": sign.losses, "p": round(sign.p, 6)}
     share = None if sign.share is None else round(sign.share, 4)
     interval = None if sign.interval is None else [round(each, 4) for each in sign.interval]
-    return {**counts, **told, "share": share, "interval": interval}, sign
+    return {**told, "share": share, "interval": interval}, sign
 
 
 NAMES = ("wins", "losses", "ties", "flips", "refused", "unreadable", "unasked")
@@ -88,8 +129,10 @@ def _name(verdict: Verdict | None) -> str:
     return {1: "wins", -1: "losses", 0: "ties"}[verdict.result]
 
 
-def _correct(compared: Sequence[dict[str, Any]], tests: dict[tuple[Systems, str], Sign]) -> None:
+def _correct(
+    compared: Sequence[dict[str, Any]], tests: dict[tuple[Systems, str], Sign], rows: str
+) -> None:
     corrected = holm({key: sign.p for key, sign in tests.items()})
     for each in compared:
-        for dimension, row in each["dimensions"].items():
-            row["p_holm"] = round(corrected[tuple(each["systems"]), dimension], 6)
+        for name, row in each[rows].items():
+            row["p_holm"] = round(corrected[tuple(each["systems"]), name], 6)

@@ -32,18 +32,19 @@ def user_figures(
     """Describe users by manner, and real ones beside them.
 
     Args:
-        rows: Conversations; what a role's `opening` gives is left out, and first words that are
-            the same to several systems count once.
+        rows: Conversations; those that a fault ended are left out, and so is what a role's
+            `opening` gives. First words that are the same to several systems count once.
         real: Real dialogues.
 
     Returns:
-        Manner, or "people" -> `utterances`, `words` (mean of an utterance), `by_part` (the same by
-        thirds of a conversation), `distinct` (distinct words among as many words of each group),
-        shares of utterances with `thanks`, a `question` or words of the `other_side`.
+        Manner, or "people" -> `utterances`, `words` (mean of an utterance), `distinct` (distinct
+        words among as many words of each group), shares of utterances with `thanks`, a `question`
+        or words of the `other_side`; `by_part`: "beginning", "middle" and "end" of a conversation
+        -> `words` and the three shares there.
     """
     groups: dict[str, list[list[str]]] = {}
     begun: set[tuple[Problem, str]] = set()
-    for row in rows:
+    for row in filter(lambda each: each.whole, rows):
         said = row.texts("user")
         first = (row.problem, said[0] if said else "")
         is_new = not row.role.opening and first not in begun
@@ -62,26 +63,30 @@ def user_figures(
 
 def _figures(talks: Sequence[Sequence[str]], room: int) -> dict[str, Any]:
     texts = [text for talk in talks for text in talk]
-    tokens = [word for text in texts for word in words(text)]
-    counted = tokens[:room]
+    counted = [word for text in texts for word in words(text)][:room]
+    distinct = round(len(set(counted)) / len(counted), 4) if counted else None
+    told = {"utterances": len(texts), "distinct": distinct, **_manner(texts)}
+    return {**told, "by_part": {name: _manner(said) for name, said in _parts(talks).items()}}
+
+
+def _manner(texts: Sequence[str]) -> dict[str, float | None]:
+    """Return the mean length and the shares of some utterances; None where there are none."""
+    measures: Mapping[str, Callable[[str], float]] = {
+        "words": lambda text: len(words(text)),
+        "thanks": lambda text: bool(THANKS.search(text)),
+        "question": lambda text: "?" in text,
+        "other_side": lambda text: bool(OTHER_SIDE.search(text)),
+    }
     return {
-        "utterances": len(texts),
-        "words": round(len(tokens) / len(texts), 2),
-        "by_part": _by_part(talks),
-        "distinct": round(len(set(counted)) / len(counted), 4) if counted else None,
-        "thanks": _share(texts, THANKS.search),
-        "question": _share(texts, lambda text: "?" in text),
-        "other_side": _share(texts, OTHER_SIDE.search),
+        name: round(sum(map(measure, texts)) / len(texts), 4) if texts else None
+        for name, measure in measures.items()
     }
 
 
-def _by_part(talks: Sequence[Sequence[str]]) -> Mapping[str, float | None]:
-    parts: dict[str, list[int]] = {name: [] for name in PARTS}
+def _parts(talks: Sequence[Sequence[str]]) -> Mapping[str, list[str]]:
+    """Return the utterances in the thirds of their conversations."""
+    parts: dict[str, list[str]] = {name: [] for name in PARTS}
     for talk in talks:
         for place, text in enumerate(talk):
-            parts[PARTS[place * len(PARTS) // len(talk)]].append(len(words(text)))
-    return {name: round(sum(v) / len(v), 2) if v else None for name, v in parts.items()}
-
-
-def _share(texts: Sequence[str], holds: Callable[[str], object]) -> float:
-    return round(sum(bool(holds(text)) for text in texts) / len(texts), 4)
+            parts[PARTS[place * len(PARTS) // len(talk)]].append(text)
+    return parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.support.commands import Cooper
@@ -46,6 +47,18 @@ def test_a_systems_opening_is_shown_and_a_name_keeps_the_table_whole(
     shown = cooper("evaluate", "examples", file, "--rounds", "1").out
     assert r"| a\|b | Hi &amp; welcome. |" in shown
     assert r"| a\|b | What should I do? | One. | exploration |" in shown
+
+
+def test_a_stopped_runs_file_tells_what_is_missing(cooper: Cooper, tmp_path: Path) -> None:
+    rows = [conversation("bank", "anna", "One."), conversation("mine", "anna", "Two.")]
+    file = write_conversations(tmp_path / "talks.jsonl", *rows)
+    assert "planned" not in cooper("evaluate", "conversations", file).err
+    first, rest = file.read_text("utf-8").split("\n", 1)
+    planned = json.dumps({**json.loads(first), "planned": 7})
+    file.write_text(f"{planned}\n{rest}", "utf-8")
+    for command in ("conversations", "examples"):
+        done = cooper("evaluate", command, file, *(["--rounds", "1"] * (command == "examples")))
+        assert "2 of 7 planned conversations" in done.err
 
 
 def test_what_cannot_be_shown_is_told(cooper: Cooper, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.support.commands import Cooper
 from tests.support.conversations import plays_user, talking, write_roles
 from tests.support.openai_server import OpenAIServer, Reply, Request
 
-ESC = load_task("esc")
+ESC, PERSUASION = load_task("esc"), load_task("persuasion")
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
@@ -125,6 +125,11 @@ def test_another_setting_is_refused_and_another_system_is_added(
     cooper(*command, "--systems", "bank").fails("something else than conversations")
 
 
+def test_the_estimate_counts_a_systems_opening(cooper: Cooper, command: list[str | Path]) -> None:
+    command += ["--systems", "prompted", "--model", "m", "--dry-run", "--task", "persuasion"]
+    assert "at most 8 turns and 62 calls" in cooper(*command).err
+
+
 def test_the_estimate_comes_first(
     cooper: Cooper, command: list[str | Path], endpoint: OpenAIServer, tmp_path: Path
 ) -> None:
@@ -208,6 +213,12 @@ def test_ends_are_recognised(
 def test_goodbyes() -> None:
     assert says_goodbye(ESC, "I have to go now, bye, and thanks for everything you said!")
     assert not says_goodbye(ESC, "I never know what to say.")
+    assert says_goodbye(ESC, "Goodbye. Thanks for everything!")
+    assert not says_goodbye(ESC, "He left 6 months ago, without saying goodbye. I can't sleep.")
+    assert not says_goodbye(ESC, "I never got to say goodbye to my dad.")
+    assert not says_goodbye(ESC, "He just said bye. I cried. I was so angry. What do I do?")
+    assert not says_goodbye(ESC, "He just said bye. I cried. I was so angry.")
+    assert not leaves(PERSUASION, "Thanks for your time! Would you donate $1?")
     assert leaves(ESC, "Take care now. Bye!")
     assert not leaves(ESC, "Before you say goodbye to him, think about what you want from him.")
 

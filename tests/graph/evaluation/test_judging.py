@@ -54,6 +54,11 @@ def command(talks: Path, *more: str) -> list[str]:
     return ["evaluate", "judge", str(talks), "--model", "m", "--json", *more]
 
 
+def unboxed(text: str) -> str:
+    """A message without the frame and the lines that it is printed in."""
+    return " ".join(text.replace("│", " ").split())
+
+
 def row_of(told: dict[str, Any], dimension: str) -> dict[str, Any]:
     found: dict[str, Any] = told["compared"][0]["dimensions"][dimension]
     return found
@@ -84,6 +89,37 @@ def test_a_win_has_to_survive_the_swap(cooper: Cooper, endpoint: OpenAIServer, t
     assert cooper(*command(talks)).json() == told  # kept, and not asked again
     assert len(endpoint.requests) == 60
     cooper("evaluate", "judge", talks, "--model", "n").fails("another setting", "judge")
+
+
+def test_a_conversation_that_says_other_words_is_judged_again(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    endpoint.reply = answering(better)
+    plans = [("good", role, GOOD) for role in "ab"] + [("bad", role, BAD) for role in "ab"]
+    file = tmp_path / "talks.jsonl"
+    write_conversations(file, *(conversation(*plan) for plan in plans))
+    assert row_of(cooper(*command(file)).json(), "empathy")["wins"] == 2
+    asked = len(endpoint.requests)
+    cooper(*command(file)).json()
+    assert len(endpoint.requests) == asked
+    held_again = [conversation(*plan) for plan in plans]
+    held_again[0]["said"][1]["text"] = BAD
+    write_conversations(file, *held_again)
+    found = row_of(cooper(*command(file)).json(), "empathy")
+    assert (found["wins"], found["ties"]) == (1, 1)
+    assert len(endpoint.requests) == asked + 5 * 2  # one pair, five dimensions, both orders
+
+
+def test_another_question_about_rated_conversations_is_asked(
+    cooper: Cooper, endpoint: OpenAIServer, ratings: Path
+) -> None:
+    endpoint.reply = lambda _: Reply("tie")
+    rows = [json.loads(line) for line in ratings.read_text("utf-8").splitlines()]
+    for question, calls in (("Who is kinder?", 16), ("Who is kinder?", 16), ("Who is wiser?", 32)):
+        lines = (json.dumps({**row, "question": question}) + "\n" for row in rows)
+        ratings.write_text("".join(lines), "utf-8")
+        cooper("evaluate", "judge", "--calibrate", ratings, "--model", "m", "--json").json()
+        assert len(endpoint.requests) == calls
 
 
 def test_a_judge_that_answers_prose_or_refuses_is_counted(
@@ -163,10 +199,118 @@ def test_the_outcome_of_persuasion(cooper: Cooper, endpoint: OpenAIServer, tmp_p
     rows = [conversation("good", "a", GOOD), conversation("bad", "a", BAD)]
     file = write_conversations(tmp_path / "t.jsonl", *rows, task="persuasion")
     told = cooper(*command(file)).json()
-    good = {"conversations": 1, "said_yes": 1, "mean_amount": 0.5, "pressed": 2.0}
-    assert told["outcomes"]["good"] == {**good, "unreadable": 0}
+    good = {"conversations": 1, "known": 1, "said_yes": 1, "mean_amount": 0.5, "pressed": 2.0}
+    assert told["outcomes"]["good"] == {**good, "refused": 0, "unreadable": 0, "unasked": 0}
     assert told["outcomes"]["bad"]["unreadable"] == 1
+    assert told["outcomes_compared"][0]["measures"]["said_yes"]["unknown"] == 1
     assert set(told["compared"][0]["dimensions"]) >= {"appeal", "proposition"}
+
+
+def ending(outcomes: dict[str, Reply]) -> Callable[[Request], Reply]:
+    """A judge that finds all equal, and tells how a conversation ended by what was said in it."""
+
+    def answer(request: Request) -> Reply:
+        if "how it ended" not in request.system:
+            return Reply("tie")
+        return next(reply for words, reply in outcomes.items() if words in request.given)
+
+    return answer
+
+
+def persuading(tmp_path: Path, *systems: str, roles: str = "abcdef") -> Path:
+    """Conversations whose system says its own name, with each role."""
+    rows = [conversation(name, role, f"I am {name}.") for role in roles for name in systems]
+    return write_conversations(tmp_path / "t.jsonl", *rows, task="persuasion")
+
+
+def test_outcomes_are_compared_over_roles(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    endpoint.reply = ending({
+        "I am mild": Reply("Yes: yes\nAmount: 50 cents\nPressed: 1"),
+        "I am loud": Reply("Yes: yes\nAmount: $2\nPressed: 5"),
+        "I am dull": Reply("Yes: no\nAmount: none\nPressed: 1"),
+    })  # fmt: skip
+    file = persuading(tmp_path, "mild", "loud", "dull")
+    told = cooper(*command(file)).json()
+    mild_loud, mild_dull, loud_dull = told["outcomes_compared"]
+    assert (mild_loud["systems"], mild_loud["pairs"]) == (["mild", "loud"], 6)
+    assert set(mild_loud["measures"]) == {"said_yes", "amount", "pressed"}
+    said_yes, amount, pressed = mild_loud["measures"].values()
+    assert (said_yes["ties"], said_yes["p"]) == (6, 1.0)
+    assert (amount["wins"], amount["losses"], amount["roles_lost"]) == (0, 6, 6)
+    assert (pressed["better"], pressed["wins"], pressed["roles_won"]) == ("less", 6, 6)
+    assert pressed["p"] == pytest.approx(2 / 2**6)
+    # Six of nine tests have this p, and three have 1.
+    assert pressed["p_holm"] == pytest.approx(9 * 2 / 2**6)
+    assert mild_dull["measures"]["said_yes"]["wins"] == 6
+    assert mild_dull["measures"]["amount"]["wins"] == 6  # a no gives nothing
+    assert loud_dull["measures"]["pressed"]["losses"] == 6
+    shown = " ".join(cooper("evaluate", "judge", file, "--model", "m").out.split())
+    assert "mild against loud, 6 pairs by outcome" in shown
+    assert "less is" in shown
+
+
+def test_a_role_counts_once_in_outcomes(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    yes, no = Reply("Yes: yes\nAmount: 1\nPressed: 1"), Reply("Yes: no\nAmount: none\nPressed: 1")
+    endpoint.reply = ending({GOOD: yes, BAD: no})
+    rows = []
+    for manner in ("cooperative", "reserved", "resistant"):
+        rows += [conversation("good", "a", GOOD, manner=manner)]
+        rows += [conversation("bad", "a", BAD, manner=manner)]
+    file = write_conversations(tmp_path / "t.jsonl", *rows, task="persuasion")
+    found = cooper(*command(file)).json()["outcomes_compared"][0]["measures"]["said_yes"]
+    assert (found["wins"], found["roles_won"], found["p"]) == (3, 1, 1.0)
+
+
+def test_an_agreement_to_no_named_sum_is_no_nothing(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    endpoint.reply = ending({
+        "I am mild": Reply("Yes: yes\nAmount: not specified\nPressed: 1"),
+        "I am dull": Reply("Yes: no\nAmount: none\nPressed: 1"),
+    })  # fmt: skip
+    told = cooper(*command(persuading(tmp_path, "mild", "dull"))).json()
+    found = told["outcomes_compared"][0]["measures"]
+    assert (found["said_yes"]["wins"], found["amount"]["unknown"]) == (6, 6)
+    assert told["outcomes"]["mild"]["mean_amount"] is None
+
+
+def test_what_has_no_outcome_is_counted_and_its_system_stands(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    yes = Reply("Yes: yes\nAmount: 1\nPressed: 1")
+    refusal = Reply("", refusal="I cannot judge people.")
+    endpoint.reply = ending({"I am a": yes, "I am b": refusal, "I am c": Reply(status=500)})
+    file = persuading(tmp_path, "a", "b", "c", roles="xy")
+    done = cooper(*command(file, "--max-calls", "1"))
+    assert "did not answer 2 questions" in done.err
+    found = done.json()["outcomes"]
+    counted = ("known", "refused", "unreadable", "unasked")
+    assert [[found[name][part] for part in counted] for name in "abc"] == [
+        [2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 0, 2],
+    ]  # fmt: skip
+    assert {row["conversations"] for row in found.values()} == {2}
+    assert found["c"]["pressed"] is None
+    assert "0 of 0" in cooper("evaluate", "judge", file, "--model", "m", "--max-calls", "1").out
+    endpoint.reply = ending({"I am c": yes})  # the others are not asked again
+    assert cooper(*command(file)).json()["outcomes"]["c"]["known"] == 2
+
+
+def test_an_outcome_is_asked_again_for_other_words_and_only_of_chosen_systems(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    yes = Reply("Yes: yes\nAmount: 1\nPressed: 1")
+    endpoint.reply = ending({"I am a": yes, "I am b": yes})  # it knows no others
+    file = persuading(tmp_path, "a", "b", "c", roles="x")
+    told = cooper(*command(file, "--systems", "a,b")).json()
+    assert set(told["outcomes"]) == {"a", "b"}
+    file.write_text(file.read_text("utf-8").replace("I am b.", "I am better."), "utf-8")
+    endpoint.reply = ending({"I am b": Reply("Yes: no\nAmount: none\nPressed: 1")})
+    told = cooper(*command(file, "--systems", "a,b")).json()
+    assert [told["outcomes"][name]["said_yes"] for name in "ab"] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -189,6 +333,28 @@ def test_outcomes_are_read() -> None:
     assert said == {"yes": False, "amount": None, "pressed": 5}
     with pytest.raises(UnreadableError):
         read_outcome(AIMessage("Yes: yes"))
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("none", None), ("None (they offered $0.50 before)", None), ("no", None), ("N/A", None),
+     ("not specified", None), ("", None), ("some of the payment", None), ("50% of it", None),
+     ("12.50 %", None), ("0.50", 0.5), ("$.50", 0.5), ("50 cents", 0.5), ("50¢", 0.5),
+     ("$0.50 cents", 0.5), ("$1,000", 1000.0), ("1,234.50 dollars", 1234.5), ("$2.", 2.0),
+     ("$2.50 per task", 2.5), ("about $1", 1.0), ("0", 0.0), ("**$3**", 3.0), ('"0.1",', 0.1)],
+)  # fmt: skip
+def test_a_sum_is_read_from_its_own_line(text: str, amount: float | None) -> None:
+    for line in (f"Amount: {text}", f"**Amount:** {text}"):
+        read = read_outcome(AIMessage(f"Yes: yes\n{line}\nPressed: 4"))
+        assert read == {"yes": True, "amount": amount, "pressed": 4}
+
+
+@pytest.mark.parametrize(
+    "last", ["Pressed: not at all\n\n3 reasons", "Pressed: 2.5", "Pressed: 10"]
+)
+def test_how_pressed_is_one_number_on_its_line(last: str) -> None:
+    with pytest.raises(UnreadableError):
+        read_outcome(AIMessage(f"Yes: no\nAmount: none\n{last}"))
 
 
 # -- statistics --------------------------------------------------------------------------------
@@ -276,7 +442,91 @@ def test_a_judge_that_always_says_the_first_is_seen(
     assert told["by_place"]
     found = told["dimensions"]["empathy"]
     assert (found["flips"], found["agreement"], found["kappa"]) == (8, 0.0, 0.0)
-    assert told["position"]["p"] == pytest.approx(2 / 2**16, abs=1e-4)
+    assert (told["position"]["first"], told["position"]["pairs_first"]) == (16, 8)
+    assert told["position"]["p"] == pytest.approx(2 / 2**8, abs=1e-5)
+
+
+def write_ratings(file: Path, *rows: dict[str, Any]) -> Path:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return file
+
+
+def calibrated(cooper: Cooper, ratings: Path) -> dict[str, Any]:
+    return cooper("evaluate", "judge", "--calibrate", ratings, "--model", "m", "--json").json()
+
+
+def test_the_dimensions_and_orders_of_a_pair_are_one_unit_of_a_bias(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    rows = [
+        {**rating(number, "first", good_first=True), "dimension": dimension}
+        for number in range(3)
+        for dimension in ("coherence", "naturalness", "identification", "empathy", "suggestion")
+    ]
+    file = write_ratings(tmp_path / "rated.jsonl", *rows)
+    endpoint.reply = answering(better)
+    length = calibrated(cooper, file)["length"]
+    assert (length["longer"], length["pairs_longer"], length["share"]) == (15, 3, 1.0)
+    assert length["p"] == pytest.approx(2 / 2**3)
+    endpoint.reply = answering(lambda *_: "second")
+    (tmp_path / "rated.judged.jsonl").unlink()
+    told = calibrated(cooper, file)
+    assert (told["position"]["second"], told["position"]["pairs_second"]) == (30, 3)
+    assert told["position"]["p"] == pytest.approx(2 / 2**3)
+    assert not told["by_place"]  # three pairs fall alike with p = 1/4
+
+
+def test_one_choice_does_not_make_a_judge_go_by_the_place(
+    cooper: Cooper, endpoint: OpenAIServer, ratings: Path
+) -> None:
+    def choose(_: str, first: str, second: str) -> str:
+        return "first" if "I am sad, 1." in first and GOOD in first else "tie"
+
+    endpoint.reply = answering(choose)
+    told = calibrated(cooper, ratings)
+    position = told["position"]
+    assert (position["first"], position["second"], position["ties"]) == (1, 0, 15)
+    assert (position["share"], told["by_place"]) == (1.0, False)
+
+
+def test_a_rater_is_compared_with_the_others_over_the_judged_pairs(
+    cooper: Cooper, endpoint: OpenAIServer, tmp_path: Path
+) -> None:
+    several = [
+        (["first", "first", "second"], "judged"),  # 2 of 3 would agree with all; none with the rest
+        (["second"], "alone"),
+        (["tie", "tie", "tie", "tie"], "refused"),
+    ]
+    rows = []
+    for number, (given_ratings, word) in enumerate(several):
+        rows.append({**rating(number, "first", good_first=True), "ratings": given_ratings})
+        rows[-1]["first"][0]["text"] = word
+
+    def answer(request: Request) -> Reply:
+        if "refused" in request.given:
+            return Reply("", refusal="I cannot judge people.")
+        return answering(better)(request)
+
+    endpoint.reply = answer
+    told = calibrated(cooper, write_ratings(tmp_path / "rated.jsonl", *rows))
+    found = told["dimensions"]["empathy"]
+    assert (found["judged"], found["refused"]) == (2, 1)
+    # The first raters' others tie, and the last one's others chose the other side.
+    assert (found["agreement"], found["raters"]) == (0.5, 0.0)
+
+
+def test_peoples_preference_of_length_stands_beside_the_judges(
+    cooper: Cooper, endpoint: OpenAIServer, ratings: Path, tmp_path: Path
+) -> None:
+    endpoint.reply = answering(better)  # the better one is the longer one
+    length = calibrated(cooper, ratings)["length"]
+    shared = {"longer": 8, "shorter": 0, "share": 1.0, "pairs_longer": 8, "pairs_shorter": 0}
+    assert length["people"] == {**shared, "p": pytest.approx(2 / 2**8, abs=1e-5)}
+    done = cooper("evaluate", "judge", "--calibrate", ratings, "--model", "m")
+    assert "with people 8 and 0 times" in " ".join(done.out.split())
+    rows = [rating(n, "second", good_first=True) for n in range(6)]
+    other = calibrated(cooper, write_ratings(tmp_path / "short.jsonl", *rows))["length"]
+    assert (other["longer"], other["people"]["longer"], other["people"]["shorter"]) == (6, 0, 6)
 
 
 def muffin(idx: int, **letters: str) -> dict[str, Any]:
@@ -296,7 +546,13 @@ def test_the_published_ratings_columns_are_read(tmp_path: Path) -> None:
     assert comforting.talk("second")[-2:] == [("user", "He left."), ("system", BAD)]
     assert comforting.talk("first")[1].text == "Why: is that?"
     files[1].write_text(json.dumps([muffin(7)]), "utf-8")
-    with pytest.raises(DataError, match="no entry 0"):
+    with pytest.raises(DataError, match=r"two\.json has no entry 0"):
+        read_ratings(files)
+    files[1].write_text(json.dumps([muffin(0), muffin(7, overall="A")]), "utf-8")
+    with pytest.raises(DataError, match=r"one\.json has no entry 7, which .*two\.json has"):
+        read_ratings(files)
+    files[1].write_text(json.dumps([{"id": 0}]), "utf-8")
+    with pytest.raises(DataError, match=r"two\.json, entry 0 has not the columns of Muffin's"):
         read_ratings(files)
     files[0].write_text(json.dumps([{"idx": 0, "Supporter AB": [GOOD]}]), "utf-8")
     with pytest.raises(DataError, match="Muffin's ratings"):
@@ -330,6 +586,56 @@ def test_ratings_that_cannot_be_used_are_one_sentence(
     assert not endpoint.requests
 
 
+# -- files that are read -----------------------------------------------------------------------
+
+
+def test_no_output_takes_the_place_of_what_is_read(
+    cooper: Cooper, endpoint: OpenAIServer, talks: Path, ratings: Path, tmp_path: Path
+) -> None:
+    real, link = tmp_path / "real.txt", tmp_path / "link.jsonl"
+    real.write_text("", "utf-8")
+    link.symlink_to(talks)
+    judge = ("evaluate", "judge", "--model", "m")
+    for file, command_line in (
+        (talks, ("evaluate", "conversations", talks, "--output", talks)),
+        (talks, ("evaluate", "conversations", talks, "--output", link)),
+        (real, ("evaluate", "conversations", talks, "--data", real, "--output", real)),
+        (talks, (*judge, talks, "--output", tmp_path / "folder" / ".." / talks.name)),
+        (ratings, (*judge, "--calibrate", ratings, "--output", ratings)),
+    ):
+        before = file.read_bytes()
+        done = cooper(*command_line)
+        assert done.code == 2
+        assert "would be lost" in unboxed(done.err)
+        assert file.read_bytes() == before
+    assert not endpoint.requests
+
+
+def test_conversations_of_another_task_are_refused(
+    cooper: Cooper, endpoint: OpenAIServer, talks: Path
+) -> None:
+    endpoint.reply = answering(better)
+    for command_line in (command(talks), ["evaluate", "conversations", str(talks), "--json"]):
+        other = cooper(*command_line, "--task", "persuasion")
+        assert other.code == 2
+        assert "of the task 'esc'" in unboxed(other.err)
+        assert not endpoint.requests
+        own = cooper(*command_line, "--task", "prompts/esc/task.toml", "--systems", "good,bad")
+        assert own.json()["task"] == "esc"
+        endpoint.requests.clear()
+
+
+def test_conversations_of_an_unknown_task_ask_for_its_file(
+    cooper: Cooper, talks: Path, tmp_path: Path
+) -> None:
+    write_conversations(talks, conversation("good", "a", GOOD), task="negotiation")
+    done = cooper("evaluate", "conversations", talks)
+    assert done.code == 2
+    assert "name its file with --task" in unboxed(done.err)
+    named = ("evaluate", "conversations", talks, "--task", "examples/negotiation.toml", "--json")
+    assert cooper(*named).json()["task"] == "negotiation"
+
+
 # -- without a judge ---------------------------------------------------------------------------
 
 
@@ -356,6 +662,13 @@ def test_conversations_are_measured_and_drawn(cooper: Cooper, talks: Path, tmp_p
     cooper("plot", "wins", report).fails("not a report of 'cooper evaluate judge --json'")
 
 
+def test_one_role_has_no_interval(cooper: Cooper, tmp_path: Path) -> None:
+    rows = [conversation("good", "a", GOOD), conversation("bad", "a", BAD)]
+    shown = cooper("evaluate", "conversations", write_conversations(tmp_path / "t.jsonl", *rows))
+    assert shown.code == 0, shown.err
+    assert "good minus bad, 1 pairs" in shown.out
+
+
 def test_simulated_users_stand_beside_people(cooper: Cooper, tmp_path: Path) -> None:
     rows = [conversation("bank", "a", GOOD, GOOD), conversation("bank", "b", GOOD)]
     rows[1]["role"]["opening"] = "What should I do?"  # given, and not the user's own words
@@ -374,7 +687,8 @@ def test_simulated_users_stand_beside_people(cooper: Cooper, tmp_path: Path) -> 
     simulated, people = users["cooperative"], users["people"]
     assert (simulated["utterances"], people["utterances"]) == (2, 2)
     assert (simulated["words"], people["words"]) == (6.5, 3.0)
-    assert people["by_part"] == {"beginning": 4.0, "middle": 2.0, "end": None}
+    lengths = {part: row["words"] for part, row in people["by_part"].items()}
+    assert lengths == {"beginning": 4.0, "middle": 2.0, "end": None}
     assert (simulated["thanks"], simulated["question"], simulated["other_side"]) == (0.5,) * 3
     assert people["distinct"] == 1.0
     assert "other_side" in cooper(*command).out

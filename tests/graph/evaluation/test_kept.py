@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_cooper.graph.evaluation.kept import KeptRows
+from langgraph_cooper.graph.evaluation.kept import KeptRows, planned_rows
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 
@@ -29,6 +29,25 @@ def test_two_runs_do_not_write_to_one_file(tmp_path: Path) -> None:
     with one.writing():
         one.add({"key": "b"})
     assert list(opened(file).rows) == ["a", "b"]
+
+
+def test_a_stopped_run_leaves_how_many_rows_were_planned(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    assert planned_rows(file) is None
+    with (kept := opened(file)).writing():
+        kept.plan(["a", "b", "c"])
+        kept.add({"key": "b"})
+    assert planned_rows(file) == 3
+    with (kept := opened(file)).writing():
+        kept.plan(["d", "e"])  # another system's; b stays
+        kept.add({"key": "e"})
+    assert planned_rows(file) == 3
+    with (kept := opened(file)).writing():
+        kept.plan(["a", "b", "c", "d", "e"])
+    assert planned_rows(file) == 5
+    assert list(opened(file).rows) == ["b", "e"]
+    file.write_text("dear diary\n", "utf-8")
+    assert planned_rows(file) is None
 
 
 def test_a_half_row_goes_only_when_a_run_writes(tmp_path: Path) -> None:

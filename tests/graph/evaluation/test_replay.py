@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from langgraph_cooper.graph.evaluation.interactive.replay import spec_of
+from langgraph_cooper.graph.evaluation.interactive.rows import Conversation
 from langgraph_cooper.nodes.finetuned import choice, engine, generator
 from langgraph_cooper.nodes.finetuned.choice import Choice
 from langgraph_cooper.nodes.finetuned.errors import VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Given
 from tests.support.commands import Cooper, Done
-from tests.support.conversations import talking, write_roles
+from tests.support.conversations import (
+    conversation,
+    talking,
+    write_roles,
+)
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
+from tests.support.rating import answered, pairs_in, ratings_in
 
 
 @pytest.fixture
@@ -106,6 +115,53 @@ def test_a_report_without_words(
     assert cooper("replay", file, "--redact").code == 2
 
 
+def test_a_report_tells_roles_and_systems_apart_without_their_names(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path, tmp_path: Path
+) -> None:
+    endpoint.reply = talking(system=lambda _: Reply("That sounds hard."))
+    roles = write_roles(
+        tmp_path, *({"id": f"valid-{number}", "problem": "job crisis"} for number in (1, 2))
+    )
+    program = tmp_path / "bot.py"
+    program.write_text("for _ in range(9): print('Hm', flush=True)\n", "utf-8")
+    systems = [f"command:{sys.executable} {program} --key SECRET{key}" for key in (1, 2)]
+    systems += [f"endpoint:{endpoint.url}#m{number}" for number in (1, 2)]
+    systems += ["bank?goal=Make anna calm&k=1", "mine=bank"]
+    command = ["evaluate", "interactive", "--roles", roles, "--manners", "reserved"]
+    command += ["--rounds", "1", "--output", file, "--user", f"endpoint:{endpoint.url}#u"]
+    assert cooper(*command, *(word for each in systems for word in ("--systems", each))).code == 0
+    bug = tmp_path / "bug.jsonl"
+    assert cooper("replay", file, "--extract", bug, "--redact").code == 0
+    text = bug.read_text("utf-8")
+    for word in ("SECRET", "127.0.0.1", "anna", "valid", str(tmp_path), "bot.py", "calm"):
+        assert word not in text, word
+    before, after = rows(file), rows(bug)
+    for name in (lambda row: row["role"]["id"], lambda row: row["system"]):
+        renamed = {(name(was), name(now)) for was, now in zip(before, after, strict=True)}
+        whole = {name(row) for row in before}
+        assert len(renamed) == len({now for _, now in renamed}) == len(whole) > 1
+    assert len({row["identity"] for row in after}) == len(systems)
+    assert {"mine"} == {row["system"] for row in after} & {"mine", *systems}
+    assert cooper("evaluate", "conversations", bug, "--json").code == 0
+
+
+def test_an_output_is_never_the_input(cooper: Cooper, tmp_path: Path) -> None:
+    pairs = pairs_in(tmp_path)
+    answered(ratings_in(tmp_path, pairs), "Anna", {})
+    rated, talks = tmp_path / "rated.jsonl", pairs.file
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(rated)
+    before = [each.read_bytes() for each in (rated, talks)]
+    ratings = ["evaluate", "ratings", rated, "--conversations", talks, "--output"]
+    for done in (
+        cooper("replay", talks, "--extract", tmp_path / "." / talks.name, "--redact"),
+        *(cooper(*ratings, output) for output in (rated, link, talks)),
+    ):
+        assert done.code == 2
+        assert "another file" in " ".join(done.err.replace("│", " ").split())
+    assert [each.read_bytes() for each in (rated, talks)] == before
+
+
 class _First:
     """Chooses the first sample."""
 
@@ -159,3 +215,87 @@ def test_a_programs_answers_cannot_be_made_again(
     cooper("replay", file).fails("no such file")
     file.write_text("")
     cooper("replay", file).fails("holds no conversations")
+
+
+@pytest.mark.parametrize(
+    ("spec", "model"),
+    [
+        ("bank?goal=Make them calm&m=1", ""),
+        ("prompted?goal=Make them calm&k=1", "my model"),
+        ("plain", "my model"),
+        ("endpoint", "my model"),
+    ],
+)
+def test_what_has_spaces_is_replayed(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path, spec: str, model: str
+) -> None:
+    endpoint.reply = talking()
+    options = ["--model", model] if model else []
+    spec = f"endpoint:{endpoint.url}#{model}" if spec == "endpoint" else spec
+    held(cooper, file, "--systems", spec, *options)
+    done = cooper("replay", file)
+    assert "2 turns, all with the same states" in done.out, done
+    assert done.code == 0
+
+
+@pytest.mark.parametrize("made_of", ["", "0123456789abcdef" * 4])
+def test_the_goal_of_the_fine_tuned_generator_is_known_from_every_versions_identity(
+    made_of: str,
+) -> None:
+    spec = "finetuned?goal=Make them calm"
+    row = conversation(spec, "anna", "Hm.", identity=f"{spec} {made_of}")
+    assert spec_of(Conversation.model_validate(row)) == spec
+
+
+def test_a_conversation_that_no_model_took_part_in(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path
+) -> None:
+    endpoint.reply = talking(["Goodbye."])
+    held(cooper, file, "--systems", "prompted,bank", "--model", "my model")
+    assert {row["ended"]["how"] for row in rows(file)} == {"at once"}
+    done = cooper("replay", file)
+    assert (done.code, done.out.count("0 turns, all with the same states")) == (0, 2)
+
+
+@pytest.mark.parametrize("last", ["Maybe.", "Goodbye."])
+def test_a_silence_is_run_again(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path, last: str
+) -> None:
+    count = itertools.count()
+
+    def system(_: Request) -> Reply:
+        return Reply("<think>Hm.</think>" if next(count) else "Tell me more.")
+
+    endpoint.reply = talking(["I feel awful.", last], system)
+    held(cooper, file, "--systems", f"endpoint:{endpoint.url}#m")
+    (row,) = rows(file)
+    assert [said["speaker"] for said in row["said"]] == ["user", "system", "user"]
+    done = cooper("replay", file)
+    assert (done.code, done.out.count("2 turns, all with the same states")) == (0, 1)
+    header = file.read_text("utf-8").splitlines()[0]
+    exchange = row["record"]["exchanges"][1]
+    exchange["body"] = exchange["body"].replace("</think>", "</think> Oh.")
+    file.write_text(f"{header}\n{json.dumps(row)}\n", "utf-8")
+    told = json.loads(cooper("replay", file, "--json").out)
+    assert told["first"] == {"turn": 2, "part": "text", "was": "", "now": "Oh."}
+
+
+def test_what_the_record_lacks_is_told_also_without_a_difference(
+    cooper: Cooper, endpoint: OpenAIServer, file: Path
+) -> None:
+    """A fault whose answers are gone is a fault again, and nothing was compared."""
+
+    def system(_: Request) -> Reply:
+        return Reply(status=500)
+
+    endpoint.reply = talking(system=system)
+    held(cooper, file, "--systems", "plain", "--model", "m", "--max-calls", "1")
+    done = cooper("replay", file)
+    assert "all with the same states; answers that the record lacks: 0" in done.out
+    header, line = file.read_text("utf-8").splitlines()
+    row = json.loads(line)
+    assert row["ended"]["by"] == "fault"
+    del row["record"]["exchanges"][0]
+    file.write_text(f"{header}\n{json.dumps(row)}\n", "utf-8")
+    done = cooper("replay", file)
+    assert "1 turns, all with the same states; answers that the record lacks: 1" in done.out

@@ -34,6 +34,8 @@ def kind_of(task: TaskSpec, history: list[Utterance]) -> str | None:
         ("I lost my job and I am scared.", "listening"),
         ("Hi, I lost my job last week and now we can't pay the rent.", "listening"),
         ("This thing has hit me hard.", "listening"),
+        ("I never got to say goodbye to my dad.", "listening"),
+        ("It feels like I have to say bye to my dream job.", "listening"),
     ],
 )
 def test_the_kind_that_the_words_call_for(text: str, kind: str) -> None:
