@@ -144,7 +144,7 @@ class PassiveKind(Part):
     Attributes:
         name: The kind.
         cues: Words in the user's last message that call for it; without any it is always possible.
-        unless: Words that rule it out ("I never got to say goodbye to him").
+        unless: Words that rule a cue of the same sentence out ("I never got to say goodbye").
         max_words: Maximum number of words in a message that calls for it.
         opening: Offered on an empty conversation, and only there.
         due: Answered before all else if the message says little more than a cue: a goodbye calls

@@ -25,7 +25,7 @@ def examples(
 
     shown = _rounds(rounds)
     settings, rows = read_conversations(file)
-    tell_missing(file)
+    tell_missing(file, len(rows))
     if settings.get(REDACTED):
         raise DataError(f"{file} is redacted: it has no words to show")
     only = named(systems) or list(dict.fromkeys(row.system for row in rows))

@@ -302,7 +302,7 @@ def _show_calibration(told: Mapping[str, Any]) -> None:
         highlight=False,
     )
     if told["by_place"]:
-        console.print("this judge goes by the place: its verdicts say nothing", highlight=False)
+        console.print("this judge goes by the place: its verdicts say little", highlight=False)
 
 
 def _show_measured(told: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ def rate(
 
     name = rater_name(rater) if rater is not None else None
     pairs = read_pairs(conversations)
-    tell_missing(conversations)
+    tell_missing(conversations, pairs.held)
     spec = task_of(pairs.task, task)
     file = data or conversations.with_name(f"{conversations.stem}.rated.jsonl")
     ratings = Ratings(pairs, asked_of(spec), file, seed=seed, limit=limit)
@@ -91,7 +91,7 @@ def ratings(
     keep_input(output, "--output", [rated, conversations])
     check_installed("krippendorff", "nltk", extra="train")
     pairs = read_pairs(conversations)
-    tell_missing(conversations)
+    tell_missing(conversations, pairs.held)
     questions, found = read_ratings(rated, pairs)
     report = rating_report(pairs, found, questions)
     if output:

@@ -43,19 +43,22 @@ def read_talks(file: Path, given: str | None) -> tuple[TaskSpec, list[Conversati
     Raises:
         DataError: The file cannot be read, or holds something else.
     """
+    from langgraph_cooper.graph.evaluation.interactive.redact import REDACTED
     from langgraph_cooper.graph.evaluation.interactive.rows import read_conversations
+    from langgraph_cooper.ranker.data.dialogue import DataError
 
     settings, rows = read_conversations(file)
-    tell_missing(file)
+    if settings.get(REDACTED):
+        raise DataError(f"{file} is redacted: it has no words to compare")
+    tell_missing(file, len(rows))
     return task_of(str(settings["task"]), given), rows
 
 
-def tell_missing(file: Path) -> None:
-    """Tell how many conversations of a file's plan are not there: less is then compared."""
-    from langgraph_cooper.graph.evaluation.interactive.rows import CONVERSATIONS
-    from langgraph_cooper.graph.evaluation.kept import open_rows, planned_rows
+def tell_missing(file: Path, held: int) -> None:
+    """Tell how many conversations of the last run's plan are not there: less is then compared."""
+    from langgraph_cooper.graph.evaluation.kept import planned_rows
 
-    planned, held = planned_rows(file) or 0, len(open_rows(file, CONVERSATIONS)[1])
+    planned = planned_rows(file) or 0
     if planned > held:
         typer.echo(
             f"{file} has {held:,} of {planned:,} planned conversations: the command that made it "
@@ -67,8 +70,10 @@ def tell_missing(file: Path) -> None:
 def keep_input(output: Path | None, option: str, inputs: Sequence[Path]) -> None:
     """Refuse an output that would take the place of what is read."""
     for file in inputs:
-        if output and output.resolve() == file.resolve():
-            raise typer.BadParameter(f"{option}: {file} is read and would be lost: name another")
+        if output and output.exists() and file.exists() and output.samefile(file):
+            raise typer.BadParameter(
+                f"{option}: {file} is read and would be lost: name another file"
+            )
 
 
 def named(given: str) -> list[str]:

@@ -75,7 +75,7 @@ class KeptRows:
         """Write down how many rows there will be, so that a file of a stopped run tells it.
 
         Args:
-            keys: Those that a run will add or has added; rows of other runs are planned, too.
+            keys: Those of this run. Rows that are in the file count as planned.
 
         Raises:
             DataError: The file cannot be written; it stays as it was.

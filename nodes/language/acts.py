@@ -5,19 +5,23 @@ Sentence embeddings hardly tell the two apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from langgraph_cooper.nodes.language.text import words
 
+SELF = frozenset(["i", "i've", "i'd", "ive"])
 BETWEEN = frozenset(
     [
         "just", "had", "have", "finally", "really", "also", "then", "even", "only", "always",
         "never", "once", "almost", "already", "actually", "recently", "totally", "completely",
-        "did", "was", "am", "got", "then", "suddenly",
+        "did", "suddenly",
     ]
 )  # fmt: skip
 """Words between "I" and a verb."""
+PASSIVE = frozenset(["was", "am", "got", "get", "been", "being", "i'm", "im"])
+"""Words between "I" and the participle of what others did."""
 BEHIND = frozenset(
     [
         "up", "out", "down", "off", "back", "away", "over", "with", "on", "at", "to", "for", "from",
@@ -32,7 +36,7 @@ class Acts(NamedTuple):
 
     Attributes:
         done: What the speaker did ("I broke up").
-        met: What was done to the speaker ("broke up with me").
+        met: What was done to the speaker ("broke up with me", "I was dumped").
     """
 
     done: frozenset[str]
@@ -41,15 +45,30 @@ class Acts(NamedTuple):
 
 @lru_cache(maxsize=20_000)
 def acts(text: str) -> Acts:
-    """Return the words at the place of such verbs; some are none."""
+    """Return the words where verbs are expected; some are no verbs."""
     said = words(text)
-    done = {_first(said[place + 1 :], BETWEEN) for place, word in enumerate(said) if word == "i"}
-    met = {_first(said[:place][::-1], BEHIND) for place, word in enumerate(said) if word == "me"}
-    return Acts(frozenset(filter(None, done)), frozenset(filter(None, met)))
+    done, met = set[str](), set[str]()
+    for place, word in enumerate(said):
+        joined = place > 0 and said[place - 1] == "and"  # "he and I broke up" tells nobody's deed
+        if word in SELF and not joined:
+            verb, passive = _verb(said[place + 1 :])
+            (met if passive else done).add(verb)
+        elif word in PASSIVE and word.startswith("i"):  # I'm
+            met.add(_verb(said[place:])[0])
+        elif word == "me":
+            met.add(next((each for each in reversed(said[:place]) if each not in BEHIND), ""))
+    return Acts(frozenset(done - {""}), frozenset(met - {""}))
 
 
-def _first(said: list[str], skipped: frozenset[str]) -> str:
-    return next((word for word in said if word not in skipped), "")
+def _verb(said: Sequence[str]) -> tuple[str, bool]:
+    """Return the first verb behind "I", and whether it stands in the passive."""
+    passive = False
+    for word in said:
+        if word in PASSIVE:
+            passive = True
+        elif word not in BETWEEN:
+            return word, passive
+    return "", passive
 
 
 def are_reversed(one: str, other: str) -> bool:

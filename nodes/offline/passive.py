@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import was_said
-from langgraph_cooper.nodes.language.text import contains_phrase, words
+from langgraph_cooper.nodes.language.text import contains_phrase, sentences, words
 from langgraph_cooper.nodes.offline.fitting import ASKING
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PassiveKind, TaskSpec
@@ -71,6 +71,13 @@ def calls_for(kind: PassiveKind, text: str) -> bool:
     """Return whether a message calls for a kind of passive turn, by the kind's words."""
     if kind.max_words is not None and len(words(text)) > kind.max_words:
         return False
-    if any(contains_phrase(text, phrase) for phrase in kind.unless):
-        return False
-    return not kind.cues or any(contains_phrase(text, cue) for cue in kind.cues)
+    if not kind.cues:
+        return True
+    # What rules a cue out stands in its sentence: "He never said goodbye. Well, bye for now."
+    parts = sentences(text) if kind.unless else [text]
+    meant = [part for part in parts if not _holds(part, kind.unless)]
+    return any(_holds(part, kind.cues) for part in meant)
+
+
+def _holds(text: str, phrases: Sequence[str]) -> bool:
+    return any(contains_phrase(text, phrase) for phrase in phrases)

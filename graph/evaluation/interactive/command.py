@@ -157,4 +157,6 @@ async def line_program(command: str, seconds: float) -> AsyncIterator[LineProgra
             else:  # `process.kill` would reap the child behind asyncio's back
                 os.killpg(process.pid, signal.SIGKILL)
         await errors.stop()  # `communicate` reads the rest
-        await process.communicate()
+        with contextlib.suppress(TimeoutError):  # a child of its own may keep the pipes open
+            async with asyncio.timeout(LAST_WORDS):
+                await process.communicate()

@@ -20,7 +20,7 @@ from langgraph_cooper.ranker.data.roles import Role
 GOODBYE, SILENCE, AT_ONCE, ROUNDS = "goodbye", "silence", "at once", "rounds"
 CLOSING = "closing"
 """The kind of passive turn that knows how people say goodbye."""
-LAST = 2
+LAST = 3
 """Sentences at the end of a user's utterance in which a goodbye may stand."""
 FEW = 6
 """Words of a system's goodbye besides a cue, at most: advice may hold "take care" too."""

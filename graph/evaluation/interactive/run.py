@@ -175,8 +175,9 @@ class Held:
         for planned in waiting:  # shared: each worker takes the next one
             held = await hold(planned, self._user, self._run.task)
             row = held.model_dump(mode="json", exclude_defaults=True)
-            if held.record:
-                row["record"] = {**held.record, "model": self._run.models.get(held.system)}
+            model = self._run.models.get(held.system)
+            if held.record or model:
+                row["record"] = {**held.record, "model": model}
             self._kept.add(row)
             done(1)
 

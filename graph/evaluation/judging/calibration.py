@@ -116,13 +116,14 @@ def kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
 
 
 def _raters(rated: Sequence[Rated]) -> float | None:
-    """Return how often a rater agrees with the others' majority, where there are others."""
-    same = [
-        rating == majority_of([*each.ratings[:place], *each.ratings[place + 1 :]])
-        for each in rated
-        if len(each.ratings) > 1
-        for place, rating in enumerate(each.ratings)
-    ]
+    """Return how often a rater agrees with the others' majority, where they have one."""
+    same = []
+    for each in rated:
+        for place, rating in enumerate(each.ratings):
+            others = [*each.ratings[:place], *each.ratings[place + 1 :]]
+            most = majority_of(others) if others else "tie"
+            if most != "tie" or "tie" in others:  # else the others are split, and nobody said a tie
+                same.append(rating == most)
     return _share(sum(same), len(same))
 
 

@@ -124,19 +124,18 @@ def _rated(fields: Mapping[str, Any], place: str) -> Rated:
 
 
 def _muffin(files: Sequence[Path]) -> list[Rated]:
-    lists = [read_json_list(file) for file in files]
-    _check_same_pairs(files, [_ids(*each) for each in zip(files, lists, strict=True)])
+    raters = [_by_pair(file) for file in files]
+    _check_same_pairs(files, raters)
     found: list[Rated] = []
-    for number, entry in enumerate(lists[0]):
-        place = f"{files[0]}, entry {number}"
+    for idx, entry in raters[0].items():
+        place = f"{files[0]}, pair {idx}"
         try:
-            others = [_entry(rows, entry["idx"]) for rows in lists[1:]]
             talks = _talks(entry)
             for dimension, question in MUFFIN.items():
-                letters = [each[dimension] for each in (entry, *others) if each.get(dimension)]
-                if letters:
+                given = [rows[idx].get(dimension) for rows in raters]
+                if letters := [letter for letter in given if letter]:
                     fields = {
-                        "id": str(entry["idx"]), "dimension": dimension, "question": question,
+                        "id": str(idx), "dimension": dimension, "question": question,
                         "ratings": [LETTERS[letter] for letter in letters], **talks,
                     }  # fmt: skip
                     found.append(_rated(fields, place))
@@ -147,34 +146,33 @@ def _muffin(files: Sequence[Path]) -> list[Rated]:
     return found
 
 
-def _ids(file: Path, rows: Sequence[Any]) -> list[object]:
-    found: list[object] = []
-    for number, row in enumerate(rows):
+def _by_pair(file: Path) -> dict[Any, Mapping[str, Any]]:
+    """Return a rater's entries by the pair's `idx`."""
+    found: dict[Any, Mapping[str, Any]] = {}
+    for number, row in enumerate(read_json_list(file)):
         try:
-            found.append(row["idx"])
-        except (KeyError, TypeError) as error:
+            idx = row["idx"]
+            if idx in found:
+                raise DataError(f"{file} has two entries of the pair {idx}: leave one")
+            found[idx] = dict(row)
+        except (KeyError, TypeError, ValueError) as error:
             raise _no_muffin(f"{file}, entry {number}", error) from None
     return found
 
 
-def _check_same_pairs(files: Sequence[Path], ids: Sequence[Sequence[object]]) -> None:
+def _check_same_pairs(files: Sequence[Path], raters: Sequence[Mapping[Any, object]]) -> None:
     """Refuse raters who rated different pairs: some of their ratings would be lost.
 
     Raises:
         DataError: A file lacks an entry of another.
     """
-    for file, wanted in zip(files, ids, strict=True):
-        for other, held in zip(files, ids, strict=True):
-            if missing := [idx for idx in wanted if idx not in held]:
-                raise DataError(
-                    f"{other} has no entry {missing[0]}, which {file} has: every rater's file "
-                    "needs the same pairs"
-                )
-
-
-def _entry(rows: Sequence[Any], idx: object) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = next(row for row in rows if row["idx"] == idx)
-    return found
+    everything = dict.fromkeys(idx for rows in raters for idx in rows)
+    for file, rows in zip(files, raters, strict=True):
+        if missing := [idx for idx in everything if idx not in rows]:
+            raise DataError(
+                f"{file} has no entry {missing[0]}, which another file has: every rater's file "
+                "needs the same pairs"
+            )
 
 
 def _no_muffin(place: str, error: Exception) -> DataError:

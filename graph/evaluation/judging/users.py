@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, Problem
 from langgraph_cooper.nodes.language.text import words
@@ -26,6 +26,13 @@ OTHER_SIDE = re.compile(
 """What the helping or persuading side says; people of the user's side say it seldom."""
 
 
+class Placed(NamedTuple):
+    """An utterance of a user, and the part of the conversation that it stands in."""
+
+    part: str
+    text: str
+
+
 def user_figures(
     rows: Sequence[Conversation], real: Sequence[Dialogue] = ()
 ) -> dict[str, dict[str, Any]]:
@@ -42,31 +49,35 @@ def user_figures(
         or words of the `other_side`; `by_part`: "beginning", "middle" and "end" of a conversation
         -> `words` and the three shares there.
     """
-    groups: dict[str, list[list[str]]] = {}
+    groups: dict[str, list[Placed]] = {}
     begun: set[tuple[Problem, str]] = set()
     for row in filter(lambda each: each.whole, rows):
-        said = row.texts("user")
-        first = (row.problem, said[0] if said else "")
+        said = _placed(row.texts("user"))
+        first = (row.problem, said[0].text)
         is_new = not row.role.opening and first not in begun
-        groups.setdefault(row.manner, []).append(said if is_new else said[1:])
+        groups.setdefault(row.manner, []).extend(said if is_new else said[1:])
         begun.add(first)
-    if real:
-        groups[PEOPLE] = [
-            [each.text for each in dialogue.utterances if each.speaker == "user"]
-            for dialogue in real
-        ]
-    spoken = {name: talks for name, talks in groups.items() if any(talks)}
-    sizes = [sum(len(words(text)) for talk in talks for text in talk) for talks in spoken.values()]
+    for dialogue in real:
+        texts = [each.text for each in dialogue.utterances if each.speaker == "user"]
+        groups.setdefault(PEOPLE, []).extend(_placed(texts))
+    spoken = {name: said for name, said in groups.items() if said}
+    sizes = [sum(len(words(each.text)) for each in said) for said in spoken.values()]
     room = min([*sizes, MOST_TOKENS])
-    return {name: _figures(talks, room) for name, talks in spoken.items()}
+    return {name: _figures(said, room) for name, said in spoken.items()}
 
 
-def _figures(talks: Sequence[Sequence[str]], room: int) -> dict[str, Any]:
-    texts = [text for talk in talks for text in talk]
-    counted = [word for text in texts for word in words(text)][:room]
+def _placed(texts: Sequence[str]) -> list[Placed]:
+    """Return the utterances of a conversation with the third of it that each stands in."""
+    number = len(texts)
+    return [Placed(PARTS[at * len(PARTS) // number], text) for at, text in enumerate(texts)]
+
+
+def _figures(said: Sequence[Placed], room: int) -> dict[str, Any]:
+    counted = [word for each in said for word in words(each.text)][:room]
     distinct = round(len(set(counted)) / len(counted), 4) if counted else None
-    told = {"utterances": len(texts), "distinct": distinct, **_manner(texts)}
-    return {**told, "by_part": {name: _manner(said) for name, said in _parts(talks).items()}}
+    by_part = {name: _manner([each.text for each in said if each.part == name]) for name in PARTS}
+    told = {"utterances": len(said), "distinct": distinct}
+    return {**told, **_manner([each.text for each in said]), "by_part": by_part}
 
 
 def _manner(texts: Sequence[str]) -> dict[str, float | None]:
@@ -81,12 +92,3 @@ def _manner(texts: Sequence[str]) -> dict[str, float | None]:
         name: round(sum(map(measure, texts)) / len(texts), 4) if texts else None
         for name, measure in measures.items()
     }
-
-
-def _parts(talks: Sequence[Sequence[str]]) -> Mapping[str, list[str]]:
-    """Return the utterances in the thirds of their conversations."""
-    parts: dict[str, list[str]] = {name: [] for name in PARTS}
-    for talk in talks:
-        for place, text in enumerate(talk):
-            parts[PARTS[place * len(PARTS) // len(talk)]].append(text)
-    return parts

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from langgraph_cooper.graph.evaluation.interactive.redact import REDACTED
 from langgraph_cooper.graph.evaluation.interactive.rows import (
     Conversation,
     digest,
@@ -74,12 +75,14 @@ class Pairs(NamedTuple):
         task: The name of the task.
         by_id: What can be compared, by `pair_id`.
         left_out: Number of pairs that cannot be compared.
+        held: Number of the file's conversations.
     """
 
     file: Path
     task: str
     by_id: Mapping[str, Pair]
     left_out: int
+    held: int
 
 
 def conversation_id(row: Conversation) -> str:
@@ -112,6 +115,8 @@ def read_pairs(file: Path) -> Pairs:
         DataError: It cannot be read, holds something else, or no pair.
     """
     settings, rows = read_conversations(file)
+    if settings.get(REDACTED):
+        raise DataError(f"{file} is redacted: it has no words to rate")
     found = paired(rows)
     left_out = sum(sum(counts.values()) for counts in found.left_out.values())
     if not found.pairs:
@@ -120,7 +125,7 @@ def read_pairs(file: Path) -> Pairs:
             "in a fault): hold conversations of two systems about the same roles"
         )
     by_id = {pair_id(pair): pair for pair in found.pairs}
-    return Pairs(file, str(settings["task"]), by_id, left_out)
+    return Pairs(file, str(settings["task"]), by_id, left_out, len(rows))
 
 
 def read_ratings(file: Path, pairs: Pairs) -> tuple[dict[str, str], list[Rating]]:

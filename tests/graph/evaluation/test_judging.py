@@ -549,7 +549,7 @@ def test_the_published_ratings_columns_are_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"two\.json has no entry 0"):
         read_ratings(files)
     files[1].write_text(json.dumps([muffin(0), muffin(7, overall="A")]), "utf-8")
-    with pytest.raises(DataError, match=r"one\.json has no entry 7, which .*two\.json has"):
+    with pytest.raises(DataError, match=r"one\.json has no entry 7, which another file has"):
         read_ratings(files)
     files[1].write_text(json.dumps([{"id": 0}]), "utf-8")
     with pytest.raises(DataError, match=r"two\.json, entry 0 has not the columns of Muffin's"):
