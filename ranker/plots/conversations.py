@@ -118,15 +118,22 @@ def draw_wins(report: Mapping[str, Any], folder: Path, *, form: str = "png") -> 
         ) from None
 
 
+COLUMNS = 3
+"""Panels beside each other, at most: more would be too small to read."""
 PARTS = {"wins": style.BLUE, "ties": style.LIGHT, "losses": style.ORANGE}
 
 
 def _wins(report: Mapping[str, Any], folder: Path, form: str) -> Path:
     compared = report["compared"]
     names = list(compared[0]["dimensions"])
-    figure = style.new_figure(4.6 * len(compared) + 0.6, 0.5 * len(names) + 1.6)
-    axes_row = figure.subplots(1, len(compared), sharey=True, squeeze=False)[0]
-    for axes, each in zip(axes_row, compared, strict=True):
+    columns = min(COLUMNS, len(compared))
+    lines = -(-len(compared) // columns)
+    figure = style.new_figure(4.6 * columns + 0.6, (0.42 * len(names) + 0.9) * lines + 0.7)
+    panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flat
+    first = panels[0]
+    for axes in panels[len(compared) :]:
+        axes.set_visible(False)
+    for axes, each in zip(panels, compared, strict=False):
         left = np.zeros(len(names))
         for part, colour in PARTS.items():
             values = np.array([each["dimensions"][name][part] for name in names], float)
@@ -135,13 +142,14 @@ def _wins(report: Mapping[str, Any], folder: Path, form: str) -> Path:
         one, other = each["systems"]
         axes.set_title(f"{one} (wins) against {other} (losses)", fontsize=10.5)
         axes.set_xlabel("pairs")
+        axes.xaxis.set_tick_params(labelbottom=True)
         style.tidy(axes, grid="x")
-    axes_row[0].invert_yaxis()
+    first.invert_yaxis()
     whose = (
         f"Verdicts of {report['judge']} that survived the swap"
         if "judge" in report
         else f"What most of {len(report['raters'])} raters preferred"
     )
     figure.suptitle(f"{whose} (task {report['task']})")
-    style.legend_below(figure, *axes_row[0].get_legend_handles_labels())
+    style.legend_below(figure, *first.get_legend_handles_labels())
     return style.save(figure, folder, "wins", form)

@@ -36,12 +36,13 @@ def opened(given: argparse.Namespace) -> Ratings:
 
 
 def sheets(given: argparse.Namespace) -> None:
-    """Write a rater's pairs, in parts."""
+    """Write the pairs that a rater has not rated, in parts."""
     ratings = opened(given)
     asked = asked_of(load_task(read_pairs(given.conversations).task))
     head = "".join(f"{at}. {name}: {text}\n" for at, (name, text) in enumerate(asked.items(), 1))
     given.output.mkdir(parents=True, exist_ok=True)
-    numbered = enumerate(ratings.order(given.rater), 1)
+    everything = enumerate(ratings.order(given.rater), 1)
+    numbered = ((at, id) for at, id in everything if not ratings.rating(given.rater, id))
     for part in count(1):
         some = islice(numbered, given.each)
         shown = [

@@ -28,7 +28,7 @@ SAMPLES, SEED = 2_000, 0
 
 
 def measures_of(task: TaskSpec, row: Conversation) -> dict[str, float]:
-    """Measure a conversation.
+    """Measure a conversation. What the safety guard says in a crisis counts as `guarded` alone.
 
     Returns:
         `words` of a reply and `rounds`; shares of replies that are `repeated` (the system's own
@@ -41,6 +41,11 @@ def measures_of(task: TaskSpec, row: Conversation) -> dict[str, float]:
     for place, said in enumerate(row.said):
         if said.speaker == "user":
             continue
+        guard = said.why.get("guard") or {}
+        if guard:
+            found.setdefault("guarded", []).append(float(guard.get("tier", "none") != "none"))
+        if guard.get("fired"):
+            continue
         situation = Situation(task, history[:place], frozenset())
         for name, value in (
             ("words", len(words(said.text))),
@@ -48,8 +53,6 @@ def measures_of(task: TaskSpec, row: Conversation) -> dict[str, float]:
             ("self_disclosed", claims_a_life(situation, said.text) is not None),
         ):
             found.setdefault(name, []).append(float(value))
-        if guard := said.why.get("guard"):
-            found.setdefault("guarded", []).append(float(guard.get("tier", "none") != "none"))
         if question_of(situation.last) and not SMALL_TALK.search(situation.last):
             answered = answers(situation, said.text) >= ANSWERED
             found.setdefault("answered", []).append(float(answered))
