@@ -304,8 +304,9 @@ def test_what_cannot_be_is_said_before_the_work(
     cooper(*command, "--systems", "bank?k=0").fails("context cannot be used", "k:")
     cooper(*command, "--systems", "bank?model=x").fails("cannot choose its model")
     assert cooper(*command, "--systems", "bank", "--manners", "rude").code == 2
-    other = ("--task", "persuasion", "--systems", "bank", "--user", "trained")
-    trained = cooper(*command, *other)  # one is shipped for esc
+    own = Path(__file__).parents[3] / "examples/negotiation.toml"
+    other = ("--task", own, "--systems", "bank", "--user", "trained")
+    trained = cooper(*command, *other)  # one is shipped for each of the shipped tasks
     trained.fails("no trained user", "cooper train generator --speaker user", "--user-adapter")
     (tmp_path / "roles.jsonl").write_text("")
     cooper(*command, "--systems", "bank").fails("roles.jsonl holds no roles")
