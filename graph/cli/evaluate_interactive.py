@@ -58,7 +58,9 @@ def interactive(
         int, typer.Option(min=1, max=100, help="The user's utterances, at most.")
     ] = 10,
     limit: Annotated[int | None, typer.Option(min=1, help="Play the first N roles.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Of what is drawn, as far as the samplers take one.")
+    ] = 1,
     at_once: Annotated[int, typer.Option(min=1, max=100, help="Conversations at a time.")] = 2,
     deadline: Deadline = 300,
     max_calls: MaxCalls = None,

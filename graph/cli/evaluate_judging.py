@@ -15,7 +15,7 @@ from rich.table import Table
 from langgraph_cooper.graph.cli.dialogues import read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls
 from langgraph_cooper.graph.cli.progress import progress_bar
-from langgraph_cooper.graph.cli.talks import keep_input, named, read_talks
+from langgraph_cooper.graph.cli.talks import keep_input, named, read_talks, read_words
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _judged(
     from langgraph_cooper.nodes.llm.models import chat_model
 
     keep_input(output, "--output", [file])
-    spec, rows = read_talks(file, task)
+    spec, rows, _ = read_words(file, task)
     only = named(systems)
     found = paired(rows, only)
     kept = _kept(output or file.with_suffix(".judged.jsonl"), model, spec)
@@ -194,20 +194,25 @@ def conversations(
     json: AsJson = False,
 ) -> None:
     """Measure conversations without a judge: aspects over rounds, answers, repetition, ends."""
-    from langgraph_cooper.graph.evaluation.judging.measures import measured_report
+    from langgraph_cooper.graph.evaluation.judging.measures import (
+        MEASURES,
+        WORDLESS,
+        measured_report,
+    )
     from langgraph_cooper.graph.evaluation.judging.pairs import paired
     from langgraph_cooper.graph.evaluation.judging.users import user_figures
     from langgraph_cooper.ranker.data.jsonl import replacing
 
     keep_input(output, "--output", [file, *([data] if data else [])])
-    spec, rows = read_talks(file, task)
+    spec, rows, redacted = read_talks(file, task)
     only = named(systems)
     rows = [row for row in rows if not only or row.system in only]
     several = len({row.system for row in rows}) > 1
     found = paired(rows, only) if several or only else None
     real = read_file(spec, data) if data else []
-    told = measured_report(spec, rows, found, _people(spec, real))
-    told["users"] = user_figures(rows, real)
+    measures = WORDLESS if redacted else MEASURES
+    told = measured_report(spec, rows, found, _people(spec, real), measures)
+    told["users"] = user_figures([] if redacted else rows, real)
     if output:
         with replacing(output) as stream:
             stream.write(jsonlib.dumps(told, indent=2).encode() + b"\n")

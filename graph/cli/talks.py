@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -37,7 +37,21 @@ def task_of(held: str, given: str | None) -> TaskSpec:
     return spec
 
 
-def read_talks(file: Path, given: str | None) -> tuple[TaskSpec, list[Conversation]]:
+class Talks(NamedTuple):
+    """A file's conversations.
+
+    Attributes:
+        task: Their task.
+        rows: The conversations.
+        redacted: Whether their words were taken out.
+    """
+
+    task: TaskSpec
+    rows: list[Conversation]
+    redacted: bool
+
+
+def read_talks(file: Path, given: str | None) -> Talks:
     """Read a file's conversations and their task; tell if the run that made it was stopped.
 
     Raises:
@@ -45,13 +59,24 @@ def read_talks(file: Path, given: str | None) -> tuple[TaskSpec, list[Conversati
     """
     from langgraph_cooper.graph.evaluation.interactive.redact import REDACTED
     from langgraph_cooper.graph.evaluation.interactive.rows import read_conversations
-    from langgraph_cooper.ranker.data.dialogue import DataError
 
     settings, rows = read_conversations(file)
-    if settings.get(REDACTED):
-        raise DataError(f"{file} is redacted: it has no words to compare")
     tell_missing(file, len(rows))
-    return task_of(str(settings["task"]), given), rows
+    return Talks(task_of(str(settings["task"]), given), rows, bool(settings.get(REDACTED)))
+
+
+def read_words(file: Path, given: str | None) -> Talks:
+    """Read conversations that are judged by their words.
+
+    Raises:
+        DataError: The file cannot be read, holds something else, or has no words.
+    """
+    from langgraph_cooper.ranker.data.dialogue import DataError
+
+    talks = read_talks(file, given)
+    if talks.redacted:
+        raise DataError(f"{file} is redacted: it has no words to compare")
+    return talks
 
 
 def tell_missing(file: Path, held: int) -> None:
@@ -70,10 +95,15 @@ def tell_missing(file: Path, held: int) -> None:
 def keep_input(output: Path | None, option: str, inputs: Sequence[Path]) -> None:
     """Refuse an output that would take the place of what is read."""
     for file in inputs:
-        if output and output.exists() and file.exists() and output.samefile(file):
+        if output and (output.resolve() == file.resolve() or _are_one(output, file)):
             raise typer.BadParameter(
                 f"{option}: {file} is read and would be lost: name another file"
             )
+
+
+def _are_one(output: Path, file: Path) -> bool:
+    """Return whether two paths name one file, by a link or in another spelling."""
+    return output.exists() and file.exists() and output.samefile(file)
 
 
 def named(given: str) -> list[str]:

@@ -22,6 +22,8 @@ from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
 from langgraph_cooper.ranker.evaluation.metrics import distance
 
 MEASURES = ("words", "rounds", "answered", "repeated", "self_disclosed", "guarded")
+WORDLESS = ("words", "rounds", "guarded")
+"""What is known of redacted conversations, too."""
 ANSWERED = 0.7
 """From here on a reply counts as an answer to the user's direct question."""
 SAMPLES, SEED = 2_000, 0
@@ -61,7 +63,11 @@ def measures_of(task: TaskSpec, row: Conversation) -> dict[str, float]:
 
 
 def measured_report(
-    task: TaskSpec, rows: Sequence[Conversation], found: Paired | None, people: AspectPrior | None
+    task: TaskSpec,
+    rows: Sequence[Conversation],
+    found: Paired | None,
+    people: AspectPrior | None,
+    measures: Sequence[str] = MEASURES,
 ) -> dict[str, Any]:
     """Measure systems and compare them.
 
@@ -70,13 +76,17 @@ def measured_report(
         rows: All conversations; those that cannot be compared are counted and not measured.
         found: The pairs of systems; None: there is one system.
         people: P(aspect | round) of real dialogues.
+        measures: Those of `MEASURES` to take.
 
     Returns:
         `systems` (counts of ends and means of `MEASURES`), `progress` at the end (shown and never
         counted: it is the pipeline's own opinion), `by_round` and `compared`.
     """
     whole = [row for row in rows if row.whole]
-    each = {row.key: measures_of(task, row) for row in whole}
+    each = {
+        row.key: {name: v for name, v in measures_of(task, row).items() if name in measures}
+        for row in whole
+    }
     systems: dict[str, Any] = {}
     for name, ends in counted_ends(rows).items():
         own = [each[row.key] for row in whole if row.system == name]

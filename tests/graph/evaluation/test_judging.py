@@ -546,7 +546,7 @@ def test_the_published_ratings_columns_are_read(tmp_path: Path) -> None:
     assert comforting.talk("second")[-2:] == [("user", "He left."), ("system", BAD)]
     assert comforting.talk("first")[1].text == "Why: is that?"
     files[1].write_text(json.dumps([muffin(7)]), "utf-8")
-    with pytest.raises(DataError, match=r"two\.json has no entry 0"):
+    with pytest.raises(DataError, match=r"one\.json has no entry 7"):
         read_ratings(files)
     files[1].write_text(json.dumps([muffin(0), muffin(7, overall="A")]), "utf-8")
     with pytest.raises(DataError, match=r"one\.json has no entry 7, which another file has"):

@@ -142,7 +142,11 @@ def test_a_report_tells_roles_and_systems_apart_without_their_names(
         assert len(renamed) == len({now for _, now in renamed}) == len(whole) > 1
     assert len({row["identity"] for row in after}) == len(systems)
     assert {"mine"} == {row["system"] for row in after} & {"mine", *systems}
-    assert cooper("evaluate", "conversations", bug, "--json").code == 0
+    told = cooper("evaluate", "conversations", bug, "--json").json()
+    assert told["systems"]["mine"]["words"] > 0
+    assert told["systems"]["mine"]["repeated"] is None  # no words, no repetition
+    assert told["users"] == {}
+    cooper("evaluate", "judge", bug, "--model", "m").fails("is redacted")
 
 
 def test_an_output_is_never_the_input(cooper: Cooper, tmp_path: Path) -> None:
