@@ -218,7 +218,7 @@ def read_user(task: TaskSpec, answer: AIMessage) -> UserSaid:
     """
     text = strip_thoughts(answer.text)
     leaves = bool(END.search(text))
-    text = clean(END.sub(" ", text))
+    text = clean(END.sub(" ", text).replace(NOTHING, " "))  # a weak model repeats the prompt
     text = re.sub(rf"^{re.escape(task.user_role)}\s*:\s*", "", text, flags=re.IGNORECASE)
     text = text.strip().strip('"').strip()
     if not text and not leaves:

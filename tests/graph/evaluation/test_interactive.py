@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage
 
 from langgraph_cooper.graph.evaluation.interactive.hold import leaves, says_goodbye
 from langgraph_cooper.graph.evaluation.interactive.systems import named_specs
+from langgraph_cooper.graph.evaluation.interactive.users import UserSaid, read_user
+from langgraph_cooper.nodes.llm.call import UnreadableError
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import DataError
 from tests.support.commands import Cooper
@@ -208,6 +211,14 @@ def test_ends_are_recognised(
     (row,) = rows_of(tmp_path / "talks.jsonl")
     assert len(row["said"]) == said
     assert told["systems"]["plain"]["whole"] == (said > 1)
+
+
+def test_a_prompted_users_answer_is_read_without_what_the_prompt_said() -> None:
+    answer = f'{ESC.user_role}: "I am sad. [END]"'
+    assert read_user(ESC, AIMessage(answer)) == UserSaid("I am sad.", leaves=True)
+    assert read_user(ESC, AIMessage("(nothing yet) (nothing yet) Hi.")).text == "Hi."
+    with pytest.raises(UnreadableError):
+        read_user(ESC, AIMessage("(nothing yet)"))
 
 
 def test_goodbyes() -> None:
