@@ -26,6 +26,7 @@ from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_vo
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.users import Manner, user_given
 from langgraph_cooper.nodes.language.history import clean
+from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.backend import PROMPT_UTTERANCES, WORD_TOKENS, bounded
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
@@ -46,6 +47,14 @@ WORDS = 50
 """Words of a prompted user's utterance, at most."""
 DRAWS = 3
 """Times that a trained user draws until it says something."""
+SAMPLES = 4
+"""Utterances of a draw, of which the manner chooses one."""
+PLEASED = re.compile(
+    r"\b(?:thanks?|thank you|appreciate|yes|yeah|yep|sure|ok(?:ay)?|great|good|nice|glad|happy|"
+    r"agree|love|helpful|helps|i will|i'll|i would like|i'd like|wonderful|right)\b",
+    re.IGNORECASE,
+)
+"""Words of consent and thanks, which a resistant user says seldom."""
 
 MANNERS: Mapping[Manner, str] = {
     "cooperative": "open and willing; answers what is asked and goes along with what makes sense.",
@@ -235,9 +244,9 @@ class TrainedUser:
 
     @property
     def identity(self) -> str:
-        """Its weights and those of its base, and how it is drawn from."""
+        """Its weights and those of its base, and how it speaks."""
         made_of = self.checkpoint.config
-        return f"{TRAINED} {made_of.weights_sha256} {made_of.base_sha256} drawn once"
+        return f"{TRAINED} {made_of.weights_sha256} {made_of.base_sha256} by manner"
 
     @cached_property
     def _engine(self) -> Engine:
@@ -252,18 +261,37 @@ class TrainedUser:
     async def say(
         self, role: Role, manner: Manner, history: Sequence[Utterance], seed: int
     ) -> UserSaid:
-        """Draw an utterance: the most typical of several would be short, and nobody's own."""
+        """Draw some utterances and say the one that suits the manner.
+
+        The model was shown signs of manner and has not learnt them (docs/interactive.md), so that
+        the manner has to choose.
+        """
         from langgraph_cooper.nodes.finetuned.engine import Sampling
 
         given = user_given(history, role.text, manner)
         for draw in range(DRAWS):
             made_of = digest(seed, role.id, manner, len(history), draw)
             found = await asyncio.to_thread(
-                self._engine.sample, [given], Sampling(samples=1), seed=int(made_of[:7], 16)
+                self._engine.sample, [given], Sampling(samples=SAMPLES), seed=int(made_of[:7], 16)
             )
-            for text in filter(None, map(clean, found[0])):
-                return UserSaid(text)
+            if texts := [text for text in map(clean, found[0]) if text]:
+                return UserSaid(in_manner(manner, texts))
         return UserSaid("")
+
+
+def in_manner(manner: Manner, texts: Sequence[str]) -> str:
+    """Return the utterance that suits a manner best, the first one of equals.
+
+    Args:
+        manner: A cooperative user says most, a reserved one least, and a resistant one what
+            consents and thanks least for its length.
+        texts: Utterances, at least one.
+    """
+    if manner == "cooperative":
+        return max(texts, key=lambda text: len(words(text)))
+    if manner == "reserved":
+        return min(texts, key=lambda text: len(words(text)))
+    return min(texts, key=lambda text: len(PLEASED.findall(text)) / (len(words(text)) + 1))
 
 
 def trained_user(task: TaskSpec, adapter: Path | None) -> TrainedUser:

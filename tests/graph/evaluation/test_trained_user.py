@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_cooper.graph.evaluation.interactive.users import trained_user
+from langgraph_cooper.graph.evaluation.interactive.users import in_manner, trained_user
 from langgraph_cooper.graph.training.generator.users import Terciles, learned_users, signs_of
 from langgraph_cooper.nodes.finetuned import checkpoint
 from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
@@ -93,6 +93,15 @@ def test_a_user_is_trained_and_talks(
     assert done.json()["held"] == 1
     assert [*(tmp_path / "cache").rglob("manifest.json")]
     assert "Loading weights" not in done.err
+
+
+def test_the_manner_chooses_what_is_said() -> None:
+    drawn = ["Yes, thank you.", "I don't know what that should change.", "No."]
+    drawn += ["Okay, I will try to talk with him about it tomorrow, that is a good idea."]
+    assert in_manner("cooperative", drawn) == drawn[3]
+    assert in_manner("reserved", drawn) == "No."
+    assert in_manner("resistant", drawn) == drawn[1]
+    assert in_manner("resistant", ["Yes."]) == "Yes."
 
 
 def test_a_shipped_user_is_taken_for_its_own_task_alone(
