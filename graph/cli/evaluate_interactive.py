@@ -69,7 +69,7 @@ def interactive(
 ) -> None:
     """Hold conversations of systems with simulated users, in pairs about the same problem."""
     from langgraph_cooper.graph.evaluation.interactive.run import summary
-    from langgraph_cooper.graph.evaluation.interactive.systems import check_voices, named_specs
+    from langgraph_cooper.graph.evaluation.interactive.systems import check_speakers, named_specs
     from langgraph_cooper.nodes.context import CooperContext
     from langgraph_cooper.ranker.data.roles import read_roles
 
@@ -79,7 +79,7 @@ def interactive(
     found = read_roles(roles, spec, lambda bare: _tracked(spec, bare, limit))[:limit]
     typer.echo(f"{roles}: {len(found):,} roles", err=True)
     if not dry_run:
-        check_voices(named.values(), spec)
+        check_speakers(named.values(), spec)
 
     async def run() -> dict[str, Any]:
         async with AsyncExitStack() as stack:

@@ -332,7 +332,7 @@ def _program(
     return begin
 
 
-def check_voices(specs: Iterable[str], task: TaskSpec) -> None:
+def check_speakers(specs: Iterable[str], task: TaskSpec) -> None:
     """Look for programs, and load the fine-tuned generator if a system speaks with it.
 
     What is missing is then said before the first conversation, which may cost money. In a

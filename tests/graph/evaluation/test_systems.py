@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from langgraph_cooper.graph.evaluation.interactive.systems import check_voices, named_specs
+from langgraph_cooper.graph.evaluation.interactive.systems import check_speakers, named_specs
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import DataError
 from tests.support.commands import Cooper
@@ -101,9 +101,9 @@ def test_a_program_may_be_named_by_a_path(tmp_path: Path) -> None:
     file.write_text("#!/bin/sh\ncat\n", "utf-8")
     spec = f"command:'{file}' --key x"
     with pytest.raises(DataError, match="not executable"):
-        check_voices([spec], load_task("esc"))
+        check_speakers([spec], load_task("esc"))
     file.chmod(0o700)
-    check_voices([spec], load_task("esc"))
+    check_speakers([spec], load_task("esc"))
 
 
 @pytest.mark.parametrize(

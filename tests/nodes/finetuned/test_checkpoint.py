@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from langgraph_cooper.nodes.finetuned import base
 from langgraph_cooper.nodes.finetuned.base import check_base, load_base
@@ -19,6 +20,17 @@ def test_a_base_of_either_kind_is_loaded_from_a_folder(kind: str, tmp_path: Path
     folder = write_base(kind, tmp_path)  # type: ignore[arg-type]
     assert load_base(str(folder)).kind == kind
     assert check_base(str(folder)) == kind
+
+
+@pytest.mark.parametrize("kind", ["causal", "seq2seq"])
+def test_a_base_that_lacks_weights_is_refused(kind: str, tmp_path: Path) -> None:
+    folder = write_base(kind, tmp_path / "base")  # type: ignore[arg-type]
+    (file,) = folder.glob("*.safetensors")
+    weights = load_file(file)
+    lost = next(name for name in weights if "layers.0" in name)
+    save_file({name: each for name, each in weights.items() if name != lost}, file)
+    with pytest.raises(VoiceError, match=r"lacks 1 of its weights, such as .*layers\.0"):
+        load_base(str(folder))
 
 
 def test_a_base_that_is_not_there_is_named() -> None:

@@ -54,6 +54,17 @@ def test_a_message_like_an_example_is_answered() -> None:
     assert topic_for(task, user("The tax form came back today.")) is None
 
 
+def test_an_example_in_which_the_other_person_did_it_is_left_out() -> None:
+    left = PET.model_copy(update={"heard": ("I left my wife.", "I dumped him.")})
+    answers = Answers(task_with(left), load_encoder().encode, likely=0.0)
+    assert answers.find([user("I finally left my wife.")])
+    assert answers.find([user("My wife left me.")]) is not None  # by the other example
+    only = left.model_copy(update={"heard": ("I left my wife.",)})
+    answers = Answers(task_with(only), load_encoder().encode, likely=0.0)
+    assert answers.find([user("I finally left my wife.")])
+    assert answers.find([user("My wife left me.")]) is None
+
+
 def test_nothing_is_answered_where_the_user_did_not_speak_last() -> None:
     task = task_with(PET)
     assert topic_for(task) is None
