@@ -54,6 +54,8 @@ class Topic(Part):
             None: always.
         anytime: It presupposes nothing. Where the task has answers and the user's last words were
             not understood, only such topics are offered, and otherwise none of them.
+        open_question: It presupposes nothing, and is due after words that were not understood if
+            nothing was asked before them; it is not offered otherwise.
     """
 
     PLACEHOLDERS: ClassVar[tuple[str, ...]] = ("subject",)
@@ -64,6 +66,7 @@ class Topic(Part):
     about: tuple[Name, ...] = ()
     rounds: tuple[int] | tuple[int, int] | None = None
     anytime: bool = False
+    open_question: bool = False
 
     @field_validator("say")
     @classmethod

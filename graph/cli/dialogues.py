@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -25,6 +25,46 @@ def read_file(task: TaskSpec, file: Path) -> list[Dialogue]:
     loaded = read_dialogues(file, task)
     typer.echo(loaded.report.sentence(), err=True)
     return loaded.dialogues
+
+
+class Part(NamedTuple):
+    """The dialogues that were taken from a file."""
+
+    file: Path
+    dialogues: Sequence[Dialogue]
+
+
+def read_parts(
+    task: TaskSpec, files: Sequence[Path], leave_out: Sequence[Path], limit: int | None
+) -> list[Part]:
+    """Read several files as one, each dialogue once, without those of other files.
+
+    Two dialogues are the same if they have the same id or the same words.
+
+    Raises:
+        TrainingError: Nothing is left.
+    """
+    from langgraph_cooper.ranker.data.dialogue import fingerprint
+    from langgraph_cooper.ranker.training.config import TrainingError
+
+    met: set[str] = set()
+    for file in leave_out:
+        for each in read_file(task, file):
+            met |= {each.id, fingerprint(each)}
+    parts, room = [], limit
+    for file in files:
+        new = []
+        for each in read_file(task, file):
+            if not met.isdisjoint(marks := {each.id, fingerprint(each)}):
+                continue
+            met |= marks
+            new.append(each)
+        parts.append(Part(file, new[:room]))
+        room = room and room - len(parts[-1].dialogues)
+    if not any(part.dialogues for part in parts):
+        names = " and ".join(map(str, files))
+        raise TrainingError(f"{names}: every dialogue is one of those to leave out")
+    return [part for part in parts if part.dialogues]
 
 
 def tracked_states(task: TaskSpec, dialogues: Sequence[Dialogue], file: Path) -> dict[str, str]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import (
+    Part,
     annotate_into,
     annotated_of,
     read_file,
+    read_parts,
     tracked_states,
 )
 from langgraph_cooper.graph.cli.options import Task
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 
 def train_generator(
-    data: Annotated[Path, typer.Option(help="Dialogues, annotated or raw.")],
+    data: Annotated[
+        list[Path], typer.Option(help="Dialogues, annotated or raw; several files may be given.")
+    ],
     output: Annotated[Path, typer.Option(help="The folder of the checkpoint.")],
     task: Task = "esc",
     speaker: Annotated[
@@ -38,6 +42,10 @@ def train_generator(
     base: Annotated[
         str | None,
         typer.Option(help="A causal or seq2seq model: a folder, a name on the hub, smollm2-135m."),
+    ] = None,
+    leave_out: Annotated[
+        list[Path] | None,
+        typer.Option(help="Do not learn from this file's dialogues: they are to measure on."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Learn from so many dialogues.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1,
@@ -71,29 +79,33 @@ def train_generator(
     if speaker == "user":
         settings = settings.model_copy(update={"budgets": USER_BUDGETS})
     check_base(settings.base)  # before the long work
-    dialogues = read_file(spec, data)[:limit]
+    parts = read_parts(spec, data, leave_out or (), limit)
+    dialogues = [each for part in parts for each in part.dialogues]
     held = read_file(spec, valid) if valid else []
     if valid:
-        check_apart(dialogues, held, data, valid)
+        for part in parts:
+            check_apart(part.dialogues, held, part.file, valid)
     typer.echo(estimate(dialogues, epochs, speaker), err=True)
     run = output.parent / f".{output.name}-run"
     run.mkdir(parents=True, exist_ok=True)
     if speaker == "user":
-        parts = [_Part(data, dialogues), *([_Part(valid, held)] if valid else [])]
-        learned, choosing = _learned_users(spec, parts, run)
+        learned, choosing = _learned_users(spec, parts, [Part(valid, held)] if valid else [], run)
     else:
         learned = _learned(spec, dialogues, run, "train", seed)
         choosing = _learned(spec, held, run, "valid", seed)
     trained, figures = training.train_generator(learned, choosing, run, settings)
     options: dict[str, Any] = {"--speaker": None if speaker == "system" else speaker}
-    options |= {"--task": task, "--data": data.name, "--valid": valid and valid.name}
-    options |= {"--base": base, "--limit": limit, "--epochs": epochs, "--steps": steps}
+    options |= {"--task": task, "--data": [file.name for file in data]}
+    options |= {"--leave-out": [file.name for file in leave_out or ()]}
+    options |= {"--valid": valid and valid.name, "--base": base, "--limit": limit}
+    options |= {"--epochs": epochs, "--steps": steps}
     command = shlex.join(
         ["cooper", "train", "generator", *_given(options), "--output", output.name]
     )
     card = model_card(
-        task=spec.name, base=settings.base, figures=figures, data=data.name, command=command,
-        licence=licence, speaker=speaker,
+        task=spec.name, base=settings.base, figures=figures, command=command,
+        data=" and ".join(file.name for file in data), licence=licence,
+        speaker=speaker,
     )  # fmt: skip
     save_generator(
         output, adapter_tensors(trained.model), task=spec, kind=trained.kind, settings=settings,
@@ -106,26 +118,21 @@ def train_generator(
     typer.echo(f"{use}; the run in {run} is no longer needed")
 
 
-class _Part(NamedTuple):
-    file: Path
-    dialogues: Sequence[Dialogue]
-
-
 def _learned_users(
-    task: TaskSpec, parts: Sequence[_Part], run: Path
+    task: TaskSpec, parts: Sequence[Part], held: Sequence[Part], run: Path
 ) -> tuple[list[LearnedDialogue], list[LearnedDialogue]]:
     """Return the users' turns of training and valid dialogues, with their roles and signs."""
     from langgraph_cooper.graph.training.generator.users import Terciles, learned_users
     from langgraph_cooper.ranker.data.roles import read_roles
     from langgraph_cooper.ranker.training.config import TrainingError
 
-    terciles = Terciles.of(parts[0].dialogues)
-    found = []
-    for part in parts:
+    terciles = Terciles.of([each for part in parts for each in part.dialogues])
+    found: list[list[LearnedDialogue]] = []
+    for part in (*parts, *held):
         wanted = {each.id for each in part.dialogues}
 
         def describe(
-            bare: Sequence[Dialogue], part: _Part = part, wanted: set[str] = wanted
+            bare: Sequence[Dialogue], part: Part = part, wanted: set[str] = wanted
         ) -> dict[str, str]:
             named = [each for each in bare if each.id in wanted]
             return tracked_states(task, named, run / f"{part.file.stem}.jsonl") if named else {}
@@ -137,15 +144,18 @@ def _learned_users(
             f"to {terciles.lower:.1f} words an utterance are short, over {terciles.upper:.1f} long",
             err=True,
         )
-    if not found[0]:
+    learned = [each for part in found[: len(parts)] for each in part]
+    if not learned:
         raise TrainingError(f"{parts[0].file}: no dialogue says what is the matter with its user")
-    return found[0], found[1] if len(parts) > 1 else []
+    return learned, [each for part in found[len(parts) :] for each in part]
 
 
 def _given(options: dict[str, Any]) -> list[str]:
-    return [
-        str(part) for name, value in options.items() if value is not None for part in (name, value)
-    ]
+    given = []
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            given += [] if each is None else [name, str(each)]
+    return given
 
 
 def _learned(

@@ -97,7 +97,7 @@ class OfflineGenerator:
                 if unfilled or form_was_said(form, history):
                     continue
                 text = form.replace("{subject}", phrases[0]) if topic and phrases else form
-                alone = topic is not None and topic.anytime
+                alone = topic is not None and (topic.anytime or topic.open_question)
                 line = _Line(text[0].upper() + text[1:], ranked["aspect"], alone)
                 if not self._fits([line]):
                     continue

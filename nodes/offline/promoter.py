@@ -14,12 +14,14 @@ from langgraph_cooper.nodes.language.repetition import used_up, was_said
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.heard import Embed
+from langgraph_cooper.nodes.offline.inviting import asks_what_was_said, invites_question
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
 LAST_WORD = 0.6  # weight of the user's last words in the query; the rest is the state summary's
+OPEN_QUESTIONS = 4  # that are compared: the bank has those first that fit nearly anything
 IN_PLAY = 0.10  # added to the relevance of a topic about a subject in play
 
 
@@ -36,21 +38,37 @@ class OfflinePromoter:
         self._answers = answers
 
     def __call__(self, given: PromoterInput) -> list[Candidate]:
-        """Return up to m topic candidates C_i1 ... C_im: an answer, then the most relevant."""
-        answer = self._answers.candidates(given["aspect"].name, given["history"])
-        return [*answer, *self._relevant(given)][: given["m"]]
-
-    def _relevant(self, given: PromoterInput) -> list[Candidate]:
-        history, aspect = given["history"], given["aspect"]
+        """Return up to m topic candidates C_i1 ... C_im: what is due, then the most relevant."""
+        history = given["history"]
+        due = self._answers.candidates(given["aspect"].name, history)
         unheard = self._answers.unheard(history)
-        mentioned = subjects_in_play(self._task.subjects, history)
-        offered = {s.id for s in mentioned if s.alone} or {s.id for s in mentioned}
+        if unheard and invites_question(history):
+            due = self._open_question(given)
+        return [*due, *self._relevant(given, unheard)][: given["m"]]
+
+    def _open_question(self, given: PromoterInput) -> list[Candidate]:
+        """Return the most relevant of the first open questions in the bank that were not said."""
+        history, said = given["history"], last_user_text(given["history"])
+        topics = [
+            topic
+            for topic in self._fitting(given)
+            if topic.open_question and not asks_what_was_said(topic, said)
+        ]
+        fresh = [topic for topic in topics if not was_said(topic, history)]
+        topics = (fresh or topics)[:OPEN_QUESTIONS]
+        if not topics:
+            return []
+        relevance = self._embed([topic.topic for topic in topics]) @ self._query(given)
+        best = topics[int(relevance.argmax())]
+        return [Candidate(topic=best.topic, strategy=best.strategy, source="bank", due=True)]
+
+    def _relevant(self, given: PromoterInput, unheard: bool) -> list[Candidate]:
+        """Return diverse topics that fit, none of them due."""
+        history = given["history"]
         fitting = [
             topic
-            for topic in aspect.topics
-            if topic.anytime == unheard
-            and _fits(topic, offered, history)
-            and may_be_raised(topic.topic, aspect, offered)
+            for topic in self._fitting(given)
+            if topic.anytime == unheard and not topic.open_question
         ]
         # Topics not said at all come before other words for topics that were.
         fresh = [topic for topic in fitting if not was_said(topic, history)]
@@ -64,6 +82,17 @@ class OfflinePromoter:
         return [
             Candidate(topic=topics[i].topic, strategy=topics[i].strategy, source="bank")
             for i in chosen
+        ]
+
+    def _fitting(self, given: PromoterInput) -> list[Topic]:
+        """Return the topics that fit the round, the subjects in play and what was refused."""
+        history, aspect = given["history"], given["aspect"]
+        mentioned = subjects_in_play(self._task.subjects, history)
+        offered = {s.id for s in mentioned if s.alone} or {s.id for s in mentioned}
+        return [
+            topic
+            for topic in aspect.topics
+            if _fits(topic, offered, history) and may_be_raised(topic.topic, aspect, offered)
         ]
 
     def _query(self, given: PromoterInput) -> NDArray[np.float32]:

@@ -106,3 +106,25 @@ def test_what_cannot_be_used_is_said_before_the_work(quick: None, tmp_path: Path
             "--base", write_base("causal", tmp_path / "base"),
         )  # fmt: skip
     assert not (tmp_path / "out").exists()
+
+
+def test_several_files_are_learnt_from_without_what_is_to_be_measured_on(
+    quick: None, tmp_path: Path
+) -> None:
+    base = write_base("causal", tmp_path / "base")
+    one, other = dialogues(tmp_path, "one", 3), dialogues(tmp_path, "other", 3)
+    held = tmp_path / "held.jsonl"  # the same words under another name
+    lines = one.read_text().splitlines()
+    held.write_text(lines[0].replace('"id": "one-0"', '"id": "z"') + "\n")
+    out = tmp_path / "voice"
+    said = run(
+        "generator", "--data", one, "--data", other, "--data", one, "--leave-out", held, "--base",
+        base, "--limit", "4", "--output", out,
+    )  # fmt: skip
+    assert "4 conversations with 8 system turns" in said
+    card = (out / "README.md").read_text()
+    assert "one.jsonl and other.jsonl" in card
+    assert "--data one.jsonl --data other.jsonl" in card
+    assert "--leave-out held.jsonl" in card
+    with pytest.raises(TrainingError, match="every dialogue is one of those to leave out"):
+        run("generator", "--data", held, "--leave-out", one, "--base", base, "--output", out / "x")
