@@ -39,11 +39,11 @@ test: install ## Run the tests
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[llm]" >&2
 	@touch $@
 
-llm: .venv/.llm ## Serve SmolLM2-135M, a real language model, on the loopback (PORT=8080)
-	@$(BIN)/python -m tests.real_model.server --port $(PORT)
+llm: .venv/.llm ## Serve SmolLM2-135M, a real language model, on the loopback (PORT=8080, GGUF=file)
+	@$(BIN)/python -m tests.real_model.server --port $(PORT) $(addprefix --gguf ,$(GGUF))
 
-test-llm: .venv/.llm ## Hold five turns in both tasks with it (ten minutes; starts it if need be)
-	@$(BIN)/python -m tests.real_model.turns --port $(PORT) $(ARGS)
+test-llm: .venv/.llm ## Hold five turns in both tasks with it (minutes; starts it if need be)
+	@$(BIN)/python -m tests.real_model.turns --port $(PORT) $(addprefix --gguf ,$(GGUF)) $(ARGS)
 
 soak: install ## Hold 1,000 turns under faults, kills and dropped clients (about half an hour)
 	@$(BIN)/python -m tests.benchmarks.soak $(ARGS)

@@ -6,7 +6,8 @@ it also counts the messages of real seekers; `--lines FILE` reads other lines ("
 `--show` prints what was missed and what fired, for a person to judge: never on held-out writers.
 `--rarer` reads as in a task with that setting of the guard. With `--opinions FILE` (a tier, a tab,
 a line) a second reader's findings count where no crisis is certain, on the lines of that file;
-with `--second MODEL` a chat model is asked for those that it lacks, on all lines.
+with `--second MODEL` a chat model is asked for those that it lacks, on all lines. `--talks` reads
+the whole conversations of tests/faults/crisis_talks: is each crisis noticed before it ends?
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from langgraph_cooper.graph.training.lines import Line, read_lines
 from langgraph_cooper.nodes.crisis.course import Finding, Reader, Tier
@@ -34,6 +35,7 @@ from langgraph_cooper.prompts import GuardSettings, load_task
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
+TALKS = Path(__file__).parents[1] / "faults" / "crisis_talks"
 HELD_OUT = ("w02", "w06", "w09", "w12", "w15", "w20", "w22", "w46", "w47", "w48", "w49", "w50")
 PAIRS = ("w27", "w28")  # came later: held out, too, and reported apart
 EVERYDAY = ("w51", "w64", "w71")  # everyday messages alone, likewise
@@ -102,7 +104,7 @@ def _share(count: int, number: int) -> str:
     middle = (share + z * z / (2 * number)) / (1 + z * z / number)
     half = z * math.sqrt(share * (1 - share) / number + z * z / (4 * number**2))
     half /= 1 + z * z / number
-    return f"{share:.3f} [{middle - half:.3f}, {middle + half:.3f}]"
+    return f"{share:.3f} [{max(0.0, middle - half):.3f}, {middle + half:.3f}]"
 
 
 def opinions_of(file: Path) -> dict[str, Finding]:
@@ -144,6 +146,70 @@ def other_lines(file: Path, show: bool, read: Reader) -> None:
         for finding, text in found if show else ():
             if (finding.tier == "none") == (mark == "+"):
                 print(f"  {finding.tier}: {text}")
+
+
+class Talk(NamedTuple):
+    """A conversation: its kind of crisis, "" if there is none, and what was said.
+
+    Attributes:
+        kind: The kind.
+        said: Whether a message alone calls for a question about safety, and the message.
+    """
+
+    kind: str
+    said: list[tuple[bool, str]]
+
+
+def talks_of(folder: Path) -> list[Talk]:
+    """Read conversations; "# crisis KIND" or "# harmless" begins one."""
+    found: list[Talk] = []
+    for file in sorted(folder.glob("*.tsv")):
+        for row in file.read_text(encoding="utf-8").splitlines():
+            if row.startswith("#"):
+                found.append(Talk(row[1:].partition("crisis")[2].strip(), []))
+            else:
+                mark, _, text = row.partition("\t")
+                found[-1].said.append((mark == "+", text))
+    return found
+
+
+def talks(read: Reader) -> None:
+    """Count in how many conversations a crisis is noticed, when, and where there is none."""
+    found = talks_of(TALKS)
+    for kind in ["", *sorted({talk.kind for talk in found if talk.kind})]:
+        some = [talk for talk in found if talk.kind and kind in ("", talk.kind)]
+        tiers = [[read(text).tier for _, text in talk.said] for talk in some]
+        noticed = sum(any(tier != "none" for tier in each) for each in tiers)
+        certain = sum("certain" in each for each in tiers)
+        calls = [t for talk, each in zip(some, tiers, strict=True)
+                 for (plus, _), t in zip(talk.said, each, strict=True) if plus]  # fmt: skip
+        told = sum(tier != "none" for tier in calls)
+        print(
+            f"crisis {kind or 'all':10s} {len(some):3d} conversations   noticed "
+            f"{_share(noticed, len(some))}   certain {_share(certain, len(some))}   of messages "
+            f"that call for it {_share(told, len(calls))} of {len(calls)}"
+        )
+    crises = [talk for talk in found if talk.kind]
+    late = Counter(_calls_before(read, talk) for talk in crises)
+    print(f"messages that called for it before one was noticed: {dict(sorted(late.items()))}")
+    harmless = [talk for talk in found if not talk.kind]
+    for tier in ("concern", "certain"):
+        fired = [[read(text).tier == tier for _, text in talk.said] for talk in harmless]
+        flat = [each for talk in fired for each in talk]
+        print(
+            f"distress without a crisis: {tier} in {_share(sum(map(any, fired)), len(fired))} of "
+            f"{len(fired)} conversations, {_share(sum(flat), len(flat))} of {len(flat)} messages"
+        )
+
+
+def _calls_before(read: Reader, talk: Talk) -> int:
+    """Return how many messages called for a question before the guard first asked."""
+    passed = 0
+    for plus, text in talk.said:
+        if read(text).tier != "none":
+            break
+        passed += plus
+    return passed
 
 
 def speed(read: Reader) -> None:
@@ -191,11 +257,14 @@ def main() -> None:
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--opinions", type=Path)
     parser.add_argument("--second")
+    parser.add_argument("--talks", action="store_true")
     parser.add_argument("--rarer", type=float, default=0.0)
     given = parser.parse_args()
     if given.second and not given.opinions:
         parser.error("--second needs --opinions, the file of its findings")
     read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
+    if given.talks:
+        return talks(read)
     if given.opinions:
         found = ask_second(given.second, given.opinions) if given.second else {}
         only = frozenset() if given.second else frozenset(found := opinions_of(given.opinions))

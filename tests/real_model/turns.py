@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -30,8 +31,7 @@ from langgraph_cooper.graph import CooperContext, Turns, create_cooper
 from langgraph_cooper.graph.threads.spoken import faults_of
 from langgraph_cooper.nodes.generator import STANDS_IN
 from langgraph_cooper.prompts import CooperError, TaskSpec, load_task
-from tests.real_model.folder import NAME
-from tests.real_model.server import PORT, answers, base_url, serving
+from tests.real_model.server import PORT, answers, base_url, model_file, model_name, serving
 
 SAID = {
     "esc": (
@@ -106,10 +106,12 @@ class Calls(BaseCallbackHandler):
             self.failed += 1
 
 
-def converse(task: TaskSpec, deadline: float, *, verbose: bool = False) -> Iterator[Row]:
-    """Hold the task's five turns and yield each as it went."""
-    turns = Turns(create_cooper(task, model=NAME).compile(checkpointer=InMemorySaver()))
-    context = CooperContext(deadline=deadline, at_once=1)
+def converse(
+    task: TaskSpec, model: str, deadline: float, *, verbose: bool = False
+) -> Iterator[Row]:
+    """Hold the task's five turns with a model and yield each as it went."""
+    turns = Turns(create_cooper(task, model=model).compile(checkpointer=InMemorySaver()))
+    context = CooperContext(deadline=deadline)
     if task.opens == "system":
         turns.send("one", None, context=context)
     for number, said in enumerate(SAID[task.name], start=1):
@@ -161,9 +163,9 @@ def complaints(rows: list[Row], deadline: float) -> list[str]:
     return found
 
 
-def free_again(port: int) -> bool:
+def free_again(port: int, model: str) -> bool:
     """Return whether the server answers a short question at once: no call holds it."""
-    body = {"model": NAME, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+    body = {"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
     try:
         url = f"{base_url(port)}/chat/completions"
         answer = httpx.post(url, json=body, timeout=FREE_SECONDS, trust_env=False)
@@ -197,12 +199,12 @@ def show(rows: list[Row]) -> None:
 
 
 @contextmanager
-def a_server(port: int) -> Iterator[None]:
+def a_server(port: int, file: Path) -> Iterator[None]:
     """Use the server that answers at the port, or run one meanwhile."""
-    if answers(port):
+    if answers(port, model_name(file)):
         yield
         return
-    with serving(port):
+    with serving(port, file):
         yield
 
 
@@ -212,18 +214,22 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--deadline", type=float, default=DEADLINE, help="seconds of a turn")
     parser.add_argument("--verbose", action="store_true", help="print each answer of the model's")
+    parser.add_argument("--gguf", help="the model's file; by default SmolLM2-135M-Instruct")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # ends the server as well
     os.environ["OPENAI_BASE_URL"] = base_url(given.port)
     rows: list[Row] = []
     try:
-        with a_server(given.port):
+        file = model_file(given.gguf)
+        model = model_name(file)
+        with a_server(given.port, file):
             for name in SAID:
-                for row in converse(load_task(name), given.deadline, verbose=given.verbose):
+                task = load_task(name)
+                for row in converse(task, model, given.deadline, verbose=given.verbose):
                     rows.append(row)
                     print(f"{row.task} {row.number}: {row.seconds:.0f} s", file=sys.stderr)
             wrong = complaints(rows, given.deadline)
-            wrong += [] if free_again(given.port) else ["the server is still busy"]
+            wrong += [] if free_again(given.port, model) else ["the server is still busy"]
     except CooperError as error:
         sys.exit(f"error: {error}")
     show(rows)
