@@ -32,7 +32,7 @@ from langgraph_cooper.ranker.training.adapters import add_adapters
 BATCH = 32
 POOL = 20 * BATCH  # messages that are sorted by length together
 SMOOTHING = 0.02  # labels are .02 and .98: some lines are labelled wrongly
-CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.008, 0.003, 0.027
+CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.005, 0.003, 0.027
 """Largest shares of harmless messages over the thresholds: somewhat below what docs/safety.md aims
 at, since other writers differ."""
 CERTAIN_EVERYDAY, CONCERN_EVERYDAY = 0.01, 0.06

@@ -173,7 +173,7 @@ FAINT = "I sorted out who gets the cat"  # a hint, if it is one
     ("text", "in_esc", "in_persuasion"),
     [
         (FAINT, "concern", "none"),
-        ("I keep hoping a bus will hit me", "certain", "certain"),
+        ("I keep hoping a bus will hit me", "concern", "concern"),
         ("I want to die", "certain", "certain"),
         ("he pushed me down the stairs and took my phone so i can't call", "certain", "certain"),
     ],
