@@ -40,10 +40,10 @@ test: install ## Run the tests
 	@touch $@
 
 llm: .venv/.llm ## Serve SmolLM2-135M, a real language model, on the loopback (PORT=8080, GGUF=file)
-	@$(BIN)/python -m tests.real_model.server --port $(PORT) $(addprefix --gguf ,$(GGUF))
+	@$(BIN)/python -m tests.real_model.server --port $(PORT) $(if $(GGUF),--gguf "$(GGUF)")
 
 test-llm: .venv/.llm ## Hold five turns in both tasks with it (minutes; starts it if need be)
-	@$(BIN)/python -m tests.real_model.turns --port $(PORT) $(addprefix --gguf ,$(GGUF)) $(ARGS)
+	@$(BIN)/python -m tests.real_model.turns --port $(PORT) $(if $(GGUF),--gguf "$(GGUF)") $(ARGS)
 
 soak: install ## Hold 1,000 turns under faults, kills and dropped clients (about half an hour)
 	@$(BIN)/python -m tests.benchmarks.soak $(ARGS)

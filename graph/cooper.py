@@ -177,7 +177,7 @@ def _check_models(
         )
     if model in (None, OFFLINE):
         for aspect in task.aspects:
-            if not aspect.topics:
+            if all(topic.open_question for topic in aspect.topics):
                 raise TaskError(
                     f"the task {task.name!r} cannot run offline: its aspect {aspect.name!r} has no "
                     "topics; add [[aspects.topics]], or name a model"

@@ -317,6 +317,7 @@ class TaskSpec(Part):
                     f"answers: {answer.topic!r}: the strategy {answer.strategy!r} is neither an "
                     "aspect's nor a passive one; name one of those"
                 )
+        self._check_open_questions()
         named = [(place, [topic.topic.lower() for topic in topics]) for place, topics in banks]
         named += [("aspects", list(self.aspect_names)), ("subjects", ids)]
         named += [("passive", [kind.name for kind in self.passive])]
@@ -335,3 +336,23 @@ class TaskSpec(Part):
         if any("{echo}" not in form for form in self.echo):
             raise ValueError("echo: every form needs the placeholder {echo}")
         return self
+
+    def _check_open_questions(self) -> None:
+        elsewhere = [*self.answers, *(topic for kind in self.passive for topic in kind.topics)]
+        offered = [topic for aspect in self.aspects for topic in aspect.topics]
+        for topic in elsewhere:
+            if topic.open_question:
+                raise ValueError(
+                    f"{topic.topic!r}: open_question is for an aspect's topics; remove it"
+                )
+        for topic in offered:
+            if topic.open_question and topic.anytime:
+                raise ValueError(
+                    f"{topic.topic!r}: a topic is offered anytime or as an open question; remove "
+                    "one of them"
+                )
+            if topic.open_question and not self.answers:
+                raise ValueError(
+                    f"{topic.topic!r}: an open question is due where no prepared answer fits; add "
+                    "[[answers]], or remove open_question"
+                )

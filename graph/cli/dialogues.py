@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,32 +40,50 @@ def read_parts(
 ) -> list[Part]:
     """Read several files as one, each dialogue once, without those of other files.
 
-    Two dialogues are the same if they have the same id or the same words.
+    Two dialogues are the same if they have the same words, or the same id and first words: the two
+    files of Persuasion for Good cut sentences differently.
 
     Raises:
+        DataError: Two different dialogues have the same id.
         TrainingError: Nothing is left.
     """
-    from langgraph_cooper.ranker.data.dialogue import fingerprint
+    from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.training.config import TrainingError
 
+    out = {mark for file in leave_out for each in read_file(task, file) for mark in _marks(each)}
     met: set[str] = set()
-    for file in leave_out:
-        for each in read_file(task, file):
-            met |= {each.id, fingerprint(each)}
-    parts, room = [], limit
+    ids: dict[str, Path] = {}
+    parts, room, left = [], limit, 0
     for file in files:
         new = []
         for each in read_file(task, file):
-            if not met.isdisjoint(marks := {each.id, fingerprint(each)}):
-                continue
-            met |= marks
-            new.append(each)
+            if not out.isdisjoint(_marks(each)):
+                left += 1
+            elif met.isdisjoint(_marks(each)):
+                if each.id in ids:
+                    raise DataError(
+                        f"two different dialogues have the id {each.id!r}, in {ids[each.id]} and "
+                        f"in {file}: rename one, or one of the files"
+                    )
+                met |= _marks(each)
+                ids[each.id] = file
+                new.append(each)
         parts.append(Part(file, new[:room]))
         room = room and room - len(parts[-1].dialogues)
+    if leave_out:
+        typer.echo(f"{left:,} dialogues are left out: they are to be measured on", err=True)
     if not any(part.dialogues for part in parts):
         names = " and ".join(map(str, files))
         raise TrainingError(f"{names}: every dialogue is one of those to leave out")
     return [part for part in parts if part.dialogues]
+
+
+def _marks(dialogue: Dialogue) -> set[str]:
+    """Return by what a dialogue is known again."""
+    from langgraph_cooper.ranker.data.dialogue import fingerprint
+
+    first = re.sub(r"\W+", "", dialogue.utterances[0].text.casefold())
+    return {fingerprint(dialogue), f"{dialogue.id}: {first[:40]}"}
 
 
 def tracked_states(task: TaskSpec, dialogues: Sequence[Dialogue], file: Path) -> dict[str, str]:

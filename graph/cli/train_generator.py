@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
+    from langgraph_cooper.graph.training.generator.train import GeneratorTraining
     from langgraph_cooper.ranker.data.dialogue import Dialogue
 
 
@@ -88,6 +90,7 @@ def train_generator(
     typer.echo(estimate(dialogues, epochs, speaker), err=True)
     run = output.parent / f".{output.name}-run"
     run.mkdir(parents=True, exist_ok=True)
+    _check_run(run, dialogues, held, settings)
     if speaker == "user":
         learned, choosing = _learned_users(spec, parts, [Part(valid, held)] if valid else [], run)
     else:
@@ -104,7 +107,7 @@ def train_generator(
     )
     card = model_card(
         task=spec.name, base=settings.base, figures=figures, command=command,
-        data=" and ".join(file.name for file in data), licence=licence,
+        data=" and ".join(part.file.name for part in parts), licence=licence,
         speaker=speaker,
     )  # fmt: skip
     save_generator(
@@ -128,14 +131,14 @@ def _learned_users(
 
     terciles = Terciles.of([each for part in parts for each in part.dialogues])
     found: list[list[LearnedDialogue]] = []
-    for part in (*parts, *held):
+    for number, part in enumerate((*parts, *held)):
         wanted = {each.id for each in part.dialogues}
 
         def describe(
-            bare: Sequence[Dialogue], part: Part = part, wanted: set[str] = wanted
+            bare: Sequence[Dialogue], number: int = number, wanted: set[str] = wanted
         ) -> dict[str, str]:
             named = [each for each in bare if each.id in wanted]
-            return tracked_states(task, named, run / f"{part.file.stem}.jsonl") if named else {}
+            return tracked_states(task, named, run / f"users-{number}.jsonl") if named else {}
 
         roles = {role.id: role for role in read_roles(part.file, task, describe)}
         found.append(list(learned_users(part.dialogues, roles, terciles)))
@@ -148,6 +151,31 @@ def _learned_users(
     if not learned:
         raise TrainingError(f"{parts[0].file}: no dialogue says what is the matter with its user")
     return learned, [each for part in found[len(parts) :] for each in part]
+
+
+def _check_run(
+    run: Path, learnt: Sequence[Dialogue], held: Sequence[Dialogue], settings: GeneratorTraining
+) -> None:
+    """Check that a run that goes on is of the same dialogues and settings; note those of a new one.
+
+    Raises:
+        TrainingError: It is of others: what was to be left out may have been learnt from.
+    """
+    from langgraph_cooper.ranker.data.dialogue import fingerprint
+    from langgraph_cooper.ranker.data.jsonl import replacing
+    from langgraph_cooper.ranker.training.config import TrainingError
+
+    marks = [fingerprint(each) for each in [*learnt, *held]]
+    told = f"{settings.model_dump_json()} {len(learnt)} {marks}"
+    made_of, file = hashlib.sha256(told.encode()).hexdigest(), run / "made-of.txt"
+    if not file.is_file():
+        with replacing(file) as out:
+            out.write(made_of.encode())
+    elif file.read_text(encoding="utf-8") != made_of:
+        raise TrainingError(
+            f"{run} was begun with other dialogues or settings: give the same command again, "
+            "choose another --output, or remove that folder"
+        )
 
 
 def _given(options: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.heard import Embed
 from langgraph_cooper.nodes.offline.inviting import asks_what_was_said, invites_question
 from langgraph_cooper.nodes.state import Candidate
-from langgraph_cooper.prompts import TaskSpec, Topic
+from langgraph_cooper.prompts import AspectSpec, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
@@ -42,7 +42,7 @@ class OfflinePromoter:
         history = given["history"]
         due = self._answers.candidates(given["aspect"].name, history)
         unheard = self._answers.unheard(history)
-        if unheard and invites_question(history):
+        if unheard and _has_questions(given["aspect"]) and invites_question(history):
             due = self._open_question(given)
         return [*due, *self._relevant(given, unheard)][: given["m"]]
 
@@ -100,6 +100,10 @@ class OfflinePromoter:
         last, state = self._embed([last_user_text(given["history"]), given["state"]])
         query: NDArray[np.float32] = LAST_WORD * last + (1 - LAST_WORD) * state
         return query
+
+
+def _has_questions(aspect: AspectSpec) -> bool:
+    return any(topic.open_question for topic in aspect.topics)
 
 
 def _fits(topic: Topic, subjects: AbstractSet[str], history: Sequence[Utterance]) -> bool:

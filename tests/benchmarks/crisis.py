@@ -190,8 +190,8 @@ def talks(read: Reader) -> None:
             f"that call for it {_share(told, len(calls))} of {len(calls)}"
         )
     crises = [talk for talk in found if talk.kind]
-    late = Counter(_calls_before(read, talk) for talk in crises)
-    print(f"messages that called for it before one was noticed: {dict(sorted(late.items()))}")
+    late = Counter(str(calls_before(read, talk)) for talk in crises)
+    print(f"messages that called for it before one that did was noticed: {sorted(late.items())}")
     harmless = [talk for talk in found if not talk.kind]
     for tier in ("concern", "certain"):
         fired = [[read(text).tier == tier for _, text in talk.said] for talk in harmless]
@@ -202,14 +202,13 @@ def talks(read: Reader) -> None:
         )
 
 
-def _calls_before(read: Reader, talk: Talk) -> int:
-    """Return how many messages called for a question before the guard first asked."""
-    passed = 0
-    for plus, text in talk.said:
-        if read(text).tier != "none":
-            break
-        passed += plus
-    return passed
+def calls_before(read: Reader, talk: Talk) -> int | None:
+    """Return how many messages called for a question before one that did was noticed.
+
+    None: none was noticed. Alarms at other messages do not count: they may be chance.
+    """
+    calls = [read(text).tier != "none" for plus, text in talk.said if plus]
+    return calls.index(True) if True in calls else None
 
 
 def speed(read: Reader) -> None:

@@ -119,7 +119,7 @@ def _check_command(words: list[str], line: str) -> None:
         ("tasks", "`[[aspects]]`", AspectSpec, set()),
         ("tasks", "`[[aspects.topics]]`", Topic, set()),
         ("tasks", "`[[passive]]`", PassiveKind, set()),
-        ("tasks", "`[[answers]]`", Answer, {"anytime"}),
+        ("tasks", "`[[answers]]`", Answer, {"anytime", "open_question"}),
         ("tasks", "`[[subjects]]`", Subject, set()),
         ("context", "Options of one run", CooperContext, set()),
         ("context", "The state of a conversation", AspectReport, set()),

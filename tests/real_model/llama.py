@@ -1,6 +1,6 @@
 """llama.cpp's own HTTP server in this process, by xllamacpp, until the process ends.
 
-python -m tests.real_model.llama MODEL.gguf --name NAME --port 8080
+python -m tests.real_model.llama MODEL.gguf --name NAME --port 8080 --threads 2
 
 `server.py` starts it: a signal ends it at once, whatever it computes.
 """
@@ -29,7 +29,7 @@ def main() -> None:
     params.hostnames, params.port = ["127.0.0.1"], given.port
     params.n_ctx, params.n_parallel = CONTEXT, 1
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = given.threads
-    params.endpoint_props, params.ui = True, False
+    params.ui = False
     params.verbosity = 1
     server = xllamacpp.Server(params)
     print(f"listening at {server.listening_address}", flush=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx
 
 from langgraph_cooper.nodes.finetuned.base import packaged_base
+from langgraph_cooper.nodes.finetuned.errors import VoiceMissing
 from langgraph_cooper.prompts import CooperError
 
 HOST, PORT = "127.0.0.1", 8080
@@ -36,10 +37,15 @@ def model_file(gguf: str | None) -> Path:
     """Return the model's file: the one that is named, or SmolLM2-135M's.
 
     Raises:
-        ServerError: It is no GGUF file.
-        VoiceError: SmolLM2-135M's file is missing or is another one.
+        ServerError: It is no GGUF file, or SmolLM2-135M is not installed.
+        VoiceError: SmolLM2-135M's file is another one.
     """
-    file = Path(gguf) if gguf else packaged_base()
+    try:
+        file = Path(gguf) if gguf else packaged_base()
+    except VoiceMissing:
+        raise ServerError(
+            "SmolLM2-135M is not installed: 'make install', or name a file, as in GGUF=model.gguf"
+        ) from None
     try:
         with file.open("rb") as opened:
             is_gguf = opened.read(4) == b"GGUF"
@@ -85,7 +91,8 @@ def serving(port: int, file: Path) -> Iterator[subprocess.Popen[bytes]]:
             "the package xllamacpp is missing: 'pip install \"langgraph-cooper[llm]\"'"
         )
     with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # elsewhere the option lets a port be taken twice
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             free.bind((HOST, port))
         except OSError as error:

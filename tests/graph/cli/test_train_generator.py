@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 
 from langgraph_cooper.graph.cli.app import app
 from langgraph_cooper.graph.training.generator import topics
+from langgraph_cooper.graph.training.generator import train as training
 from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker import load
+from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.training.config import TrainingError
 from tests.support.rankers import FakeRanker
 from tests.support.tiny_bases import write_base
@@ -114,17 +116,49 @@ def test_several_files_are_learnt_from_without_what_is_to_be_measured_on(
     base = write_base("causal", tmp_path / "base")
     one, other = dialogues(tmp_path, "one", 3), dialogues(tmp_path, "other", 3)
     held = tmp_path / "held.jsonl"  # the same words under another name
-    lines = one.read_text().splitlines()
-    held.write_text(lines[0].replace('"id": "one-0"', '"id": "z"') + "\n")
+    held.write_text(one.read_text().splitlines()[0].replace('"id": "one-0"', '"id": "z"') + "\n")
     out = tmp_path / "voice"
     said = run(
         "generator", "--data", one, "--data", other, "--data", one, "--leave-out", held, "--base",
         base, "--limit", "4", "--output", out,
     )  # fmt: skip
     assert "4 conversations with 8 system turns" in said
+    assert "2 dialogues are left out" in said  # the same file is named twice
     card = (out / "README.md").read_text()
-    assert "one.jsonl and other.jsonl" in card
+    assert "one.jsonl and other.jsonl." in card
     assert "--data one.jsonl --data other.jsonl" in card
     assert "--leave-out held.jsonl" in card
     with pytest.raises(TrainingError, match="every dialogue is one of those to leave out"):
         run("generator", "--data", held, "--leave-out", one, "--base", base, "--output", out / "x")
+
+
+def test_dialogues_of_one_id_and_other_words_are_not_taken_for_the_same(
+    quick: None, tmp_path: Path
+) -> None:
+    base = write_base("causal", tmp_path / "base")
+    one, other = dialogues(tmp_path, "one", 2), tmp_path / "other.jsonl"
+    other.write_text(one.read_text().replace("I lost job one", "We moved to house"))
+    out = tmp_path / "voice"
+    with pytest.raises(DataError, match=r"the id 'one-0', in .*one\.jsonl and in .*other\.jsonl"):
+        run("generator", "--data", one, "--data", other, "--base", base, "--output", out)
+    said = run("generator", "--data", one, "--leave-out", other, "--base", base, "--output", out)
+    assert "2 conversations with 4 system turns" in said
+
+
+def test_a_run_that_was_begun_with_other_dialogues_does_not_go_on(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, one = write_base("causal", tmp_path / "base"), dialogues(tmp_path, "one", 3)
+    held = tmp_path / "held.jsonl"
+    held.write_text(one.read_text().splitlines()[0] + "\n")
+    command = ("generator", "--data", one, "--base", base, "--output", tmp_path / "voice")
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "train_generator", stopped)
+        CliRunner().invoke(app, ["train", *map(str, command)])
+    with pytest.raises(TrainingError, match="begun with other dialogues or settings"):
+        run(*command, "--leave-out", held)
+    assert "3 conversations with 6 system turns" in run(*command)

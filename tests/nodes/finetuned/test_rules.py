@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from langgraph_cooper.nodes.finetuned.rules import BANK_RULES, RULES, Situation, broken
-from langgraph_cooper.nodes.language.refusals import refused
+from langgraph_cooper.nodes.finetuned.rules.requests import refused
 from langgraph_cooper.prompts import TaskSpec, list_tasks, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
