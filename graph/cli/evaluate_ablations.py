@@ -54,9 +54,9 @@ def ablations(
     """
     # Imported here: it brings torch.
     from langgraph_cooper.graph.evaluation.ablations import (
-        ablated_speaker,
         annotated_turns,
         digest_of,
+        prepared_speaker,
         working_in,
     )
     from langgraph_cooper.graph.evaluation.generation import (
@@ -87,7 +87,7 @@ def ablations(
         for without in chosen:
             variant = _Variant(spec, output, without, rankers[without], base, seed, data.name)
             voice = variant.trained(known)
-            speaker = ablated_speaker(variant.name, voice, variant.turns(shown))
+            speaker = prepared_speaker(variant.name, voice, variant.turns(shown))
             kept = output / f"{variant.slug}.replies.jsonl"
             replies[variant.name] = asyncio.run(spoken(reply_to_all, speaker, real, kept))
         report = generation_report(real, replies)

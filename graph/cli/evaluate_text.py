@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from langgraph_cooper.graph.cli.dialogues import read_file
+from langgraph_cooper.graph.cli.dialogues import annotated_of, read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
-from langgraph_cooper.prompts import load_task
+from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.evaluation.generation import RealTurns, Replies
@@ -74,13 +74,18 @@ def generation(
     json: AsJson = False,
 ) -> None:
     """Score systems' replies at the same turns against what was really said."""
+    from langgraph_cooper.graph.evaluation.ablations import annotated_turns
     from langgraph_cooper.graph.evaluation.generation import (
         RealTurns,
         generation_report,
         reply_to_all,
     )
     from langgraph_cooper.graph.evaluation.outputs import read_outputs
-    from langgraph_cooper.graph.evaluation.speakers import speakers
+    from langgraph_cooper.graph.evaluation.speakers import (
+        FINETUNED_ANNOTATED,
+        WITH_VOICE,
+        speakers,
+    )
     from langgraph_cooper.nodes.context import CooperContext
 
     spec = load_task(task)
@@ -89,8 +94,20 @@ def generation(
     files = _named_files(outputs or (), named)
     if not named and not files:
         raise typer.BadParameter("name at least one of --systems, or --outputs")
-    chosen = speakers(spec, named, model, limits, generator)
-    turns = RealTurns.of(read_file(spec, data), spec)
+    others = [name for name in named if name != FINETUNED_ANNOTATED]
+    theirs = generator if others == named or WITH_VOICE.intersection(others) else None
+    chosen = speakers(spec, others, model, limits, theirs)
+    dialogues = read_file(spec, data)
+    turns = RealTurns.of(dialogues, spec)
+    if FINETUNED_ANNOTATED in named:
+        if files:
+            raise typer.BadParameter(
+                f"--outputs: {FINETUNED_ANNOTATED} leaves turns out, so that no file fits; "
+                "measure them apart"
+            )
+        turns = annotated_turns(turns, annotated_of(dialogues))
+        prepared = _prepared(spec, generator, turns.first(limit))
+        chosen = {name: {**chosen, FINETUNED_ANNOTATED: prepared}[name] for name in named}
     # Files are aligned with all turns: the limit applies afterwards.
     given = {name: read_outputs(file, turns) for name, file in files.items()}
     turns = turns.first(limit)
@@ -101,6 +118,21 @@ def generation(
     replies |= {name: found.of(turns) for name, found in given.items()}
     report = generation_report(turns, replies)
     hand_out(report, output, json=json)
+
+
+def _prepared(task: TaskSpec, generator: Path | None, turns: RealTurns) -> Speaker:
+    """Return the fine-tuned generator on the states and candidates that the data hold."""
+    from langgraph_cooper.graph.evaluation.ablations import prepared_speaker
+    from langgraph_cooper.graph.evaluation.speakers import FINETUNED_ANNOTATED, Settings
+    from langgraph_cooper.graph.training.generator.topics import learned_dialogues
+    from langgraph_cooper.nodes.context import CooperContext
+    from langgraph_cooper.ranker.load import ranker_loader
+
+    voice = Settings(task, None, CooperContext(), generator).voice
+    dialogues = {turn.dialogue.id: turn.dialogue for turn in turns.turns}
+    annotated, ranker = annotated_of([*dialogues.values()]), ranker_loader(task)()
+    shown = list(learned_dialogues(annotated, task, ranker, seed=0, best_labelled=None))
+    return prepared_speaker(FINETUNED_ANNOTATED, voice, shown)
 
 
 async def spoken(work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None) -> Replies:

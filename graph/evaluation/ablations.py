@@ -60,10 +60,10 @@ def budgets_of(without: Part | None, dialogues: Sequence[LearnedDialogue], k: in
     return budgets.model_copy(update={"topics": -(-budgets.topics * max(*shown, k) // k)})
 
 
-def ablated_speaker(
+def prepared_speaker(
     name: str, checkpoint: VoiceCheckpoint, dialogues: Sequence[LearnedDialogue]
 ) -> Speaker:
-    """Return a variant as a system that replies at prepared turns.
+    """Return a generator as a system that replies at prepared turns, by its most typical sample.
 
     Args:
         name: Its name.

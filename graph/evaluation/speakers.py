@@ -40,6 +40,9 @@ LOG = logging.getLogger(__name__)
 
 BANK, FINETUNED, PROMPTED = "bank", "finetuned", "prompted"
 FINETUNED_MBR, FINETUNED_ALONE = "finetuned-mbr", "finetuned-alone"
+FINETUNED_ANNOTATED = "finetuned-annotated"
+"""The most typical sample on the states and candidates of the data; it needs the data to be made
+(`evaluate_text.py`)."""
 MBR_SAMPLES = 16
 """Samples that vote for the most typical one; a conversation draws fewer, for its speed."""
 CARRIED = "guard"  # beside the agents' reports, from turn to turn
@@ -124,7 +127,8 @@ def speakers(
         )
     for name in names:
         if name not in MAKERS:
-            raise DataError(f"there is no system {name!r}: choose from {', '.join(MAKERS)}")
+            known = ", ".join([*MAKERS, FINETUNED_ANNOTATED])
+            raise DataError(f"there is no system {name!r}: choose from {known}")
         if name in WITH_MODEL and model is None:
             raise DataError(f"the system {name!r} asks a chat model: name one with --model")
     chat = chat_model(model) if model and WITH_MODEL.intersection(names) else None
@@ -334,5 +338,5 @@ MAKERS: Mapping[str, Callable[[str, Settings], Speaker]] = {
 }
 """Name -> what makes the system."""
 
-WITH_VOICE = frozenset({FINETUNED, FINETUNED_MBR, FINETUNED_ALONE})
+WITH_VOICE = frozenset({FINETUNED, FINETUNED_MBR, FINETUNED_ALONE, FINETUNED_ANNOTATED})
 WITH_MODEL = frozenset({PROMPTED, *BASELINES})

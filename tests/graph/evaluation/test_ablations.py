@@ -194,3 +194,36 @@ def test_the_most_typical_sample_holds_no_conversation(cooper: Cooper, tmp_path:
     talk = ["evaluate", "interactive", "--roles", data, "--user", "trained"]
     talk += ["--systems", "finetuned-mbr", "--output", tmp_path / "talks.jsonl"]
     cooper(*talk).fails("there is no system 'finetuned-mbr'", "finetuned")
+
+
+def test_the_generator_reads_what_the_data_hold(
+    cooper: Cooper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Given] = []
+
+    def sample(_: Engine, given: list[Given], *__: object, **___: object) -> list[list[str]]:
+        asked.extend(given)
+        return [["Which one was it?"]]
+
+    monkeypatch.setattr(Engine, "sample", sample)
+    said = annotated()
+    more = [{"speaker": "user", "text": "Mine."}, {"speaker": "system", "text": "Oh."}]
+    row = json.loads(said.model_dump_json())
+    row["utterances"] += [{**each, "strategies": []} for each in more]
+    row["turns"][0]["states"] = dict.fromkeys(ESC.aspect_names, "The job is gone.")
+    row["final_states"] = dict.fromkeys(ESC.aspect_names, "")
+    data, voice = tmp_path / "a.jsonl", tiny_voice(tmp_path / "voice")
+    data.write_text(json.dumps(row) + "\n", "utf-8")
+    command = ["evaluate", "generation", "--data", data, "--generator", voice.folder, "--json"]
+    command += ["--systems", "bank,finetuned-annotated"]
+    report = cooper(*command).json()
+    assert report["turns"] == 1  # the other one is not annotated
+    assert list(report["systems"]) == ["bank", "finetuned-annotated"]
+    (given,) = asked
+    assert set(given.states.values()) == {"The job is gone."}
+    assert [topic.topic[:5] for topic in given.topics] == ["topic"] * 3
+    refused = cooper(*command, "--outputs", f"other={data}")
+    assert refused.code == 2
+    assert "leaves turns out" in " ".join(refused.err.replace("│", " ").split())
+    bare = raw(tmp_path / "v.txt", "a hat")
+    cooper(*command[:3], bare, *command[4:]).fails("annotate the data first")
