@@ -48,7 +48,8 @@ def model_card(
         speaker: The side that it learnt.
     """
     named = "SmolLM2-135M-Instruct" if base == DEFAULT_BASE else base
-    rows = [f"| {key.replace('_', ' ')} | {value} |" for key, value in figures.items()]
+    known = [(key, value) for key, value in figures.items() if value is not None]
+    rows = [f"| {key.replace('_', ' ')} | {value} |" for key, value in known]
     return "\n".join(
         [
             f"# Fine-tuned {KINDS[speaker]} for the task `{task}`",
