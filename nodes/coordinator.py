@@ -180,7 +180,7 @@ def _calibrated(
     ranker: Any = resources.ranker()
     calibration: Calibration | None = getattr(ranker, "calibration", None)
     if calibration is None:
-        if context.coordination == "calibrated":
+        if context.coordination == "calibrated" or context.strength is not None:
             raise InputError(
                 f"coordination cannot be calibrated: the ranker {ranker.name!r} has no "
                 "calibration; leave the option out, or make one with 'cooper evaluate calibration'"

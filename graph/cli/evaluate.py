@@ -133,7 +133,7 @@ def ranking(
         )
     measured_ranker = load()
     known: Calibration | None = getattr(measured_ranker, "calibration", None)
-    if known is None and coordination == "calibrated":
+    if known is None and (coordination == "calibrated" or strength is not None):
         raise typer.BadParameter(
             f"the ranker {measured_ranker.name!r} has no calibration: make one with 'cooper "
             "evaluate calibration', or leave out --coordination"

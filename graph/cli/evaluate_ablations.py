@@ -87,7 +87,7 @@ def ablations(
         for without in chosen:
             variant = _Variant(spec, output, without, rankers[without], base, seed, data.name)
             voice = variant.trained(known)
-            speaker = prepared_speaker(variant.name, voice, variant.turns(shown))
+            speaker = prepared_speaker(variant.name, voice, shown, variant.turns(shown))
             kept = output / f"{variant.slug}.replies.jsonl"
             replies[variant.name] = asyncio.run(spoken(reply_to_all, speaker, real, kept))
         report = generation_report(real, replies)
@@ -243,10 +243,12 @@ def _annotated(
     """Return the wanted dialogues with their annotation, made in a file where they lack it."""
     from langgraph_cooper.graph.annotation.annotate import unfinished
 
-    found = [each for each in annotated_of(dialogues) if each.id in wanted]
-    if len(found) < len(wanted):
-        missing = {each.id for each in unfinished(dialogues, task, file)}
-        known = {each.id for each in dialogues} - missing
-        annotate_into(task, [each for each in dialogues if each.id in wanted | known], file)
-        found = [each for each in annotated_of(read_file(task, file)) if each.id in wanted]
-    return found
+    found = {each.id: each for each in annotated_of(dialogues)}
+    if bare := [each for each in dialogues if each.id not in found]:
+        missing = {each.id for each in unfinished(bare, task, file)}
+        known = {each.id for each in bare} - missing
+        asked = [each for each in bare if each.id in wanted | known]
+        if asked:
+            annotate_into(task, asked, file)
+            found |= {each.id: each for each in annotated_of(read_file(task, file))}
+    return [found[each.id] for each in dialogues if each.id in wanted and each.id in found]

@@ -132,7 +132,7 @@ def _prepared(task: TaskSpec, generator: Path | None, turns: RealTurns) -> Speak
     dialogues = {turn.dialogue.id: turn.dialogue for turn in turns.turns}
     annotated, ranker = annotated_of([*dialogues.values()]), ranker_loader(task)()
     shown = list(learned_dialogues(annotated, task, ranker, seed=0, best_labelled=None))
-    return prepared_speaker(FINETUNED_ANNOTATED, voice, shown)
+    return prepared_speaker(FINETUNED_ANNOTATED, voice, annotated, shown)
 
 
 async def spoken(work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None) -> Replies:

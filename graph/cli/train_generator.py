@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -66,7 +67,7 @@ def train_generator(
     from langgraph_cooper.graph.training.generator.card import model_card
     from langgraph_cooper.graph.training.generator.estimate import estimate
     from langgraph_cooper.graph.training.generator.finish import save_generator
-    from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, check_base
+    from langgraph_cooper.nodes.finetuned.base import located_base
     from langgraph_cooper.nodes.finetuned.users import USER_BUDGETS
     from langgraph_cooper.ranker.model.lora import adapter_tensors
     from langgraph_cooper.ranker.training.config import TrainingError
@@ -76,11 +77,11 @@ def train_generator(
     if output.exists():
         raise TrainingError(f"{output} already exists: choose another --output, or remove it")
     settings = training.GeneratorTraining(
-        base=base or DEFAULT_BASE, epochs=epochs, seed=seed, steps=steps
+        base=located_base(base), epochs=epochs, seed=seed, steps=steps
     )
     if speaker == "user":
         settings = settings.model_copy(update={"budgets": USER_BUDGETS})
-    check_base(settings.base)  # before the long work
+    training.check_trainable(settings)  # before the long work
     parts = read_parts(spec, data, leave_out or (), limit)
     dialogues = [each for part in parts for each in part.dialogues]
     held = read_file(spec, valid) if valid else []
@@ -90,7 +91,7 @@ def train_generator(
     typer.echo(estimate(dialogues, epochs, speaker), err=True)
     run = output.parent / f".{output.name}-run"
     run.mkdir(parents=True, exist_ok=True)
-    _check_run(run, dialogues, held, settings)
+    _check_run(run, spec, dialogues, held, settings)
     if speaker == "user":
         learned, choosing = _learned_users(spec, parts, [Part(valid, held)] if valid else [], run)
     else:
@@ -117,8 +118,8 @@ def train_generator(
     talk = f"talk with it: cooper chat --task {task} --generator {output}"
     if speaker == "user":
         talk = f"let it talk: cooper evaluate interactive --user trained --user-adapter {output}"
-    use = f"the {'user' if speaker == 'user' else 'generator'} is in {output}; {talk}"
-    typer.echo(f"{use}; the run in {run} is no longer needed")
+    shutil.rmtree(run, ignore_errors=True)  # another one would go on from it
+    typer.echo(f"the {'user' if speaker == 'user' else 'generator'} is in {output}; {talk}")
 
 
 def _learned_users(
@@ -154,20 +155,26 @@ def _learned_users(
 
 
 def _check_run(
-    run: Path, learnt: Sequence[Dialogue], held: Sequence[Dialogue], settings: GeneratorTraining
+    run: Path,
+    task: TaskSpec,
+    learnt: Sequence[Dialogue],
+    held: Sequence[Dialogue],
+    settings: GeneratorTraining,
 ) -> None:
     """Check that a run that goes on is of the same dialogues and settings; note those of a new one.
 
     Raises:
         TrainingError: It is of others: what was to be left out may have been learnt from.
     """
-    from langgraph_cooper.ranker.data.dialogue import fingerprint
+    from langgraph_cooper.nodes.finetuned.base import base_sha256
     from langgraph_cooper.ranker.data.jsonl import replacing
     from langgraph_cooper.ranker.training.config import TrainingError
 
-    marks = [fingerprint(each) for each in [*learnt, *held]]
-    told = f"{settings.model_dump_json()} {len(learnt)} {marks}"
-    made_of, file = hashlib.sha256(told.encode()).hexdigest(), run / "made-of.txt"
+    hashed = hashlib.sha256(f"{settings.model_dump_json()} {base_sha256(settings.base)}".encode())
+    hashed.update(f"{task.model_dump_json()} {len(learnt)}".encode())
+    for each in (*learnt, *held):
+        hashed.update(each.model_dump_json().encode())
+    made_of, file = hashed.hexdigest(), run / "made-of.txt"
     if not file.is_file():
         with replacing(file) as out:
             out.write(made_of.encode())
@@ -201,11 +208,12 @@ def _learned(
     if chosen.is_file():
         lines = chosen.read_text(encoding="utf-8").splitlines()
         return [LearnedDialogue.model_validate_json(line) for line in lines]
-    annotated = annotated_of(dialogues)
-    if len(annotated) < len(dialogues):
+    known = {each.id: each for each in annotated_of(dialogues)}
+    if bare := [each for each in dialogues if each.id not in known]:
         file = run / f"{name}.jsonl"
-        annotate_into(task, dialogues, file)
-        annotated = annotated_of(read_file(task, file))
+        annotate_into(task, bare, file)
+        known |= {each.id: each for each in annotated_of(read_file(task, file))}
+    annotated = [known[each.id] for each in dialogues]
     ranker = ranker_loader(task)()
     with progress_bar(f"choosing topics for {name}") as progress:
         job = progress.add_task("dialogues", total=len(annotated))

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from langgraph_cooper.graph.evaluation.generation import RealTurns
 from langgraph_cooper.graph.evaluation.kept import one_run_at
-from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker, typical_reply
+from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker, Talk, typical_reply
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
 from langgraph_cooper.graph.training.generator.topics import Part
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
@@ -61,28 +62,39 @@ def budgets_of(without: Part | None, dialogues: Sequence[LearnedDialogue], k: in
 
 
 def prepared_speaker(
-    name: str, checkpoint: VoiceCheckpoint, dialogues: Sequence[LearnedDialogue]
+    name: str,
+    checkpoint: VoiceCheckpoint,
+    annotated: Sequence[AnnotatedDialogue],
+    shown: Sequence[LearnedDialogue],
 ) -> Speaker:
     """Return a generator as a system that replies at prepared turns, by its most typical sample.
 
     Args:
         name: Its name.
         checkpoint: Its generator.
-        dialogues: Conversations with the states and topics that it is shown.
+        annotated: Conversations.
+        shown: [C] the states and topics that it is shown in each conversation with turns.
 
     Raises:
         VoiceError: The generator cannot be loaded.
     """
     typical, made_of = typical_reply(checkpoint)
-    given: dict[tuple[Utterance, ...], Given] = {}
-    for dialogue in dialogues:
-        for turn in dialogue.turns:
-            given[dialogue.utterances[: turn.index]] = dialogue.given(turn)
+    given: dict[tuple[str, int], Given] = {}
+    hashed = hashlib.sha256()
+    with_turns = [each for each in annotated if each.turns]
+    for dialogue, prepared in zip(with_turns, shown, strict=True):
+        hashed.update(prepared.model_dump_json().encode())
+        for turn in prepared.turns:
+            given[dialogue.id, turn.index] = prepared.given(turn)
 
-    async def reply(history: Sequence[Utterance]) -> Reply:
-        return Reply(await typical(given[tuple(history)]))
+    def begin(dialogue: str) -> Talk:
+        async def reply(history: Sequence[Utterance]) -> Reply:
+            return Reply(await typical(given[dialogue, len(history)]))
 
-    return Speaker(name, f"{name} {made_of}", lambda: reply)
+        return reply
+
+    identity = f"{name} {made_of} {hashed.hexdigest()}"
+    return Speaker(name, identity, partial(begin, ""), about=begin)
 
 
 def annotated_turns(turns: RealTurns, dialogues: Sequence[AnnotatedDialogue]) -> RealTurns:

@@ -134,7 +134,8 @@ async def reply_to_all(
             done(len(rows))
             continue
         # From the first turn on: a system may carry its state from turn to turn.
-        talk = speaker.talk()
+        about = speaker.about
+        talk = about(turns.turns[rows[0]].dialogue.id) if about else speaker.talk()
         for row in rows:
             dialogue, index = turns.turns[row].dialogue, turns.turns[row].index
             found[row] = await talk(dialogue.history(index))
@@ -220,7 +221,9 @@ def _dialogues(turns: RealTurns) -> list[list[int]]:
 
 def _key(speaker: Speaker, turn: RealTurn) -> str:
     """A hash of the system and of all that was said before the turn."""
-    said = [list(utterance) for utterance in turn.dialogue.history(turn.index)]
+    said: list[Any] = [list(utterance) for utterance in turn.dialogue.history(turn.index)]
+    if speaker.about:  # equal words are told apart by their dialogue
+        said.append(turn.dialogue.id)
     shown = json.dumps([speaker.identity, said])
     return hashlib.sha256(shown.encode()).hexdigest()[:32]
 

@@ -67,11 +67,14 @@ class Speaker:
         name: Its name in the report.
         identity: Tells its replies from those of another system, model or task.
         talk: Begins a dialogue.
+        about: Begins the dialogue of this id, for a system that knows more of it than its words;
+            None: `talk` does.
     """
 
     name: str
     identity: str
     talk: Callable[[], Talk]
+    about: Callable[[str], Talk] | None = None
 
 
 class Settings(NamedTuple):

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from safetensors import SafetensorError
+
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Budgets, Format, FormatError, Kind
 from langgraph_cooper.ranker.model.encoder import quiet_transformers
@@ -95,6 +97,8 @@ def _sha256(file: Path) -> str:
 def base_sha256(name: str) -> str | None:
     """Return the SHA-256 of a base's weights where they are local files, else None.
 
+    Of several files it is that of all their hashes.
+
     Raises:
         VoiceError: The default base is missing or has been changed.
     """
@@ -104,8 +108,18 @@ def base_sha256(name: str) -> str | None:
     folder = Path(name)
     if not folder.is_dir():
         return None
-    weights = sorted(folder.glob("*.safetensors"))
-    return _sha256(weights[0]) if len(weights) == 1 else None
+    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+    if len(weights) == 1:
+        return _sha256(weights[0])
+    together = " ".join(f"{file.name} {_sha256(file)}" for file in weights)
+    return hashlib.sha256(together.encode()).hexdigest() if weights else None
+
+
+def located_base(name: str | None) -> str:
+    """Return a base's name, or its folder's whole path, which is the same everywhere."""
+    if name is None:
+        return DEFAULT_BASE
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
 def load_base(name: str = DEFAULT_BASE) -> Base:
@@ -121,7 +135,9 @@ def load_base(name: str = DEFAULT_BASE) -> Base:
     try:
         with quiet_transformers(), _no_bars():
             return _loaded(where, extra, name)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except VoiceError:
+        raise
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise _unloadable(name, error) from None
 
 

@@ -41,9 +41,8 @@ def quick_copy(
     """
     from filelock import FileLock
 
-    root = cache or cache_folder("voices")
-    name = _name_of(checkpoint)
-    folder = root / name
+    folder = copy_folder(checkpoint, cache)
+    root, name = folder.parent, folder.name
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f"{name}.lock"):
@@ -58,6 +57,11 @@ def quick_copy(
             f"it needs 150 MB: make room, or name another folder in {CACHE_VARIABLE}"
         ) from None
     return folder
+
+
+def copy_folder(checkpoint: VoiceCheckpoint, cache: Path | None = None) -> Path:
+    """Return the place of a checkpoint's copy, made or not."""
+    return (cache or cache_folder("voices")) / _name_of(checkpoint)
 
 
 def _name_of(checkpoint: VoiceCheckpoint) -> str:
@@ -135,4 +139,5 @@ def convert(base: Base, out: Path) -> None:
                 f"CTranslate2 cannot run a {config.model_type} ({str(error).splitlines()[0]}): "
                 "choose another base"
             ) from None
-    base.tokenizer.backend_tokenizer.save(str(out / TOKENIZER))
+    # Not its own `save`, which tells a full disk by a bare Exception.
+    (out / TOKENIZER).write_text(base.tokenizer.backend_tokenizer.to_str(), encoding="utf-8")

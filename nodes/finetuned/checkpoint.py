@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -85,6 +87,11 @@ class VoiceCheckpoint(NamedTuple):
             VoiceError: It is missing or has other weights.
         """
         found = base_sha256(self.config.base)
+        if self.config.base_sha256 and found is None:
+            raise VoiceError(
+                f"the base {self.config.base} of the adapters in {self.folder} is not there: bring "
+                "it to that place, or train anew"
+            )
         if self.config.base_sha256 and found != self.config.base_sha256:
             raise VoiceError(
                 f"the base {self.config.base} has other weights than the adapters in "
@@ -175,8 +182,16 @@ def write_voice(
             "weights_sha256": hashlib.sha256(data).hexdigest(),
         }
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS).write_bytes(data)
-    (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, so that a full disk leaves no half of it.
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as made:
+        part = Path(made) / folder.name
+        part.mkdir()
+        (part / WEIGHTS).write_bytes(data)
+        (part / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (part / "README.md").write_text(card, encoding="utf-8")
+        if folder.exists():
+            shutil.copytree(part, folder, dirs_exist_ok=True)
+        else:
+            part.rename(folder)
     return config

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from langgraph_cooper.nodes.finetuned.cache import TOKENIZER, quick_copy
+from langgraph_cooper.nodes.finetuned.cache import TOKENIZER, copy_folder, quick_copy
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, VoiceConfig
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Format, Given
@@ -257,7 +257,8 @@ def load_engine(
             'the fine-tuned generator needs the extra: pip install "langgraph-cooper[voice]"'
         ) from None
     with _engines_lock:
-        folder = quick_copy(checkpoint, notice=notice)
-        if folder not in _engines:
+        folder = copy_folder(checkpoint)
+        if folder not in _engines:  # a process checks the copy once
+            quick_copy(checkpoint, notice=notice)
             _engines[folder] = Engine(folder, checkpoint.config)
         return _engines[folder]

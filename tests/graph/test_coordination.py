@@ -105,6 +105,8 @@ def test_a_calibration_that_is_not_the_default_has_to_be_asked_for() -> None:
 def test_a_ranker_without_a_calibration_cannot_be_asked_to() -> None:
     with pytest.raises(InputError, match=r"'fake' has no calibration.*cooper evaluate calibration"):
         Talk(None, coordination="calibrated").say(LINES[0])
+    with pytest.raises(InputError, match="has no calibration"):
+        Talk(None, strength=0.5).say(LINES[0])
     with pytest.raises(InputError, match="strength"):
         CooperContext(strength=2.0)
 

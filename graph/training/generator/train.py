@@ -25,7 +25,10 @@ from langgraph_cooper.graph.training.generator.adapters import (
 from langgraph_cooper.graph.training.generator.learner import CausalLearner, Seq2SeqLearner
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, Pack, packs_of
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, load_base
+from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.format import Budgets
+from langgraph_cooper.ranker.model.lora import adapted_layers
+from langgraph_cooper.ranker.training.config import TrainingError
 
 SAVE_MINUTES = 10.0
 
@@ -119,6 +122,32 @@ def learner_of(base: Base, adapters: Adapters | None = None) -> nn.Module:
     return (CausalLearner if base.kind == "causal" else Seq2SeqLearner)(base.model, adapters)
 
 
+def check_trainable(settings: GeneratorTraining) -> None:
+    """Check that a base can be trained and used, before the long work.
+
+    Raises:
+        VoiceError: It cannot be loaded, has no layers to adapt, or cannot end a text.
+    """
+    base = load_base(settings.base)
+    try:
+        adapted_layers(
+            base.model, adapter_config(base.kind, rank=settings.rank, alpha=settings.alpha)
+        )
+    except ValueError:
+        raise VoiceError(
+            f"the base {settings.base} is a {base.model.config.model_type}, whose layers have "
+            f"other names than those that are adapted: choose another base, such as {DEFAULT_BASE}"
+        ) from None
+    base.format(settings.budgets)
+
+
+def _whole_checkpoint(run: Path) -> str | None:
+    """Return the newest checkpoint of a run that was saved whole: a kill may cut the last one."""
+    found = sorted(run.glob("checkpoint-*"), key=lambda each: int(each.name.split("-")[1]))
+    whole = [each for each in found if (each / "trainer_state.json").is_file()]
+    return str(whole[-1]) if whole else None
+
+
 def train_generator(
     train: Sequence[LearnedDialogue],
     valid: Sequence[LearnedDialogue],
@@ -138,6 +167,7 @@ def train_generator(
 
     Raises:
         VoiceError: The base cannot be loaded.
+        TrainingError: There is nothing to learn from.
     """
     AcceleratorState._reset_state(reset_partial_state=True)
     torch.manual_seed(settings.seed)
@@ -146,6 +176,10 @@ def train_generator(
     adapters = Adapters(base.model, config)
     form = base.format(settings.budgets)
     packs = [pack for dialogue in train for pack in packs_of(dialogue, form)]
+    if not packs:
+        raise TrainingError(
+            "no turn can be learnt from: all have the strategy Self-disclosure, or no candidates"
+        )
     held = [pack for dialogue in valid for pack in packs_of(dialogue, form)]
     learner = learner_of(base, adapters)
     evaluated = "epoch" if held else "no"
@@ -166,10 +200,10 @@ def train_generator(
         model=learner, args=arguments, train_dataset=_Packs(packs),
         eval_dataset=_Packs(held) if held else None, data_collator=collate, callbacks=callbacks,
     )  # fmt: skip
-    begun = any(run.glob("checkpoint-*"))
+    begun = _whole_checkpoint(run)
     began = time.monotonic()
     with redirect_stdout(sys.stderr):  # where the Trainer's log would stand among results
-        result = trainer.train(resume_from_checkpoint=begun or None)
+        result = trainer.train(resume_from_checkpoint=begun)
     AcceleratorState._reset_state(reset_partial_state=True)
     losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
     figures = {

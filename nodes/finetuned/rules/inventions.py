@@ -97,8 +97,10 @@ NUMBER = re.compile(r"\$\s?\d[\d,.]*|\b\d[\d,.]*%?|\b\d+(?:st|nd|rd|th)\b")
 NUMBER_WORDS = frozenset(
     [
         "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-        "fifteen", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
-        "hundred", "thousand", "million", "billion", "dozen", "percent", "half", "twice",
+        "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+        "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred", "thousand",
+        "million", "billion", "dozen", "hundreds", "thousands", "millions", "billions", "dozens",
+        "percent", "half", "twice",
     ]
 )  # fmt: skip
 # "Take five minutes", "two things": advice, not facts.

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from langgraph_cooper.graph.cli import train_generator as train_command
 from langgraph_cooper.graph.cli.app import app
 from langgraph_cooper.graph.training.generator import topics
 from langgraph_cooper.graph.training.generator import train as training
+from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
 from langgraph_cooper.nodes.finetuned.checkpoint import open_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.prompts import load_task
@@ -161,4 +163,62 @@ def test_a_run_that_was_begun_with_other_dialogues_does_not_go_on(
         CliRunner().invoke(app, ["train", *map(str, command)])
     with pytest.raises(TrainingError, match="begun with other dialogues or settings"):
         run(*command, "--leave-out", held)
+    relabelled = tmp_path / "one.jsonl"
+    kept = relabelled.read_text()
+    relabelled.write_text(kept.replace("The job is gone.", "The dog is gone."))
+    with pytest.raises(TrainingError, match="begun with other dialogues or settings"):
+        run(*command)
+    relabelled.write_text(kept)
     assert "3 conversations with 6 system turns" in run(*command)
+    assert not list(tmp_path.glob(".*-run"))  # another one would go on from it
+
+
+def test_what_is_annotated_stays_so_beside_raw_dialogues(quick: None, tmp_path: Path) -> None:
+    base, one, raw = (
+        write_base("causal", tmp_path / "base"),
+        dialogues(tmp_path, "one", 1),
+        tmp_path / "raw.jsonl",
+    )
+    bare = json.loads(one.read_text().replace("job one", "house")) | {"id": "raw"}
+    raw.write_text(
+        json.dumps({key: value for key, value in bare.items() if key in ("id", "utterances")})
+    )
+    learnt: list[LearnedDialogue] = []
+
+    def noted(given: list[LearnedDialogue], *_: object) -> None:
+        learnt.extend(given)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "train_generator", noted)
+        command = ["generator", "--data", one, "--data", raw, "--base", base, "--output"]
+        command.append(tmp_path / "voice")
+        CliRunner().invoke(app, ["train", *map(str, command)])
+    states = [set(each.turns[0].states.values()) for each in learnt]
+    assert states[0] == {"The job is gone."}
+    assert states[1] != states[0]
+
+
+def test_a_base_that_cannot_be_trained_is_refused_before_the_long_work(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    one, base = dialogues(tmp_path, "one", 1), write_base("causal", tmp_path / "base")
+    other = GPTNeoXConfig(
+        vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=4,
+    )  # fmt: skip
+    for file in base.glob("*.safetensors"):
+        file.unlink()
+    GPTNeoXForCausalLM(other).save_pretrained(base)
+    monkeypatch.setattr(train_command, "annotate_into", None)
+    with pytest.raises(VoiceError, match="gpt_neox, whose layers have other names"):
+        run("generator", "--data", one, "--base", base, "--output", tmp_path / "voice")
+
+
+def test_data_without_a_turn_to_learn_from_is_told(quick: None, tmp_path: Path) -> None:
+    base, one = write_base("causal", tmp_path / "base"), dialogues(tmp_path, "one", 2)
+    one.write_text(one.read_text().replace('"Others"', '"Self-disclosure"'))
+    with pytest.raises(TrainingError, match="no turn can be learnt from"):
+        run("generator", "--data", one, "--base", base, "--output", tmp_path / "voice")

@@ -205,25 +205,35 @@ def test_the_generator_reads_what_the_data_hold(
         asked.extend(given)
         return [["Which one was it?"]]
 
+    def write(*states: str) -> Path:
+        rows = []
+        for name, state in zip("ab", states, strict=True):
+            row = json.loads(annotated().model_dump_json()) | {"id": name}
+            said = row["utterances"][1]["text"] + (" Tell me." if name == "b" else "")
+            row["utterances"][1]["text"] = said  # the words before it are those of the other
+            more = [{"speaker": "user", "text": "Mine."}, {"speaker": "system", "text": "Oh."}]
+            row["utterances"] += [{**each, "strategies": []} for each in more]
+            row["turns"][0]["states"] = dict.fromkeys(ESC.aspect_names, state)
+            row["final_states"] = dict.fromkeys(ESC.aspect_names, "")
+            rows.append(json.dumps(row))
+        data.write_text("\n".join(rows) + "\n", "utf-8")
+        return data
+
     monkeypatch.setattr(Engine, "sample", sample)
-    said = annotated()
-    more = [{"speaker": "user", "text": "Mine."}, {"speaker": "system", "text": "Oh."}]
-    row = json.loads(said.model_dump_json())
-    row["utterances"] += [{**each, "strategies": []} for each in more]
-    row["turns"][0]["states"] = dict.fromkeys(ESC.aspect_names, "The job is gone.")
-    row["final_states"] = dict.fromkeys(ESC.aspect_names, "")
     data, voice = tmp_path / "a.jsonl", tiny_voice(tmp_path / "voice")
-    data.write_text(json.dumps(row) + "\n", "utf-8")
-    command = ["evaluate", "generation", "--data", data, "--generator", voice.folder, "--json"]
-    command += ["--systems", "bank,finetuned-annotated"]
-    report = cooper(*command).json()
-    assert report["turns"] == 1  # the other one is not annotated
+    command = ["evaluate", "generation", "--generator", voice.folder, "--json", "--output"]
+    command += [tmp_path / "t.json", "--systems", "bank,finetuned-annotated", "--data"]
+    report = cooper(*command, write("The job is gone.", "The dog is gone.")).json()
+    assert report["turns"] == 2  # the others are not annotated
     assert list(report["systems"]) == ["bank", "finetuned-annotated"]
-    (given,) = asked
-    assert set(given.states.values()) == {"The job is gone."}
-    assert [topic.topic[:5] for topic in given.topics] == ["topic"] * 3
-    refused = cooper(*command, "--outputs", f"other={data}")
+    shown = [set(given.states.values()) for given in asked]
+    assert shown == [{"The job is gone."}, {"The dog is gone."}]
+    assert [topic.topic[:5] for topic in asked[0].topics] == ["topic"] * 3
+    cooper(*command, data)
+    assert len(asked) == 2  # they are kept
+    cooper(*command, write("The job is gone.", "The cat is gone."))
+    assert len(asked) == 4  # with other states they are others
+    refused = cooper(*command, data, "--outputs", f"other={data}")
     assert refused.code == 2
     assert "leaves turns out" in " ".join(refused.err.replace("│", " ").split())
-    bare = raw(tmp_path / "v.txt", "a hat")
-    cooper(*command[:3], bare, *command[4:]).fails("annotate the data first")
+    cooper(*command, raw(tmp_path / "v.txt", "a hat")).fails("annotate the data first")

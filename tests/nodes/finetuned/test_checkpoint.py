@@ -33,6 +33,25 @@ def test_a_base_that_lacks_weights_is_refused(kind: str, tmp_path: Path) -> None
         load_base(str(folder))
 
 
+@pytest.mark.parametrize("cut", [3, 200])
+def test_a_base_whose_file_is_damaged_is_refused(cut: int, tmp_path: Path) -> None:
+    folder = write_base("causal", tmp_path / "base")
+    (file,) = folder.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-cut])
+    with pytest.raises(VoiceError, match=r"base cannot be loaded \(.+\): name a folder"):
+        load_base(str(folder))
+
+
+def test_a_base_of_several_files_is_known_by_all(tmp_path: Path) -> None:
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).write_bytes(name.encode())
+    before = base.base_sha256(str(tmp_path))
+    (tmp_path / "b.safetensors").write_bytes(b"other weights")
+    base._sha256.cache_clear()
+    assert before is not None
+    assert base.base_sha256(str(tmp_path)) not in (None, before)
+
+
 def test_a_base_that_is_not_there_is_named() -> None:
     with pytest.raises(VoiceError, match="/nowhere/base cannot be loaded"):
         load_base("/nowhere/base")
@@ -79,6 +98,14 @@ def test_a_base_with_other_weights_is_refused(make_voice: Make) -> None:
     write_base("causal", Path(voice.config.base), seed=7)
     base._sha256.cache_clear()
     with pytest.raises(VoiceError, match="other weights"):
+        voice.merged()
+
+
+def test_a_base_that_was_moved_is_said_to_be_missing(make_voice: Make) -> None:
+    voice = make_voice()
+    folder = Path(voice.config.base)
+    folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(VoiceError, match="is not there: bring it to that place"):
         voice.merged()
 
 

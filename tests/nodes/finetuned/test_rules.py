@@ -97,6 +97,8 @@ def test_what_a_program_can_say_is_no_claim(reply: str) -> None:
         ("I have exams next week.", "Did she tell you that?", "person"),
         ("I got fired.", "You worked there for 12 years.", "number"),
         ("I got fired.", "Nearly seventy of those who lose a job find one.", "number"),
+        ("I got fired.", "Millions of people lose a job.", "number"),
+        ("I got fired.", "It took thirteen of them.", "number"),
         ("I got fired.", "Have you looked on Craigslist?", "name"),
         ("I got fired.", "Hi Brian, that is hard.", "name"),
         ("I got fired.", "See www.jobs.com for that.", "name"),
