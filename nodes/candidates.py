@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
@@ -11,7 +12,8 @@ from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.node import fault_of
 from langgraph_cooper.nodes.resources import Resources
-from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate, RankedCandidate
+from langgraph_cooper.nodes.state import MAX_TOPIC, AspectReport, Candidate, RankedCandidate
+from langgraph_cooper.prompts import PASSIVE
 
 
 def completed(candidates: object, place: str) -> list[Candidate]:
@@ -43,6 +45,59 @@ def _completed(candidate: object, place: str) -> Candidate:
     if not all(isinstance(text, str) for text in texts.values()):
         raise InputError(f"a candidate of {place!r} has a strategy or a source that is no text")
     return Candidate(**{**fields, **texts})  # type: ignore[typeddict-item]
+
+
+def completed_ranking(ranking: object, aspects: Collection[str]) -> list[RankedCandidate]:
+    """Complete a ranking that a person may have edited, and drop empty topics.
+
+    Args:
+        ranking: Ranked candidates; a topic's text alone, or one without the other fields, will
+            do. One without an aspect is passive.
+        aspects: The names of the task's aspects.
+
+    Raises:
+        InputError: Something else stands there.
+    """
+    candidates = bounded(completed(ranking or [], "ranking"))
+    return [_ranked(candidate, place, aspects) for place, candidate in enumerate(candidates, 1)]
+
+
+def _ranked(candidate: Mapping[str, Any], place: int, aspects: Collection[str]) -> RankedCandidate:
+    aspect = candidate.get("aspect") or PASSIVE
+    if aspect not in (*aspects, PASSIVE):
+        raise InputError(
+            f"a candidate of 'ranking' has the aspect {aspect!r}: name one of "
+            f"{', '.join(aspects)}, {PASSIVE}, or none"
+        )
+    known = {"rank": place, "score": 0.0}
+    numbers = {key: candidate.get(key, value) for key, value in known.items()}
+    if not all(isinstance(number, int | float) for number in numbers.values()):
+        raise InputError("a candidate of 'ranking' has a rank or a score that is no number")
+    return RankedCandidate(**{**candidate, **numbers, "aspect": aspect})  # type: ignore[typeddict-item]
+
+
+def report_of(state: Mapping[str, Any], aspect: str) -> AspectReport:
+    """Return an aspect's report, which a person may have edited; empty if there is none.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    report = state.get(aspect) or {}
+    if not isinstance(report, Mapping):
+        raise InputError(
+            f"the report of {aspect!r} is a {type(report).__name__}: give a mapping, such as "
+            '{"state": "..."}'
+        )
+    covers = report.get("covers") or {"messages": 0}
+    if not isinstance(covers, Mapping) or not isinstance(covers.get("messages"), int):
+        raise InputError(
+            f"the report of {aspect!r} covers no number of messages: leave its 'covers' as it was"
+        )
+    # A summary that covers messages is read; another one is made anew.
+    summary = report.get("state", None if report.get("covers") else "")
+    if not isinstance(summary, str):
+        raise InputError(f"the state of {aspect!r} is a {type(summary).__name__}: give a text")
+    return report  # type: ignore[return-value]
 
 
 def bounded(candidates: Iterable[Candidate]) -> list[Candidate]:

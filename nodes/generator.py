@@ -9,7 +9,12 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput
-from langgraph_cooper.nodes.candidates import bank_candidates, distinct_topics
+from langgraph_cooper.nodes.candidates import (
+    bank_candidates,
+    completed_ranking,
+    distinct_topics,
+    report_of,
+)
 from langgraph_cooper.nodes.choices import with_choice
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.events import (
@@ -41,25 +46,32 @@ def generator_node(resources: Resources) -> Node:
     """Build the node that adds the next utterance U to the messages.
 
     If the model fails, the offline generator replies with the task's own sentences. A reply that
-    broke off is not saved.
+    broke off is not saved. A ranking that a person edited is completed, or refused with an
+    `InputError`.
     """
+    aspects = resources.task.aspect_names
+
+    def edited(state: Mapping[str, Any]) -> tuple[Mapping[str, Any], Update]:
+        """Return the state with its ranking completed, and the update if that changed it."""
+        update = {"ranking": completed_ranking(state.get("ranking"), aspects)}
+        changed = update["ranking"] != state.get("ranking", [])
+        return {**state, **update}, update if changed else {}
 
     def prepare(state: Mapping[str, Any]) -> Call:
         context = current_context()
         given = GeneratorInput(
             history=utterances(state.get("messages", [])),
-            topics=distinct_topics(state["ranking"])[: context.k or resources.task.k],
-            states={
-                name: (state.get(name) or {}).get("state", "")
-                for name in resources.task.aspect_names
-            },
+            topics=distinct_topics(edited(state)[0]["ranking"])[: context.k or resources.task.k],
+            states={name: report_of(state, name).get("state", "") for name in aspects},
         )
         return resources.backend(context).generator, given
 
     def finish(state: Mapping[str, Any], answer: AIMessage) -> Update:
-        return {"messages": [with_choice(answer, state)]}
+        state, update = edited(state)
+        return {"messages": [with_choice(answer, state)], **update}
 
     def on_fault(state: Mapping[str, Any], fault: Fault, config: RunnableConfig) -> Update:
+        state, update = edited(state)
         emit([fault_event(turn_of(state.get("messages", [])), fault)], config)
         answer = _prepared_reply(resources, state, fault, config)
         marks = {**answer.response_metadata, STANDS_IN: fault["kind"]}
@@ -67,6 +79,7 @@ def generator_node(resources: Resources) -> Node:
         return {
             "messages": [with_choice(marked, state)],
             "cooper": with_fault(state["cooper"], fault),
+            **update,
         }
 
     return calling_node("generator", prepare, finish, on_fault)
@@ -126,7 +139,7 @@ def _bank_topics(
             given = PromoterInput(
                 aspect=resources.task.aspect(aspect),
                 history=history,
-                state=(state.get(aspect) or {}).get("state", ""),
+                state=report_of(state, aspect).get("state", ""),
                 m=resources.task.m,
             )
             own = [

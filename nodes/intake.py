@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.messages import AnyMessage, BaseMessage
 
 from langgraph_cooper.nodes.allowed import Allowed
+from langgraph_cooper.nodes.candidates import report_of
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import (
@@ -44,7 +45,8 @@ def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
     """Build the node that checks a turn's input and notes its round.
 
     It raises `InputError` if there is nothing to answer, if the message is too long, on a thread
-    that belongs to another task, and if the run may not choose what its context names.
+    that belongs to another task, if a report was edited to what cannot be read, and if the run may
+    not choose what its context names.
     """
 
     def intake(state: Mapping[str, Any]) -> Update:
@@ -66,7 +68,7 @@ def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
 
 def _without_faults(task: TaskSpec, state: Mapping[str, Any]) -> Update:
     """Return the reports that list faults of the last turn, with the faults removed."""
-    reports = {name: state.get(name) or {} for name in task.aspect_names}
+    reports = {name: report_of(state, name) for name in task.aspect_names}
     return {name: {**r, "faults": []} for name, r in reports.items() if r.get("faults")}
 
 
