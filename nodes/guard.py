@@ -282,7 +282,7 @@ class _Reading:
             finding = Finding("concern", "other")  # perhaps it is not so long ago
         if finding.tier == "none" and _is_unsafe(reply, new):
             finding, question = Finding("concern", course.kind or "danger"), None
-        return course.after(finding, " ".join(new), question, strict=self.strict)
+        return course.after(finding, "\n".join(new), question, strict=self.strict)
 
 
 def _last_words(messages: Sequence[AnyMessage]) -> list[str]:

@@ -7,15 +7,21 @@ nothing in the rest takes it back.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from langgraph_cooper.nodes.crisis.lexicon import answers, phrases
 from langgraph_cooper.nodes.crisis.patterns import Matcher
 from langgraph_cooper.nodes.crisis.phrases import denies, phrase_book
+from langgraph_cooper.prompts import CrisisKind
 
 MOST_HEDGED = 5  # words
+MOST_ABOUT = 60  # characters of a request to go on that say what about
+MARKS = ".!?,;:"
+CLAUSE_END = re.compile(rf"(?<=[{MARKS}])\s+|\n")
 # In the words of the normaliser, without doubled letters.
+AND = re.compile(r"\band ")
 NEGATED = re.compile(r"\b(no|not|never|nope|fine|beter)\b")
 
 Answer = Literal["yes", "no", "unclear"]
@@ -37,12 +43,57 @@ def answer_of(text: str) -> Answer:
     return "yes" if hedges or patterns["yes"].begins(words) else "unclear"
 
 
-def says_safe(text: str) -> bool:
-    """Return whether the user says that they are safe, as an answer to "Are you safe?"."""
-    patterns, words = _patterns(), phrase_book().normalised(text)
-    if "?" in text or any(patterns["unsafe"].spans(words)):
+def says_safe(text: str, kind: CrisisKind) -> bool:
+    """Return whether the user says that it is safe, as an answer to the question of a help text.
+
+    A request to go on ("I'm safe, can we go on talking?") takes nothing back.
+
+    Args:
+        text: The answer.
+        kind: The kind of crisis. "Are you safe?" is answered about oneself, "Are they safe?" and
+            "Is everybody safe?" about others.
+    """
+    patterns, others = _patterns(), kind in ("other", "violence")
+    clauses = [_clause(part) for part in CLAUSE_END.split(text)]
+    words = "".join(clause.words for clause in clauses)
+    unsafe = ("unsafe", "unsure_of_others" if others else "unsafe_oneself")
+    if any(any(patterns[name].spans(words)) for name in unsafe):
         return False
+    if any(clause.asks for clause in clauses):
+        return False
+    if any(clause.cut for clause in clauses) and "safe" not in words.split():
+        return False  # "Yes, can we go on?"
+    if others:
+        return patterns["others_alone"].begins(words) or _states("others_safe", clauses)
+    if kind == "danger" and _states("all_safe", clauses):
+        return True
     return patterns["safe_alone"].begins(words) or any(patterns["safe"].spans(words))
+
+
+class _Clause(NamedTuple):
+    """The normalised words of a clause, without a request to go on at its end."""
+
+    words: str
+    asks: bool
+    """Whether it is another question."""
+    cut: bool
+    """Whether there was such a request."""
+
+
+def _clause(text: str) -> _Clause:
+    words, unsafe = phrase_book().normalised(text), _patterns()["unsafe"]
+    for start, stop in _patterns()["go_on"].spans(words):
+        if len(words) - stop <= MOST_ABOUT:
+            about = words[stop:]
+            if "safe" not in about.split() and not any(unsafe.spans(about)):
+                return _Clause(words[:start], asks="?" in text.rstrip(f"{MARKS} "), cut=True)
+    return _Clause(words, asks="?" in text, cut=False)
+
+
+def _states(name: str, clauses: Iterable[_Clause]) -> bool:
+    """Return whether a clause begins with a pattern: "I have to know they are safe" does not."""
+    parts = (part for clause in clauses for part in AND.split(clause.words))
+    return any(_patterns()[name].begins(part) for part in parts)
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 from langgraph_cooper.nodes.crisis.answers import answer_of, says_safe
+from langgraph_cooper.nodes.crisis.phrases import denies
 from langgraph_cooper.prompts import CrisisKind
 
 Tier = Literal["none", "concern", "certain"]
@@ -86,12 +87,15 @@ class Course:
             again = self.tier == "certain" and finding.kind == self.kind
             return self if again else Course("certain", finding.kind)
         if self.tier == "certain":
-            settled = self.given and not strict and finding.tier == "none" and says_safe(said)
+            may_end = self.given and not strict and finding.tier == "none"
+            settled = may_end and says_safe(said, self.kind or "suicide")
             # The time after a crisis is the riskiest: a new hint is asked about at once.
             return Course("none", self.kind) if settled else self
         if question:
             return self._answered(question, finding, said)
         if self.tier == "concern":  # the question did not reach the user
+            if finding.tier == "none" and denies(said):
+                return Course("none", self.kind, quiet=FAINT_TURNS)
             return replace(self, faint=False) if _is_plain(finding) else self
         if finding.tier == "concern" and not self._is_quiet(finding):
             return Course("concern", finding.kind, faint=finding.faint)

@@ -422,6 +422,19 @@ def test_an_unsayable_reply_takes_no_question() -> None:
     assert "?" not in state["messages"][-1].text
 
 
+@pytest.mark.usefixtures("asks_about_hints")
+def test_a_denial_after_a_replaced_reply_brings_no_question() -> None:
+    """The concern's own question was replaced together with the reply."""
+    replies = iter([HARM, "That is good to hear."])
+    model = ScriptedModel(script={"generator": lambda _: next(replies)})
+    graph = esc(model, checkpointer=InMemorySaver())
+    assert graph.invoke(human(HINT), CONFIG)["guard"]["tier"] == "concern"
+    state = graph.invoke(human("I'm not suicidal."), CONFIG)
+    assert state["guard"]["tier"] == "none"
+    assert state["messages"][-1].text == "That is good to hear."
+    assert MARK not in state["messages"][-1].additional_kwargs
+
+
 def test_without_a_classifier_the_phrases_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

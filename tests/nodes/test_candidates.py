@@ -1,4 +1,4 @@
-"""Candidates that a person edited at a breakpoint: completed, ranked and said, or refused."""
+"""What a person edited, candidates, a ranking or a report: completed and used, or refused."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import InputError, create_cooper
 from tests.support.rankers import FakeRanker
+from tests.support.scripted import ScriptedModel
 
 ASKED = "What did your manager say?"
 
@@ -57,3 +58,111 @@ def test_no_candidates_leave_the_other_agents() -> None:
 def test_anything_else_is_one_sentence(candidates: Any, named: str) -> None:
     with pytest.raises(InputError, match=named):
         edited(candidates)
+
+
+# A ranking, before the generator -----------------------------------------------------------------
+
+
+def reranked(ranking: Any, **resources: Any) -> dict[str, Any]:
+    """Replace the ranking before the generator, and finish the turn."""
+    graph = create_cooper("esc", ranker=FakeRanker(), **resources).compile(
+        checkpointer=InMemorySaver(), interrupt_before=["generator"]
+    )
+    config: Any = {"configurable": {"thread_id": "anna"}}
+    graph.invoke({"messages": [HumanMessage("I lost my job.")]}, config)
+    graph.update_state(config, {"ranking": ranking}, as_node="coordinator")
+    state: dict[str, Any] = graph.invoke(None, config)
+    return state
+
+
+@pytest.mark.parametrize(
+    "ranked",
+    [ASKED, {"topic": ASKED}, {"topic": f" {ASKED}\n", "aspect": None, "source": ""}],
+)
+def test_a_short_form_in_a_ranking_is_said_and_completed(ranked: Any) -> None:
+    state = reranked([ranked])
+    assert state["ranking"] == [
+        {"rank": 1, "score": 0.0, "aspect": "passive", "strategy": "", "topic": ASKED,
+         "source": "person"}
+    ]  # fmt: skip
+    assert ASKED in state["messages"][-1].text
+    assert "faults" not in state["cooper"]
+
+
+def test_a_topic_of_an_aspect_keeps_it() -> None:
+    state = reranked([{"topic": ASKED, "aspect": "action", "source": "model", "rank": 3}])
+    (ranked,) = state["ranking"]
+    assert (ranked["aspect"], ranked["source"], ranked["rank"]) == ("action", "model", 3)
+
+
+@pytest.mark.parametrize("ranking", [None, []])
+def test_without_a_ranking_there_is_a_reply(ranking: Any) -> None:
+    state = reranked(ranking)
+    assert state["ranking"] == []
+    assert state["messages"][-1].text
+
+
+def test_a_short_form_stands_when_the_generator_fails() -> None:
+    failing = ScriptedModel(script={"generator": ValueError("down")})
+    state = reranked([ASKED], generator_model=failing)
+    assert [fault["step"] for fault in state["cooper"]["faults"]] == ["generator"]
+    assert state["ranking"][0]["topic"] == ASKED
+    assert state["messages"][-1].text
+
+
+@pytest.mark.parametrize(
+    ("ranking", "named"),
+    [
+        (ASKED, "'ranking' are a str: give a list of topics"),
+        ([None], "'ranking' has no topic: give a text"),
+        ([{"aspect": "action"}], "'ranking' has no topic: give a text"),
+        ([{"topic": ASKED, "strategy": 3}], "no text"),
+        ([{"topic": ASKED, "aspect": "weather"}], "'weather': name one of exploration, "),
+        ([{"topic": ASKED, "aspect": ["action"]}], r"\['action'\]: name one of"),
+        ([{"topic": ASKED, "score": "high"}], "no number"),
+    ],
+)
+def test_any_other_ranking_is_one_sentence(ranking: Any, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        reranked(ranking)
+
+
+# Reports, between turns ---------------------------------------------------------------------------
+
+
+def continued(changes: Any) -> dict[str, Any]:
+    """Edit an agent's report after a turn, and take another."""
+    graph = create_cooper("esc", ranker=FakeRanker()).compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "anna"}}
+    graph.invoke({"messages": [HumanMessage("I lost my job.")]}, config)
+    report = graph.get_state(config).values["exploration"]
+    edited = {**report, **changes} if isinstance(changes, dict) else changes
+    graph.update_state(config, {"exploration": edited}, as_node="reply_guard")
+    state: dict[str, Any] = graph.invoke({"messages": [HumanMessage("My boss said so.")]}, config)
+    return state
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [None, {"state": "She was dismissed."}, {"covers": None}, {"covers": None, "state": ""}],
+)
+def test_an_edited_report_goes_on_without_a_fault(changes: Any) -> None:
+    state = continued(changes)
+    assert isinstance(state["exploration"]["state"], str)
+    assert not state["exploration"]["faults"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ("She was dismissed.", "report of 'exploration' is a str: give a mapping"),
+        (["She was dismissed."], "report of 'exploration' is a list: give a mapping"),
+        ({"state": 5}, "state of 'exploration' is a int: give a text"),
+        ({"state": None}, "state of 'exploration' is a NoneType: give a text"),
+        ({"covers": "all"}, "'exploration' covers no number of messages"),
+        ({"covers": {"messages": "2"}}, "'exploration' covers no number of messages"),
+    ],
+)
+def test_any_other_report_is_one_sentence(changes: Any, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        continued(changes)

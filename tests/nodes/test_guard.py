@@ -292,6 +292,29 @@ def test_a_window_of_the_messages_lets_the_user_say_that_they_are_safe() -> None
         assert node.invoke(state)["guard"]["fired"] is fires
 
 
+@pytest.mark.parametrize(
+    ("crisis", "kind", "safe"),
+    [
+        ("I want to die", "suicide", "I'm safe, can we go on talking?"),
+        ("I keep cutting myself", "self_harm", "Yes, I am safe now. Let's go on."),
+        ("My husband beats me", "danger", "We are all safe."),
+        ("My sister wants to kill herself", "other", "Yes, they are safe."),
+        ("My sister wants to kill herself", "other", "She is safe, can we go on talking?"),
+        ("I am going to kill my boss", "violence", "Everybody is safe."),
+        ("I am going to kill my boss", "violence", "Yes, he is."),
+    ],
+)
+def test_the_answer_to_the_kinds_own_question_lifts_it(crisis: str, kind: str, safe: str) -> None:
+    node = guard_node(ESC)
+    talk: list[AnyMessage] = [HumanMessage(crisis, id="c")]
+    update = node.invoke({"messages": talk})
+    assert update["guard"]["kind"] == kind
+    for number, (text, fires) in enumerate({"hm": True, safe: False}.items()):
+        talk = [*talk, *update["messages"], HumanMessage(text, id=f"u{number}")]
+        update = node.invoke({"messages": talk, "guard": update["guard"]})
+        assert update["guard"]["fired"] is fires
+
+
 @pytest.mark.parametrize("by_person", [False, True])
 def test_a_release_outlives_its_own_message(by_person: bool) -> None:
     settings = GuardSettings(strict=by_person)

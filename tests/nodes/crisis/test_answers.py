@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from langgraph_cooper.nodes.crisis.answers import answer_of, says_safe
+from langgraph_cooper.prompts import CrisisKind
+
+# The kinds whose question about safety is about the user, and those where it is about others.
+ONESELF: tuple[CrisisKind, ...] = ("suicide", "self_harm", "danger")
+OTHERS: tuple[CrisisKind, ...] = ("other", "violence")
 
 
 @pytest.mark.parametrize(
@@ -40,10 +47,11 @@ def test_anything_else_is_unclear(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["yes", "I'm safe", "i am safe now", "yes I'm safe, my sister is here", "Yes we are safe",
-     "safe", "I'm not in danger", "I am", "of course", "he is safe now"],
+     "safe", "I'm not in danger", "I am", "of course"],
 )  # fmt: skip
-def test_a_safe_person_says_so(text: str) -> None:
-    assert says_safe(text)
+@pytest.mark.parametrize("kind", ONESELF)
+def test_a_safe_person_says_so(text: str, kind: CrisisKind) -> None:
+    assert says_safe(text, kind)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +60,82 @@ def test_a_safe_person_says_so(text: str) -> None:
      "sometimes", "I called 988", "I guess", "let us talk about my job", "I'm fine",
      "yes but I still want to die", "I am never safe here", "is it safe to talk?"],
 )  # fmt: skip
-def test_anything_else_does_not_lift_the_guard(text: str) -> None:
-    assert not says_safe(text)
+@pytest.mark.parametrize("kind", get_args(CrisisKind))
+def test_anything_else_does_not_lift_the_guard(text: str, kind: CrisisKind) -> None:
+    assert not says_safe(text, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["yes", "Yes, they are.", "They are.", "They are safe.", "Yes, they're safe.", "yes he is",
+     "He is safe.", "She's safe now, she is with mum", "Everybody is safe.", "we're all safe",
+     "Everyone is safe now.", "Yes, everyone's safe, thanks", "my little brother's safe",
+     "I spoke to her and she is safe", "I called him\nhe is out of danger",
+     "I told you she's safe"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", OTHERS)
+def test_asked_about_others_one_says_that_they_are_safe(text: str, kind: CrisisKind) -> None:
+    assert says_safe(text, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I'm safe", "yes, but he has a knife", "are they safe?", "are they safe", "he isn't safe",
+     "is everybody safe", "she says she is safe but I don't believe it", "She says she's safe",
+     "he told me he is safe", "my mum said they are safe", "I think they are safe",
+     "he will be safe", "They are safe, I hope", "They are safe, I think",
+     "everybody is safe for now", "they are safe until friday", "he is safe today",
+     "not everybody is safe",
+     "everyone is safe except me", "everyone is safe without me", "nobody is safe",
+     "I have to know that they are safe", "make sure they are safe", "They're safe. He is not.",
+     "im not in danger, he is", "she is safe in heaven now", "they're safe? can we go on?",
+     "when they are safe I'll tell you", "I doubt everyone is safe"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", OTHERS)
+def test_hearsay_and_hopes_about_others_lift_nothing(text: str, kind: CrisisKind) -> None:
+    assert not says_safe(text, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("They are safe.", ()),
+        ("he is safe now", ()),
+        ("yes he is", ()),
+        ("Everybody is safe", ("danger",)),  # also the user, whom somebody else hurts
+        ("make sure everybody is safe", ()),
+    ],
+)
+def test_asked_about_oneself_others_do_not_count(text: str, kinds: tuple[CrisisKind, ...]) -> None:
+    assert tuple(kind for kind in ONESELF if says_safe(text, kind)) == kinds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I'm safe, can we go on talking?", "im safe can we go on",
+     "I am safe. Can we talk about my job?", "I'm safe and I want to talk about my exam",
+     "Yes, I'm safe now. I'd like to go on.", "Can we go on talking? I'm safe.",
+     "I'm safe, I still need to talk about my boss", "I'm safe, could we get back to my exam?"],
+)  # fmt: skip
+def test_a_request_to_go_on_takes_nothing_back(text: str) -> None:
+    assert says_safe(text, "suicide")
+    assert says_safe(text.replace("I'm", "They are").replace("I am", "They are")
+                     .replace("im", "they are"), "other")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["yes, can we go on?", "can we go on?", "I want to go on", "am I safe, can we go on?",
+     "I'm safe? can we go on?", "im safe?can we go on?", "I'm safe if we can go on talking",
+     "I'm safe, but can we go on?",
+     "When I'm safe, can we go on?", "I'm safe until friday, can we go on?",
+     "I'm not safe, can we go on?", "I'm safe, can we talk about how I could do it?",
+     "I'm safe, can we talk about the pills?", "I'm safe, should I tell him?",
+     "I'm safe, can we go on until he comes?", "I'm safe, I can't go on"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ONESELF)
+def test_a_request_alone_or_with_a_doubt_lifts_nothing(text: str, kind: CrisisKind) -> None:
+    assert not says_safe(text, kind)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +252,10 @@ def test_ordinary_talk_and_denials_are_no_yes(text: str) -> None:
         "I'm safe. goodbye",
         "im safe until friday",
         "i am safe enough to do it",
+        "I'll tell you when I'm safe",
+        "I'm safe as long as he is away",
     ],
 )
-def test_words_of_danger_about_safety_lift_nothing(text: str) -> None:
-    assert not says_safe(text)
+@pytest.mark.parametrize("kind", get_args(CrisisKind))
+def test_words_of_danger_about_safety_lift_nothing(text: str, kind: CrisisKind) -> None:
+    assert not says_safe(text, kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from langgraph_cooper.nodes.crisis.course import FAINT_TURNS, QUIET_TURNS, Course, Finding
 
 NOTHING, CONCERN = Finding(), Finding("concern", "suicide")
@@ -82,6 +84,13 @@ def test_a_hint_after_a_crisis_is_asked_about_at_once() -> None:
 def test_a_question_that_was_not_said_is_still_to_be_asked() -> None:
     course = take(Course(), CONCERN, "I gave my things away.")
     assert take(course, NOTHING, "hello?") == course
+
+
+@pytest.mark.parametrize("said", ["I'm not suicidal.", "I never think of hurting myself."])
+def test_a_denial_before_the_question_ends_the_concern(said: str) -> None:
+    course = take(Course(), CONCERN, "I gave my things away.")
+    assert take(course, NOTHING, said) == Course("none", "suicide", quiet=FAINT_TURNS)
+    assert take(course, CONCERN, said).tier == "concern"
 
 
 def test_a_crisis_in_the_answer_goes_before_a_no() -> None:
