@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
-from langgraph_cooper.nodes.candidates import bounded, completed, distinct_topics
+from langgraph_cooper.nodes.candidates import bounded, completed, distinct_topics, report_of
 from langgraph_cooper.nodes.choices import past_choices
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
@@ -108,13 +108,7 @@ def gather(
 
 
 def _proposed(state: Mapping[str, Any], aspect: str) -> list[Candidate]:
-    report = state.get(aspect) or {}
-    if not isinstance(report, Mapping):
-        raise InputError(
-            f"the report of {aspect!r} is a {type(report).__name__}: give a mapping, such as "
-            '{"candidates": [...]}'
-        )
-    return completed(report.get("candidates") or [], aspect)
+    return completed(report_of(state, aspect).get("candidates") or [], aspect)
 
 
 def _scores(

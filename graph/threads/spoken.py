@@ -11,6 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
 from langgraph_cooper.graph.threads.turns import Said, Turns, is_unfinished
+from langgraph_cooper.nodes.candidates import completed
 from langgraph_cooper.nodes.events import Done, Event, ReplyEvent
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.nodes.state import Fault, GuardState
@@ -120,7 +121,7 @@ class SpokenTurn:
             "user": text_of(before) if before and speaker_of(before) == "user" else None,
             "reply": text_of(spoken[place]),
             "guard": {key: guard[key] for key in GUARD if key in guard},  # type: ignore[literal-required]
-            "aspects": {n: _aspect(self.state.get(n, {})) for n in names},
+            "aspects": {n: _aspect(self.state.get(n, {}), n) for n in names},
             "ranking": [
                 {
                     **{key: ranked[key] for key in RANKED},
@@ -135,14 +136,15 @@ class SpokenTurn:
         }
 
 
-def _aspect(report: Mapping[str, Any]) -> dict[str, Any]:
+def _aspect(report: Mapping[str, Any], name: str) -> dict[str, Any]:
     targets = report.get("targets") or []
     return {
         "state": report.get("state", ""),
         "progress": report.get("progress", 0.0),
         "target": targets[0]["text"] if targets else None,
-        "candidates": [
-            {"topic": c["topic"], "strategy": c["strategy"]} for c in report.get("candidates", [])
+        "candidates": [  # a person may have left a topic's text alone
+            {"topic": c["topic"], "strategy": c["strategy"]}
+            for c in completed(report.get("candidates") or [], name)
         ],
     }
 
