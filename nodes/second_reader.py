@@ -19,9 +19,11 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from langgraph_cooper.nodes.crisis import reading
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
+from langgraph_cooper.nodes.llm.budget import guard_step
 from langgraph_cooper.nodes.node import fault_of
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import CrisisKind
+from langgraph_cooper.ranker.model.forking import renew_after_fork
 
 REMEMBERED = 4_096  # opinions: a graph inside another one reads its messages anew in each turn
 MOST_READ = 3  # messages of a turn, the last ones
@@ -69,6 +71,11 @@ class SecondReader:
         self._made: Runnable[str, Finding] | None = None
         self._doubts = doubts or reading.doubts
         self._known: OrderedDict[str, Finding] = OrderedDict()
+        self.forked()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Begin with free locks, in a child too: a thread of its parent may have held them."""
         self._lock, self._making = threading.Lock(), threading.Lock()
 
     def prepare(self) -> None:
@@ -98,8 +105,9 @@ class SecondReader:
             CooperError: A person has to mend it first, such as a refused key.
         """
         try:
-            for text in texts:
-                self._keep(text, self._reader().invoke(text, config))
+            with guard_step(len(texts)):
+                for text in texts:
+                    self._keep(text, self._reader().invoke(text, config))
         except Exception as error:
             return fault_of("guard", error)
         return None
@@ -112,7 +120,8 @@ class SecondReader:
             assert reader is not None
             self._keep(text, await reader.ainvoke(text, config))
 
-        tasks = [asyncio.create_task(one(text)) for text in texts]
+        with guard_step(len(texts)):  # the tasks take it over
+            tasks = [asyncio.create_task(one(text)) for text in texts]
         try:
             await asyncio.gather(*tasks)
         except Exception as error:

@@ -66,6 +66,15 @@ def serve(
     ] = None,
     deadline: Deadline = 60,
     max_calls: MaxCalls = None,
+    at_once: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="The chat model's calls at a time in a turn: 1 for a server with one slot; none: "
+            "as many as the server says it has, or one per agent.",
+        ),
+    ] = None,
     turns: Annotated[int, typer.Option(min=1, help="Turns at a time.")] = 64,
     streams: Annotated[int, typer.Option(min=1, help="Open streams.")] = 1_000,
     owner_streams: Annotated[int, typer.Option(min=1, help="Open streams of one owner.")] = 100,
@@ -92,7 +101,9 @@ def serve(
         body=body, streams=streams, owner_streams=owner_streams, turns=turns, rate=rate,
         wait=wait, grace=grace,
     )  # fmt: skip
-    context = CooperContext(deadline=deadline, max_calls=max_calls, country=country)
+    context = CooperContext(
+        deadline=deadline, max_calls=max_calls, at_once=at_once, country=country
+    )
     offers = offers_of(task or list_tasks(), model=model, guard_model=guard_model)
     run(
         offers,

@@ -12,8 +12,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
-from langgraph_cooper.nodes.llm.budget import context_of_turn
-from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
+from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask, prompt_limit
 from langgraph_cooper.nodes.llm.faults import capped_short
 from langgraph_cooper.nodes.llm.material import (
     delimited,
@@ -40,6 +39,7 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 PROMPT_UTTERANCES = 24
 # Up to this many utterances the generator gets no topics (the paper's released settings).
 WARMING_UP = 2
+REPAIR_TOKENS = 80  # of a prompt's limit, for what was wrong with an unreadable answer
 TOOL_CALLS = ("tool_calls", "function_call")  # keys of a message's additional_kwargs
 
 # Caps on the answers, for a slow server; a model that needs more gets more (`quirks.Habits.room`).
@@ -79,7 +79,7 @@ def llm_tracker(task: TaskSpec, model: BaseChatModel) -> Runnable[TrackerInput, 
     """Build a state tracker that asks a model to update its summary."""
 
     def prompt(given: TrackerInput) -> list[BaseMessage]:
-        return bounded(partial(written, given), given["said"])
+        return bounded(partial(written, given), given["said"], model)
 
     def written(given: TrackerInput, said: Sequence[Utterance]) -> list[BaseMessage]:
         aspect = given["aspect"]
@@ -115,7 +115,7 @@ def llm_promoter(
 
     def prompt(given: PromoterInput) -> list[BaseMessage]:
         history = given["history"][-PROMPT_UTTERANCES:]
-        return bounded(partial(_promoter_prompt, task, given), history)
+        return bounded(partial(_promoter_prompt, task, given), history, model)
 
     quiet = model.with_config(QUIET)
     names = task.aspect_names
@@ -195,7 +195,7 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
                 said = said[1:]
             return [instructions, *_as_messages(said)]
 
-        return bounded(written, history[-PROMPT_UTTERANCES:])
+        return bounded(written, history[-PROMPT_UTTERANCES:], model)
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
         return said(answer, _written(answer))
@@ -243,10 +243,18 @@ def _common(task: TaskSpec) -> dict[str, object]:
 
 
 def bounded(
-    prompt: Callable[[Sequence[Utterance]], list[BaseMessage]], said: Sequence[Utterance]
+    prompt: Callable[[Sequence[Utterance]], list[BaseMessage]],
+    said: Sequence[Utterance],
+    model: BaseChatModel | None = None,
 ) -> list[BaseMessage]:
-    """Return the prompt with as much of the end of the dialogue as the turn's limit allows."""
-    room = context_of_turn().prompt_tokens - tokens_of(prompt([]))
+    """Return the prompt with as much of the end of the dialogue as the turn's limit allows.
+
+    Args:
+        prompt: Makes the prompt with an end of the dialogue.
+        said: The dialogue.
+        model: Whose server may count more tokens; None: our count holds.
+    """
+    room = prompt_limit(model) - REPAIR_TOKENS - tokens_of(prompt([]))
     return prompt(fitting(said, room))
 
 

@@ -56,7 +56,7 @@ def llm_baseline(
     system = fill(shared_prompt(name), _values(task))
 
     def prompt(history: list[Utterance]) -> list[BaseMessage]:
-        return bounded(written, history[-PROMPT_UTTERANCES:])
+        return bounded(written, history[-PROMPT_UTTERANCES:], model)
 
     def written(said: Sequence[Utterance]) -> list[BaseMessage]:
         dialogue = delimited("dialogue", transcript(task, said) or NOTHING)

@@ -12,8 +12,11 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from langgraph.errors import GraphDrained
@@ -27,7 +30,8 @@ Role = Literal["guard", "tracker", "promoter", "generator"]
 # The share of the deadline by which each role must be done: a slow agent never takes the reply's
 # time, nor a slow tracker its promoter's.
 BY = {"guard": 1.0, "tracker": 0.6, "promoter": 0.8, "generator": 1.0}
-# The guard's second reader has a budget of its own for each message, and its own server's slots.
+# The guard's second reader has a budget of its own: calls for each message, and a share of the
+# deadline for all messages of a turn. It has its own server's slots.
 GUARD_CALLS, GUARD_SHARE = 3, 0.3
 # Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
@@ -165,11 +169,12 @@ class Slots:
 
         Count the current one.
         """
-        if self._count is None:
+        # The guard reads no more once one message fails: the first may take all the time.
+        if self._count is None or role == "guard":
             return 1
         with self._lock:
             waiting = sum(other == role for other, _ in self._waiting)
-            lanes = 1 if role in ("guard", "generator") else self._lanes
+            lanes = 1 if role == "generator" else self._lanes
             to_come = max(lanes - self._begun[role], waiting) + 1
             return math.ceil(to_come / self._count)
 
@@ -222,16 +227,40 @@ def budget_of_turn(
         return _budgets.setdefault(turn, new)
 
 
+@dataclass
+class _GuardStep:
+    messages: int = 1
+    budget: Budget | None = None
+
+
+# One step makes all of its calls from one thread or event loop, which pass this variable on.
+_guard_step: ContextVar[_GuardStep | None] = ContextVar("guard_step", default=None)
+
+
+@contextmanager
+def guard_step(messages: int) -> Iterator[None]:
+    """Share one budget, with its slots, among all messages that the second reader reads in here."""
+    before = _guard_step.set(_GuardStep(messages))
+    try:
+        yield
+    finally:
+        _guard_step.reset(before)
+
+
 def budget_of_guard(context: CooperContext, slots: int | None = None) -> Budget:
-    """Return a budget for one message that the guard's second reader reads.
+    """Return the budget of the current `guard_step`, or a new one for one message outside it.
 
     Args:
         context: Has the deadline.
-        slots: How many requests its server works on at once, if it says so.
+        slots: How many requests the second reader's server works on at once, if it says so.
     """
-    runtime = _runtime()
-    control = runtime.control if runtime else None
-    return Budget(GUARD_CALLS, GUARD_SHARE * context.deadline, Slots(slots, 1), control)
+    step = _guard_step.get() or _GuardStep()
+    if step.budget is None:
+        runtime = _runtime()
+        control = runtime.control if runtime else None
+        calls, seconds = GUARD_CALLS * step.messages, GUARD_SHARE * context.deadline
+        step.budget = Budget(calls, seconds, Slots(slots, 1), control)
+    return step.budget
 
 
 def release(aspects: Sequence[str]) -> None:

@@ -35,16 +35,16 @@ from langgraph_cooper.nodes.llm.faults import (
     stopped,
     timed_out,
 )
+from langgraph_cooper.nodes.llm.material import tokens_of
 from langgraph_cooper.nodes.llm.models import capped_model, describe, has_cap, speaks_openai
 from langgraph_cooper.nodes.llm.parsing import goes_in_circles, in_one_block, whole_sentences
 from langgraph_cooper.nodes.llm.quirks import (
     MOST_ROOM,
     ROOM,
-    Quirk,
+    Plainer,
     Request,
     capped,
     habits_of,
-    refused,
     shaped,
 )
 from langgraph_cooper.nodes.llm.retry import policy
@@ -92,6 +92,12 @@ class Question(Generic[Given, Result]):
     tokens: Callable[[Given], int] | None = None
     read_shown: Callable[[Given, AIMessage], Result] | None = None
     outside: CooperContext | None = None
+
+
+def prompt_limit(model: BaseChatModel | None) -> int:
+    """Return how many tokens by our count a prompt may have: a model's server may count more."""
+    factor = habits_of(model).token_factor if model else 1.0
+    return int(context_of_turn().prompt_tokens / factor)
 
 
 def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
@@ -159,9 +165,7 @@ class _Asking(Generic[Given, Result]):
             self._budget = budget_of_turn(question.aspects, limits, slots)
         self._habits = habits_of(question.named)
         self._room = 1
-        self._refused: list[Quirk] = []
-        self._learnt = 0  # of those refused: a repair is no second observation
-        self._certain = True
+        self._plainer = Plainer()
         self._watch = Watch(0)
 
     def answer(self, messages: list[BaseMessage]) -> AIMessage:
@@ -241,8 +245,18 @@ class _Asking(Generic[Given, Result]):
                 raise self._useless(answer) from None
             if thinking:
                 return messages
-        shown = AIMessage(answer.text[:MAX_SHOWN_BACK].strip() or "(nothing)")
-        return [*messages, shown, HumanMessage(str(why))]
+        return self._with_reason(messages, answer, HumanMessage(str(why)))
+
+    def _with_reason(
+        self, messages: list[BaseMessage], answer: AIMessage, why: HumanMessage
+    ) -> list[BaseMessage]:
+        """Return the prompt with as much of the answer as its limit allows, and the reason."""
+        limit, text = prompt_limit(self._question.named), answer.text[:MAX_SHOWN_BACK].strip()
+        if tokens_of([*messages, why]) > limit:  # its answer told that the server counts more
+            messages = self._question.prompt(self._given)
+        while text and tokens_of([*messages, AIMessage(text), why]) > limit:
+            text = text[: len(text) * 3 // 4]
+        return [*messages, AIMessage(text.strip() or "(nothing)"), why]
 
     def last(self, answer: AIMessage) -> Result:
         """Return the result of the second answer."""
@@ -309,7 +323,7 @@ class _Asking(Generic[Given, Result]):
             request = replace(request, options={**request.options, "extra_body": body})
         if tokens is not None:
             request = capped(request, self._habits.cap, tokens)
-        request = shaped(request, {*self._habits.quirks, *self._refused})
+        request = shaped(request, {*self._habits.quirks, *self._plainer.quirks})
         return replace(request, options={**request.options, **_limits(named, seconds)})
 
     def _only_thoughts(self, answer: AIMessage) -> bool:
@@ -327,8 +341,10 @@ class _Asking(Generic[Given, Result]):
         if capped_short(answer) and _cut_late(answer.text):
             self._habits.widen(self._question.role, self._room, factor=2, limit=2)
         self._habits.taken(request)
-        self._habits.learn(self._refused[self._learnt :], certain=self._certain)
-        self._learnt = len(self._refused)
+        self._habits.learn(self._plainer.learnt(), certain=self._plainer.certain)
+        if answer.usage_metadata:
+            counted = answer.usage_metadata["input_tokens"]
+            self._habits.count(counted, tokens_of(request.messages))
         streamed = self._watch.thoughts
         unopened = streamed.unopened or thinks_unopened(answer.text)
         if unopened or not capped_short(answer):
@@ -348,13 +364,10 @@ class _Asking(Generic[Given, Result]):
             found = fault(error, named, begun=self._watch.begun)
         if found is None:
             raise error
-        if found.kind in ("configuration", "server"):
-            quirk, certain = refused(error, request, self._refused)
-            if quirk:
-                self._refused.append(quirk)
-                self._certain = self._certain and certain
-                if certain:
-                    return
+        if found.kind in ("configuration", "server") and speaks_openai(named):
+            guess = not self._budget.spent(self._question.role)
+            if self._plainer.refused(error, request, self._habits.suspected, guess=guess):
+                return
         found.shown = self._heard
         if found is error:
             raise found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langgraph_cooper.nodes.llm.budget import ROLES
 from langgraph_cooper.nodes.llm.models import at_openai, identity, speaks_openai, total_slots
-from langgraph_cooper.ranker.model.forking import wait_before_fork
+from langgraph_cooper.ranker.model.forking import renew_after_fork, wait_before_fork
 
 # Statuses of a refused request. 500 is also a passing fault: alone it proves nothing.
 REFUSALS = (400, 422, 500, 501)
@@ -35,6 +35,10 @@ ROOM, MOST_ROOM = 16, 64
 APART = 5.0
 # Seconds after which the first of them is forgotten: two passing faults prove nothing.
 FORGOTTEN = 600.0
+# A server's count of a prompt's tokens as a multiple of ours: at most so much; a report beyond
+# the second figure is no count of the prompt (some servers report in each chunk of a stream, and
+# LangChain adds that up); and the part by which the factor falls after a call with a smaller one.
+MOST_COUNTED, NO_COUNT, FALLS = 3.0, 10.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,22 @@ def _renamed(name: str) -> Callable[[Request], Request]:
 
 
 OLD_CAP, NEW_CAP = "max_tokens", "max_completion_tokens"
+NEWER_CAP = Quirk(
+    _pattern(rf"{OLD_CAP}.*{NEW_CAP}"),
+    lambda request: (cap_of(request) or ("",))[0] == OLD_CAP,
+    _renamed(NEW_CAP),
+)
+NO_CAP = Quirk(
+    _pattern("max_(completion_|output_)?tokens"),
+    lambda request: cap_of(request) is not None,
+    uncapped,
+)
+# Instructions in a role of their own, or two messages of one side in a row.
+PLAIN_ROLES = Quirk(
+    _pattern(r"\broles?\b", "developer", r"system.(message|prompt|instruction)"),
+    _strict_roles,
+    _alternating,
+)
 PLAIN_TEXT = Quirk(
     _pattern("response_format", "json_schema", "json.(mode|object)", "structured", "gramma"),
     lambda request: "response_format" in request.options,
@@ -142,27 +162,14 @@ QUIRKS = (
         lasts=False,
     ),
     PLAIN_TEXT,
-    Quirk(
-        _pattern(rf"{OLD_CAP}.*{NEW_CAP}"),
-        lambda request: (cap_of(request) or ("",))[0] == OLD_CAP,
-        _renamed(NEW_CAP),
-    ),
+    NEWER_CAP,
     Quirk(
         _pattern(NEW_CAP),
         lambda request: NEW_CAP in request.options,
         _renamed(OLD_CAP),
     ),
-    Quirk(
-        _pattern("max_(completion_|output_)?tokens"),
-        lambda request: cap_of(request) is not None,
-        uncapped,
-    ),
-    # Instructions in a role of their own, or two messages of one side in a row.
-    Quirk(
-        _pattern(r"\broles?\b", "developer", r"system.(message|prompt|instruction)"),
-        _strict_roles,
-        _alternating,
-    ),
+    NO_CAP,
+    PLAIN_ROLES,
     # A parameter that the server does not name.
     Quirk(
         _pattern(
@@ -175,28 +182,85 @@ QUIRKS = (
 )
 
 
-def refused(
-    error: Exception, request: Request, tried: Sequence[Quirk] = ()
-) -> tuple[Quirk | None, bool]:
-    """Find out what a server refused.
+# What a server may have refused that does not say why, the least loss first.
+GUESSES = (PLAIN_TEXT, PLAIN_ROLES, NEWER_CAP, NO_CAP)
+# A message that tells of something that no plainer request mends.
+MENDED_BY_A_PERSON = _pattern(
+    "api.?key",
+    "credential",
+    "unauthori[sz]ed",
+    "(unknown|valid|no.such).model",
+    r"model.{0,60}(not.(found|exist)|unknown)",
+)
 
-    Args:
-        error: The client's exception.
-        request: The request.
-        tried: What was asked plainly already.
 
-    Returns:
-        The quirk, or None if the request cannot be made plainer; and whether it is certain. Drop
-        structured output if the server gives no reason.
+class Plainer:
+    """How plainly one question is asked: what its server refused so far.
+
+    Where the server does not say why, guess: one row of the table at a time, so that only the
+    guess that helped is remembered, and in the end all of them together.
+
+    Attributes:
+        quirks: What is asked plainly.
+        certain: Whether no refusal may have been a passing fault.
     """
-    status = getattr(error, "status_code", None)
-    if status not in REFUSALS:
-        return None, False
-    told = str(error)[:MAX_TOLD]
-    for quirk in QUIRKS:
-        if quirk not in tried and quirk.concerns(request) and quirk.says.search(told):
-            return quirk, True
-    return (PLAIN_TEXT if PLAIN_TEXT.concerns(request) else None), status != UNSURE
+
+    def __init__(self) -> None:
+        self.quirks: tuple[Quirk, ...] = ()
+        self.certain = True
+        self._guess: tuple[Quirk, ...] = ()  # the last of `quirks`
+        self._in_vain: tuple[Quirk, ...] = ()
+        self._learnt = 0
+
+    def refused(
+        self, error: Exception, request: Request, suspected: Collection[Quirk] = (), *, guess: bool
+    ) -> bool:
+        """Find out what a server refused; return whether to ask more plainly at once.
+
+        Args:
+            error: The client's exception.
+            request: The request.
+            suspected: What earlier questions suspected, which is guessed first.
+            guess: Whether to guess if the server gives no reason.
+        """
+        status = getattr(error, "status_code", None)
+        if status not in REFUSALS:
+            return False
+        told = str(error)[:MAX_TOLD]
+        for quirk in QUIRKS:
+            if quirk not in self.quirks and quirk.concerns(request) and quirk.says.search(told):
+                self.quirks += (quirk,)
+                self._guess = ()  # it stays: the server may have taken it
+                return True
+        if not guess or MENDED_BY_A_PERSON.search(told):
+            return False
+        return self._guessed(request, suspected, sure=status != UNSURE)
+
+    def learnt(self) -> tuple[Quirk, ...]:
+        """Return what was refused before this answer: a repair is no second observation."""
+        new, self._learnt, self._guess = self.quirks[self._learnt :], len(self.quirks), ()
+        return new
+
+    def _guessed(self, request: Request, suspected: Collection[Quirk], *, sure: bool) -> bool:
+        kept = self.quirks[: len(self.quirks) - len(self._guess)]
+        self._in_vain = tuple(dict.fromkeys((*self._in_vain, *self._guess)))
+        rows = [
+            row
+            for row in GUESSES
+            if row not in (*kept, *self._in_vain)
+            and row.concerns(request)
+            and (sure or row is not NEWER_CAP)  # a 500 has few attempts: leave the cap out
+        ]
+        if rows:
+            self._guess = (min(rows, key=lambda row: row not in suspected),)
+        elif len(self._in_vain) > max(len(self._guess), 1):
+            self._guess = self._in_vain
+        else:
+            self._guess = ()
+        self.quirks = (*kept, *self._guess)
+        if self._guess:
+            self.certain = self.certain and sure
+        return sure and self._guess != ()
 
 
 PASSED: Future[None] = Future()
@@ -211,6 +275,7 @@ class Habits:
         thinks: Whether its answers begin in a thought that was not opened; None before the first
             answer.
         cap: The name under which it is first sent a cap.
+        token_factor: The server's count of a prompt's tokens as a multiple of ours, never below 1.
     """
 
     def __init__(self, model: BaseChatModel) -> None:
@@ -218,6 +283,7 @@ class Habits:
         self.quirks: frozenset[Quirk] = frozenset()
         self.thinks: bool | None = False if at_openai(model) else None
         self.cap = NEW_CAP if quick else OLD_CAP
+        self.token_factor = 1.0
         self._room = ROOM if quick else 1
         self._rooms: dict[str, int] = {}
         self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
@@ -225,6 +291,18 @@ class Habits:
         self._slots: int | None = None
         self._unasked = not quick
         self._asking = threading.Lock()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Begin anew in a child what a thread of its parent had begun: no thread ends it there."""
+        self._asking = threading.Lock()
+        self._first = {role: first for role, first in self._first.items() if first.done()}
+
+    @property
+    def suspected(self) -> Collection[Quirk]:
+        """What the server may reject: it was observed once."""
+        with _lock:
+            return tuple(self._suspected)
 
     @property
     def slots_known(self) -> bool:
@@ -271,6 +349,19 @@ class Habits:
             self._rooms[role] = max(self.room(role), min(room * factor, limit))
             return self._rooms[role] > room
 
+    def count(self, counted: int, ours: int) -> None:
+        """Compare the server's count of a prompt's tokens with ours.
+
+        The factor rises at once and falls slowly: a prompt that is too long is a fault.
+        """
+        factor = counted / max(ours, 1)
+        if factor > NO_COUNT:
+            return
+        factor = min(max(factor, 1.0), MOST_COUNTED)
+        with _lock:
+            rises = factor > self.token_factor
+            self.token_factor += (factor - self.token_factor) * (1.0 if rises else FALLS)
+
     def learn(self, quirks: Iterable[Quirk], *, certain: bool) -> None:
         """Remember what the server refused before it answered the plainer request.
 
@@ -299,7 +390,8 @@ _known: dict[object, Habits] = {}
 
 def habits_of(model: BaseChatModel) -> Habits:
     """Return what this process knows of a model at its endpoint."""
-    return _known.setdefault(identity(model), Habits(model))
+    known = identity(model)
+    return _known.get(known) or _known.setdefault(known, Habits(model))
 
 
 def forget() -> None:

@@ -6,7 +6,7 @@ It is measured against the trained ranker and takes no part in a conversation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -54,7 +54,10 @@ def llm_ranking(
     """
 
     def prompt(given: RankingInput) -> list[BaseMessage]:
-        return bounded(lambda said: written({**given, "history": [*said]}), given["history"])
+        def with_end(said: Sequence[Utterance]) -> list[BaseMessage]:
+            return written({**given, "history": [*said]})
+
+        return bounded(with_end, given["history"], model)
 
     def written(given: RankingInput) -> list[BaseMessage]:
         system, material = ranking_prompt(task, given)

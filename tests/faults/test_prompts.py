@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,9 @@ from langgraph_cooper.nodes.llm.ranking import llm_ranking
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance
-from tests.support.openai_server import OpenAIServer, Reply, Request
+from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.talk import system, user
-from tests.support.turns import SPOKEN, cooper, turn
+from tests.support.turns import SPOKEN, cooper, only, turn
 
 LIMIT = 3_000
 LONG = {"Latin": "I lost my job and I am sad. ", "Cyrillic": "Мне грустно. ", "Han": "我很难过。"}
@@ -61,6 +62,75 @@ async def test_a_run_chooses(server: OpenAIServer) -> None:
         await turn(graph, said=said, prompt_tokens=limit)
         assert (max(map(size, server.requests)) > 1_000) == (limit > 1_000)
         assert any(CUT in r.given for r in server.requests) == (limit == 1_000)
+
+
+def counting(factor: float) -> Callable[[Request], Reply]:
+    """Answer obediently, and count so many times the tokens that we do."""
+
+    def reply(request: Request) -> Reply:
+        message = {"role": "assistant", "content": obey(request).text}
+        tokens = round(factor * size(request))
+        usage = {"prompt_tokens": tokens, "completion_tokens": 1, "total_tokens": tokens + 1}
+        body = {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage}
+        return Reply(raw=json.dumps(body).encode(), headers={"Content-Type": "application/json"})
+
+    return reply
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.parametrize(
+    ("factor", "limit"), [(0.1, LIMIT), (1.5, LIMIT // 1.5), (5, LIMIT // 3), (50, LIMIT)]
+)
+async def test_a_server_that_counts_more_gets_shorter_prompts(
+    factor: float, limit: float, way: str, server: OpenAIServer
+) -> None:
+    server.reply = counting(factor)
+    graph = cooper(generator_model="some-model")
+    text = LONG["Cyrillic"] * 500
+    for number, most in enumerate((LIMIT, limit, limit)):
+        await turn(graph, way, said=f"{text} The end {number}.")
+        (request,) = server.requests
+        assert 0.9 * most - 100 < size(request) <= most + 10
+        assert f"The end {number}." in request.given
+        server.requests.clear()
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("wrong", ["Gladly! " * 300, "Да. " * 600], ids=["Latin", "Cyrillic"])
+async def test_a_repair_stays_within_the_limit(wrong: str, way: str, server: OpenAIServer) -> None:
+    repaired = Reply('["What is known."]')
+    server.reply = only("promoter:action", Reply(wrong), repaired)
+    text = LONG["Cyrillic"] * 500
+    ended = await turn(cooper(model="some-model"), way, said=f"{text} The end.")
+    assert ended.faults == set()
+    first, second = server.asked("promoter:action")
+    assert LIMIT - 400 < size(first) < size(second) <= LIMIT
+    assert wrong[:20] in second.given
+    assert "No candidates can be read in that." in second.given
+
+
+async def test_a_short_prompt_shows_the_whole_answer_in_a_repair(server: OpenAIServer) -> None:
+    server.reply = only("promoter:action", Reply("Gladly! " * 60), Reply('["What is known."]'))
+    await turn(cooper(model="some-model"))
+    assert ("Gladly! " * 60).strip() in server.asked("promoter:action")[1].given
+
+
+async def test_a_repair_obeys_what_the_first_answer_taught(server: OpenAIServer) -> None:
+    counts = counting(1.5)
+
+    def reply(request: Request) -> Reply:
+        raw = counts(request).raw or b""
+        mended = any(message["role"] == "assistant" for message in request.messages)
+        if request.asked.key == "promoter:action" and not mended:
+            whole = json.loads(raw)
+            whole["choices"][0]["message"]["content"] = "Gladly!"
+            raw = json.dumps(whole).encode()
+        return Reply(raw=raw, headers={"Content-Type": "application/json"})
+
+    server.reply = reply
+    ended = await turn(cooper(model="some-model"), said=f"{LONG['Cyrillic'] * 500} The end.")
+    assert ended.faults == set()
+    assert size(server.asked("promoter:action")[1]) <= LIMIT / 1.5 + 10
 
 
 def test_less_than_a_prompt_needs_is_refused() -> None:

@@ -65,7 +65,7 @@ NO_CREDIT = b'{"error": {"message": "You exceeded your quota", "code": "insuffic
 FILTERED = b'{"error": {"message": "Filtered by policy", "code": "content_filter"}}'
 JSON = {"Content-Type": "application/json"}
 STATUSES = [
-    (Reply(status=400), 1, "configuration"),
+    (Reply(status=400), 5, "configuration"),  # more and more plainly
     (Reply(status=400, raw=FILTERED, headers=JSON), 1, "refusal"),
     (Reply(status=401), 1, "configuration"),
     (Reply(status=402), 1, "configuration"),
@@ -73,7 +73,7 @@ STATUSES = [
     (Reply(status=404), 1, "configuration"),
     (Reply(status=408), 3, "server"),
     (Reply(status=413), 1, "configuration"),
-    (Reply(status=422), 1, "configuration"),
+    (Reply(status=422), 5, "configuration"),
     (Reply(status=429), 3, "rate_limit"),
     (Reply(status=429, raw=NO_CREDIT, headers=JSON), 1, "rate_limit"),
     (Reply(status=500), 3, "server"),

@@ -50,6 +50,12 @@ def unsorted(request: Request) -> bool:
 
 
 Refuses = Callable[[Request], bool]
+
+
+def has_cap(request: Request) -> bool:
+    return "max_tokens" in request.body
+
+
 REFUSALS: dict[str, tuple[Refuses, int, str]] = {
     "no system role": (has_system, 400, "System role not supported"),
     "no system role, by a template": (has_system, 500, "Error: System role not supported"),
@@ -61,7 +67,13 @@ REFUSALS: dict[str, tuple[Refuses, int, str]] = {
     "not implemented": (structured, 501, "no"),
     "no reason": (structured, 400, "scripted"),
     "no reason at all": (structured, 500, "internal error"),
+    "no system role, no reason": (has_system, 400, "Bad Request"),
+    "no system role, no reason, in other words": (has_system, 501, "no"),
+    "no system role, no reason at all": (has_system, 500, "internal error"),
+    "no cap, no reason": (has_cap, 422, "Unprocessable Entity"),
+    "no cap, no reason at all": (has_cap, 500, "internal error"),
 }
+GUESSED = {"no cap, no reason": 2}  # refused before the row that helps is tried
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -84,12 +96,12 @@ async def test_what_is_refused_is_asked_plainly(
     assert {c["source"] for c in ended.state["action"]["candidates"]} == {"model"}
     refused = [r.asked.role for r in server.requests if refuses(r)]
     # The first request goes alone. A 500 without a reason is believed after a later observation.
-    if refusal == "no reason at all":
-        assert len(refused) in (1, 2, 3)
+    if refusal.endswith("no reason at all"):
+        assert refused
         monkeypatch.setattr(quirks, "APART", 0.0)
         await turn(cooper(model=name))
     else:
-        assert len(refused) == 1
+        assert len(refused) == GUESSED.get(refusal, 1)
     server.requests.clear()
     ended = await turn(cooper(model=name))
     assert ended.faults == set()
@@ -111,6 +123,65 @@ async def test_all_at_once(server: OpenAIServer) -> None:
     for request in server.requests[-7:]:
         assert SAID in request.given
         assert request.asked  # the instructions are in the user's first message
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_guesses_in_vain_are_not_remembered(way: str, server: OpenAIServer) -> None:
+    server.reply = lambda r: Reply("Bad Request", status=400) if has_system(r) else obey(r)
+    await turn(cooper(model="some-model"), way)
+    server.requests.clear()
+    await turn(cooper(model="some-model"), way)
+    assert all(has_cap(r) for r in server.requests)
+    assert all(structured(r) for r in server.asked("promoter"))
+
+
+async def test_two_refusals_without_a_reason(server: OpenAIServer) -> None:
+    def reply(request: Request) -> Reply:
+        refuses = has_system(request) or has_cap(request)
+        return Reply("Bad Request", status=400) if refuses else obey(request)
+
+    server.reply = reply
+    ended = await turn(cooper(generator_model="some-model"))
+    assert (ended.messages, ended.faults) == ([SAID, SPOKEN], set())
+    server.requests.clear()
+    await turn(cooper(generator_model="some-model"))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (400, "Incorrect API key provided"),
+        (400, "some-model is not a valid model ID"),
+        (422, "The model `some-model` does not exist"),
+        (401, "Bad Request"),
+        (403, "Bad Request"),
+        (404, "Bad Request"),
+    ],
+)
+async def test_what_a_person_must_mend_is_not_guessed_at(
+    status: int, told: str, server: OpenAIServer
+) -> None:
+    server.reply = lambda _: Reply(told, status=status)
+    ended = await turn(cooper(generator_model="some-model"))
+    assert ended.error is not None
+    assert ended.error.kind == "configuration"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_a_request_that_is_wrong_either_way_ends_the_turn(
+    way: str, server: OpenAIServer
+) -> None:
+    server.reply = lambda _: Reply("Bad Request", status=400)
+    ended = await turn(cooper(generator_model="some-model"), way)
+    assert ended.error is not None
+    assert ended.error.kind == "configuration"
+    assert len(server.requests) == 5  # in full, three guesses, all of them
+    server.reply = obey
+    server.requests.clear()
+    await turn(cooper(generator_model="some-model"), way)
+    assert [(has_system(r), has_cap(r)) for r in server.requests] == [(True, True)]
 
 
 async def test_another_model_at_the_endpoint_is_asked_in_full(server: OpenAIServer) -> None:

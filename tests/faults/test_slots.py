@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 import pytest
+from langchain_core.messages import HumanMessage
 
+from langgraph_cooper.graph import CooperContext
 from langgraph_cooper.nodes.llm import budget, call
 from langgraph_cooper.nodes.llm.budget import Role, Slots
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
-from tests.support.turns import SAID, SPOKEN, WAYS, cooper, turn
+from tests.support.turns import SAID, SPOKEN, THREAD, WAYS, cooper, done, turn
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -95,6 +97,35 @@ async def test_what_a_server_says_otherwise_limits_nothing(
     ended = await turn(cooper(model="some-model"))
     assert ended.faults == set()
     assert counting.most == 3
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("told", ["by a run", "by the server"])
+async def test_the_guards_second_reader_asks_no_more_than_that(
+    told: str, way: str, server: OpenAIServer
+) -> None:
+    server.reply = counting = Counting(1)
+    server.props = {"total_slots": 1} if told == "by the server" else None
+    graph = cooper(guard_model="some-model")
+    said = [HumanMessage(f"My boss is mean to {who} in the office.") for who in ("all", "me")]
+    context = CooperContext(at_once=1 if told == "by a run" else None)
+    await done(getattr(graph, way)({"messages": said}, THREAD, context=context))
+    assert [request.asked.role for request in server.requests] == ["guard"] * 3
+    assert counting.most == 1
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_the_guards_second_reader_has_one_time_for_all_messages(
+    way: str, server: OpenAIServer
+) -> None:
+    server.reply = lambda _: Reply("none", delay=2.0)
+    graph = cooper(guard_model="some-model")
+    said = [HumanMessage(f"My boss is mean to {who} in the office.") for who in ("all", "me")]
+    began, context = time.monotonic(), CooperContext(at_once=1, deadline=10)
+    state = await done(getattr(graph, way)({"messages": said}, THREAD, context=context))
+    assert [(f["step"], f["kind"]) for f in state["cooper"]["faults"]] == [("guard", "timeout")]
+    assert len(server.requests) == 2
+    assert time.monotonic() - began < 6 + 10  # the rest of the turn is offline
 
 
 async def test_any_number_by_default(server: OpenAIServer) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +29,7 @@ from langgraph_cooper.nodes.second_reader import (
     digest,
 )
 from langgraph_cooper.prompts import help_texts
+from tests.support.processes import forked
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
@@ -176,6 +180,32 @@ async def test_a_fault_that_a_person_must_mend_ends_the_turn(sync: bool) -> None
     graph, _ = graph_with(ModelError("the key is refused", "configuration"))
     with pytest.raises(ModelError, match="the key is refused"):
         await invoked(graph, say(HINT), sync=sync)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks beside threads
+def test_a_child_forked_while_it_is_made_reads() -> None:
+    begun, over, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def make() -> RunnableLambda[str, Finding]:
+        if os.getpid() == parent:
+            begun.set()
+            over.wait(60)
+        return RunnableLambda(lambda _: Finding("concern", "other"))
+
+    def work() -> list[Any]:
+        faulthandler.dump_traceback_later(30, exit=True)
+        return [reader.read(["a"], {}), *reader.opinions().found[digest("a")][:2]]
+
+    reader = SecondReader(make, lambda _: "suicide")
+    making = threading.Thread(target=reader.prepare)
+    making.start()
+    try:
+        assert begun.wait(30)
+        assert forked(work) == (0, [None, "concern", "other"])
+    finally:
+        over.set()
+        making.join()
 
 
 def test_its_model_cannot_be_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from langgraph_cooper.graph.cli import main
+from langgraph_cooper.graph.server import serve
+from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.ranker import load
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
 from langgraph_cooper.ranker.data.jsonl import write_annotated
@@ -45,7 +47,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
     assert isinstance(said, AnnotatedDialogue)
 
     def run(command: str, *options: str) -> tuple[int, str, str]:
-        arguments = ["cooper", *COMMANDS[command], "--model", "m", *options]
+        arguments = ["cooper", *COMMANDS.get(command, [command]), "--model", "m", *options]
         monkeypatch.setattr(sys, "argv", arguments)
         line = io.BytesIO(b"I lost my job.\n")
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(line, "utf-8"))
@@ -76,6 +78,17 @@ def test_seconds_are_bounded(command: str, run: Run, server: OpenAIServer) -> No
     code, _, told = run(command, "--deadline", "1", "--at-once", "1")
     assert code == 1
     assert "did not answer in time" in told
+
+
+def test_a_server_is_given_them_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Settings] = []
+    monkeypatch.setattr(serve, "serve", lambda *_, settings, **__: served.append(settings))
+    assert run("serve")[0] == 0
+    assert run("serve", "--deadline", "9", "--max-calls", "8", "--at-once", "1")[0] == 0
+    known, chosen = (settings.context for settings in served)
+    assert (known.deadline, known.max_calls, known.at_once) == (60, None, None)
+    assert (chosen.deadline, chosen.max_calls, chosen.at_once) == (9, 8, 1)
+    assert run("serve", "--at-once", "0")[0] == 2
 
 
 def test_both_are_enough_for_a_turn(run: Run, server: OpenAIServer) -> None:
