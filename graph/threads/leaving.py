@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from langgraph.runtime import RunControl
 
-from langgraph_cooper.graph.threads.locks import TurnLock
+from langgraph_cooper.graph.threads.locks import HOLDER, TurnLock
 from langgraph_cooper.prompts import CooperError
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class TurnTask(Generic[T]):
     """A turn in an asyncio task of its own. Use `result` or `parts`, once.
 
     If the caller leaves, the task is cancelled once and awaited. Under anyio it ends behind the
-    caller's back; it keeps the thread's lock until then.
+    caller's back; it keeps the thread's lock until then, or until its loop is closed.
 
     Args:
         work: Runs the turn. It gets this object, to hand over parts with `hand`, and to call
@@ -75,7 +75,8 @@ class TurnTask(Generic[T]):
 
     def stop(self) -> None:
         """End the turn, which raises a `StoppedError`; from any thread."""
-        self._task.get_loop().call_soon_threadsafe(self._stop)
+        with suppress(RuntimeError):  # its loop was closed, and it runs no more
+            self._task.get_loop().call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         self._stopped = self._left = True
@@ -153,9 +154,11 @@ async def in_os_thread(work: Callable[[], T]) -> T:
     """Run blocking work to its end even if the caller is cancelled, however often.
 
     anyio, under every FastAPI app, cancels each `await` of a cancelled task anew: work that merely
-    waits for a free OS thread would be dropped.
+    waits for a free OS thread would be dropped. Locks that it takes or releases are the loop's.
     """
-    return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work))
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    context.run(HOLDER.set, loop)
+    return await asyncio.shield(loop.run_in_executor(None, context.run, work))
 
 
 class LockRequest:
@@ -165,9 +168,11 @@ class LockRequest:
         self._lock, self._thread_id = lock, thread_id
         self._guard = threading.Lock()
         self._granted = self._abandoned = False
+        self._context = contextvars.copy_context()
 
     def run(self) -> bool:
         """Request the lock; give it back at once if the caller has left."""
+        self._context = contextvars.copy_context()  # with the holder
         granted = self._lock.try_acquire(self._thread_id)
         with self._guard:
             self._granted = granted and not self._abandoned
@@ -181,7 +186,7 @@ class LockRequest:
         with self._guard:
             self._abandoned, granted = True, self._granted
         if granted:
-            self._lock.release(self._thread_id)
+            self._context.run(self._lock.release, self._thread_id)
 
 
 def in_thread(

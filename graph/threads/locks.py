@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from abc import ABC, abstractmethod
+from asyncio import AbstractEventLoop
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 Saver = BaseCheckpointSaver[Any]
 logger = logging.getLogger(__name__)
 
+HOLDER: ContextVar[AbstractEventLoop | None] = ContextVar("holder", default=None)
+"""The event loop that takes or releases a lock; None in sync code."""
+
 
 class LockError(CooperError):
     """The folder or the database of the locks cannot be used."""
@@ -42,7 +48,58 @@ class TurnLock(Protocol):
         """Release the lock."""
 
 
-class ProcessLock:
+class _Lock(ABC):
+    """A lock that is released for an event loop that was closed.
+
+    If a loop is closed in mid-turn without its tasks being cancelled, they never run again.
+    """
+
+    _holders: ClassVar[set[tuple[_Lock, str, AbstractEventLoop | None]]] = set()
+
+    def __init__(self) -> None:
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Forget in a child the turns of its parent."""
+        self._holders.clear()
+
+    def try_acquire(self, thread_id: str) -> bool:
+        """Take the lock of a thread if it is free, without waiting; return whether it was.
+
+        Raises:
+            LockError: The lock's folder or database cannot be used.
+        """
+        taken = self._take(thread_id) or (self._release_closed() and self._take(thread_id))
+        if taken:
+            self._holders.add((self, thread_id, HOLDER.get()))
+        return taken
+
+    def release(self, thread_id: str) -> None:
+        """Release the lock, if it is the caller's."""
+        self._release(thread_id, HOLDER.get())
+
+    def _release(self, thread_id: str, holder: AbstractEventLoop | None) -> None:
+        try:
+            self._holders.remove((self, thread_id, holder))
+        except KeyError:  # a closed loop's release may come late, when another has the lock
+            return
+        self._give_back(thread_id)
+
+    def _release_closed(self) -> bool:
+        """Release what closed loops hold, in all locks; return whether there was any."""
+        closed = [held for held in list(self._holders) if held[2] and held[2].is_closed()]
+        for lock, thread_id, loop in closed:
+            lock._release(thread_id, loop)
+        return bool(closed)
+
+    @abstractmethod
+    def _take(self, thread_id: str) -> bool: ...
+
+    @abstractmethod
+    def _give_back(self, thread_id: str) -> None: ...
+
+
+class ProcessLock(_Lock):
     """Locks within this process: enough where the conversations are in its memory.
 
     Args:
@@ -56,27 +113,26 @@ class ProcessLock:
     def __init__(self, saver: Saver) -> None:
         with self._guard:
             self._held = self._held_in.setdefault(saver, set())
-        renew_after_fork(self)
+        super().__init__()
 
     def forked(self) -> None:
         """Forget in a child the turns of its parent."""
+        super().forked()
         self._held.clear()
 
-    def try_acquire(self, thread_id: str) -> bool:
-        """Take the lock of a thread if nobody in this process has it; return whether it was."""
+    def _take(self, thread_id: str) -> bool:
         with self._guard:
             if thread_id in self._held:
                 return False
             self._held.add(thread_id)
             return True
 
-    def release(self, thread_id: str) -> None:
-        """Release the lock."""
+    def _give_back(self, thread_id: str) -> None:
         with self._guard:
             self._held.discard(thread_id)
 
 
-class FileLock:
+class FileLock(_Lock):
     """Locks between the processes of one machine: locked files in a folder.
 
     The operating system releases a lock when its process ends, even by kill -9. Do not use it on
@@ -90,18 +146,14 @@ class FileLock:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._held: dict[str, BaseFileLock] = {}
-        renew_after_fork(self)
+        super().__init__()
 
     def forked(self) -> None:
         """Forget in a child the locks of its parent, which filelock has closed there."""
+        super().forked()
         self._held.clear()
 
-    def try_acquire(self, thread_id: str) -> bool:
-        """Take the lock of a thread if no process has it; return whether it was free.
-
-        Raises:
-            LockError: The folder cannot be written.
-        """
+    def _take(self, thread_id: str) -> bool:
         import filelock
 
         name = hashlib.sha256(thread_id.encode()).hexdigest()[:32]
@@ -119,8 +171,8 @@ class FileLock:
         self._held[thread_id] = file
         return True
 
-    def release(self, thread_id: str) -> None:
-        """Release the lock and remove its file; other holders of the file then make a new one."""
+    def _give_back(self, thread_id: str) -> None:
+        """Remove the file, too; other holders of the file then make a new one."""
         file = self._held.pop(thread_id, None)
         if file is None:  # a child that was forked in mid-turn: the lock is its parent's
             return
@@ -129,7 +181,7 @@ class FileLock:
         file.release()
 
 
-class PostgresLock:
+class PostgresLock(_Lock):
     """Locks between all processes that use one PostgreSQL database: its advisory locks.
 
     One connection holds all locks of this object. It is open while there are any, and PostgreSQL
@@ -145,21 +197,17 @@ class PostgresLock:
         self._held: set[str] = set()
         self._guard = threading.Lock()
         self._connection: Connection | None = None
-        renew_after_fork(self)
+        super().__init__()
 
     def forked(self) -> None:
         """Forget in a child the connection of its parent; psycopg does not close it from there."""
+        super().forked()
         self._held, self._guard, self._connection = set(), threading.Lock(), None
 
     def __repr__(self) -> str:
         return "PostgresLock(…)"  # the connection string may hold a password
 
-    def try_acquire(self, thread_id: str) -> bool:
-        """Take the lock of a thread if no process has it; return whether it was free.
-
-        Raises:
-            LockError: The database cannot be reached.
-        """
+    def _take(self, thread_id: str) -> bool:
         with self._guard:
             if thread_id in self._held:  # PostgreSQL grants a connection its own lock again
                 return False
@@ -169,8 +217,7 @@ class PostgresLock:
             self._close_if_idle()
             return False
 
-    def release(self, thread_id: str) -> None:
-        """Release the lock."""
+    def _give_back(self, thread_id: str) -> None:
         with self._guard:
             if thread_id not in self._held:  # as in a child that was forked in mid-turn
                 return

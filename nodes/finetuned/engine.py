@@ -118,7 +118,7 @@ class Engine:
         if not given:
             return []
         prompts = [self._tokens(self.format.prompt(turn)) for turn in given]
-        give_way()
+        give_way(self._busy)
         with self._busy:
             results = self._draw(prompts, sampling, seed, stopped)
         return [[self.format.decode(ids) for ids in result] for result in results]

@@ -26,6 +26,7 @@ from langgraph_cooper.nodes.offline.passive import passive_candidates
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 LIKELY = 0.4
 """Smallest probability at which an answer is said (docs/answers.md)."""
@@ -152,6 +153,11 @@ class Answers:
     def _vectors(self) -> NDArray[np.float32]:
         """[H, n_d] embeddings of the examples."""
         return vectors_of(self._task, self._embed)
+
+
+for _name in ("_vectors", "_rarity"):  # Python 3.11 computes a cached property under a lock
+    if _lock := getattr(vars(Answers)[_name], "lock", None):
+        wait_before_fork(_lock)
 
 
 def _agrees(answer: Answer, found: Sequence[Amount]) -> bool:

@@ -51,7 +51,7 @@ class _Computer:
             torch.set_num_threads(1)  # for this thread: OpenMP counts by thread
 
     def _guarded(self, work: Callable[[], T]) -> T:
-        give_way()
+        give_way(self._busy)
         with self._busy:
             return work()
 

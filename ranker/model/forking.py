@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
@@ -23,7 +24,16 @@ class Forked(Protocol):
 
 _waited_for: list[Lock] = []
 _renewed: WeakSet[Forked] = WeakSet()
-_forks: list[int] = []  # one entry for each that waits or is under way
+_awaited: list[Lock] = []  # one for each fork that waits
+
+
+class _Fork(threading.local):
+    """The locks that the fork of this thread holds."""
+
+    holds: Sequence[Lock] = ()
+
+
+_fork = _Fork()
 
 
 def wait_before_fork(lock: Lock) -> None:
@@ -36,9 +46,14 @@ def renew_after_fork(made: Forked) -> None:
     _renewed.add(made)
 
 
-def give_way() -> None:
-    """Let a fork go first that waits for a lock. Python's locks do not queue."""
-    while _forks:
+def give_way(lock: Lock | None = None) -> None:
+    """Let a fork go first that waits for a lock. Python's locks do not queue.
+
+    Args:
+        lock: The lock that the caller is about to take; None: any. A fork that waits for another
+            one must not stop a computation that the holder of that one waits for.
+    """
+    while _awaited if lock is None else lock in _awaited:
         time.sleep(0.001)
 
 
@@ -47,28 +62,37 @@ def _before() -> None:
 
     Wait for one while none other is held, and try the rest; then wait for the one that was taken.
     """
-    _forks.append(1)
+    _fork.holds = ()
     first = 0
-    while _waited_for:
-        _waited_for[first].acquire()
-        others = [place for place in range(len(_waited_for)) if place != first]
-        taken = next((p for p in others if not _waited_for[p].acquire(blocking=False)), None)
+    while locks := tuple(_waited_for):  # other threads may add to them before the fork is over
+        _wait(locks[first])
+        others = [place for place in range(len(locks)) if place != first]
+        taken = next((p for p in others if not locks[p].acquire(blocking=False)), None)
         if taken is None:
+            _fork.holds = locks
             return
         for place in [first, *others[: others.index(taken)]]:
-            _waited_for[place].release()
+            locks[place].release()
         first = taken
 
 
+def _wait(lock: Lock) -> None:
+    _awaited.append(lock)
+    try:
+        lock.acquire()
+    finally:  # Ctrl-C ends the waiting, and not the fork
+        _awaited.remove(lock)
+
+
 def _after() -> None:
-    for lock in _waited_for:
+    for lock in _fork.holds:
         lock.release()
-    _forks.pop()
+    _fork.holds = ()
 
 
 def _after_in_child() -> None:
     _after()
-    _forks.clear()
+    _awaited.clear()
     for made in list(_renewed):
         made.forked()
 

@@ -82,6 +82,63 @@ def test_a_fork_waits_for_locks_whatever_their_order() -> None:
     """) == [True, [[True, True, True]] * 20]
 
 
+def test_a_fork_waits_for_a_thread_that_holds_a_lock_and_computes() -> None:
+    """As one does that loads a model."""
+    assert program("""
+        from langgraph_cooper.ranker.model.computing import compute
+        from langgraph_cooper.ranker.model.forking import wait_before_fork
+        signal.alarm(30)
+        lock, inside, computed = threading.RLock(), threading.Event(), []
+        wait_before_fork(lock)
+        def load():
+            with lock:
+                inside.set()
+                time.sleep(0.3)  # the fork waits by now
+                for number in range(3):
+                    computed.append(compute(lambda: number))
+        loading = threading.Thread(target=load)
+        loading.start()
+        inside.wait()
+        there = child(lambda: [lock.acquire(blocking=False), computed])
+        loading.join()
+        print(json.dumps([there, compute(lambda: "goes on")]))
+    """) == [[True, [0, 1, 2]], "goes on"]
+
+
+def test_a_fork_during_which_a_lock_is_added() -> None:
+    assert program("""
+        signal.alarm(30)
+        later = []
+        def add():
+            later.append(threading.RLock())
+            wait_before_fork(later[-1])
+        os.register_at_fork(before=add)  # comes last: handlers run in reverse order
+        from langgraph_cooper.ranker.model.computing import compute
+        from langgraph_cooper.ranker.model.forking import wait_before_fork
+        free = [child(lambda: [lock.acquire(blocking=False) for lock in later]) for _ in range(2)]
+        print(json.dumps([free, compute(lambda: "goes on")]))
+    """) == [[[True], [True, True]], "goes on"]
+
+
+def test_control_c_while_a_fork_waits() -> None:
+    assert program("""
+        from langgraph_cooper.ranker.model.computing import compute
+        signal.alarm(30)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        inside, leave = threading.Event(), threading.Event()
+        def hold():
+            inside.set()
+            leave.wait()
+        threading.Thread(target=compute, args=[hold]).start()
+        inside.wait()
+        main = threading.main_thread().ident
+        threading.Timer(0.3, signal.pthread_kill, [main, signal.SIGINT]).start()
+        there = child(lambda: "forked")
+        leave.set()
+        print(json.dumps([there, compute(lambda: "goes on")]))
+    """) == ["forked", "goes on"]
+
+
 def test_a_child_has_a_thread_of_its_own_to_compute_in() -> None:
     there, threads, parent = program("""
         import torch
