@@ -85,8 +85,8 @@ def report_of(state: Mapping[str, Any], aspect: str) -> AspectReport:
     report = state.get(aspect) or {}
     if not isinstance(report, Mapping):
         raise InputError(
-            f"the report of {aspect!r} is a {type(report).__name__}: give a mapping, such as "
-            '{"state": "..."}'
+            f"the report of {aspect!r} is a {type(report).__name__}: give a mapping with a text "
+            "as its 'state', and leave its 'covers' as it was: without it the state is made anew"
         )
     covers = report.get("covers") or {"messages": 0}
     if not isinstance(covers, Mapping) or not isinstance(covers.get("messages"), int):

@@ -8,7 +8,6 @@ from typing import Any
 from langchain_core.messages import AnyMessage, BaseMessage
 
 from langgraph_cooper.nodes.allowed import Allowed
-from langgraph_cooper.nodes.candidates import report_of
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import (
@@ -45,8 +44,7 @@ def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
     """Build the node that checks a turn's input and notes its round.
 
     It raises `InputError` if there is nothing to answer, if the message is too long, on a thread
-    that belongs to another task, if a report was edited to what cannot be read, and if the run may
-    not choose what its context names.
+    that belongs to another task, and if the run may not choose what its context names.
     """
 
     def intake(state: Mapping[str, Any]) -> Update:
@@ -67,8 +65,12 @@ def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
 
 
 def _without_faults(task: TaskSpec, state: Mapping[str, Any]) -> Update:
-    """Return the reports that list faults of the last turn, with the faults removed."""
-    reports = {name: report_of(state, name) for name in task.aspect_names}
+    """Return the reports that list faults of the last turn, with the faults removed.
+
+    A report that cannot be read is left to the tracker, which refuses it: the guard comes first.
+    """
+    found = {name: state.get(name) for name in task.aspect_names}
+    reports = {name: report for name, report in found.items() if isinstance(report, Mapping)}
     return {name: {**r, "faults": []} for name, r in reports.items() if r.get("faults")}
 
 

@@ -69,8 +69,8 @@ class _Lock(ABC):
         Raises:
             LockError: The lock's folder or database cannot be used.
         """
-        taken = self._take(thread_id) or (self._release_closed() and self._take(thread_id))
-        if taken:
+        self._release_closed()
+        if taken := self._take(thread_id):
             self._holders.add((self, thread_id, HOLDER.get()))
         return taken
 
@@ -85,12 +85,11 @@ class _Lock(ABC):
             return
         self._give_back(thread_id)
 
-    def _release_closed(self) -> bool:
-        """Release what closed loops hold, in all locks; return whether there was any."""
+    def _release_closed(self) -> None:
+        """Release what closed loops hold, in all locks: other processes may wait for it."""
         closed = [held for held in list(self._holders) if held[2] and held[2].is_closed()]
         for lock, thread_id, loop in closed:
             lock._release(thread_id, loop)
-        return bool(closed)
 
     @abstractmethod
     def _take(self, thread_id: str) -> bool: ...

@@ -23,6 +23,9 @@ CLAUSE_END = re.compile(rf"(?<=[{MARKS}])\s+|\n")
 # In the words of the normaliser, without doubled letters.
 AND = re.compile(r"\band ")
 NEGATED = re.compile(r"\b(no|not|never|nope|fine|beter)\b")
+# What is denied of anybody leaves it open whether all are safe.
+NO_DANGER = "not in danger "
+UNREASSURING = re.compile(r"\b(not|isnt|arent|wasnt|hasnt|havent|doesnt|didnt|cant|couldnt|wont)\b")
 
 Answer = Literal["yes", "no", "unclear"]
 
@@ -56,8 +59,12 @@ def says_safe(text: str, kind: CrisisKind) -> bool:
     patterns, others = _patterns(), kind in ("other", "violence")
     clauses = [_clause(part) for part in CLAUSE_END.split(text)]
     words = "".join(clause.words for clause in clauses)
+    # Also clause by clause, where a pattern means the end of one: "I'm safe. He is."
+    parts = {words, *(clause.words for clause in clauses)}
     unsafe = ("unsafe", "unsure_of_others" if others else "unsafe_oneself")
-    if any(any(patterns[name].spans(words)) for name in unsafe):
+    if any(any(patterns[name].spans(part)) for name in unsafe for part in parts):
+        return False
+    if others and UNREASSURING.search(words.replace(NO_DANGER, "")):
         return False
     if any(clause.asks for clause in clauses):
         return False
@@ -65,9 +72,11 @@ def says_safe(text: str, kind: CrisisKind) -> bool:
         return False  # "Yes, can we go on?"
     if others:
         return patterns["others_alone"].begins(words) or _states("others_safe", clauses)
-    if kind == "danger" and _states("all_safe", clauses):
+    if kind == "danger" and patterns["all_safe"].begins(words):
         return True
-    return patterns["safe_alone"].begins(words) or any(patterns["safe"].spans(words))
+    if patterns["safe_alone"].begins(words) or any(patterns["safe"].spans(words)):
+        return True
+    return any(patterns["we_are_safe"].begins(clause.words) for clause in clauses)
 
 
 class _Clause(NamedTuple):

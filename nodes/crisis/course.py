@@ -22,6 +22,8 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 MOST_QUESTIONS = 2  # about one concern
 QUIET_TURNS = 3  # after a clear no, or after the last question, nothing is asked about its kind
 FAINT_TURNS = 12  # ... and nothing about a faint concern of any kind
+# What a denial denies: "I'm not suicidal" says nothing of somebody else, nor of a violent partner.
+OF_ONESELF: tuple[CrisisKind, ...] = ("suicide", "self_harm")
 
 
 class Finding(NamedTuple):
@@ -94,7 +96,7 @@ class Course:
         if question:
             return self._answered(question, finding, said)
         if self.tier == "concern":  # the question did not reach the user
-            if finding.tier == "none" and denies(said):
+            if finding.tier == "none" and self.kind in OF_ONESELF and denies(said):
                 return Course("none", self.kind, quiet=FAINT_TURNS)
             return replace(self, faint=False) if _is_plain(finding) else self
         if finding.tier == "concern" and not self._is_quiet(finding):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 from weakref import WeakSet
 
@@ -30,7 +29,8 @@ _awaited: list[Lock] = []  # one for each fork that waits
 class _Fork(threading.local):
     """The locks that the fork of this thread holds."""
 
-    holds: Sequence[Lock] = ()
+    def __init__(self) -> None:
+        self.holds: list[Lock] = []
 
 
 _fork = _Fork()
@@ -62,18 +62,21 @@ def _before() -> None:
 
     Wait for one while none other is held, and try the rest; then wait for the one that was taken.
     """
-    _fork.holds = ()
+    holds = _fork.holds = []  # each as soon as it is taken: Ctrl-C may come in between
     first = 0
     while locks := tuple(_waited_for):  # other threads may add to them before the fork is over
         _wait(locks[first])
+        holds.append(locks[first])
         others = [place for place in range(len(locks)) if place != first]
-        taken = next((p for p in others if not locks[p].acquire(blocking=False)), None)
-        if taken is None:
-            _fork.holds = locks
+        for place in others:
+            if not locks[place].acquire(blocking=False):
+                first = place
+                break
+            holds.append(locks[place])
+        else:
             return
-        for place in [first, *others[: others.index(taken)]]:
-            locks[place].release()
-        first = taken
+        while holds:
+            holds.pop().release()
 
 
 def _wait(lock: Lock) -> None:
@@ -85,9 +88,8 @@ def _wait(lock: Lock) -> None:
 
 
 def _after() -> None:
-    for lock in _fork.holds:
-        lock.release()
-    _fork.holds = ()
+    while _fork.holds:
+        _fork.holds.pop().release()
 
 
 def _after_in_child() -> None:

@@ -9,9 +9,11 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import InputError, create_cooper
+from langgraph_cooper.prompts import TaskSpec, load_task
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
+ESC = load_task("esc")
 ASKED = "What did your manager say?"
 
 
@@ -130,15 +132,16 @@ def test_any_other_ranking_is_one_sentence(ranking: Any, named: str) -> None:
 # Reports, between turns ---------------------------------------------------------------------------
 
 
-def continued(changes: Any) -> dict[str, Any]:
+def continued(changes: Any, said: str = "My boss said so.", task: TaskSpec = ESC) -> dict[str, Any]:
     """Edit an agent's report after a turn, and take another."""
-    graph = create_cooper("esc", ranker=FakeRanker()).compile(checkpointer=InMemorySaver())
+    graph = create_cooper(task, ranker=FakeRanker()).compile(checkpointer=InMemorySaver())
     config: Any = {"configurable": {"thread_id": "anna"}}
     graph.invoke({"messages": [HumanMessage("I lost my job.")]}, config)
     report = graph.get_state(config).values["exploration"]
     edited = {**report, **changes} if isinstance(changes, dict) else changes
-    graph.update_state(config, {"exploration": edited}, as_node="reply_guard")
-    state: dict[str, Any] = graph.invoke({"messages": [HumanMessage("My boss said so.")]}, config)
+    last = "reply_guard" if task.guard else "generator"
+    graph.update_state(config, {"exploration": edited}, as_node=last)
+    state: dict[str, Any] = graph.invoke({"messages": [HumanMessage(said)]}, config)
     return state
 
 
@@ -152,17 +155,26 @@ def test_an_edited_report_goes_on_without_a_fault(changes: Any) -> None:
     assert not state["exploration"]["faults"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ("She was dismissed.", "report of 'exploration' is a str: give a mapping"),
-        (["She was dismissed."], "report of 'exploration' is a list: give a mapping"),
-        ({"state": 5}, "state of 'exploration' is a int: give a text"),
-        ({"state": None}, "state of 'exploration' is a NoneType: give a text"),
-        ({"covers": "all"}, "'exploration' covers no number of messages"),
-        ({"covers": {"messages": "2"}}, "'exploration' covers no number of messages"),
-    ],
-)
-def test_any_other_report_is_one_sentence(changes: Any, named: str) -> None:
+UNREADABLE: list[tuple[Any, str]] = [
+    ("She was dismissed.", "report of 'exploration' is a str: give a mapping.*leave its 'covers'"),
+    (["She was dismissed."], "report of 'exploration' is a list: give a mapping"),
+    ({"state": 5}, "state of 'exploration' is a int: give a text"),
+    ({"state": None}, "state of 'exploration' is a NoneType: give a text"),
+    ({"covers": "all"}, "'exploration' covers no number of messages"),
+    ({"covers": {"messages": "2"}}, "'exploration' covers no number of messages"),
+]
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+@pytest.mark.parametrize(("changes", "named"), UNREADABLE)
+def test_any_other_report_is_one_sentence(changes: Any, named: str, guarded: bool) -> None:
+    task = ESC if guarded else ESC.model_copy(update={"guard": None})
     with pytest.raises(InputError, match=named):
-        continued(changes)
+        continued(changes, task=task)
+
+
+@pytest.mark.parametrize(("changes", "_"), UNREADABLE)
+def test_a_crisis_is_answered_whatever_a_report_was_edited_to(changes: Any, _: str) -> None:
+    state = continued(changes, "I want to die")
+    assert state["guard"]["fired"]
+    assert "988" in state["messages"][-1].text

@@ -47,7 +47,8 @@ def test_anything_else_is_unclear(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["yes", "I'm safe", "i am safe now", "yes I'm safe, my sister is here", "Yes we are safe",
-     "safe", "I'm not in danger", "I am", "of course"],
+     "safe", "I'm not in danger", "I am", "of course", "Yes, we're safe now", "we're all safe",
+     "I told you I'm safe", "He left and we are safe"],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ONESELF)
 def test_a_safe_person_says_so(text: str, kind: CrisisKind) -> None:
@@ -70,6 +71,8 @@ def test_anything_else_does_not_lift_the_guard(text: str, kind: CrisisKind) -> N
     ["yes", "Yes, they are.", "They are.", "They are safe.", "Yes, they're safe.", "yes he is",
      "He is safe.", "She's safe now, she is with mum", "Everybody is safe.", "we're all safe",
      "Everyone is safe now.", "Yes, everyone's safe, thanks", "my little brother's safe",
+     "My dad's safe now, thanks", "My brother's safe at home", "My sister is safe with my mum",
+     "They're not in danger", "Everybody is safe now.",
      "I spoke to her and she is safe", "I called him\nhe is out of danger",
      "I told you she's safe"],
 )  # fmt: skip
@@ -89,7 +92,17 @@ def test_asked_about_others_one_says_that_they_are_safe(text: str, kind: CrisisK
      "everyone is safe except me", "everyone is safe without me", "nobody is safe",
      "I have to know that they are safe", "make sure they are safe", "They're safe. He is not.",
      "im not in danger, he is", "she is safe in heaven now", "they're safe? can we go on?",
-     "when they are safe I'll tell you", "I doubt everyone is safe"],
+     "when they are safe I'll tell you", "I doubt everyone is safe",
+     # partly, for a time, or as a plan
+     "She's safe, he isn't, I can't reach him", "She is safe and he's not answering",
+     "My sister is safe, my mum isn't answering", "They are safe, dad doesn't pick up",
+     "They're safe so far", "They are safe for the moment", "They're safe at the moment.",
+     "I'll leave and everybody is safe", "I am going to leave and everybody is safe",
+     "Everybody is safe after tonight", "Everyone is safe tomorrow",
+     # strongboxes, places and words
+     "My dad's safe is open", "My dad's safe isn't locked", "My dad's safe has money in it",
+     "My husband's safe place is the garage", "My friend's safe at home is open",
+     "everyone's safe word is red"],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", OTHERS)
 def test_hearsay_and_hopes_about_others_lift_nothing(text: str, kind: CrisisKind) -> None:
@@ -108,6 +121,19 @@ def test_hearsay_and_hopes_about_others_lift_nothing(text: str, kind: CrisisKind
 )
 def test_asked_about_oneself_others_do_not_count(text: str, kinds: tuple[CrisisKind, ...]) -> None:
     assert tuple(kind for kind in ONESELF if says_safe(text, kind)) == kinds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Everyone is safe apart from me", "Everybody is safe besides me", "Everyone is safe, he says",
+     "Everyone is safe tonight", "He says I'm safe", "He told me I'm safe", "She thinks we're safe",
+     "My husband keeps saying I'm safe", "My mum promised me that we are safe",
+     "We were safe at my mum's. He found us", "We're safe at my mum's. He found us.",
+     "They were safe", "the kids were safe", "I'm safe. He is."],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ONESELF)
+def test_hearsay_and_what_was_say_nothing_of_oneself(text: str, kind: CrisisKind) -> None:
+    assert not says_safe(text, kind)
 
 
 @pytest.mark.parametrize(

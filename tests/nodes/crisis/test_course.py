@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from langgraph_cooper.nodes.crisis.course import FAINT_TURNS, QUIET_TURNS, Course, Finding
+from langgraph_cooper.prompts import CrisisKind
 
 NOTHING, CONCERN = Finding(), Finding("concern", "suicide")
 CERTAIN = Finding("certain", "suicide")
@@ -91,6 +92,12 @@ def test_a_denial_before_the_question_ends_the_concern(said: str) -> None:
     course = take(Course(), CONCERN, "I gave my things away.")
     assert take(course, NOTHING, said) == Course("none", "suicide", quiet=FAINT_TURNS)
     assert take(course, CONCERN, said).tier == "concern"
+
+
+@pytest.mark.parametrize("kind", ["other", "danger", "violence"])
+def test_a_denial_ends_no_concern_of_another_kind(kind: CrisisKind) -> None:
+    course = take(Course(), Finding("concern", kind), "She gave her things away.")
+    assert take(course, NOTHING, "I'm not suicidal.") == course
 
 
 def test_a_crisis_in_the_answer_goes_before_a_no() -> None:
