@@ -50,7 +50,9 @@ from langgraph_cooper.nodes.llm.quirks import (
 from langgraph_cooper.nodes.llm.retry import policy
 from langgraph_cooper.nodes.llm.watch import Watch, within
 
-MAX_SHOWN_BACK = 2_000  # characters of its unreadable answer that the model is shown
+# Characters of its unreadable answer that the model is shown: at most, and at least if it has them,
+# even after a prompt that is itself too long: without it the model cannot tell what was wrong.
+MAX_SHOWN_BACK, LEAST_SHOWN_BACK = 2_000, 200
 # Seconds for which other lanes wait for the first one's answer from an unknown server: a refusal
 # comes sooner, and then only one of them is refused.
 FIRST_ALONE = 1.0
@@ -254,8 +256,8 @@ class _Asking(Generic[Given, Result]):
         limit, text = prompt_limit(self._question.named), answer.text[:MAX_SHOWN_BACK].strip()
         if tokens_of([*messages, why]) > limit:  # its answer told that the server counts more
             messages = self._question.prompt(self._given)
-        while text and tokens_of([*messages, AIMessage(text), why]) > limit:
-            text = text[: len(text) * 3 // 4]
+        while len(text) > LEAST_SHOWN_BACK and tokens_of([*messages, AIMessage(text), why]) > limit:
+            text = text[: max(len(text) * 3 // 4, LEAST_SHOWN_BACK)]
         return [*messages, AIMessage(text.strip() or "(nothing)"), why]
 
     def last(self, answer: AIMessage) -> Result:
@@ -343,8 +345,9 @@ class _Asking(Generic[Given, Result]):
         self._habits.taken(request)
         self._habits.learn(self._plainer.learnt(), certain=self._plainer.certain)
         if answer.usage_metadata:
-            counted = answer.usage_metadata["input_tokens"]
-            self._habits.count(counted, tokens_of(request.messages))
+            counted = answer.usage_metadata["input_tokens"] if self._watch.reports <= 1 else None
+            limit = prompt_limit(self._question.named)
+            self._habits.count(counted, tokens_of(request.messages), limit)
         streamed = self._watch.thoughts
         unopened = streamed.unopened or thinks_unopened(answer.text)
         if unopened or not capped_short(answer):
@@ -365,9 +368,11 @@ class _Asking(Generic[Given, Result]):
         if found is None:
             raise error
         if found.kind in ("configuration", "server") and speaks_openai(named):
-            guess = not self._budget.spent(self._question.role)
+            guess = self._habits.guessing and not self._budget.spent(self._question.role)
             if self._plainer.refused(error, request, self._habits.suspected, guess=guess):
                 return
+            if self._plainer.futile:
+                self._habits.give_up()
         found.shown = self._heard
         if found is error:
             raise found

@@ -185,7 +185,8 @@ def _status(error: Exception) -> _Reason | None:
         case code:
             told = f"answers with status {code}{_own_words(error)}"
             if code == 408 or code >= 500:
-                return _Reason("server", told, not final, wait)
+                # 501: what it does not implement now it will not implement in a second.
+                return _Reason("server", told, not final and code != 501, wait)
             return _Reason("configuration", told)
 
 

@@ -7,6 +7,7 @@ table of possible refusals.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -35,9 +36,11 @@ ROOM, MOST_ROOM = 16, 64
 APART = 5.0
 # Seconds after which the first of them is forgotten: two passing faults prove nothing.
 FORGOTTEN = 600.0
+# Seconds without guesses after a series of them that failed: the other lanes would fail too.
+FUTILE = 60.0
 # A server's count of a prompt's tokens as a multiple of ours: at most so much; a report beyond
-# the second figure is no count of the prompt (some servers report in each chunk of a stream, and
-# LangChain adds that up); and the part by which the factor falls after a call with a smaller one.
+# the second figure is no count of the prompt; and the part by which the factor falls after a call
+# with a smaller one.
 MOST_COUNTED, NO_COUNT, FALLS = 3.0, 10.0, 0.1
 
 
@@ -152,15 +155,16 @@ PLAIN_TEXT = Quirk(
     lambda request: "response_format" in request.options,
     lambda request: request.without("response_format"),
 )
+# Prompt and cap together exceed the context: the server's own cap may fit.
+TOO_MUCH = Quirk(
+    _pattern(r"context.(length|size|window)", "too (large|long|many)"),
+    lambda request: cap_of(request) is not None,
+    uncapped,
+    lasts=False,
+)
 # The first row that matches the refusal and concerns the request is tried first.
 QUIRKS = (
-    # Prompt and cap together exceed the context: the server's own cap may fit.
-    Quirk(
-        _pattern(r"context.(length|size|window)", "too (large|long|many)"),
-        lambda request: cap_of(request) is not None,
-        uncapped,
-        lasts=False,
-    ),
+    TOO_MUCH,
     PLAIN_TEXT,
     NEWER_CAP,
     Quirk(
@@ -184,14 +188,26 @@ QUIRKS = (
 
 # What a server may have refused that does not say why, the least loss first.
 GUESSES = (PLAIN_TEXT, PLAIN_ROLES, NEWER_CAP, NO_CAP)
-# A message that tells of something that no plainer request mends.
-MENDED_BY_A_PERSON = _pattern(
-    "api.?key",
-    "credential",
-    "unauthori[sz]ed",
-    "(unknown|valid|no.such).model",
-    r"model.{0,60}(not.(found|exist)|unknown)",
+# Words of messages that repeat the status and give no reason.
+EMPTY_WORDS = re.compile(
+    r"(an?|bad|body|by|client|code|content|could|encountered|entity|errors?|exception|failed|"
+    r"failure|http|implemented|internal|invalid|is|malformed|not?|null|of|processed|provider|"
+    r"requests?|response|returned|server|status|the|this|unknown|unprocessable|upstream|was|with|"
+    r"your|[\W\d_])+",
+    re.IGNORECASE,
 )
+
+
+def gives_reason(error: Exception) -> bool:
+    """Return whether a refusal says more than its status: such a reason is not guessed at."""
+    told: object = getattr(error, "body", None)
+    while isinstance(told, dict):
+        told = next((told[key] for key in ("message", "detail", "error") if told.get(key)), None)
+    if not told or str(told).lstrip().startswith("<"):  # the page of a proxy
+        return False
+    words = str(told)[:MAX_TOLD].split()
+    # One word is no more than a code.
+    return len(words) > 1 and not all(EMPTY_WORDS.fullmatch(word) for word in words)
 
 
 class Plainer:
@@ -202,12 +218,14 @@ class Plainer:
 
     Attributes:
         quirks: What is asked plainly.
-        certain: Whether no refusal may have been a passing fault.
+        certain: Whether the server gave the reason of every refusal.
+        futile: Whether no guess helped.
     """
 
     def __init__(self) -> None:
         self.quirks: tuple[Quirk, ...] = ()
         self.certain = True
+        self.futile = False
         self._guess: tuple[Quirk, ...] = ()  # the last of `quirks`
         self._in_vain: tuple[Quirk, ...] = ()
         self._learnt = 0
@@ -232,7 +250,7 @@ class Plainer:
                 self.quirks += (quirk,)
                 self._guess = ()  # it stays: the server may have taken it
                 return True
-        if not guess or MENDED_BY_A_PERSON.search(told):
+        if not guess or TOO_MUCH.says.search(told) or gives_reason(error):
             return False
         return self._guessed(request, suspected, sure=status != UNSURE)
 
@@ -259,7 +277,8 @@ class Plainer:
             self._guess = ()
         self.quirks = (*kept, *self._guess)
         if self._guess:
-            self.certain = self.certain and sure
+            self.certain = False  # a fault that passes looks as if the guess had helped
+        self.futile = sure and not self._guess
         return sure and self._guess != ()
 
 
@@ -288,6 +307,8 @@ class Habits:
         self._rooms: dict[str, int] = {}
         self._first: dict[str, Future[None]] = dict.fromkeys(ROLES, PASSED) if quick else {}
         self._suspected: dict[Quirk, float] = {}
+        self._futile_until = -math.inf
+        self._higher = 1.0  # the factor of the last report, which the next one may confirm
         self._slots: int | None = None
         self._unasked = not quick
         self._asking = threading.Lock()
@@ -349,18 +370,28 @@ class Habits:
             self._rooms[role] = max(self.room(role), min(room * factor, limit))
             return self._rooms[role] > room
 
-    def count(self, counted: int, ours: int) -> None:
+    def count(self, counted: int | None, ours: int, limit: int) -> None:
         """Compare the server's count of a prompt's tokens with ours.
 
-        The factor rises at once and falls slowly: a prompt that is too long is a fault.
+        The factor rises when a second report in a row confirms it, and falls slowly. A short
+        prompt may only lower it: what a server adds to each prompt is no factor.
+
+        Args:
+            counted: The server's count; None for a report that cannot be used.
+            ours: Our count.
+            limit: The most tokens of a prompt by our count.
         """
-        factor = counted / max(ours, 1)
+        factor = counted / max(ours, 1) if counted is not None else 1.0
         if factor > NO_COUNT:
-            return
+            factor = 1.0
         factor = min(max(factor, 1.0), MOST_COUNTED)
         with _lock:
-            rises = factor > self.token_factor
-            self.token_factor += (factor - self.token_factor) * (1.0 if rises else FALLS)
+            if factor <= self.token_factor:
+                self.token_factor += (factor - self.token_factor) * FALLS
+                self._higher = 1.0
+            elif 2 * ours >= limit:
+                self.token_factor = max(self.token_factor, min(factor, self._higher))
+                self._higher = factor
 
     def learn(self, quirks: Iterable[Quirk], *, certain: bool) -> None:
         """Remember what the server refused before it answered the plainer request.
@@ -376,9 +407,19 @@ class Habits:
                 if certain or now - self._suspected.setdefault(quirk, now) > APART:
                     self.quirks |= {quirk}
 
+    @property
+    def guessing(self) -> bool:
+        """Whether to guess at a refusal without a reason: no series of guesses failed just now."""
+        return time.monotonic() >= self._futile_until
+
+    def give_up(self) -> None:
+        """Spare other questions the guesses that failed, for `FUTILE` seconds."""
+        self._futile_until = time.monotonic() + FUTILE
+
     def taken(self, request: Request) -> None:
         """Clear the suspicion that the server refuses what it took in this request."""
         with _lock:
+            self._futile_until = -math.inf
             for quirk in [one for one in self._suspected if one.concerns(request)]:
                 del self._suspected[quirk]
 

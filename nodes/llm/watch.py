@@ -39,6 +39,7 @@ class Watch(BaseCallbackHandler):
         begun: Whether a chunk came.
         shown: Whether a chunk with text came, which a person may have seen.
         held: Whether such chunks are kept from the "messages" stream until a guard has checked.
+        reports: How many reports of usage came: LangChain adds up those of each chunk.
         thoughts: The filter of the thoughts.
     """
 
@@ -49,6 +50,7 @@ class Watch(BaseCallbackHandler):
         self.begun = False
         self.shown = False
         self.held = False
+        self.reports = 0
         self.thoughts = ThoughtFilter(thinking is not False)
         self._thinks = thinking is True
         self._ends = time.monotonic() + seconds
@@ -64,6 +66,7 @@ class Watch(BaseCallbackHandler):
         """Note a chunk of a stream, and remove the thoughts in it."""
         self.held = NOT_STREAMED in (tags or ())
         message = getattr(chunk, "message", None)
+        self.reports += bool(getattr(message, "usage_metadata", None))
         if message is not None and isinstance(message.content, str):
             token = self.thoughts.feed(message.content)
             if ended(message) or message.chunk_position == "last":
@@ -74,6 +77,7 @@ class Watch(BaseCallbackHandler):
     def on_stream_event(self, event: Any, *, tags: Sequence[str] | None = None, **_: Any) -> None:
         """Note a chunk in LangChain's newer protocol of events."""
         self.held = NOT_STREAMED in (tags or ())
+        self.reports = 2  # it hands on only their sum
         self._came(event.get("event") == "content-block-delta")
 
     def _came(self, text: bool) -> None:

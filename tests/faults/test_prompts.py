@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import HumanMessage
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_cooper.nodes import InputError
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.llm import chat_model
+from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
 from langgraph_cooper.nodes.llm.material import CUT, LEAST_TOKENS, fitting, tokens_of
+from langgraph_cooper.nodes.llm.quirks import Habits
 from langgraph_cooper.nodes.llm.ranking import llm_ranking
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from tests.support.openai_server import OpenAIServer, Reply, Request, obey
 from tests.support.talk import system, user
-from tests.support.turns import SPOKEN, cooper, only, turn
+from tests.support.turns import SPOKEN, cooper, done, only, turn
 
 LIMIT = 3_000
 LONG = {"Latin": "I lost my job and I am sad. ", "Cyrillic": "Мне грустно. ", "Han": "我很难过。"}
@@ -87,12 +90,73 @@ async def test_a_server_that_counts_more_gets_shorter_prompts(
     server.reply = counting(factor)
     graph = cooper(generator_model="some-model")
     text = LONG["Cyrillic"] * 500
-    for number, most in enumerate((LIMIT, limit, limit)):
+    for number, most in enumerate((LIMIT, LIMIT, limit, limit)):  # the second report confirms it
         await turn(graph, way, said=f"{text} The end {number}.")
         (request,) = server.requests
         assert 0.9 * most - 100 < size(request) <= most + 10
         assert f"The end {number}." in request.given
         server.requests.clear()
+
+
+@pytest.mark.parametrize("way", ["stream", "astream"])
+@pytest.mark.parametrize("chunks", [2, 5])
+async def test_usage_in_each_chunk_of_a_stream_is_no_count(
+    chunks: int, way: str, server: OpenAIServer
+) -> None:
+    def reply(request: Request) -> Reply:
+        usage = {"prompt_tokens": size(request), "completion_tokens": 1, "total_tokens": 1}
+        ends = [None] * (chunks - 1) + ["stop"]
+        sent = [
+            {"choices": [{"index": 0, "delta": {"content": "Yes. "}, "finish_reason": end}]}
+            for end in ends
+        ]
+        lines = [f"data: {json.dumps({**chunk, 'usage': usage})}\n\n" for chunk in sent]
+        body = "".join([*lines, "data: [DONE]\n\n"]).encode()
+        return Reply(raw=body, headers={"Content-Type": "text/event-stream"})
+
+    server.reply = reply
+    graph = cooper(generator_model="some-model")
+    for number in range(3):
+        ended = await turn(graph, way, said=f"{LONG['Cyrillic'] * 500} The end {number}.")
+        assert ended.faults == set()
+    assert all(request.streaming for request in server.requests)
+    assert size(server.requests[-1]) > 0.9 * LIMIT - 100
+
+
+def test_only_what_two_long_prompts_confirm_makes_prompts_shorter() -> None:
+    habits = Habits(FakeListChatModel(responses=[""]))
+    for counted, ours, factor in [
+        (900, 300, 1.0),  # a short prompt with a long template
+        (900, 300, 1.0),
+        (6_000, 2_000, 1.0),  # not confirmed
+        (2_000, 2_000, 1.0),
+        (6_000, 2_000, 1.0),
+        (4_000, 2_000, 2.0),  # confirmed, as far as both say
+        (200, 200, 1.9),
+        (None, 1_000, 1.81),  # no report that can be used
+        (200_000, 1_000, 1.729),
+    ]:
+        habits.count(counted, ours, int(LIMIT / habits.token_factor))
+        assert habits.token_factor == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_a_repair_after_too_long_a_prompt_shows_the_answer(
+    way: str, server: OpenAIServer
+) -> None:
+    def read(_: object, answer: AIMessage) -> str:
+        if answer.text.startswith("Gladly"):
+            raise UnreadableError("That is no verdict.")
+        return answer.text
+
+    model = chat_model("some-model")
+    long = [HumanMessage("I lost my job. " * 2_000)]
+    question = Question("tracker", (), model, model, lambda _: [*long], read)
+    server.reply = lambda r: Reply("Gladly! " * 200 if len(r.messages) == 1 else "Yes.")
+    assert await done(getattr(ask(question), way)(None)) == "Yes."
+    shown = server.requests[1].messages[-2]["content"]
+    assert shown.startswith("Gladly!")
+    assert 190 <= len(shown) <= 200
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])

@@ -77,6 +77,7 @@ STATUSES = [
     (Reply(status=429), 3, "rate_limit"),
     (Reply(status=429, raw=NO_CREDIT, headers=JSON), 1, "rate_limit"),
     (Reply(status=500), 3, "server"),
+    (Reply(status=501), 5, "server"),  # as 400: no attempt more
     (Reply(status=503), 3, "server"),
     (Reply(status=503, headers={"x-should-retry": "false"}), 1, "server"),
     (Reply("One two.", cut=True), 3, "connection"),
