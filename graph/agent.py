@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 
+from langgraph_cooper.nodes.candidates import report_of
 from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.events import (
     Stage,
@@ -130,7 +131,11 @@ def _stage(aspect: str, stage: Stage, node: Node) -> Node:
 
 
 def _last_report(state: Mapping[str, Any], aspect: str) -> AspectReport:
-    """Return an agent's last report, without fields of earlier versions (the signal)."""
-    report: Any = state.get(aspect)
-    fields = report if isinstance(report, Mapping) else {}
+    """Return an agent's last report, without fields of earlier versions (the signal).
+
+    Raises:
+        InputError: A person edited it, and it cannot be read. Intake lets it pass: the guard reads
+            the message first.
+    """
+    fields = report_of(state, aspect)
     return {k: v for k, v in fields.items() if k in AspectReport.__annotations__}  # type: ignore[return-value]

@@ -14,7 +14,6 @@ from langgraph.types import Command
 
 from langgraph_cooper.graph.agent import agent_node
 from langgraph_cooper.nodes.allowed import Allowed
-from langgraph_cooper.nodes.candidates import report_of
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
@@ -24,7 +23,7 @@ from langgraph_cooper.nodes.guard import after_guard, guard_node, review_node
 from langgraph_cooper.nodes.intake import intake_node
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
-from langgraph_cooper.nodes.node import Node, quick_node
+from langgraph_cooper.nodes.node import Node
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.reply_guard import Drafted, drafting, reply_guard_node
 from langgraph_cooper.nodes.resources import FINETUNED, OFFLINE, Resources, voice_of
@@ -102,7 +101,7 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
     for aspect in spec.aspects:
-        graph.add_node(aspect.name, _checked(aspect.name) | agent_node(aspect, resources))
+        graph.add_node(aspect.name, agent_node(aspect, resources))
     graph.add_node(PASSIVE, passive_node(resources), input_schema=CooperInput)
     branches = [*spec.aspect_names, PASSIVE]
     for name in branches:
@@ -123,16 +122,6 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
 def resources_of(graph: StateGraph[Any, Any, Any, Any]) -> Resources | None:
     """Return the resources of a graph of `create_cooper`; None for any other graph."""
     return _resources.get(graph)
-
-
-def _checked(aspect: str) -> Node:
-    """Build a step that refuses an unreadable report: not in intake, the guard comes first."""
-
-    def checked(state: dict[str, Any]) -> dict[str, Any]:
-        report_of(state, aspect)
-        return state
-
-    return quick_node("checked", checked)
 
 
 def _add_guard(

@@ -67,7 +67,7 @@ def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
 def _without_faults(task: TaskSpec, state: Mapping[str, Any]) -> Update:
     """Return the reports that list faults of the last turn, with the faults removed.
 
-    A report that cannot be read is left to the tracker, which refuses it: the guard comes first.
+    A report that cannot be read is left to its agent, which refuses it: the guard comes first.
     """
     found = {name: state.get(name) for name in task.aspect_names}
     reports = {name: report for name, report in found.items() if isinstance(report, Mapping)}

@@ -10,7 +10,6 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_cooper.nodes.backend import TrackerInput
-from langgraph_cooper.nodes.candidates import report_of
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.language.history import text_of, utterances
 from langgraph_cooper.nodes.node import Call, Node, Update, calling_node
@@ -27,7 +26,7 @@ def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
     """
 
     def prepare(state: Mapping[str, Any]) -> Call:
-        report = _valid_report(report_of(state, aspect.name), state.get("messages", []))
+        report = _valid_report(state.get(aspect.name), state.get("messages", []))
         given = TrackerInput(
             aspect=aspect,
             previous=report["state"],

@@ -57,15 +57,16 @@ def read_parts(
     for file in files:
         new = []
         for each in read_file(task, file):
-            if not out.isdisjoint(_marks(each)):
+            marks = _marks(each)
+            if not out.isdisjoint(marks):
                 left += 1
-            elif met.isdisjoint(_marks(each)):
+            elif met.isdisjoint(marks):
                 if each.id in ids:
                     raise DataError(
                         f"two different dialogues have the id {each.id!r}, in {ids[each.id]} and "
                         f"in {file}: rename one, or one of the files"
                     )
-                met |= _marks(each)
+                met |= marks
                 ids[each.id] = file
                 new.append(each)
         parts.append(Part(file, new[:room]))

@@ -136,7 +136,7 @@ def ranking(
     if known is None and (coordination == "calibrated" or strength is not None):
         raise typer.BadParameter(
             f"the ranker {measured_ranker.name!r} has no calibration: make one with 'cooper "
-            "evaluate calibration', or leave out --coordination"
+            "evaluate calibration', or leave out --coordination and --strength"
         )
     prior = _prior(spec, measured_ranker, ranker, train=train, valid=valid, weight=weight)
     compared = {name: load_other() for name, load_other in loaders.items()}

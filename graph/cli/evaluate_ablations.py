@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,6 @@ def ablations(
     # Imported here: it brings torch.
     from langgraph_cooper.graph.evaluation.ablations import (
         annotated_turns,
-        digest_of,
         prepared_speaker,
         working_in,
     )
@@ -65,6 +63,7 @@ def ablations(
         reply_to_all,
     )
     from langgraph_cooper.graph.training.generator.estimate import estimate
+    from langgraph_cooper.graph.training.made_of import digest_of, digest_of_task
     from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE
     from langgraph_cooper.ranker.training.setup import check_apart
 
@@ -177,11 +176,6 @@ def _parts(named: str) -> list[Part]:
             f"--parts: there is no part {unknown[0]!r}; choose from {', '.join(PARTS)}"
         )
     return found
-
-
-def digest_of_task(task: TaskSpec) -> str:
-    """Return a hash of a task's content."""
-    return hashlib.sha256(task.model_dump_json().encode()).hexdigest()
 
 
 def _base(base: str) -> dict[str, str | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -25,7 +24,6 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
-    from langgraph_cooper.graph.training.generator.train import GeneratorTraining
     from langgraph_cooper.ranker.data.dialogue import Dialogue
 
 
@@ -67,7 +65,8 @@ def train_generator(
     from langgraph_cooper.graph.training.generator.card import model_card
     from langgraph_cooper.graph.training.generator.estimate import estimate
     from langgraph_cooper.graph.training.generator.finish import save_generator
-    from langgraph_cooper.nodes.finetuned.base import located_base
+    from langgraph_cooper.graph.training.made_of import check_folder, digest_of, digest_of_task
+    from langgraph_cooper.nodes.finetuned.base import base_sha256, located_base
     from langgraph_cooper.nodes.finetuned.users import USER_BUDGETS
     from langgraph_cooper.ranker.model.lora import adapter_tensors
     from langgraph_cooper.ranker.training.config import TrainingError
@@ -90,8 +89,10 @@ def train_generator(
             check_apart(part.dialogues, held, part.file, valid)
     typer.echo(estimate(dialogues, epochs, speaker), err=True)
     run = output.parent / f".{output.name}-run"
-    run.mkdir(parents=True, exist_ok=True)
-    _check_run(run, spec, dialogues, held, settings)
+    # What was to be left out may have been learnt from in a run of other dialogues.
+    made_of: dict[str, Any] = {"task": digest_of_task(spec), "data": digest_of(dialogues)}
+    made_of |= {"valid": digest_of(held), "base": base_sha256(settings.base)}
+    check_folder(run, made_of | {"setting": settings.model_dump(mode="json")})
     if speaker == "user":
         learned, choosing = _learned_users(spec, parts, [Part(valid, held)] if valid else [], run)
     else:
@@ -152,37 +153,6 @@ def _learned_users(
     if not learned:
         raise TrainingError(f"{parts[0].file}: no dialogue says what is the matter with its user")
     return learned, [each for part in found[len(parts) :] for each in part]
-
-
-def _check_run(
-    run: Path,
-    task: TaskSpec,
-    learnt: Sequence[Dialogue],
-    held: Sequence[Dialogue],
-    settings: GeneratorTraining,
-) -> None:
-    """Check that a run that goes on is of the same dialogues and settings; note those of a new one.
-
-    Raises:
-        TrainingError: It is of others: what was to be left out may have been learnt from.
-    """
-    from langgraph_cooper.nodes.finetuned.base import base_sha256
-    from langgraph_cooper.ranker.data.jsonl import replacing
-    from langgraph_cooper.ranker.training.config import TrainingError
-
-    hashed = hashlib.sha256(f"{settings.model_dump_json()} {base_sha256(settings.base)}".encode())
-    hashed.update(f"{task.model_dump_json()} {len(learnt)}".encode())
-    for each in (*learnt, *held):
-        hashed.update(each.model_dump_json().encode())
-    made_of, file = hashed.hexdigest(), run / "made-of.txt"
-    if not file.is_file():
-        with replacing(file) as out:
-            out.write(made_of.encode())
-    elif file.read_text(encoding="utf-8") != made_of:
-        raise TrainingError(
-            f"{run} was begun with other dialogues or settings: give the same command again, "
-            "choose another --output, or remove that folder"
-        )
 
 
 def _given(options: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,20 +14,18 @@ from langgraph_cooper.graph.evaluation.kept import one_run_at
 from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker, Talk, typical_reply
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
 from langgraph_cooper.graph.training.generator.topics import Part
+from langgraph_cooper.graph.training.made_of import check_folder
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
 from langgraph_cooper.nodes.finetuned.format import Budgets, Given
 from langgraph_cooper.ranker.data.dialogue import (
     AnnotatedDialogue,
     DataError,
-    Dialogue,
     Utterance,
 )
-from langgraph_cooper.ranker.data.jsonl import replacing
 from langgraph_cooper.ranker.training.config import TrainingError
 
 COMPLETE = "complete"
 PARTS: tuple[Part, ...] = get_args(Part)
-MADE_OF = "made-of.json"
 
 
 def name_of(without: Part | None) -> str:
@@ -110,14 +107,6 @@ def annotated_turns(turns: RealTurns, dialogues: Sequence[AnnotatedDialogue]) ->
     return turns.only(rows)
 
 
-def digest_of(dialogues: Sequence[Dialogue]) -> str:
-    """Return a hash of conversations with their labels and annotation."""
-    hashed = hashlib.sha256()
-    for dialogue in dialogues:
-        hashed.update(dialogue.model_dump_json().encode())
-    return hashed.hexdigest()
-
-
 @contextmanager
 def working_in(folder: Path, made_of: Mapping[str, Any]) -> Iterator[None]:
     """Keep a folder for one run at a time, and for runs with the same settings.
@@ -130,25 +119,5 @@ def working_in(folder: Path, made_of: Mapping[str, Any]) -> Iterator[None]:
         DataError: It holds something else, was made from something else, or is in use.
     """
     with one_run_at(folder):
-        _check_folder(folder, made_of)
+        check_folder(folder, made_of)
         yield
-
-
-def _check_folder(folder: Path, made_of: Mapping[str, Any]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / MADE_OF
-    known: dict[str, Any] = {}
-    if file.exists():
-        try:
-            known = dict(json.loads(file.read_text(encoding="utf-8")))
-        except ValueError:
-            raise DataError(f"{file} is damaged: choose another --output") from None
-        other = [key for key, value in made_of.items() if known.get(key, value) != value]
-        if other:
-            raise DataError(
-                f"{folder} was made with another {other[0]}: choose another --output, or remove it"
-            )
-    elif any(folder.iterdir()):
-        raise DataError(f"{folder} holds something else: choose another --output")
-    with replacing(file) as out:
-        out.write(json.dumps({**known, **made_of}, indent=2).encode() + b"\n")

@@ -161,12 +161,14 @@ def test_a_run_that_was_begun_with_other_dialogues_does_not_go_on(
     with monkeypatch.context() as patched:
         patched.setattr(training, "train_generator", stopped)
         CliRunner().invoke(app, ["train", *map(str, command)])
-    with pytest.raises(TrainingError, match="begun with other dialogues or settings"):
+    with pytest.raises(DataError, match="was made with another data: choose another --output"):
         run(*command, "--leave-out", held)
+    with pytest.raises(DataError, match="was made with another setting"):
+        run(*command, "--seed", "7")
     relabelled = tmp_path / "one.jsonl"
     kept = relabelled.read_text()
     relabelled.write_text(kept.replace("The job is gone.", "The dog is gone."))
-    with pytest.raises(TrainingError, match="begun with other dialogues or settings"):
+    with pytest.raises(DataError, match="was made with another data"):
         run(*command)
     relabelled.write_text(kept)
     assert "3 conversations with 6 system turns" in run(*command)
