@@ -75,7 +75,9 @@ def read_parts(
         typer.echo(f"{left:,} dialogues are left out: they are to be measured on", err=True)
     if not any(part.dialogues for part in parts):
         names = " and ".join(map(str, files))
-        raise TrainingError(f"{names}: every dialogue is one of those to leave out")
+        raise TrainingError(
+            f"{names}: every dialogue is one of those to leave out: name other files with --data"
+        )
     return [part for part in parts if part.dialogues]
 
 

@@ -80,13 +80,13 @@ def train_generator(
     )
     if speaker == "user":
         settings = settings.model_copy(update={"budgets": USER_BUDGETS})
-    training.check_trainable(settings)  # before the long work
     parts = read_parts(spec, data, leave_out or (), limit)
     dialogues = [each for part in parts for each in part.dialogues]
     held = read_file(spec, valid) if valid else []
     if valid:
         for part in parts:
             check_apart(part.dialogues, held, part.file, valid)
+    training.check_trainable(settings)  # before the long work
     typer.echo(estimate(dialogues, epochs, speaker), err=True)
     run = output.parent / f".{output.name}-run"
     # What was to be left out may have been learnt from in a run of other dialogues.
