@@ -36,7 +36,8 @@ def coordinator_node(resources: Resources) -> Node:
 
     It is sync for the same reason as the progression node. All candidates stay in the state with
     their scores, so that the state alone explains a reply. With calibrated coordination the first
-    choice is that of the largest score + calibration; the others keep the ranker's order. If the
+    choice is of the aspect with the largest share + calibration; the others keep the ranker's
+    order. If the
     ranker fails, or a run asks for it, the agents take turns in the task's order.
     """
 
@@ -141,17 +142,23 @@ def _scores(
 class _Calibrated(NamedTuple):
     """The terms of one turn's calibrated coordination."""
 
-    terms: list[float]
-    """[n] the term of each candidate's aspect."""
+    aspects: list[str]
+    """[n] the aspect of each candidate."""
+    terms: dict[str, float]
+    """The term of each aspect."""
     expected: dict[str, float]
 
     def coordinate(self, scores: Sequence[float]) -> tuple[list[float], list[Explanation]]:
         """Return the scores with the first choice lifted, and the marks of each candidate."""
-        from langgraph_cooper.ranker.model.calibration import first_choice, lifted
+        from langgraph_cooper.ranker.model.calibration import aspect_shares, first_choice, lifted
 
-        choice = first_choice(scores, self.terms)
+        choice = first_choice(scores, self.aspects, self.terms)
         now = lifted(scores, choice).tolist()
-        marks = [Explanation(calibration=round(term, 4)) for term in self.terms]
+        shares = aspect_shares(scores, self.aspects)
+        marks = [
+            Explanation(share=round(shares[a], 4), calibration=round(self.terms[a], 4))
+            for a in self.aspects
+        ]
         if now[choice] != scores[choice]:
             marks[choice]["lift"] = round(now[choice] - scores[choice], 4)
         return now, marks
@@ -186,7 +193,7 @@ def _calibrated(
     expected = {name: round(share, 4) for name, share in ranker.expected(history).items()}
     past = past_choices(state.get("messages", []))
     terms = calibration.terms(dialogue_round(history), expected, past, strength)
-    return _Calibrated([terms[aspect] for aspect, _ in gathered], expected)
+    return _Calibrated([aspect for aspect, _ in gathered], terms, expected)
 
 
 def _signals(resources: Resources, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:

@@ -22,7 +22,8 @@ MAX_TOPIC = 600
 """Characters of a topic that the state holds; as many as a task file allows."""
 
 RANKING = "All topic candidates of the turn, best first; the first K guide the reply."
-CALIBRATION = "The term of its aspect in choosing the first candidate."
+SHARE = "The share of its aspect: the softmax over the aspects of their best scores."
+CALIBRATION = "What is added to its aspect's share in choosing the aspect that comes first."
 LIFT = "By how much its score was raised to put it first, if it was."
 PASSIVE_CANDIDATES = "Candidates outside the aspects: questions that the user asked, and goodbyes."
 
@@ -110,6 +111,7 @@ class Explanation(TypedDict, total=False):
     """What calibrated coordination adds to a ranked candidate."""
 
     # Docstrings of inherited fields would not reach the JSON schema.
+    share: Annotated[float, Field(description=SHARE)]
     calibration: Annotated[float, Field(description=CALIBRATION)]
     lift: Annotated[float, Field(description=LIFT)]
 

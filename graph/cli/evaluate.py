@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli import (
@@ -27,6 +26,7 @@ from langgraph_cooper.graph.cli import (
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, Form, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
+from langgraph_cooper.graph.cli.terminal import PlainConsole
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def calibration(
     target: Annotated[
         float,
         typer.Option(min=0, max=1, help="Distance to what people take up that is asked for."),
-    ] = 0.18,
+    ] = 0.15,
     strength: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Strength; none: the weakest that reaches the target."),
@@ -243,7 +243,7 @@ def calibration(
     table = Table("strength", "distance", "precision@1")
     for step, value in found.tuning.distances.items():
         table.add_row(f"{step:g}", _short(value, 3), _short(found.tuning.precisions[step], 3))
-    Console().print(table)
+    PlainConsole().print(table)
     typer.echo(
         f"{folder / FILE}: strength {found.strength:g}, fitted to {found.tuning.turns:,} turns of "
         f"{found.tuning.dialogues:,} dialogues; the table is of dialogues that the offsets were "
@@ -368,7 +368,7 @@ def _show(report: dict[str, Any]) -> None:
     p_values = Table("p of cooper against", *SHOWN)
     for name, values in report["p_values"].items():
         p_values.add_row(name, *(_short(values[metric], 4) for metric in SHOWN))
-    console = Console()
+    console = PlainConsole()
     console.print(figures, p_values)
     if found := report.get("coordination"):
         console.print(_trade(found["trade"]))

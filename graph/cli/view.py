@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from langgraph_cooper.graph.cli.terminal import PlainText
 from langgraph_cooper.graph.threads.spoken import faults_of
 from langgraph_cooper.nodes.candidates import distinct_topics
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
@@ -79,7 +80,7 @@ class WordWrap:
 def agents_view(task: TaskSpec, state: Mapping[str, Any], width: int) -> RenderableType:
     """Return the agents' reports side by side if there is room, and the head of the ranking.
 
-    All words of people and models are `Text`, in which rich reads no markup.
+    All words of people and models are `PlainText`, in which rich reads no markup.
 
     Args:
         task: The task.
@@ -88,7 +89,7 @@ def agents_view(task: TaskSpec, state: Mapping[str, Any], width: int) -> Rendera
     """
     reports = {name: state.get(name) or {} for name in task.aspect_names}
     if not any(reports.values()):
-        return Text("No agent has worked yet: say something first.", style="dim")
+        return PlainText("No agent has worked yet: say something first.", style="dim")
     panels = [_agent(name, report, colour_of(task, name)) for name, report in reports.items()]
     parts: list[RenderableType] = [*panels]
     if width >= PANEL * len(panels):
@@ -98,32 +99,32 @@ def agents_view(task: TaskSpec, state: Mapping[str, Any], width: int) -> Rendera
         agents.add_row(*panels)
         parts = [agents]
     if (state.get("guard") or {}).get("fired"):
-        return Group(Text(f"{BY_GUARD} This is of the turn before:", style="dim"), *parts)
+        return Group(PlainText(f"{BY_GUARD} This is of the turn before:", style="dim"), *parts)
     return Group(*parts, _ranking(task, state, width))
 
 
 def why_view(task: TaskSpec, state: Mapping[str, Any]) -> RenderableType:
     """Return what guided the last reply: the first K candidates, and whose they are."""
     if (state.get("guard") or {}).get("fired"):
-        return Text(BY_GUARD, style="dim")
+        return PlainText(BY_GUARD, style="dim")
     chosen = distinct_topics(state.get("ranking") or [])[: task.k]
     if not chosen:
-        return Text("There is no reply to explain yet.", style="dim")
+        return PlainText("There is no reply to explain yet.", style="dim")
     lines: list[RenderableType] = []
     if (state.get("guard") or {}).get("tier") == "concern":
-        lines.append(Text("The safety guard put its question first.", style="dim"))
+        lines.append(PlainText("The safety guard put its question first.", style="dim"))
     for ranked in chosen:
         colour = colour_of(task, ranked["aspect"])
         progress = (state.get(ranked["aspect"]) or {}).get("progress")
         far = "" if progress is None else f", progress {progress:.0%}"
         about = f"{ranked['aspect']} (score {ranked['score']:.2f}{far}): "
-        lines.append(Text.assemble(f"{ranked['rank']}. ", (about, colour), ranked["topic"]))
+        lines.append(PlainText.assemble(f"{ranked['rank']}. ", (about, colour), ranked["topic"]))
     return Group(*lines)
 
 
 def summary_line(task: TaskSpec, state: Mapping[str, Any]) -> Text:
     """Return the agents' progress and the chosen candidate on one line."""
-    line = Text("  ", style="dim")
+    line = PlainText("  ", style="dim")
     for name in task.aspect_names:
         progress = state.get(name, {}).get("progress", 0.0)
         line.append(f"{name} {progress:.0%}  ", style=colour_of(task, name))
@@ -174,15 +175,15 @@ def _agent(name: str, report: Mapping[str, Any], colour: str) -> Panel:
         ProgressBar(total=1.0, completed=progress, complete_style=colour), f"{progress:.0%}"
     )
     targets = report.get("targets") or []
-    heading = Text(
+    heading = PlainText(
         "heading for: " + (targets[0]["text"] if targets else "nothing yet"), "italic dim"
     )
     heading.truncate(220, overflow="ellipsis")
-    topics = [Text(f"• {c['topic']}") for c in report.get("candidates", [])]
-    state = Text(report.get("state") or "(nothing yet)")
+    topics = [PlainText(f"• {c['topic']}") for c in report.get("candidates", [])]
+    state = PlainText(report.get("state") or "(nothing yet)")
     return Panel(
-        Group(bar, state, Text(), heading, Text(), *topics),
-        title=f"{name} (stale)" if report.get("stale") else name,
+        Group(bar, state, PlainText(), heading, PlainText(), *topics),
+        title=PlainText(f"{name} (stale)" if report.get("stale") else name),
         subtitle="from the task's bank" if _from_bank(report) else None,
         border_style=colour,
     )
@@ -204,15 +205,16 @@ def _ranking(task: TaskSpec, state: Mapping[str, Any], width: int) -> Table:
     shown = state.get("ranking", [])[:SHOWN]
     calibrated = any("calibration" in ranked for ranked in shown)
     if calibrated:
-        table.columns[1].header = "score + calibration"
+        table.columns[1].header = "share + calibration"
     for ranked in shown:
-        term = f" {ranked.get('calibration', 0.0):+.2f}" if calibrated else ""
-        own = ranked["score"] - ranked.get("lift", 0.0)
+        value = f"{ranked['score']:.2f}"
+        if calibrated:
+            value = f"{ranked.get('share', 0.0):.2f} {ranked.get('calibration', 0.0):+.2f}"
         table.add_row(
             str(ranked["rank"]),
-            f"{own:.2f}{term}",
-            Text(ranked["aspect"], style=colour_of(task, ranked["aspect"])),
-            Text(ranked["topic"], style="bold" if ranked["rank"] <= task.k else ""),
-            *([Text(ranked["strategy"])] if roomy else []),
+            value,
+            PlainText(ranked["aspect"], style=colour_of(task, ranked["aspect"])),
+            PlainText(ranked["topic"], style="bold" if ranked["rank"] <= task.k else ""),
+            *([PlainText(ranked["strategy"])] if roomy else []),
         )
     return table

@@ -19,7 +19,7 @@ from langgraph_cooper.prompts import TaskSpec
 
 GUARD = ("tier", "kind", "pinned")
 RANKED = ("rank", "score", "aspect", "strategy", "topic")
-EXPLAINED = ("calibration", "lift")
+EXPLAINED = ("share", "calibration", "lift")
 """With calibrated coordination."""
 
 

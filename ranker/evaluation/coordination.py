@@ -33,7 +33,7 @@ from langgraph_cooper.ranker.model.calibration import (
     lifted,
 )
 
-STRENGTHS = tuple(round(0.1 * step, 1) for step in range(11))
+STRENGTHS = tuple(round(0.05 * step, 2) for step in range(21))
 """Strengths of a trade."""
 
 SHOWN = ("precision@1", "hit@1", "hit@3", "ndcg@5")
@@ -73,7 +73,7 @@ def coordinated(
         for row in rows:
             terms = calibration.terms(turns[row].round, expected[row], past, strength)
             candidates = turns[row].turn.candidates
-            choice = first_choice(scores[row], [terms[c.aspect] for c in candidates])
+            choice = first_choice(scores[row], [c.aspect for c in candidates], terms)
             found[row] = lifted(scores[row], choice)
             past.append(Choice(candidates[choice].aspect, expected[row]))
     return found

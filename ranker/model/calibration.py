@@ -2,15 +2,18 @@
 
 A ranking that is right most often names the likeliest aspect almost always; people do not.
 Calibrated re-ranking (Steck, "Calibrated Recommendations", RecSys 2018) gives up a little
-precision for the right proportions. Here the term of aspect a in round r is
+precision for the right proportions. Here the aspect with the largest s(a) + c(a) comes first:
 
-    c(a) = strength * (o[r, a] + quota * d(a)),
+    s = softmax over the aspects of the best score of their candidates,
+    c(a) = strength * (o[r, a] + quota * d(a)) in round r,
     d(a) = sum over this turn and the earlier ones of memory^age * (P(a) - chosen(a)),
 
 with P(a) the probability that a person takes a up now, and chosen(a) 1 where an earlier turn took
 a up; the present turn has chosen nothing yet. The offsets o settle the shares of each round over
-many conversations, the debt d those within one. The aspect of the candidate with the largest
-score + c is taken up first. Only that candidate moves, since top-K topics follow the ranker best.
+many conversations, the debt d those within one. Terms are added to shares, not to scores: of all
+choices with given shares per round the most precise are those of the largest P(a) + o[r, a], with
+o the multipliers of the constraint. Only the aspect's best candidate moves, since top-K topics
+follow the ranker best.
 
 The module needs no torch. A checkpoint keeps its `Calibration` in `calibration.json`.
 """
@@ -86,7 +89,7 @@ class Calibration(BaseModel):
     offsets: tuple[tuple[float, ...], ...] = Field(min_length=1)
     strength: float = Field(ge=0, le=1)
     default: bool = True
-    quota: float = Field(default=0.5, ge=0, allow_inf_nan=False)
+    quota: float = Field(default=0.1, ge=0, allow_inf_nan=False)
     memory: float = Field(default=0.9, ge=0, le=1)
     tuning: CalibrationTuning | None = None
 
@@ -143,14 +146,35 @@ class Calibration(BaseModel):
             file.write(self.model_dump_json(indent=1).encode() + b"\n")
 
 
-def first_choice(scores: Numbers, terms: Numbers) -> int:
-    """Return the candidate with the largest score + term; of equals the earlier one.
+def aspect_shares(scores: Numbers, aspects: Sequence[str]) -> dict[str, float]:
+    """Return the softmax, over the aspects, of the best score of their candidates.
 
     Args:
         scores: [n] finite scores, at least one.
-        terms: [n] the term of each candidate's aspect.
+        aspects: [n] the aspect of each candidate.
     """
-    return int(np.argmax(np.asarray(scores, np.float64) + np.asarray(terms, np.float64)))
+    best: dict[str, float] = {}
+    for aspect, score in zip(aspects, scores, strict=True):
+        best[aspect] = max(best.get(aspect, -np.inf), float(score))
+    values = np.array(list(best.values()))
+    values = np.exp(values - values.max())
+    return dict(zip(best, (values / values.sum()).tolist(), strict=True))
+
+
+def first_choice(scores: Numbers, aspects: Sequence[str], terms: Mapping[str, float]) -> int:
+    """Return the best candidate of the aspect with the largest share + term; of equals the first.
+
+    Args:
+        scores: [n] finite scores, at least one.
+        aspects: [n] the aspect of each candidate.
+        terms: The term of each aspect.
+    """
+    shares = aspect_shares(scores, aspects)
+    first = max(shares, key=lambda aspect: shares[aspect] + terms[aspect])
+    return max(
+        (row for row, aspect in enumerate(aspects) if aspect == first),
+        key=lambda row: float(scores[row]),
+    )
 
 
 def lifted(scores: Numbers, choice: int) -> npt.NDArray[np.float64]:

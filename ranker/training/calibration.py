@@ -33,23 +33,30 @@ from langgraph_cooper.ranker.evaluation.metrics import (
     shares_by_round,
     turns_per_round,
 )
-from langgraph_cooper.ranker.model.calibration import Calibration, CalibrationTuning
+from langgraph_cooper.ranker.model.calibration import (
+    Calibration,
+    CalibrationTuning,
+    aspect_shares,
+)
 from langgraph_cooper.ranker.model.next_utterance import NextUtteranceModel
 from langgraph_cooper.ranker.trained import TrainedRanker
 from langgraph_cooper.ranker.training.evidence import evidence_scores
 from langgraph_cooper.ranker.training.examples import make_examples
 
-TARGET = 0.18
-"""Distance that the strength is chosen for, on held-out training conversations."""
+TARGET = 0.15
+"""Distance that the strength is chosen for, on training conversations that the offsets were not
+fitted to. On ESConv's validation split the distance is larger by .05: this target was chosen
+there."""
 
-QUOTA, MEMORY = 0.5, 0.9
-"""Compared on 281 training conversations: without the debt (0) the conversations stay more uniform
+QUOTA, MEMORY = 0.1, 0.9
+"""Compared on 560 training conversations: without the debt (0) the conversations stay more uniform
 at the same distance; a memory of 1 would save up an aspect that had no candidates for long."""
 
 STEPS = 80
+STEP = 0.3  # of the offsets, for a difference between shares
 COOLING = 15.0  # steps after which the step size has halved
 NEIGHBOURS = 1.0  # standard deviation, in rounds, of the smoothing of each step
-MISSING = -1e9  # score of an aspect without candidates
+MISSING = -1e9  # share of an aspect without candidates
 
 
 @dataclass(frozen=True)
@@ -178,11 +185,11 @@ class _Fit:
         self.truth = np.array(
             [[(a in t.promoted) / len(t.promoted) for a in scored.aspects] for t in self.turns]
         )
-        self.best = np.full(self.truth.shape, MISSING)
+        self.shares = np.full(self.truth.shape, MISSING)
         for row, (turn, scores) in enumerate(zip(self.turns, scored.scores, strict=True)):
-            for candidate, score in zip(turn.turn.candidates, scores, strict=True):
-                place = scored.aspects.index(candidate.aspect)
-                self.best[row, place] = max(self.best[row, place], score)
+            named = aspect_shares(scores, [c.aspect for c in turn.turn.candidates])
+            for aspect, share in named.items():
+                self.shares[row, scored.aspects.index(aspect)] = share
         self.rounds = np.array([min(turn.round, LAST_ROUND) - 1 for turn in self.turns])
         self.talks = conversations(self.turns)
 
@@ -195,7 +202,7 @@ class _Fit:
             rows = [self.talks[talk][step] for talk in going]
             debt = MEMORY * debts[going] + self.expected[rows]
             terms = strength * (offsets[self.rounds[rows]] + QUOTA * debt)
-            first = (self.best[rows] + terms).argmax(axis=1)
+            first = (self.shares[rows] + terms).argmax(axis=1)
             chosen[rows, first] = 1.0
             debt[np.arange(len(rows)), first] -= 1.0
             debts[going] = debt
@@ -203,14 +210,14 @@ class _Fit:
 
     def offsets(self) -> Floats:
         """Return the offsets [R, A] of mean 0 in each round."""
-        offered = (self.best > MISSING).mean(axis=0) > 0.5  # no share can be asked of the others
+        offered = (self.shares > MISSING).mean(axis=0) > 0.5  # of others no share can be asked
         wanted = shares_by_round(self.turns, self.truth) * offered
         wanted /= np.maximum(wanted.sum(axis=1, keepdims=True), 1e-9)
         smooth = self._smoothing()
         offsets: Floats = np.zeros_like(wanted)
         for step in range(STEPS):
             shares = shares_by_round(self.turns, self.chosen(offsets, 1.0))
-            offsets += smooth @ (wanted - shares) / (1 + step / COOLING) * offered
+            offsets += STEP * smooth @ (wanted - shares) / (1 + step / COOLING) * offered
             offsets -= offsets[:, offered].mean(axis=1, keepdims=True) * offered
         return offsets
 

@@ -18,8 +18,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.load import ranker_loader
+from tests.support.postgres import NoPostgresError, postgres
 
 SAYINGS = (
     "Hi, I could use somebody to talk to.",
@@ -129,33 +130,65 @@ def warm_turns(folder: Path) -> dict[str, Any]:
     return {"warm_turn_ms": 1000 * statistics.median(turns), "split_ms": split}
 
 
-def sqlite_growth(
-    folder: Path, serde: Any = None, model: BaseChatModel | None = None
+def growth(
+    folder: Path, store: str, *, compressed: bool = False, asks_model: bool = False
 ) -> dict[str, float]:
-    """Measure by how much the database's file grows per turn, at the 10th and the 100th turn.
+    """Measure by how much a database grows per turn, at the 10th and the 100th turn.
 
     Args:
-        folder: Holds the file.
-        serde: The saver's serializer; LangGraph's if omitted.
-        model: The chat model; offline if omitted.
+        folder: Holds the file of SQLite.
+        store: "sqlite" or "postgres"; nothing is measured where no PostgreSQL is installed.
+        compressed: Whether the saver has `cooper_serde()` for LangGraph's serializer.
+        asks_model: Whether a scripted chat model answers; offline otherwise.
     """
-    name = f"{'safe' if serde else 'plain'}_{'model' if model else 'offline'}"
-    path = folder / f"growth-{name}.sqlite"
+    name = f"{store}_{'safe' if compressed else 'plain'}_{'model' if asks_model else 'offline'}"
     sizes = []
-    with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
-        saver = SqliteSaver(connection, serde=serde)
-        graph = create_cooper("esc", model=model).compile(checkpointer=saver)
-        for number in range(100):
-            text = f"{SAYINGS[number % len(SAYINGS)]} ({number})"
-            for _ in _tasks(graph, text, "growth"):
-                pass
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            sizes.append(path.stat().st_size)
+    try:
+        with _postgres() if store == "postgres" else _sqlite(folder / f"{name}.db") as opened:
+            saver, size = opened
+            saver.serde = cooper_serde() if compressed else saver.serde
+            model = SlowModel(seconds=0) if asks_model else None
+            graph = create_cooper("esc", model=model).compile(checkpointer=saver)
+            for number in range(100):
+                text = f"{SAYINGS[number % len(SAYINGS)]} ({number})"
+                for _ in _tasks(graph, text, "growth"):
+                    pass
+                sizes.append(size())
+    except NoPostgresError:
+        return {}
     # Over ten turns: a file grows by pages.
     return {
-        f"bytes_of_a_turn_to_10_{name}": sizes[9] / 10,
+        f"bytes_of_a_turn_to_10_{name}": (sizes[9] - sizes[0]) / 9,
         f"bytes_of_a_turn_to_100_{name}": (sizes[99] - sizes[89]) / 10,
     }
+
+
+@contextmanager
+def _sqlite(path: Path) -> Iterator[tuple[Any, Callable[[], int]]]:
+    with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
+
+        def size() -> int:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return path.stat().st_size
+
+        yield SqliteSaver(connection), size
+
+
+@contextmanager
+def _postgres() -> Iterator[tuple[Any, Callable[[], int]]]:
+    """Open a server's database, and measure its tables with their indexes."""
+    from langgraph.checkpoint.postgres import PostgresSaver
+
+    tables = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
+    query = f"SELECT {' + '.join(f'pg_total_relation_size({t!r})' for t in tables)} AS size"
+    with postgres() as uri, PostgresSaver.from_conn_string(uri) as saver:
+        saver.setup()
+
+        def size() -> int:
+            row: Any = saver.conn.execute(query).fetchone()
+            return int(row["size"])
+
+        yield saver, size
 
 
 def ranking() -> dict[str, float]:
@@ -255,13 +288,14 @@ def main() -> None:
             ("warm turns", lambda: warm_turns(folder)),
             ("ranking", ranking),
             ("slow model", lambda: slow_model(folder)),
-            ("database", lambda: sqlite_growth(folder)),
-            ("compressed database", lambda: sqlite_growth(folder, cooper_serde())),
-            ("a model's database", lambda: sqlite_growth(folder, None, SlowModel(seconds=0))),
-            ("compressed", lambda: sqlite_growth(folder, cooper_serde(), SlowModel(seconds=0))),
         ):
             with errors.status(f"measuring: {label}"):
                 results |= step()
+        for store, model, small in itertools.product(
+            ("sqlite", "postgres"), (False, True), (False, True)
+        ):
+            with errors.status(f"measuring: what a turn adds to {store}"):
+                results |= growth(folder, store, compressed=small, asks_model=model)
     if as_json:
         print(json.dumps(results, indent=2))
     else:

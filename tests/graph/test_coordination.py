@@ -69,8 +69,11 @@ def test_the_ranking_explains_itself() -> None:
     first, *others = Talk().say(LINES[0])["ranking"]
     assert (first["aspect"], first["calibration"], first["lift"]) == ("exploration", 5.0, 1.0)
     assert first["score"] == others[0]["score"] == 1.0
-    own = [r["score"] - r.get("lift", 0.0) + r["calibration"] for r in (first, *others)]
-    assert own[0] == max(own)
+    sums = [r["share"] + r["calibration"] for r in (first, *others)]
+    assert sums[0] == max(sums)
+    shares = {r["aspect"]: r["share"] for r in (first, *others)}
+    assert sum(shares.values()) == pytest.approx(1.0, abs=1e-3)
+    assert shares["comforting"] > shares["exploration"] == shares["action"]
     assert {r["aspect"]: r["calibration"] for r in others} == {
         "exploration": 5.0,
         "comforting": 2.6,
@@ -87,7 +90,7 @@ def test_off_is_the_rankers_own_order() -> None:
     talk = Talk(coordination="off")
     assert talk.firsts() == ALONE
     state = talk.graph.get_state(talk.config).values
-    assert not any("calibration" in r for r in state["ranking"])
+    assert not any("calibration" in r or "share" in r for r in state["ranking"])
     assert "expected" not in state["cooper"]
     assert not past_choices(state["messages"])
     assert Talk(strength=0.0).firsts() == ALONE

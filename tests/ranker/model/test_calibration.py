@@ -13,6 +13,7 @@ from langgraph_cooper.ranker.model.calibration import (
     FILE,
     Calibration,
     Choice,
+    aspect_shares,
     first_choice,
     lifted,
     load_calibration,
@@ -61,7 +62,7 @@ def test_over_a_conversation_the_shares_follow_what_is_expected() -> None:
     past: list[Choice] = []
     for number in range(1, 41):
         terms = quota.terms(number, expected, past)
-        first = first_choice(scores, [terms[aspect] for aspect in ASPECTS])
+        first = first_choice(scores, ASPECTS, terms)
         past.append(Choice(ASPECTS[first], expected))
     counts = Counter(choice.aspect for choice in past)
     assert all(abs(counts[aspect] - 40 * expected[aspect]) <= 1 for aspect in ASPECTS)
@@ -74,8 +75,21 @@ def test_only_the_first_choice_moves() -> None:
     assert lifted(scores, 1).tolist() == scores
     assert lifted(scores, 2).tolist()[:2] == scores[:2]
     assert scores == [0.3, 2.0, -1.0, 2.0]
-    assert first_choice(scores, [0.0] * 4) == 1  # of equals the earlier one
-    assert first_choice(scores, [0.0, 0.0, 3.5, 0.0]) == 2
+
+
+def test_the_first_choice_is_the_best_of_its_aspect() -> None:
+    scores, aspects = [0.3, 2.0, -1.0, 2.0, 0.4], ["ask", "act", "passive", "act", "ask"]
+    shares = aspect_shares(scores, aspects)
+    assert list(shares) == ["ask", "act", "passive"]
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert shares["act"] / shares["ask"] == pytest.approx(np.exp(2.0 - 0.4))
+    assert first_choice(scores, aspects, EVEN) == 1  # of equals the earlier one
+    short = shares["act"] - shares["ask"]
+    assert first_choice(scores, aspects, {**EVEN, "ask": short - 0.01}) == 1
+    assert first_choice(scores, aspects, {**EVEN, "ask": short + 0.01}) == 4
+    # However far below the scores are: a share is never less than nothing.
+    assert first_choice([0.0, -1e6], ["ask", "act"], {**EVEN, "act": 1.01}) == 1
+    assert first_choice([0.0, -1e6], ["ask", "act"], {**EVEN, "act": 0.99}) == 0
 
 
 def test_it_is_kept_beside_a_checkpoint(tmp_path: Path) -> None:
