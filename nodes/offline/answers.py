@@ -20,7 +20,7 @@ from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import used_up
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
-from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features
+from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
 from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
 from langgraph_cooper.nodes.offline.passive import passive_candidates
 from langgraph_cooper.nodes.state import Candidate
@@ -55,7 +55,8 @@ class Answers:
         self._task = task
         self._embed = embed
         self._likely = likely
-        self._of = [index for index, one in enumerate(task.answers) for _ in one.heard]
+        of = [index for index, one in enumerate(task.answers) for _ in one.heard]
+        self._of = np.array(of, np.int64)
         self._heard = examples(task)
         self._weighed = lru_cache(maxsize=REMEMBERED)(self._weigh)  # each agent asks the same
 
@@ -121,22 +122,25 @@ class Answers:
         read = [said, *(parts[-MOST_PARTS:] if len(sentences(said)) > 1 else [])]
         cosines = self._vectors @ self._embed(read).T  # [H, parts]
         margins = np.where(np.arange(len(read)) > 0, PART, 0.0)
-        best = (cosines - margins).argmax(1)
-        nearest = np.argsort(-(cosines - margins).max(1), kind="stable")[:NEAREST].tolist()
+        best, near = (cosines - margins).argmax(1), (cosines - margins).max(1)
+        nearest = np.argsort(-near, kind="stable")[:NEAREST].tolist()
         order = [at for at in nearest if not are_reversed(read[best[at]], self._heard[at])]
         if not order:
             return []
+        of: list[int] = self._of[order].tolist()
+        around = {one: neighbours(near, self._of, one, NEAREST) for one in set(of)}
         rows = [
             features(
-                float(cosines[at, best[at]]), read[best[at]], said, self._heard[at], self._rarity
+                float(cosines[at, best[at]]), read[best[at]], said, self._heard[at], self._rarity,
+                around[one],
             )
-            for at in order
-        ]
+            for at, one in zip(order, of, strict=True)
+        ]  # fmt: skip
         found = [amount for amount in amounts(said) if amount.clear]
-        more = [AMOUNT_AGREES * self._tells(self._of[at], found) for at in order]
+        more = [AMOUNT_AGREES * self._tells(one, found) for one in of]
         likeliest: dict[int, float] = {}
-        for at, probable in zip(order, chance(rows, more).tolist(), strict=True):
-            likeliest[self._of[at]] = max(probable, likeliest.get(self._of[at], 0.0))
+        for one, probable in zip(of, chance(rows, more).tolist(), strict=True):
+            likeliest[one] = max(probable, likeliest.get(one, 0.0))
         ranked = sorted(likeliest.items(), key=lambda pair: -pair[1])
         return [(self._task.answers[index], probable) for index, probable in ranked]
 

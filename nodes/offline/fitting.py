@@ -1,7 +1,8 @@
-"""How likely a prepared answer fits a message: a logistic regression on how near its example is.
+"""How likely a prepared answer fits a message: a logistic regression on how near its examples are.
 
 The cosine alone takes "Do you run?" for "I run from one thing to the next". So the regression also
-sees whether both ask or deny, how long they are, and which of their rarer words they share.
+sees whether both ask or deny, how long they are, which of their rarer words they share, and whether
+other examples of the answer are near, or those of other answers.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +38,50 @@ FEATURES = (
     "cosine", "one asks", "the message alone asks", "one denies", "length of the message",
     "length of the example", "by how much the message is longer", "share of the message's words",
     "share of the example's words", "a word or two", "share of the whole message",
+    "cosine of the answer's second example", "the answer's share of the nearest examples",
+    "by how much it is nearer than other answers",
 )  # fmt: skip
 """What the regression sees of a message, or a sentence of it, and an example."""
-WEIGHTS = (4.004, -0.194, -0.747, -0.862, 0.239, -0.583, -0.397, -0.106, 1.57, 0.093, 0.779)
-BIAS = -2.704
-"""Fitted to what readers said of 1,511 answers to real messages (docs/answers.md)."""
+WEIGHTS = (
+    2.28, -0.454, -0.563, -0.456, 0.329, -0.39, -0.704, 0.166, 2.329, 0.02, 0.71, 2.591, 1.764,
+    1.955,
+)  # fmt: skip
+BIAS = -4.019
+"""Fitted to what readers said of 2,100 answers to messages (docs/answers.md)."""
+
+
+MOST_LEAD = 0.1
+"""Where a task has few answers, all others are far away, which says nothing."""
+ALONE = 0.8
+"""The second example's cosine, as a part of the nearest one's, of an answer that has one alone."""
+
+
+class Neighbours(NamedTuple):
+    """What lies around the nearest example of an answer."""
+
+    second: float
+    """Cosine of the answer's second nearest example."""
+    share: float
+    """The answer's share of the nearest examples."""
+    lead: float
+    """By how much its nearest example is nearer than that of any other answer, at most 0.1."""
+
+
+def neighbours(near: Floats, of: NDArray[np.int64], answer: int, nearest: int) -> Neighbours:
+    """Return what lies around an answer's nearest example.
+
+    Args:
+        near: [H] cosines of the message and all examples.
+        of: [H] the answer of each example.
+        answer: The answer; it has an example.
+        nearest: Number of nearest examples that its share is of.
+    """
+    own, others = np.sort(near[of == answer])[::-1], near[of != answer]
+    first = float(own[0])
+    second = float(own[1]) if len(own) > 1 else ALONE * first
+    among = of[np.argsort(-near, kind="stable")[:nearest]]
+    lead = first - float(others.max()) if len(others) else 0.0
+    return Neighbours(second, float((among == answer).sum()) / nearest, min(lead, MOST_LEAD))
 
 
 class Rarity:
@@ -72,7 +113,9 @@ def _shape(text: str) -> tuple[bool, bool, int]:
     return asks, not NEGATIONS.isdisjoint(found), len(found)
 
 
-def features(cosine: float, part: str, whole: str, heard: str, rarity: Rarity) -> list[float]:
+def features(
+    cosine: float, part: str, whole: str, heard: str, rarity: Rarity, around: Neighbours
+) -> list[float]:
     """Return what the regression sees, in the order of `FEATURES`.
 
     Args:
@@ -81,6 +124,7 @@ def features(cosine: float, part: str, whole: str, heard: str, rarity: Rarity) -
         whole: The message.
         heard: The example.
         rarity: Of the task's words.
+        around: Of the example's answer.
     """
     asks, denies, length = _shape(part)
     asked, denied, other = _shape(heard)
@@ -95,6 +139,7 @@ def features(cosine: float, part: str, whole: str, heard: str, rarity: Rarity) -
         *rarity.shared(part, heard),
         float(length <= 2),
         math.log((length + 1) / (len(words(whole)) + 1)),
+        *around,
     ]
 
 

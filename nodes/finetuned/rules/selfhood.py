@@ -95,7 +95,8 @@ MAY_BE = (
     r"taking in|looking forward|sorr+y|hopeful|all set|alright)\b"
 )
 OWN_THINGS = (
-    r"(?:goal|aim|suggestion|suggestions|advice|question|questions|point|best(?! friend)|"
+    r"(?:goal|aim|suggestion|suggestions|advice|question|questions|point|"
+    r"best(?= (?:wishes|advice|guess|suggestions?|regards|to|here|for|at|and|with|in)\b|[.,;!?]|$)|"
     r"pleasure|apologies|apology|mistake|understanding|opinion|guess|thought|thoughts|view|"
     r"answer|answers|reply|words|wish|wishes|condolences|sympathy|sympathies|sincere|sincerest|"
     r"deepest|heart|idea|ideas|hope|concern|turn|side|attention|fault|bad|full|account|asking|"

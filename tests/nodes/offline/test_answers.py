@@ -100,7 +100,7 @@ def test_an_amount_decides_and_is_said_in_the_users_words() -> None:
 
 def test_an_amount_in_its_range_speaks_for_an_answer() -> None:
     """The words alone are too far from the example."""
-    text = "Maybe 100 for it, and I pay the post."
+    text = "So 100 for it, if I pay now."
     assert topic_for(task_with(OFFER.model_copy(update={"amount": None})), user(text)) is None
     assert topic_for(task_with(OFFER), user(text)) == OFFER.topic
     any_sum = OFFER.model_copy(update={"amount": (0.01, 1e7)})
@@ -148,7 +148,7 @@ def shipped() -> dict[str, Answers]:
         ("esc", "You keep telling me the same thing", "repeats"),
         ("persuasion", "How much of my money gets to the kids?", "report"),
         ("persuasion", "I already gave them something last year.", "last year"),
-        ("negotiation", "Any damage to the frame?", "fault"),
+        ("negotiation", "Any damage to the frame?", "scratch"),
         ("negotiation", "I could give you 60 for it", "95"),
         ("negotiation", "Okay, 80, and two tickets for the owner in row four.", "95"),
     ],
