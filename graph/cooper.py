@@ -14,7 +14,7 @@ from langgraph.types import Command
 
 from langgraph_cooper.graph.agent import agent_node
 from langgraph_cooper.nodes.allowed import Allowed
-from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.coordinator import coordinator_node
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice
@@ -84,6 +84,11 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
             encoder are loaded in the first run, which raises this error (or `EncoderError`) if
             they are damaged, missing or do not fit.
     """
+    if not isinstance(task, str | Path | TaskSpec):
+        raise TaskError(
+            f"task is a {type(task).__name__}: pass a shipped task's name, the path of a task file "
+            "or folder, or a TaskSpec"
+        )
     spec = load_task(task)
     speaker, voice = _speaker(spec, generator_model, generator)
     _check_models(spec, model=model, generator_model=speaker, guard_model=guard_model)
@@ -97,7 +102,8 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
         input_schema=input_schema(spec),
     )
     _resources[graph] = resources
-    graph.add_node("intake", intake_node(spec, allowed))
+    check = None if spec.guard else resources.check
+    graph.add_node("intake", intake_node(spec, allowed, check))
     graph.add_edge(START, "intake")
     graph.add_node("coordinator", coordinator_node(resources))
     for aspect in spec.aspects:
@@ -110,7 +116,7 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
     graph.add_edge("coordinator", "generator")
     node = generator_node(resources)
     if spec.guard:
-        _add_guard(graph, spec, branches, drafting(node, spec, resources), second)
+        _add_guard(graph, spec, branches, drafting(node, spec, resources), resources)
         return graph
     graph.add_node("generator", speaking(node))
     for name in branches:
@@ -129,18 +135,21 @@ def _add_guard(
     task: TaskSpec,
     branches: Sequence[str],
     generator: Node,
-    second: SecondReader | None,
+    resources: Resources,
 ) -> None:
     """Add the guard before the branches, a person's review, and the guard of the reply."""
     targets = {"on": list(branches), "review": ["review"], "end": [END]}
 
     def onwards(update: dict[str, Any]) -> Command[Any]:
+        # A mistake that all agents would meet ends the turn here. A concern is saved before it.
+        if update["guard"].get("tier", "none") == "none":
+            resources.check(current_context())
         # One write: a turn that is cut between the update and an edge's would never go on.
         return Command(update=update, goto=targets[after_guard(update)])
 
     graph.add_node(
         "guard",
-        guard_node(task, second=second) | RunnableLambda(onwards),
+        guard_node(task, second=resources.second) | RunnableLambda(onwards),
         destinations=(*branches, "review", END),
     )
     graph.add_node("review", review_node())

@@ -15,6 +15,12 @@ from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import MAX_TOPIC, AspectReport, Candidate, RankedCandidate
 from langgraph_cooper.prompts import PASSIVE
 
+TAKEN = (
+    "if a graph around COOPER has a key of this name, rename that, or call COOPER's graph from a "
+    "node function"
+)
+"""The remedy for a value that another graph keeps under one of COOPER's keys."""
+
 
 def completed(candidates: object, place: str) -> list[Candidate]:
     """Complete candidates that a person may have edited, at a breakpoint or with `update_state`.
@@ -28,7 +34,8 @@ def completed(candidates: object, place: str) -> list[Candidate]:
     """
     if not isinstance(candidates, list | tuple):
         raise InputError(
-            f"the candidates of {place!r} are a {type(candidates).__name__}: give a list of topics"
+            f"the candidates of {place!r} are a {type(candidates).__name__}: give a list of "
+            f"topics; {TAKEN}"
         )
     return [_completed(candidate, place) for candidate in candidates]
 
@@ -86,7 +93,8 @@ def report_of(state: Mapping[str, Any], aspect: str) -> AspectReport:
     if not isinstance(report, Mapping):
         raise InputError(
             f"the report of {aspect!r} is a {type(report).__name__}: give a mapping with a text "
-            "as its 'state', and leave its 'covers' as it was: without it the state is made anew"
+            "as its 'state', and leave its 'covers' as it was: without it the state is made anew; "
+            f"{TAKEN}"
         )
     covers = report.get("covers") or {"messages": 0}
     if not isinstance(covers, Mapping) or not isinstance(covers.get("messages"), int):

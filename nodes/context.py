@@ -19,6 +19,8 @@ from langgraph_cooper.nodes.errors import InputError
 LANGGRAPHS_OWN = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 """Keys of LangGraph's `configurable`. Hosts such as AG-UI's adapter give all of it as context."""
 
+NESTED = "|"  # separates the levels in the checkpoint namespace of a nested graph
+
 
 class CooperContext(BaseModel):
     """Choices for one run; each defaults to what the graph was built with.
@@ -89,7 +91,8 @@ class CooperContext(BaseModel):
         default=60.0,
         gt=0,
         le=3600,
-        description="Seconds for all of a turn's model calls together, retries and waits included.",
+        description="Seconds for all of a turn's model calls together, retries and waits included; "
+        "what is loaded or computed here takes none of them.",
     )
     max_calls: int | None = Field(
         default=None,
@@ -132,6 +135,24 @@ class CooperContext(BaseModel):
             raise InputError(
                 f"context cannot be used ({found}); it may have {', '.join(cls.model_fields)}"
             ) from None
+
+
+def check_context() -> None:
+    """Refuse a context that is no `CooperContext`, unless it is another graph's own.
+
+    LangGraph builds one from a dict and hands anything else on as it is.
+
+    Raises:
+        InputError: It is something else.
+    """
+    runtime = get_runtime(CooperContext)
+    context: object = runtime.context
+    info = runtime.execution_info
+    nested = info is None or NESTED in info.checkpoint_ns
+    if not (nested or context is None or isinstance(context, CooperContext)):
+        raise InputError(
+            f"context is a {type(context).__name__}: pass a CooperContext, or its options as a dict"
+        )
 
 
 def current_context() -> CooperContext:

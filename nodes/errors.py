@@ -18,8 +18,8 @@ FaultKind = Literal[
     "budget",
     "internal",
 ]
-"""The kind of a fault. A person must mend "configuration" (a refused key, an unknown model, a
-malformed request); every other kind may pass by itself before the next turn."""
+"""The kind of a fault. A person must mend "configuration" (a refused key or one without credit, an
+unknown model, a malformed request); every other kind may pass by itself before the next turn."""
 
 
 class InputError(CooperError):

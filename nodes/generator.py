@@ -45,7 +45,8 @@ NEUTRAL = "I am still here. Please go on, in your own time."
 def generator_node(resources: Resources) -> Node:
     """Build the node that adds the next utterance U to the messages.
 
-    If the model fails, the offline generator replies with the task's own sentences. A reply that
+    If the model fails, the offline generator replies with the task's own sentences; where a crisis
+    is feared, also after a fault that a person must mend, such as a refused key. A reply that
     broke off is not saved. A ranking that a person edited is completed, or refused with an
     `InputError`.
     """

@@ -18,6 +18,7 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import run_in_executor
 from langgraph.types import interrupt
 
+from langgraph_cooper.nodes.candidates import TAKEN
 from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.crisis.answers import answer_of
 from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
@@ -25,6 +26,7 @@ from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
 from langgraph_cooper.nodes.crisis.reading import read_meaning, reader
+from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import emit, fault_event, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, text_of, utterances
@@ -81,7 +83,7 @@ def guard_node(
         state: Mapping[str, Any], config: RunnableConfig, opinions: Opinions = NONE
     ) -> Update:
         messages: Sequence[AnyMessage] = state.get("messages", [])
-        context, known = current_context(), state.get("guard") or GuardState()
+        context, known = current_context(), _known(state)
         readers = Readers(*(opinions.over(each) for each in own))
         course = _course(messages, known, readers, strict=_is_strict(context, settings))
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
@@ -91,6 +93,7 @@ def guard_node(
             now["pinned"] = pinned_text(course.kind, context.country, settings)
         turn, lines = turn_of(messages), _lines(course.kind, context, settings)
         if course.tier != "certain":
+            _check_own(state)
             if course.tier == "concern":
                 emit([help_event(turn, now, now["pinned"], lines)], config)
             if spoken := [message for message in messages if speaker_of(message)]:
@@ -128,7 +131,7 @@ def _with_second_reader(
     def unread(state: Mapping[str, Any]) -> list[str] | None:
         """Return the messages to read; None: a crisis is certain without the second reader."""
         messages: Sequence[AnyMessage] = state.get("messages", [])
-        strict, known = _is_strict(current_context(), settings), state.get("guard") or GuardState()
+        strict, known = _is_strict(current_context(), settings), _known(state)
         if _course(messages, known, own, strict=strict).tier == "certain":
             return None
         new = _last_words(messages)
@@ -193,6 +196,28 @@ def _lines(
 ) -> tuple[str, ...]:
     place = help_texts().place(context.country or settings.country)
     return (place.line_for(kind), f"call {place.emergency}") if kind else ()
+
+
+def _known(state: Mapping[str, Any]) -> GuardState:
+    """Return what the guard knows of the conversation; nothing on its first turn.
+
+    Another graph's fields are handed on beside its own.
+    """
+    known = state.get("guard")
+    return known if isinstance(known, Mapping) else GuardState()  # type: ignore[return-value]
+
+
+def _check_own(state: Mapping[str, Any]) -> None:
+    """Refuse what is no state of the guard; not in a certain crisis, where help comes first.
+
+    Raises:
+        InputError: Something else stands there, of a graph around COOPER or a person's edit.
+    """
+    known = state.get("guard")
+    # One field will do: another version of COOPER may have others.
+    own = isinstance(known, Mapping) and known.keys() & GuardState.__annotations__
+    if known and not own:
+        raise InputError(f"the state's key 'guard' holds no state of COOPER's guard: {TAKEN}")
 
 
 def _is_strict(context: CooperContext, settings: GuardSettings) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AnyMessage, BaseMessage
 
 from langgraph_cooper.nodes.allowed import Allowed
-from langgraph_cooper.nodes.context import current_context
+from langgraph_cooper.nodes.context import CooperContext, check_context, current_context
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import (
     MAX_CHARACTERS,
@@ -40,15 +40,26 @@ def check_text(text: str) -> str:
     return cleaned
 
 
-def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
+def intake_node(
+    task: TaskSpec,
+    allowed: Allowed | None = None,
+    check: Callable[[CooperContext], None] | None = None,
+) -> Node:
     """Build the node that checks a turn's input and notes its round.
 
     It raises `InputError` if there is nothing to answer, if the message is too long, on a thread
     that belongs to another task, and if the run may not choose what its context names.
+
+    Args:
+        task: The task.
+        allowed: What a run may choose; None: anything.
+        check: Refuses models that cannot be set up, before all agents meet the same mistake. None
+            in a guarded task, where the guard comes first: it needs no model.
     """
 
     def intake(state: Mapping[str, Any]) -> Update:
         if allowed:  # LangGraph checks no context that is an object already
+            check_context()
             allowed.check(current_context(), task)
         before = (state.get("cooper") or {}).get("task")
         if before and before != task.name:
@@ -58,6 +69,8 @@ def intake_node(task: TaskSpec, allowed: Allowed | None = None) -> Node:
             )
         messages: Sequence[AnyMessage] = state.get("messages", [])
         _check_turn(task, messages)
+        if check:
+            check(current_context())
         info = TurnInfo(task=task.name, round=dialogue_round(utterances(messages)))
         return {"cooper": info, **_without_faults(task, state)}
 

@@ -1,8 +1,8 @@
 """Builds graph nodes that work sync and async, and handles the faults of their Runnables.
 
-A fault that a person must mend ends the turn; after any other one the node falls back on something
-else and reports it. LangGraph's `error_handler` is not used for this: its handlers are nodes of
-their own, which dangle without edges in every drawing of the graph.
+A fault that a person must mend ends the turn, unless a crisis is feared; after any other one the
+node falls back on something else and reports it. LangGraph's `error_handler` is not used for this:
+its handlers are nodes of their own, which dangle without edges in every drawing of the graph.
 """
 
 from __future__ import annotations
@@ -64,28 +64,35 @@ def calling_node(
             runnable, given = prepare(state)
             return finish(state, runnable.invoke(given, config))
         except Exception as error:
-            return on_fault(state, fault_of(name, error), config)
+            fault = fault_of(name, error, feared=_feared(state))
+        return on_fault(state, fault, config)
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
         try:
             runnable, given = prepare(state)
             return finish(state, await runnable.ainvoke(given, config))
         except Exception as error:
-            fault = fault_of(name, error)
+            fault = fault_of(name, error, feared=_feared(state))
         # In a thread: the fallback may compute embeddings.
         return await run_in_executor(config, on_fault, state, fault, config)
 
     return RunnableLambda(run, afunc=arun, name=name)
 
 
-def fault_of(step: str, error: Exception) -> Fault:
+def fault_of(step: str, error: Exception, *, feared: bool = False) -> Fault:
     """Describe the error of a step after which the turn goes on.
+
+    Args:
+        step: The step's name.
+        error: Its error.
+        feared: Whether a crisis is feared. Then the turn goes on after every `ModelError`: its
+            question about safety needs no model.
 
     Raises:
         Exception: The error itself, if the turn must end with it: a person has to mend it
             first (any `CooperError` but a passing `ModelError`), or LangGraph interrupts with it.
     """
-    passing = isinstance(error, ModelError) and error.passing
+    passing = isinstance(error, ModelError) and (error.passing or feared)
     if isinstance(error, GraphBubbleUp) or (isinstance(error, CooperError) and not passing):
         raise error
     kind: FaultKind = "internal"
@@ -102,3 +109,8 @@ def fault_of(step: str, error: Exception) -> Fault:
         )
         LOG.debug("the %s failed", step, exc_info=error)
     return Fault(step=step, kind=kind, message=message)
+
+
+def _feared(state: Mapping[str, Any]) -> bool:
+    """Return whether the guard fears a crisis, so that the reply must ask about safety."""
+    return (state.get("guard") or {}).get("tier") == "concern"

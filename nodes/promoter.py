@@ -17,7 +17,7 @@ from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import AspectReport, Candidate, Fault
 from langgraph_cooper.prompts import AspectSpec
 
-UNREACHABLE = ("connection", "timeout", "budget")
+UNREACHABLE = ("connection", "timeout", "budget", "configuration")
 """Kinds of tracker faults after which the promoter does not ask the same model."""
 
 

@@ -20,6 +20,7 @@ from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, shipped_voice
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
+from langgraph_cooper.nodes.llm.models import endpoint_of
 from langgraph_cooper.nodes.offline import offline_backend
 from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
@@ -86,6 +87,8 @@ class Resources:
         self.answers = Answers(task, self._embed)
         self.offline = offline_backend(task, self._embed, self.answers)
         self._backend = lru_cache(maxsize=32)(self._build)
+        # An app may take its key out of the environment once its models are set up.
+        self._check_names = lru_cache(maxsize=32)(self._look_up)
 
     def ranker(self) -> Ranker:
         """Return the ranker, loaded on first use; several threads may ask for it at once.
@@ -112,6 +115,30 @@ class Resources:
         self._allowed.check(context, self.task)
         return self._backend(context.model, _named(context), context.temperature, context.goal)
 
+    def check(self, context: CooperContext) -> None:
+        """Refuse a run's choices that cannot be set up, without loading anything.
+
+        Raises:
+            ModelError: A model's name cannot be one, or lacks a key.
+            VoiceError: There is no fine-tuned generator for the task.
+            InputError: The run may not choose it.
+        """
+        self._allowed.check(context, self.task)
+        self._check_names(context.model, _named(context))
+
+    def _look_up(self, model: str | None, generator_model: str | None) -> None:
+        agents, generator = self._chosen(model, generator_model)
+        if isinstance(agents, str) and agents != OFFLINE:
+            endpoint_of(agents)
+        if generator == FINETUNED:
+            _ = self._speaker
+        elif isinstance(generator, str) and generator not in (OFFLINE, agents):
+            _check_speaking(generator)
+
+    @cached_property
+    def _speaker(self) -> VoiceCheckpoint:
+        return voice_of(self.task, self._voice)
+
     def _build(
         self,
         model: str | None,
@@ -119,6 +146,7 @@ class Resources:
         temperature: float | None,
         goal: str | None,
     ) -> Backend:
+        self._check_names(model, generator_model)
         agents, generator = self._chosen(model, generator_model)
         task = self.task.model_copy(update={"goal": goal}) if goal else self.task
         backend = self.offline
@@ -131,14 +159,14 @@ class Resources:
         if generator == FINETUNED:
             backend = replace(backend, generator=self._finetuned())
         elif generator != OFFLINE:
-            chat = _speaking_model(generator, agents, temperature)
+            chat = chat_model(generator, temperature)
             backend = replace(backend, generator=llm_generator(task, chat))
         return backend
 
     def _finetuned(self) -> Runnable[GeneratorInput, AIMessage]:
         from langgraph_cooper.nodes.finetuned.generator import chooser, finetuned_generator
 
-        checkpoint = voice_of(self.task, self._voice)
+        checkpoint = self._speaker
 
         def load() -> Engine:
             from langgraph_cooper.nodes.finetuned.engine import load_engine
@@ -173,15 +201,11 @@ class Resources:
         return self.ranker().embed(texts)
 
 
-def _speaking_model(
-    generator: str | BaseChatModel, agents: str | BaseChatModel, temperature: float | None
-) -> BaseChatModel:
-    """Return the generator's chat model; without a key its name may be a mistake."""
+def _check_speaking(generator: str) -> None:
+    """Check the name of the generator's own chat model; without a key it may be a mistake."""
     try:
-        return chat_model(generator, temperature)
+        endpoint_of(generator)
     except ModelError as error:
-        if generator == agents:
-            raise
         raise ModelError(
             f'the generator {generator!r} is neither "{BANK}" nor "{FINETUNED}" nor a folder, and '
             f"is thus taken for a chat model's name: {error}"

@@ -2,7 +2,7 @@
 
 It may find a crisis that the first one misses, and clear a concern. Where the first reader alone
 comes to a certain crisis, it is not asked: nothing that it says, and none of its faults, takes the
-help text away.
+help text away. Nor does a fault take away the question that the first reader's concern brings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 
 from langgraph_cooper.nodes.crisis import reading
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
+from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.budget import guard_step
+from langgraph_cooper.nodes.llm.faults import no_credit
 from langgraph_cooper.nodes.node import fault_of
 from langgraph_cooper.nodes.state import Fault
 from langgraph_cooper.prompts import CrisisKind
@@ -102,35 +104,44 @@ class SecondReader:
         """Read messages until one fails, and return what went wrong.
 
         Raises:
-            CooperError: A person has to mend it first, such as a refused key.
+            CooperError: A person has to mend it first, such as a refused key, and the first reader
+                fears nothing. Credit runs out while people talk: without it the turn goes on.
         """
         try:
             with guard_step(len(texts)):
                 for text in texts:
                     self._keep(text, self._reader().invoke(text, config))
         except Exception as error:
-            return fault_of("guard", error)
+            return self._fault(error, texts)
         return None
 
     async def aread(self, texts: Sequence[str], config: RunnableConfig) -> Fault | None:
         """Do as `read` does, all messages at once; none is read on once one fails."""
-        reader = await asyncio.to_thread(self._reader) if texts else None
+        tasks: list[asyncio.Task[None]] = []
 
-        async def one(text: str) -> None:
-            assert reader is not None
+        async def one(reader: Runnable[str, Finding], text: str) -> None:
             self._keep(text, await reader.ainvoke(text, config))
 
-        with guard_step(len(texts)):  # the tasks take it over
-            tasks = [asyncio.create_task(one(text)) for text in texts]
         try:
+            if texts:
+                reader = await asyncio.to_thread(self._reader)
+                with guard_step(len(texts)):  # the tasks take it over
+                    tasks += [asyncio.create_task(one(reader, text)) for text in texts]
             await asyncio.gather(*tasks)
         except Exception as error:
-            return fault_of("guard", error)
+            return await asyncio.to_thread(self._fault, error, texts)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return None
+
+    def _fault(self, error: Exception, texts: Sequence[str]) -> Fault:
+        lasting = isinstance(error, ModelError) and not error.passing
+        feared = lasting and (
+            no_credit(error) or any(reading.read_meaning(text).tier != "none" for text in texts)
+        )
+        return fault_of("guard", error, feared=feared)
 
     def _reader(self) -> Runnable[str, Finding]:
         with self._making:  # which takes a second: others look their messages up meanwhile

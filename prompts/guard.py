@@ -7,15 +7,17 @@ import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator
 
 HELP = Path(__file__).with_name("help.toml")
 
 CrisisKind = Literal["suicide", "self_harm", "danger", "other", "violence"]
 """What a message speaks of: wanting to die; hurting oneself; being in danger from somebody;
 somebody else who wants to die or hurts themselves; wanting to hurt somebody."""
+# Strict: "yes" and 1 are no switches.
+Switch = Annotated[bool, Strict()]
 
 
 class Part(BaseModel):
@@ -40,11 +42,23 @@ class GuardSettings(Part):
             their thresholds.
     """
 
-    country: str | None = Field(default=None, pattern=r"^[A-Za-z]{2}$")
-    hold: bool = True
-    strict: bool = False
-    alone: bool = False
+    country: str | None = None
+    hold: Switch = True
+    strict: Switch = False
+    alone: Switch = False
     rarer: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
+
+    @field_validator("country")
+    @classmethod
+    def _known(cls, country: str | None) -> str | None:
+        """Refuse a country without help lines: a slip of the pen would name other countries'."""
+        if country is not None and not help_texts().knows(country):
+            raise ValueError(
+                f"{country!r} is none of the countries whose help lines are known; write one of "
+                f"{', '.join(help_texts().countries)}, or leave it out, and the lines of several "
+                "countries are named"
+            )
+        return country
 
 
 class Country(Part):
@@ -95,6 +109,10 @@ class HelpTexts(Part):
     safe: Mapping[CrisisKind, str]
     pinned: str
     unsaid: str
+
+    def knows(self, country: str) -> bool:
+        """Return whether the help lines of a country are known."""
+        return country.upper() in self.countries
 
     def place(self, country: str | None) -> Country:
         """Return the help lines of a country; those of several if it is not known."""

@@ -11,12 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from langgraph_cooper.prompts.errors import TaskError, UnknownTaskError
-from langgraph_cooper.prompts.task import FORMS, HOME, TaskSpec
+from langgraph_cooper.prompts.mistakes import Place, explain
+from langgraph_cooper.prompts.task import HOME, TaskSpec
 
 PROMPT_KINDS = ("tracker", "promoter", "generator")
-
-Place = tuple[str | int, ...]
-"""A position in a task's fields, in pydantic's form (`loc`)."""
 
 
 def list_tasks() -> list[str]:
@@ -54,7 +52,7 @@ def _read(file: Path) -> TaskSpec:
     try:
         return TaskSpec.model_validate(fields)
     except ValidationError as error:
-        raise TaskError(_explain(file, banks, fields, error)) from None
+        raise TaskError(explain(file, banks, fields, error)) from None
 
 
 def _find(task: str | Path) -> Path:
@@ -63,8 +61,14 @@ def _find(task: str | Path) -> Path:
         for file in (path / "task.toml", path):
             if file.is_file():
                 return file.resolve()
+    shipped = ", ".join(list_tasks())
+    if str(task).endswith(".toml"):
+        raise UnknownTaskError(
+            f"there is no file {str(task)!r}: give the path of a task's TOML file, or the name of "
+            f"a shipped task ({shipped})"
+        )
     raise UnknownTaskError(
-        f"unknown task {str(task)!r}: the shipped ones are {', '.join(list_tasks())}; "
+        f"unknown task {str(task)!r}: the shipped ones are {shipped}; "
         "for your own, give the path of its TOML file or of its folder with a task.toml"
     )
 
@@ -141,26 +145,3 @@ def _prompts(file: Path, own: object) -> object:
         if kind not in texts and beside.is_file():
             texts[kind] = _text(beside)
     return texts
-
-
-def _explain(
-    file: Path, banks: dict[Place, Path], fields: dict[str, Any], error: ValidationError
-) -> str:
-    """Name the file and the first wrong field in one line, an aspect by its own name."""
-    first = error.errors(include_url=False)[0]
-    file = next((bank for at, bank in banks.items() if first["loc"][: len(at)] == at), file)
-    place, value = [], fields
-    for step in first["loc"]:
-        try:
-            value = value[step]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
-            value = {}
-        name = value.get("name") if isinstance(value, dict) else None
-        place.append(str(name) if isinstance(step, int) and name else str(step))
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "string_pattern_mismatch":
-        message = FORMS.get(first["ctx"]["pattern"], message)
-    others = error.error_count() - 1
-    more = f" (and {others} more)" if others else ""
-    where = ".".join(place)
-    return f"{file}: {where + ': ' if where else ''}{message}{more}"

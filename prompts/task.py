@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    Strict,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from langgraph_cooper.prompts.guard import GuardSettings, Part
+from langgraph_cooper.prompts.guard import GuardSettings, Part, Switch
 from langgraph_cooper.prompts.template import check_template
 
 HOME = Path(__file__).parent
@@ -40,6 +48,9 @@ Name = Annotated[str, StringConstraints(pattern=NAME)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
 Role = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ROLE)]
 Side = Literal["user", "system"]
+# Strict: `true` is no number.
+Whole = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
 
 
 class Topic(Part):
@@ -64,9 +75,9 @@ class Topic(Part):
     strategy: Line
     say: tuple[Line, ...] = Field(min_length=1)
     about: tuple[Name, ...] = ()
-    rounds: tuple[int] | tuple[int, int] | None = None
-    anytime: bool = False
-    open_question: bool = False
+    rounds: tuple[Whole, ...] | None = Field(default=None, min_length=1, max_length=2)
+    anytime: Switch = False
+    open_question: Switch = False
 
     @field_validator("say")
     @classmethod
@@ -107,7 +118,7 @@ class Answer(Topic):
     PLACEHOLDERS: ClassVar[tuple[str, ...]] = ("subject", "amount")
 
     heard: tuple[Line, ...] = Field(min_length=1)
-    amount: tuple[float, float] | None = None
+    amount: tuple[Number, Number] | None = None
 
     @field_validator("amount")
     @classmethod
@@ -136,7 +147,7 @@ class Subject(Part):
     phrase: Line
     cues: tuple[Line, ...] = Field(min_length=1)
     unless: tuple[Name, ...] = ()
-    alone: bool = False
+    alone: Switch = False
     ends: tuple[Name, ...] = ()
     notice: Line | None = None
 
@@ -161,11 +172,11 @@ class PassiveKind(Part):
     name: Name
     cues: tuple[Line, ...] = ()
     unless: tuple[Line, ...] = ()
-    max_words: int | None = Field(default=None, ge=1)
-    opening: bool = False
-    due: bool = False
-    besides: int = Field(default=2, ge=0)
-    asked: bool = False
+    max_words: Whole | None = Field(default=None, ge=1)
+    opening: Switch = False
+    due: Switch = False
+    besides: Whole = Field(default=2, ge=0)
+    asked: Switch = False
     topics: tuple[Topic, ...] = Field(min_length=1)
 
 
@@ -245,9 +256,9 @@ class TaskSpec(Part):
     user_role: Role
     system_role: Role
     opens: Side = "user"
-    m: int = Field(default=4, ge=1, le=20)
-    k: int = Field(default=3, ge=1, le=20)
-    reply_words: int = Field(default=40, ge=5, le=400)
+    m: Whole = Field(default=4, ge=1, le=20)
+    k: Whole = Field(default=3, ge=1, le=20)
+    reply_words: Whole = Field(default=40, ge=5, le=400)
     aspects: tuple[AspectSpec, ...] = Field(min_length=1)
     passive: tuple[PassiveKind, ...] = ()
     answers: tuple[Answer, ...] = ()
@@ -260,6 +271,10 @@ class TaskSpec(Part):
     @field_validator("guard", mode="before")
     @classmethod
     def _switch(cls, guard: object) -> object:
+        if not isinstance(guard, bool | Mapping | GuardSettings | None):
+            known = ", ".join(GuardSettings.model_fields)
+            told = f"write true, false, or a table with the fields {known}"
+            raise ValueError(told)  # noqa: TRY004 (pydantic takes no TypeError)
         return ({} if guard else None) if isinstance(guard, bool) else guard
 
     @property
@@ -311,12 +326,7 @@ class TaskSpec(Part):
         banks = [(f"aspects.{aspect.name}.topics", aspect.topics) for aspect in self.aspects]
         banks += [(f"passive.{kind.name}.topics", kind.topics) for kind in self.passive]
         banks.append(("answers", self.answers))
-        for answer in self.answers:
-            if not self.knows(answer.strategy):
-                raise ValueError(
-                    f"answers: {answer.topic!r}: the strategy {answer.strategy!r} is neither an "
-                    "aspect's nor a passive one; name one of those"
-                )
+        self._check_strategies(banks)
         self._check_open_questions()
         named = [(place, [topic.topic.lower() for topic in topics]) for place, topics in banks]
         named += [("aspects", list(self.aspect_names)), ("subjects", ids)]
@@ -336,6 +346,27 @@ class TaskSpec(Part):
         if any("{echo}" not in form for form in self.echo):
             raise ValueError("echo: every form needs the placeholder {echo}")
         return self
+
+    def _check_strategies(self, banks: Iterable[tuple[str, Sequence[Topic]]]) -> None:
+        """Refuse strategies that the task does not map to an aspect: they are misspelt.
+
+        A task without passive strategies may call those of its passive topics as it likes.
+        """
+        for place, topics in banks:
+            free = place.startswith(f"{PASSIVE}.") and not self.passive_strategies
+            for topic in topics:
+                if not free and not self.knows(topic.strategy):
+                    raise ValueError(
+                        f"{place}: {topic.topic!r}: the strategy {topic.strategy!r} is neither an "
+                        f"aspect's nor a passive one; name one of {self._likely(topic.strategy)}"
+                    )
+
+    def _likely(self, strategy: str) -> str:
+        """Return the strategy that was probably meant, or else all of them."""
+        owners = [aspect.strategies for aspect in self.aspects]
+        known = list(dict.fromkeys([*(s for ss in owners for s in ss), *self.passive_strategies]))
+        near = get_close_matches(strategy, known, n=1)
+        return f"those, such as {near[0]!r}" if near else ", ".join(map(repr, known))
 
     def _check_open_questions(self) -> None:
         elsewhere = [*self.answers, *(topic for kind in self.passive for topic in kind.topics)]

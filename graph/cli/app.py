@@ -31,6 +31,7 @@ from langgraph_cooper.graph.cli import (
     train_relevance,
 )
 from langgraph_cooper.graph.cli.default_command import TrainGroup
+from langgraph_cooper.graph.cli.terminal import tell
 from langgraph_cooper.prompts import CooperError, UnknownTaskError
 
 app = typer.Typer(
@@ -93,12 +94,12 @@ def main() -> None:
     try:
         app()
     except CooperError as error:
-        typer.echo(f"error: {error}", err=True)
+        tell(f"error: {error}", err=True)
         sys.exit(USAGE if isinstance(error, UnknownTaskError) else FAILURE)
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             what = error.filename or "the output"
-            typer.echo(f"error: {what}: {error.strerror or error}", err=True)
+            tell(f"error: {what}: {error.strerror or error}", err=True)
         # Nobody reads the output any more: keep Python from complaining when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILURE)

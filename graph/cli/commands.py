@@ -6,8 +6,8 @@ import re
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
+from langgraph_cooper.graph.cli.terminal import PlainText
 from langgraph_cooper.nodes.guard import pinned_text
 from langgraph_cooper.prompts import TaskSpec
 
@@ -38,7 +38,7 @@ def help_view(task: TaskSpec) -> RenderableType:
     """Return what `/help` shows: the commands, and in a guarded task where help is."""
     commands = Table.grid(padding=(0, 2))
     for name, told in COMMANDS.items():
-        commands.add_row(Text(f"/{name}", style="bold"), Text(told))
+        commands.add_row(PlainText(f"/{name}", style="bold"), PlainText(told))
     if task.guard is None:
         return commands
-    return Group(commands, Text(), Text(pinned_text("other", None, task.guard)))
+    return Group(commands, PlainText(), PlainText(pinned_text("other", None, task.guard)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StateSnapshot
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from langgraph_cooper.graph.cli.commands import QUIT, command_in, help_view
 from langgraph_cooper.graph.cli.store import StoreError
+from langgraph_cooper.graph.cli.terminal import PlainConsole, PlainText, json_line, shown
 from langgraph_cooper.graph.cli.view import (
     WordWrap,
     agents_view,
@@ -39,6 +39,7 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import InputError, ModelError
 from langgraph_cooper.nodes.events import Event, TurnStarted
 from langgraph_cooper.nodes.intake import check_text
+from langgraph_cooper.nodes.language.controls import PlainStream
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.prompts import CooperError, TaskSpec
 
@@ -75,8 +76,8 @@ class Conversation:
 
     def __post_init__(self) -> None:
         self._loading: threading.Thread | None = None
-        self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = PlainConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._err = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
         self._sound = True
         self._model_failed = False
         self._unstored = False  # whether a message was taken, and is not stored yet
@@ -90,6 +91,8 @@ class Conversation:
         """
         try:
             state = self._snapshot().values
+        except sqlite3.Error:  # whoever opened the file knows what to do about it
+            raise
         except Exception as error:  # a damaged file makes the decoder raise anything
             raise StoreError(
                 f"the thread {self.thread!r} in {self.db} cannot be read "
@@ -122,7 +125,7 @@ class Conversation:
         who = self.model or "offline, without a language model"
         if self.guard_model:
             who += f", but for the safety guard's {self.guard_model}"
-        self._out.print(Text(f"{self.task.title} · {who} · /help lists commands", style="dim"))
+        self._out.print(PlainText(f"{self.task.title} · {who} · /help lists commands", style="dim"))
         # The models load while the person reads and types.
         self._loading = threading.Thread(target=self._warm_up, daemon=True)
         self._loading.start()
@@ -143,19 +146,21 @@ class Conversation:
 
     def _say_goodbye(self) -> None:
         kept = f" It is kept as thread {self.thread!r}." if self.db else ""
-        self._out.print(f"\nGoodbye.{kept}", style="dim")
+        self._out.print(PlainText(f"\nGoodbye.{kept}", style="dim"))
 
     def _show_last_words(self) -> None:
         """Show a person who comes back what was said last."""
         state = self._snapshot().values
         spoken = utterances(state.get("messages", []))
         if len(spoken) > LAST_WORDS:
-            self._out.print(Text(f"({len(spoken) - LAST_WORDS} earlier messages)", style="dim"))
+            self._out.print(
+                PlainText(f"({len(spoken) - LAST_WORDS} earlier messages)", style="dim")
+            )
         for one in spoken[-LAST_WORDS:]:
             role = self.task.user_role if one.speaker == "user" else self.task.system_role
-            self._out.print(Text(f"{role}: {one.text}", style="dim"))
+            self._out.print(PlainText(f"{role}: {one.text}", style="dim"))
         if pinned := (state.get("guard") or {}).get("pinned"):
-            self._out.print(Text(f"  {pinned}", style="dim"))
+            self._out.print(PlainText(f"  {pinned}", style="dim"))
 
     def _warm_up(self) -> None:
         with suppress(CooperError):  # the first turn reports it
@@ -163,7 +168,7 @@ class Conversation:
 
     def _typed(self) -> Iterator[str]:
         """Yield the messages that a person types, and obey the commands between them."""
-        prompt = _prompt(f"{self.task.user_role}: ", bold=self._out.is_terminal)
+        prompt = _prompt(shown(f"{self.task.user_role}: "), bold=self._out.is_terminal)
         while True:
             try:
                 text = input(prompt)
@@ -189,7 +194,7 @@ class Conversation:
         elif command == "new":
             self._begin_anew()
         else:
-            self._out.print(Text(f"There is no command /{command}; /help lists them.", "dim"))
+            self._out.print(PlainText(f"There is no command /{command}; /help lists them.", "dim"))
 
     def _begin_anew(self) -> None:
         """Go on in a thread that is empty: "anna-2" after "anna"."""
@@ -200,7 +205,7 @@ class Conversation:
                 break
         self.thread, self._model_failed = name, False
         kept = f", kept as thread {name!r}" if self.db else ""
-        self._out.print(Text(f"A new conversation{kept}.", style="dim"))
+        self._out.print(PlainText(f"A new conversation{kept}.", style="dim"))
         self._begin()
 
     @contextmanager
@@ -209,7 +214,7 @@ class Conversation:
         try:
             yield
         except errors as error:
-            self._err.print(Text(f"error: {where}{error}", style="red"))
+            self._err.print(PlainText(f"error: {where}{error}", style="red"))
             self._sound = False
             self._model_failed |= isinstance(error, ModelError)
 
@@ -245,12 +250,12 @@ class Conversation:
                 with waiting.shown():
                     for _ in turn:
                         pass
-                print(json.dumps(turn.record(), ensure_ascii=False), flush=True)  # noqa: T201
+                print(json_line(turn.record()), flush=True)  # noqa: T201
             else:
                 self._print_text(turn, waiting)
         self._model_failed = False
         if faults := fault_line(self.task, turn.state):
-            self._err.print(Text(f"warning: {faults}", style="yellow"))
+            self._err.print(PlainText(f"warning: {faults}", style="yellow"))
             self._sound = False
 
     @contextmanager
@@ -271,7 +276,7 @@ class Conversation:
                 self._out.show_cursor(True)
                 self._say_goodbye()
             if self._unstored and self.db:
-                self._err.print(Text(NOT_STORED, style="yellow"))
+                self._err.print(PlainText(NOT_STORED, style="yellow"))
             self.release()
             sys.stdout.flush()
             os._exit(0 if sys.stdin.isatty() else INTERRUPTED)
@@ -293,20 +298,24 @@ class Conversation:
         elif sys.stdout.isatty() and current:
             self._out.print(summary_line(self.task, turn.state))
         name = f"{self.task.system_role}: "
-        self._out.print(Text(name, style="bold"), end="")
+        self._out.print(PlainText(name, style="bold"), end="")
+        words = PlainStream()  # an earlier answer may be of an older database
         wrap = WordWrap(self._out.width if self._out.is_terminal else None, len(name))
         for piece in chain([first], pieces):
             if piece is None:
-                self._show(Text(wrap.end()))
-                self._show(Text("\n(cut off) ", style="dim"))
+                self._show(PlainText(wrap.feed(words.end()) + wrap.end()))
+                self._show(PlainText("\n(cut off) ", style="dim"))
                 wrap.column = len("(cut off) ")
             else:
-                self._show(Text(wrap.feed(piece)))
-        self._show(Text(wrap.end()))
+                self._show(PlainText(wrap.feed(words.feed(piece))))
+        self._show(PlainText(wrap.feed(words.end()) + wrap.end()))
         self._out.print()
         pinned = turn.done and turn.done.pinned
         if pinned and not turn.by_guard:
-            self._out.print(Padding(Text(pinned, style="dim"), (0, 0, 0, 2)))
+            line = PlainText(pinned, style="dim")
+            # Without a terminal there is no width, and padding would cut the line off.
+            indented = Padding(line, (0, 0, 0, 2)) if self._out.is_terminal else line
+            self._out.print(indented)
 
     def _show(self, text: Text) -> None:
         self._out.print(text, end="", soft_wrap=True)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import read_file
 from langgraph_cooper.graph.cli.options import AsJson, Task
+from langgraph_cooper.graph.cli.terminal import PlainConsole, json_line
 from langgraph_cooper.prompts import load_task
 
 app = typer.Typer(help="Look at dialogue data, and fetch it.", no_args_is_help=True)
@@ -38,7 +37,7 @@ def stats(
         typer.echo(f"{len(found) - len(dialogues)} dialogues stand in two files.", err=True)
     figures = asdict(statistics(dialogues, spec))
     if json:
-        typer.echo(jsonlib.dumps(figures, ensure_ascii=False))
+        typer.echo(json_line(figures))
         return
     table = Table("of all files", "value", show_header=False)
     for name, value in figures.items():
@@ -46,7 +45,7 @@ def stats(
         for part, number in parts:
             shown = f"{number:,.2f}" if isinstance(number, float) else f"{number:,}"
             table.add_row(f"{name} {part}".strip(), shown)
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 @app.command()
@@ -57,8 +56,12 @@ def fetch(
     """Download a data set from its public home; files that are there already are kept."""
     from langgraph_cooper.ranker.data import download
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    console = PlainConsole(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         jobs: dict[str, int] = {}
 

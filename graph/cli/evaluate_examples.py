@@ -9,6 +9,7 @@ import typer
 
 from langgraph_cooper.graph.cli.evaluate_judging import Only
 from langgraph_cooper.graph.cli.talks import named, tell_missing
+from langgraph_cooper.graph.cli.terminal import tell
 
 
 def examples(
@@ -33,7 +34,7 @@ def examples(
     if missing := [name for name in only if name not in known]:
         raise typer.BadParameter(f"--systems: the file has no conversation of {missing[0]!r}")
     wanted = [row for name in only for row in rows if row.system == name]
-    typer.echo(side_by_side(wanted, shown, limit))
+    tell(side_by_side(wanted, shown, limit))
 
 
 def _rounds(given: str) -> list[int]:

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import tracked_states
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
+from langgraph_cooper.graph.cli.terminal import PlainConsole, tell
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _tracked(task: TaskSpec, dialogues: Sequence[Dialogue], limit: int | None) -
             told = tracked_states(task, some, Path(folder) / "roles.jsonl")
         found |= {each.id: told.get(each.id, "").strip() for each in some}
     if silent := [name for name, text in found.items() if not text]:
-        typer.echo(
+        tell(
             f"{len(silent):,} dialogues give no role, since the trackers found nothing in them, "
             f"such as {silent[0]}",
             err=True,
@@ -212,9 +212,9 @@ def _show(told: Mapping[str, Any]) -> None:
         table.add_row(
             name, str(found["conversations"]), str(found["whole"]), f"{found['rounds']:g}", ends
         )
-    Console().print(table)
+    PlainConsole().print(table)
     for how, sentence in told["faults"].items():
-        typer.echo(f"{how}: {sentence}", err=True)
+        tell(f"{how}: {sentence}", err=True)
     if told["faults"]:
         typer.echo(
             "what ended in a fault is compared with nothing; the same command holds it again",

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.graph.cli.talks import keep_input, named, read_talks, read_words
+from langgraph_cooper.graph.cli.terminal import PlainConsole, tell
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _people(task: TaskSpec, real: Sequence[Dialogue]) -> AspectPrior | None:
 
 
 def _show_judged(told: Mapping[str, Any]) -> None:
-    console = Console()
+    console = PlainConsole()
     for each in told["compared"]:
         one, other = each["systems"]
         table = Table(
@@ -285,9 +285,7 @@ def _outcomes_compared(each: Mapping[str, Any]) -> Table:
 
 def _tell_left_out(each: Mapping[str, Any]) -> None:
     for why, number in each["left_out"].items():
-        typer.echo(
-            f"{' against '.join(each['systems'])}: {number:,} pairs left out: {why}", err=True
-        )
+        tell(f"{' against '.join(each['systems'])}: {number:,} pairs left out: {why}", err=True)
 
 
 def _show_calibration(told: Mapping[str, Any]) -> None:
@@ -295,7 +293,7 @@ def _show_calibration(told: Mapping[str, Any]) -> None:
     table = Table("dimension", *names, title=f"{told['judge']} beside people")
     for name, row in told["dimensions"].items():
         table.add_row(name, *("-" if row[key] is None else f"{row[key]:g}" for key in names))
-    console = Console()
+    console = PlainConsole()
     console.print(table)
     position, length = told["position"], told["length"]
     people = length["people"]
@@ -319,7 +317,7 @@ def _show_measured(told: Mapping[str, Any]) -> None:
         values = [*(row[measure] for measure in MEASURES), found]
         shown = ("-" if value is None else f"{value:.3g}" for value in values)
         table.add_row(name, str(row["conversations"]), str(row["measured"]), *shown)
-    console = Console()
+    console = PlainConsole()
     console.print(table)
     for each in told["compared"]:
         one, other = each["systems"]

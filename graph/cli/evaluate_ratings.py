@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.options import AsJson
 from langgraph_cooper.graph.cli.serve import check_installed
 from langgraph_cooper.graph.cli.talks import keep_input, task_of, tell_missing
+from langgraph_cooper.graph.cli.terminal import PlainConsole, tell
 
 Conversations = Annotated[
     Path, typer.Argument(help="Conversations that 'cooper evaluate interactive' wrote.")
@@ -104,7 +104,7 @@ def ratings(
 
 
 def _show(report: Mapping[str, Any]) -> None:
-    console = Console()
+    console = PlainConsole()
     typer.echo(
         f"{report['rated']:,} of {report['pairs']:,} pairs rated, {report['ratings']:,} ratings"
     )
@@ -114,7 +114,7 @@ def _show(report: Mapping[str, Any]) -> None:
     console.print(_raters(report["raters"]))
     for name, found in report["raters"].items():
         if found["always"]:
-            typer.echo(
+            tell(
                 f"{name} always chose {found['always']}: look at these ratings, and leave them out "
                 "if nobody read",
                 err=True,

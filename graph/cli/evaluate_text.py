@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import annotated_of, read_file
 from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task
 from langgraph_cooper.graph.cli.progress import progress_bar
+from langgraph_cooper.graph.cli.terminal import PlainConsole
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
@@ -201,4 +201,4 @@ def _table(
     for metric in metrics:
         values = (f"{found[metric]:.4g}" if metric in found else "" for found in rows.values())
         table.add_row(metric, *values)
-    Console().print(table)
+    PlainConsole().print(table)

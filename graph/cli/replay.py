@@ -11,6 +11,7 @@ import typer
 
 from langgraph_cooper.graph.cli.options import AsJson
 from langgraph_cooper.graph.cli.talks import keep_input
+from langgraph_cooper.graph.cli.terminal import tell
 from langgraph_cooper.prompts import load_task
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def replay(
         typer.echo(f"left out, as a program's answers cannot be made again: {left:,}", err=True)
     told = asyncio.run(_replayed(settings, again or found, task))
     for each in told:
-        typer.echo(jsonlib.dumps(each) if json else _sentence(each))
+        tell(jsonlib.dumps(each) if json else _sentence(each))
     if any(each["differs"] for each in told):
         raise typer.Exit(DIFFERENT)
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
 
+HEADER = b"SQLite format 3\0"
+
+
 class StoreError(CooperError):
     """The file of conversations cannot be used, or one of its threads cannot."""
 
@@ -47,23 +50,41 @@ def conversation_store(path: Path | None) -> Iterator[BaseCheckpointSaver[str]]:
                 "SELECT thread_id, checkpoint_ns, checkpoint_id, checkpoint FROM checkpoints "
                 "LIMIT 1"
             )
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
+            if _is_damaged(error):
+                raise _damaged(path, error) from None
             raise StoreError(
                 f"{path} cannot be used to keep conversations: {error}; choose a file in a folder "
                 "that exists and can be written, or a new name"
             ) from None
-        except sqlite3.DatabaseError:
-            raise StoreError(
-                f"{path} is not an SQLite database; it was left as it is: choose another file for "
-                "--db"
-            ) from None
         try:
             yield saver
         except sqlite3.Error as error:
+            if _is_damaged(error):
+                raise _damaged(path, error) from error
             raise StoreError(
                 f"{path} cannot keep the conversation any more: {error}; what was answered before "
                 "is kept; close other programs that use the file or make room, then start again"
             ) from error
+
+
+def _is_damaged(error: sqlite3.Error) -> bool:
+    """Return whether a file's bytes are at fault: neither another program nor a lack of room."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the details
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _damaged(path: Path, error: sqlite3.Error) -> StoreError:
+    with path.open("rb") as file:
+        begins = file.read(len(HEADER))
+    if begins != HEADER:
+        return StoreError(
+            f"{path} is not an SQLite database; it was left as it is: choose another file for --db"
+        )
+    return StoreError(
+        f"{path} is damaged or cut short ({error}): put a backup in its place, or choose another "
+        "file for --db"
+    )
 
 
 def _make_private(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.options import AsJson
 from langgraph_cooper.graph.cli.store import StoreError, conversation_store, own_thread
+from langgraph_cooper.graph.cli.terminal import PlainConsole, json_line
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite import SqliteSaver
@@ -36,12 +35,12 @@ def list_threads(db: Db, json: AsJson = False) -> None:
         found = [_described(saver, *row) for row in saver.conn.execute(SIZES).fetchall()]
     if json:
         for thread in found:
-            typer.echo(jsonlib.dumps(thread, ensure_ascii=False))
+            typer.echo(json_line(thread))
         return
     table = Table("thread", "task", "messages", "last used", "checkpoints", "bytes", box=None)
     for thread in found:
         table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in thread.values()))
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 @app.command()

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.logging import RichHandler
 
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.options import Encoder, Task
+from langgraph_cooper.graph.cli.terminal import PlainConsole
 from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path)
 def _logged() -> Iterator[None]:
     """Send the log of the training's stages to standard error."""
     logger = logging.getLogger("langgraph_cooper")
-    handler = RichHandler(console=Console(stderr=True), show_path=False)
+    handler = RichHandler(console=PlainConsole(stderr=True), show_path=False)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

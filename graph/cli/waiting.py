@@ -38,7 +38,7 @@ class Waiting:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show what is under way and the seconds of the turn while the block runs."""
-        text = TextColumn("{task.description}", table_column=Column(no_wrap=True))
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
         columns = (SpinnerColumn(), text, TimeElapsedColumn())
         console = self._console
         with Progress(

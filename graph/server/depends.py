@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
+from langgraph_cooper.graph.server.models import EVENT_NUMBER
 from langgraph_cooper.graph.server.service import Service
 
 
@@ -44,7 +45,7 @@ LastEventId = Annotated[
     str,
     Header(
         alias="Last-Event-ID",
-        pattern=r"^[0-9]{0,15}$",
+        pattern=EVENT_NUMBER,
         description="The number of the last event that was read; the ones after it follow.",
     ),
 ]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from langgraph_cooper.graph.server.faults import OPERATOR, sentence
+from langgraph_cooper.graph.server.models import FORMS
 from langgraph_cooper.graph.threads.leaving import StoppedError
 from langgraph_cooper.graph.threads.locks import LockError
 from langgraph_cooper.graph.threads.turns import ThreadBusyError
@@ -26,6 +27,31 @@ logger = logging.getLogger(__name__)
 LONGEST = 80
 """Characters of a field's name in an error: a client chooses the name."""
 SOON = {"Retry-After": "1"}
+PLAIN = {
+    "bool_type": "give true or false",
+    "dict_type": "give an object",
+    "extra_forbidden": "this field is unknown; leave it out",
+    "greater_than_equal": "give {ge} or more",
+    "int_parsing": "give a whole number",
+    "int_type": "give a whole number",
+    "less_than_equal": "give {le} or less",
+    "list_type": "give an array",
+    "literal_error": "give {expected}",
+    "missing": "this field is missing; give it",
+    "model_attributes_type": "give an object",
+    "string_too_long": "give at most {max_length} characters",
+    "string_too_short": "it is empty; give a text",
+    "string_type": "give a text",
+    "too_long": "it is too long; give at most {max_length}",
+    "too_short": "it is empty; give at least {min_length}",
+}
+"""Sentences for pydantic's kinds of fault, with places for their context."""
+MESSAGES = {
+    "missing": "it is missing; give the user's words, or null to say nothing new",
+    "too_short": "it is empty; write something to answer",
+    "too_long": "it is too long; give at most {max_length} characters",
+}
+"""The same for the message of a turn."""
 CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}
 
 
@@ -165,9 +191,17 @@ def _invalid(error: RequestValidationError) -> ApiError:
         return NO_JSON
     told: dict[str, list[str]] = {}
     for fault in faults[:5]:
-        told.setdefault(_place(fault), []).append(fault["msg"][:200])
+        told.setdefault(_place(fault), []).append(_sentence(fault)[:200])
     found = "; ".join(f"{place}: {', or '.join(messages)}" for place, messages in told.items())
     return ApiError(422, "invalid_request_error", f"the request cannot be used ({found})")
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind == "string_pattern_mismatch" and context["pattern"] in FORMS:
+        return FORMS[context["pattern"]]
+    plain = {**PLAIN, **MESSAGES} if tuple(fault["loc"]) == ("body", "message") else PLAIN
+    return plain[kind].format(**context) if kind in plain else str(fault["msg"])
 
 
 def _place(fault: Mapping[str, Any]) -> str:

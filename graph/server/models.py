@@ -19,6 +19,16 @@ Text = Annotated[str, AfterValidator(_writable)]
 # The length comes first: of what is not seen nothing is left, which no JSON schema can tell.
 Seen = AfterValidator(lambda text: clean(_writable(text)))
 
+MESSAGE_ID, TURN_ID, CHECKPOINT_ID = r"^[!-~]{1,200}$", "^[0-9a-f]{12}$", "^[0-9a-f-]+$"
+EVENT_NUMBER = r"^[0-9]{0,15}$"
+FORMS = {
+    MESSAGE_ID: "give 1 to 200 visible ASCII characters, without spaces",
+    TURN_ID: "give the id of a turn as the server told it",
+    CHECKPOINT_ID: "give the id of a checkpoint as the server told it",
+    EVENT_NUMBER: "give the number of an event",
+}
+"""What an error says in place of a pattern."""
+
 
 class Body(BaseModel):
     """A request's body. Unknown fields are refused: they are mistakes."""
@@ -37,14 +47,14 @@ class NewThread(Body):
 class NewTurn(Body):
     """A message to a thread."""
 
+    # Required: who forgets it must not read the last reply as the answer.
     message: Annotated[Text, Field(min_length=1, max_length=40_000)] | None = Field(
-        default=None,
         description="The user's words. Null: nothing new is said. A turn that was cut is finished, "
         "an unanswered message answered, or the system opens where its task says so.",
     )
     message_id: str | None = Field(
         default=None,
-        pattern=r"^[!-~]{1,200}$",
+        pattern=MESSAGE_ID,
         description="An id of your own. A message that is sent again with it is answered once.",
     )
 
@@ -62,11 +72,11 @@ class Fork(Body):
 
     turn: str | None = Field(
         default=None,
-        pattern="^[0-9a-f]{12}$",
+        pattern=TURN_ID,
         description="The last turn that the fork contains; none: the thread's last.",
     )
     checkpoint: str | None = Field(
-        default=None, max_length=100, pattern=r"^[0-9a-f-]+$", description="Instead of a turn."
+        default=None, max_length=100, pattern=CHECKPOINT_ID, description="Instead of a turn."
     )
     topic: Topic | None = Field(
         default=None,

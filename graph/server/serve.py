@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
-import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -28,13 +27,12 @@ from langgraph_cooper.graph.server.owners import (
 from langgraph_cooper.graph.server.runs import Runs
 from langgraph_cooper.graph.server.service import Offer, Service
 from langgraph_cooper.graph.server.settings import Limits, Settings
-from langgraph_cooper.prompts import CooperError, load_task
+from langgraph_cooper.prompts import CooperError, help_texts, load_task
 
 TOKENS = "COOPER_TOKENS"
 """The environment variable with `owner:token` lines, or several in one, parted by commas."""
 
 BACKLOG = 2_048
-COUNTRY = re.compile("[A-Za-z]{2}")
 
 
 class ServeError(CooperError):
@@ -79,15 +77,16 @@ def authenticator_of(tokens: Path | None, authenticator: str | None) -> Authenti
 
 
 def check_country(code: str | None) -> None:
-    """Check the form of a country's code.
+    """Check that the help lines of a country are known.
 
     Raises:
-        ServeError: It is another one.
+        ServeError: They are not.
     """
-    if code is not None and not COUNTRY.fullmatch(code):
+    if code is not None and not help_texts().knows(code):
         raise ServeError(
-            f"{code[:20]!r} is no country's code: give --country the two letters of ISO 3166, such "
-            "as US or GB"
+            f"{code[:20]!r} is none of the countries whose help lines are known: give --country "
+            f"the two letters of {', '.join(help_texts().countries)}, or leave it out, and the "
+            "lines of several countries are named"
         )
 
 

@@ -90,6 +90,11 @@ async def _open_sqlite(path: Path) -> AsyncIterator[Store]:
     class SqliteSaver(WholeWrites, AsyncSqliteSaver):
         """LangGraph's, with whole writes."""
 
+    if not path.parent.is_dir():  # its locks would be the first to fail, with another remedy
+        raise ServerStoreError(
+            f"{path} cannot keep conversations: the folder {path.parent} is not there: make it, or "
+            "name a file in a folder that exists with --store"
+        )
     with suppress(OSError):  # only its owner can read a new file; others SQLite will report
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     lock = lock_beside(path)

@@ -29,7 +29,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar, cast
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
@@ -57,7 +57,7 @@ from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.ranker.model.forking import renew_after_fork
 
-Said = HumanMessage | str | Command[Any] | None
+Said = HumanMessage | str | dict[str, Any] | Command[Any] | None
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 Input = dict[str, list[HumanMessage]] | Command[Any] | None
 Key = TypeVar("Key", bound=Hashable)
@@ -132,7 +132,7 @@ class Turns:
     def __init__(
         self, graph: Graph, *, lock: TurnLock | None = None, wait: float | None = None
     ) -> None:
-        saver = graph.checkpointer
+        saver = getattr(graph, "checkpointer", None)  # a graph that was not compiled has none
         if not isinstance(saver, BaseCheckpointSaver):
             raise InputError(
                 "Turns needs a graph that keeps its threads: compile it with a checkpointer, as in "
@@ -143,7 +143,7 @@ class Turns:
         self._lock = lock
         self._wait = wait
         self._stops: dict[str, Callable[[], None]] = {}  # by the thread whose turn runs
-        self._sync_queues = _Queues[str, threading.Lock](threading.Lock)
+        self._sync_queues = _Queues[str, _FairLock](_FairLock)
         self._async_queues = _Queues[tuple[int, str], asyncio.Lock](asyncio.Lock)
 
     @property
@@ -170,6 +170,7 @@ class Turns:
             message: One of
                 - a `HumanMessage`, best with an id of your own, so that it can be sent again;
                 - a text, for a message that is never sent again;
+                - a dict such as {"role": "user", "content": "Hello.", "id": "message-1"};
                 - None, to say nothing new: finish a turn that was cut, answer a message that has
                   no answer, or let the system open the conversation where its task says so;
                 - a `Command`, to resume from an interrupt.
@@ -308,9 +309,8 @@ class Turns:
         until = time.monotonic() + (float("inf") if self._wait is None else self._wait)
         with ExitStack() as held:
             queue = held.enter_context(self._sync_queues.of(thread_id))
-            if not queue.acquire(timeout=-1 if self._wait is None else self._wait):
+            if not held.enter_context(queue.turn(self._wait)):
                 raise self._busy(thread_id)
-            held.callback(queue.release)
             pauses = _pauses()
             while not lock.try_acquire(thread_id):
                 if time.monotonic() > until:
@@ -670,6 +670,35 @@ class _Turn:
         return None
 
 
+class _FairLock:
+    """A lock that OS threads get in the order in which they asked; `threading.Lock` has none."""
+
+    def __init__(self) -> None:
+        self._callers: list[threading.Event] = []  # the first one has the lock
+        self.forked()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Begin with a free guard in a child: a thread of its parent may have held it."""
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def turn(self, wait: float | None) -> Iterator[bool]:
+        """Wait for the lock, None: for ever, and yield whether it came in time."""
+        own = threading.Event()
+        try:
+            with self._guard:
+                self._callers.append(own)
+                self._callers[0].set()
+            yield own.wait(wait)
+        finally:
+            with self._guard:
+                if own in self._callers:  # not if Ctrl+C came before
+                    self._callers.remove(own)
+                if self._callers:
+                    self._callers[0].set()
+
+
 class _Queues(Generic[Key, Queue]):
     """One lock per key, made for its first user and dropped after its last."""
 
@@ -698,18 +727,29 @@ class _Queues(Generic[Key, Queue]):
                     self._queues[key] = queue, users - 1
 
 
-def _checked(message: HumanMessage | str | None) -> HumanMessage | None:
+def _checked(message: HumanMessage | str | dict[str, Any] | None) -> HumanMessage | None:
     """Validate a message, and assign a missing id."""
     if message is None:
         return None
     if isinstance(message, str):
         message = HumanMessage(message)
-    if not isinstance(message, HumanMessage):
+    said = _from_dict(message) if isinstance(message, dict) else message
+    if not isinstance(said, HumanMessage):
         raise InputError(
-            f"a {type(message).__name__} cannot be sent: pass a text, a HumanMessage, or None"
+            f"a {type(said).__name__} cannot be sent: pass a text, a HumanMessage, or None"
         )
-    check_text(text_of(message))
-    return message if message.id else message.model_copy(update={"id": str(uuid4())})
+    check_text(text_of(said))
+    return said if said.id else said.model_copy(update={"id": str(uuid4())})
+
+
+def _from_dict(message: dict[str, Any]) -> BaseMessage:
+    """Return the message that LangGraph would make of a dict."""
+    try:
+        return convert_to_messages([message])[0]
+    except (ValueError, TypeError, KeyError, NotImplementedError):
+        raise InputError(
+            'this dict is no message: write it as {"role": "user", "content": "Hello."}'
+        ) from None
 
 
 def _messages(snapshot: StateSnapshot) -> list[BaseMessage]:

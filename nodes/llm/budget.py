@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,6 +36,9 @@ GUARD_CALLS, GUARD_SHARE = 3, 0.3
 # Default number of calls, as a multiple of a turn without faults; the rest is for retries.
 SPARE = 4
 
+# Seconds between two questions of a turn that is still alive: meanwhile it may load its models.
+LOADING = 600.0
+
 POLL = 0.05  # seconds between two looks at whether the run must end
 
 ROLES: tuple[Role, ...] = ("guard", "tracker", "promoter", "generator")  # in a turn's order
@@ -47,9 +50,12 @@ Turn = tuple[RunControl, str]
 class Budget:
     """Calls and seconds of one turn; safe to use from several threads.
 
+    Its clock runs while a question is asked, and stands still while models are loaded here or
+    candidates are ranked: a cold start would else take the model's time.
+
     Args:
         calls: The number of model calls. The last one is kept for the generator.
-        seconds: From now on.
+        seconds: For all of `asking` together.
         slots: How many requests may be under way at the same time, and for whom.
         control: The run's, which says whether it must end early.
     """
@@ -60,10 +66,29 @@ class Budget:
         self.calls = calls
         self.seconds = seconds
         self.slots = slots
-        self._began = time.monotonic()
+        self._asking = 0
+        self._passed = 0.0  # seconds until `_since`, when a question last began or ended
+        self._since = time.monotonic()
         self._spent = 0
         self._control = control
+        self._met = False
+        self._meeting = threading.Lock()
         self._lock = threading.Lock()
+
+    @property
+    def met(self) -> bool:
+        """Whether the server was asked how many slots it has."""
+        return self._met
+
+    def meet(self, ask: Callable[[], int | None]) -> None:
+        """Ask the server how many slots it has, once; the turn's other questions wait for that.
+
+        Each of them would else wait for a server that is not there.
+        """
+        with self._meeting:
+            if not self._met:
+                self.slots.limit(ask())
+                self._met = True
 
     def check_drained(self) -> None:
         """End a run that is being drained, as when its caller has left: it can be resumed later.
@@ -107,9 +132,19 @@ class Budget:
         with self._lock:
             return self._spent >= self._limit(role)
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Let the clock run for a question; questions that are asked together count once."""
+        self._asks(1)
+        try:
+            yield
+        finally:
+            self._asks(-1)
+
     def left(self, role: Role) -> float:
         """Return the seconds until this role's time is over; negative after that."""
-        return self._began + BY[role] * self.seconds - time.monotonic()
+        with self._lock:
+            return BY[role] * self.seconds - self._elapsed()
 
     def share(self, role: Role) -> float:
         """Return the seconds for one request: those that wait behind it need their part too."""
@@ -118,7 +153,15 @@ class Budget:
     @property
     def over(self) -> bool:
         """Whether the turn must have ended long ago."""
-        return time.monotonic() > self._began + 2 * self.seconds
+        return time.monotonic() > self._since + 2 * self.seconds + LOADING
+
+    def _asks(self, more: int) -> None:
+        with self._lock:
+            self._passed, self._since = self._elapsed(), time.monotonic()
+            self._asking += more
+
+    def _elapsed(self) -> float:
+        return self._passed + (time.monotonic() - self._since if self._asking else 0)
 
     def _limit(self, role: Role) -> int:
         return self.calls - 1 if role in ("tracker", "promoter") else self.calls
@@ -142,6 +185,11 @@ class Slots:
         self._taken = 0
         self._waiting: list[tuple[Role, Future[None]]] = []
         self._lock = threading.Lock()
+
+    def limit(self, count: int | None) -> None:
+        """Set the number of slots, if it is known and nobody has chosen another."""
+        with self._lock:
+            self._count = self._count or count
 
     def enter(self, role: Role) -> Future[None]:
         """Queue for a slot.
@@ -204,19 +252,16 @@ def calls_of_turn(agents: int) -> int:
     return SPARE * (2 * agents + 1)
 
 
-def budget_of_turn(
-    aspects: Sequence[str], context: CooperContext, slots: int | None = None
-) -> Budget:
+def budget_of_turn(aspects: Sequence[str], context: CooperContext) -> Budget:
     """Return the budget of the current turn, or a new one outside a run.
 
     Args:
         aspects: Names of the task's aspects, which are the names of its agents' nodes.
         context: Limits of a new one.
-        slots: How many requests the server works on at once, if it says so.
     """
     runtime = _runtime()
     calls = context.max_calls or calls_of_turn(len(aspects))
-    allowed = Slots(context.at_once or slots, len(aspects))
+    allowed = Slots(context.at_once, len(aspects))
     new = Budget(calls, context.deadline, allowed, runtime.control if runtime else None)
     if (turn := _turn(runtime, aspects)) is None:
         return new
@@ -247,19 +292,18 @@ def guard_step(messages: int) -> Iterator[None]:
         _guard_step.reset(before)
 
 
-def budget_of_guard(context: CooperContext, slots: int | None = None) -> Budget:
+def budget_of_guard(context: CooperContext) -> Budget:
     """Return the budget of the current `guard_step`, or a new one for one message outside it.
 
     Args:
-        context: Has the deadline.
-        slots: How many requests the second reader's server works on at once, if it says so.
+        context: Has the deadline and the number of requests at once.
     """
     step = _guard_step.get() or _GuardStep()
     if step.budget is None:
         runtime = _runtime()
         control = runtime.control if runtime else None
         calls, seconds = GUARD_CALLS * step.messages, GUARD_SHARE * context.deadline
-        step.budget = Budget(calls, seconds, Slots(slots, 1), control)
+        step.budget = Budget(calls, seconds, Slots(context.at_once, 1), control)
     return step.budget
 
 

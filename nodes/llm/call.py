@@ -18,6 +18,7 @@ from tenacity import AsyncRetrying, Retrying
 
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
+from langgraph_cooper.nodes.language.controls import plain
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts, thinks_unopened
 from langgraph_cooper.nodes.llm.budget import (
     Role,
@@ -109,40 +110,32 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
     interpreter lock the overhead of their chains would add up.
     """
 
-    def context() -> CooperContext:
-        return context_of_turn(question.outside)
-
-    def slots() -> int | None:
-        return context().at_once or habits_of(question.named).slots(question.named)
-
     def call(given: Given, config: RunnableConfig) -> Result:
-        asking = _Asking(question, config, given, slots())
-        messages = question.prompt(given)
-        try:
+        asking = _Asking(question, config, given)
+        with asking.timed():
+            asking.meet()
+            messages = question.prompt(given)
             answer = asking.answer(messages)
             try:
                 return asking.read(answer)
             except UnreadableError as why:
                 answer = asking.answer(asking.repair(messages, answer, why))
                 return asking.last(answer)
-        finally:
-            asking.end()
 
     async def acall(given: Given, config: RunnableConfig) -> Result:
-        known = context().at_once or habits_of(question.named).slots_known
-        asking = _Asking(
-            question, config, given, slots() if known else await asyncio.to_thread(slots)
-        )
-        messages = question.prompt(given)
-        try:
+        asking = _Asking(question, config, given)
+        with asking.timed():
+            if asking.knows_slots:
+                asking.meet()
+            else:
+                await asyncio.to_thread(asking.meet)
+            messages = question.prompt(given)
             answer = await asking.aanswer(messages)
             try:
                 return asking.read(answer)
             except UnreadableError as why:
                 answer = await asking.aanswer(asking.repair(messages, answer, why))
                 return asking.last(answer)
-        finally:
-            asking.end()
 
     return RunnableLambda(call, afunc=acall, name="ask")
 
@@ -155,20 +148,30 @@ class _Asking(Generic[Given, Result]):
         question: Question[Given, Result],
         config: RunnableConfig,
         given: Given,
-        slots: int | None,
     ) -> None:
         self._question = question
         self._config = config
         self._given = given
         limits = context_of_turn(question.outside)
         if question.role == "guard":
-            self._budget = budget_of_guard(limits, slots)
+            self._budget = budget_of_guard(limits)
         else:
-            self._budget = budget_of_turn(question.aspects, limits, slots)
+            self._budget = budget_of_turn(question.aspects, limits)
+        self._chosen = limits.at_once is not None
         self._habits = habits_of(question.named)
         self._room = 1
         self._plainer = Plainer()
         self._watch = Watch(0)
+
+    @property
+    def knows_slots(self) -> bool:
+        """Whether `meet` asks no server."""
+        return self._chosen or self._budget.met or self._habits.slots_known
+
+    def meet(self) -> None:
+        """Find out how many slots the server has, unless the run chose a number."""
+        if not self._chosen:
+            self._budget.meet(partial(self._habits.slots, self._question.named))
 
     def answer(self, messages: list[BaseMessage]) -> AIMessage:
         role = self._question.role
@@ -267,10 +270,15 @@ class _Asking(Generic[Given, Result]):
         except UnreadableError:
             raise self._useless(answer) from None
 
-    def end(self) -> None:
-        """Release the turn's budget after its last question."""
-        if self._question.role == "generator":
-            release(self._question.aspects)
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Take the question's time from the turn's budget; release that after the last one."""
+        try:
+            with self._budget.asking():
+                yield
+        finally:
+            if self._question.role == "generator":
+                release(self._question.aspects)
 
     @property
     def _heard(self) -> bool:
@@ -340,6 +348,7 @@ class _Asking(Generic[Given, Result]):
         """Return an answer if it is complete, and remember what was learnt from it."""
         checked(answer, self._question.named)
         answer = in_one_block(answer)
+        answer = answer.model_copy(update={"content": plain(str(answer.content))})
         if capped_short(answer) and _cut_late(answer.text):
             self._habits.widen(self._question.role, self._room, factor=2, limit=2)
         self._habits.taken(request)

@@ -37,9 +37,14 @@ BROKEN_OFF = "broke off its answer; send the message again"
 STOPPED = "stopped before its answer was whole (finish_reason length); allow it more tokens"
 REFUSED = "refused to answer; say it in other words, or choose another model"
 NO_COMPLETION = (
-    "does not answer as an OpenAI-compatible endpoint does ({}); check OPENAI_BASE_URL, which "
-    "usually ends in /v1"
+    "does not answer as an OpenAI-compatible endpoint does; check OPENAI_BASE_URL, which usually "
+    "ends in /v1"
 )
+BAD_KEY = (
+    "cannot be sent its key or a header, which has a letter that no header has; check the key and "
+    "the headers"
+)
+NO_CREDIT = "insufficient_quota"  # the code of an account that has no credit left
 NOT_IN_TIME = "did not answer in time; try again, or choose a faster model"
 
 INVALID = "rejects the request as invalid; check the model's settings"
@@ -67,6 +72,11 @@ def fault(error: Exception, model: BaseChatModel, *, begun: bool = False) -> Mod
     return ModelError(
         f"{describe(model)} {reason.told}", reason.kind, again=reason.again, wait=reason.wait
     )
+
+
+def no_credit(error: Exception) -> bool:
+    """Return whether a call failed because the account has no credit left."""
+    return getattr(error.__cause__, "code", None) == NO_CREDIT
 
 
 def timed_out(error: Exception) -> bool:
@@ -150,7 +160,9 @@ def _reason(error: Exception, model: BaseChatModel) -> _Reason | None:
     if isinstance(error, NOT_A_COMPLETION):
         if not speaks_openai(model):
             return None
-        return _Reason("nonsense", NO_COMPLETION.format(type(error).__name__))
+        if isinstance(error, UnicodeEncodeError) and error.encoding == "ascii":  # of a header
+            return _Reason("configuration", BAD_KEY)
+        return _Reason("nonsense", NO_COMPLETION)
     if found := _status(error) or _openai(error):
         return found
     found = _any_client(error)
@@ -174,9 +186,10 @@ def _status(error: Exception) -> _Reason | None:
         case 404:
             told = "is not there; check the model's name and OPENAI_BASE_URL"
             return _Reason("configuration", told)
-        case 429 if error.code == "insufficient_quota":
+        case 429 if error.code == NO_CREDIT:
+            # It does not pass with time as a rate limit does: somebody has to pay, or to wait long.
             told = "has no credit left for this key (status 429); check the account's limits"
-            return _Reason("rate_limit", told)
+            return _Reason("configuration", told)
         case 429:
             when = f"for {wait:.0f} s" if wait else "now"
             told = f"allows no more requests {when} (status 429)"
@@ -203,7 +216,7 @@ def _openai(error: Exception) -> _Reason | None:
             told = "cannot be reached; start the server or check OPENAI_BASE_URL"
             return _Reason("connection", told, again=True)
         case openai.APIResponseValidationError():
-            return _Reason("nonsense", NO_COMPLETION.format("another form"))
+            return _Reason("nonsense", NO_COMPLETION)
         case openai.APIError():  # an error event in a stream
             return _Reason("cut", f"broke off its answer{_own_words(error)}", again=True)
         case openai.OpenAIError():

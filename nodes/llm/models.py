@@ -42,7 +42,8 @@ def endpoint_of(model: str) -> tuple[str | None, str]:
     """Return the address (None: OpenAI's own) and the key that the environment has for a name.
 
     Raises:
-        ModelError: The address is none, or there is no key for OpenAI's own endpoint.
+        ModelError: The address is none, there is no key for OpenAI's own endpoint, or the key is
+            none that can be sent.
     """
     base_url = os.environ.get("OPENAI_BASE_URL") or None
     key = os.environ.get("OPENAI_API_KEY") or None
@@ -54,6 +55,11 @@ def endpoint_of(model: str) -> tuple[str | None, str]:
         raise ModelError(
             f"the model {model!r} needs a key: set OPENAI_API_KEY (and OPENAI_BASE_URL for another "
             "OpenAI-compatible endpoint), or leave the model out to talk offline"
+        )
+    if key and not (key.isascii() and key.isprintable()):
+        raise ModelError(
+            "OPENAI_API_KEY has a character that no key has, such as a letter with an accent or a "
+            "line break: copy the key again"
         )
     # A private server often needs no key, but the client insists on sending one.
     return base_url, key or "none"

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from langchain_core.messages import AIMessage
 
+from langgraph_cooper.nodes.language.controls import plain
 from langgraph_cooper.nodes.language.history import clean
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.state import Candidate
@@ -200,7 +201,8 @@ def _from_prose(text: str, strategies: Sequence[str]) -> list[Candidate]:
 
 
 def _candidate(topic: str, strategy: object, strategies: Sequence[str]) -> Candidate | None:
-    line = clean(topic[: 4 * MAX_WRITTEN_TOPIC])[:MAX_WRITTEN_TOPIC].strip(" \"'")
+    # JSON may have hidden an escape as "\u001b".
+    line = clean(plain(topic[: 4 * MAX_WRITTEN_TOPIC]))[:MAX_WRITTEN_TOPIC].strip(" \"'")
     if not line:
         return None
     known = {name.casefold(): name for name in strategies}

@@ -1,8 +1,9 @@
-"""Watches an answer stream in: whether it began, was seen or is late; removes its thoughts."""
+"""Watches an answer stream in: whether it began, was seen or is late; cleans it."""
 
 from __future__ import annotations
 
 import contextvars
+import itertools
 import math
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 
+from langgraph_cooper.nodes.language.controls import PlainStream, plain
 from langgraph_cooper.nodes.language.thoughts import ThoughtFilter
 from langgraph_cooper.nodes.llm.budget import POLL
 from langgraph_cooper.nodes.llm.faults import capped_short, ended
@@ -27,8 +29,8 @@ Result = TypeVar("Result")
 class Watch(BaseCallbackHandler):
     """Handles every chunk of a stream before any other handler.
 
-    A thought is removed from the chunk itself: the handlers after this one, LangGraph's among
-    them, and the final message get the same object.
+    A thought, or what steers a terminal, is removed from the chunk itself: the handlers after this
+    one, LangGraph's among them, and the final message get the same object.
 
     Args:
         seconds: From now on; a later chunk ends the stream.
@@ -52,6 +54,7 @@ class Watch(BaseCallbackHandler):
         self.held = False
         self.reports = 0
         self.thoughts = ThoughtFilter(thinking is not False)
+        self._plain = PlainStream()
         self._thinks = thinking is True
         self._ends = time.monotonic() + seconds
 
@@ -63,22 +66,42 @@ class Watch(BaseCallbackHandler):
     def on_llm_new_token(
         self, token: Any, *, chunk: Any = None, tags: Sequence[str] | None = None, **_: Any
     ) -> None:
-        """Note a chunk of a stream, and remove the thoughts in it."""
+        """Note a chunk of a stream, and remove thoughts and escapes from it."""
         self.held = NOT_STREAMED in (tags or ())
         message = getattr(chunk, "message", None)
         self.reports += bool(getattr(message, "usage_metadata", None))
+        over = message is not None and (ended(message) or message.chunk_position == "last")
         if message is not None and isinstance(message.content, str):
-            token = self.thoughts.feed(message.content)
-            if ended(message) or message.chunk_position == "last":
+            words = self._plain.feed(message.content)
+            token = self.thoughts.feed(words + self._plain.end() if over else words)
+            if over:
                 token += self.thoughts.end(cut=self._thinks and capped_short(message))
             message.content = token
+        elif message is not None:
+            _clean_blocks(message.content, self._plain.feed)
+            if over and (rest := self._plain.end()):
+                message.content.append(rest)
         self._came(bool(token))
 
     def on_stream_event(self, event: Any, *, tags: Sequence[str] | None = None, **_: Any) -> None:
-        """Note a chunk in LangChain's newer protocol of events."""
+        """Note a chunk in LangChain's newer protocol of events, and remove escapes from it."""
         self.held = NOT_STREAMED in (tags or ())
         self.reports = 2  # it hands on only their sum
+        _clean_blocks([event.get("delta")], self._plain.feed)
+        if event.get("event") == "content-block-finish":
+            self._plain.end()  # the whole block has what was held
+        _clean_blocks([event.get("content")], plain)
         self._came(event.get("event") == "content-block-delta")
+
+    def on_llm_end(self, response: Any, **_: Any) -> None:
+        """Remove escapes from an answer that did not stream: LangGraph streams it from here."""
+        for generation in itertools.chain.from_iterable(response.generations):
+            if (message := getattr(generation, "message", None)) is None:
+                continue
+            if isinstance(message.content, str):
+                message.content = plain(message.content)
+            else:
+                _clean_blocks(message.content, plain)
 
     def _came(self, text: bool) -> None:
         if time.monotonic() > self._ends:
@@ -99,6 +122,14 @@ class Watch(BaseCallbackHandler):
             callbacks.inheritable_handlers.insert(0, self)
             return {**config, "callbacks": callbacks}
         return {**config, "callbacks": [self, *(callbacks or [])]}
+
+
+def _clean_blocks(blocks: list[Any], clean: Callable[[str], str]) -> None:
+    for place, block in enumerate(blocks):
+        if isinstance(block, str):
+            blocks[place] = clean(block)
+        elif isinstance(block, dict) and isinstance(block.get("text"), str):
+            block["text"] = clean(block["text"])
 
 
 def within(

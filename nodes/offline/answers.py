@@ -28,15 +28,18 @@ from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
-LIKELY = 0.4
+LIKELY = 0.52
 """Smallest probability at which an answer is said (docs/answers.md)."""
+ASKED = 0.4
+"""... to a question: an honest "I don't know", which would be said instead, is accepted less often
+than what is said in place of an answer to a statement."""
 PART = 0.04
 """By how much a single sentence must be nearer than its whole message would have to be."""
 MOST_PARTS = 4  # sentences of a message that are read alone, the last ones
 LEAST_WORDS = 3  # words of such a sentence
 REMEMBERED = 256  # messages whose answers are kept
 NEAREST = 12  # examples whose answers are weighed
-AMOUNT_AGREES = 1.0
+AMOUNT_AGREES = 1.5
 """Log-odds that an amount in an answer's range adds: the regression knows words alone. Chosen on
 six offers in the conversations of tests/trial/development.txt that were not understood."""
 WIDE = 100  # a range whose ends differ by such a factor says little: nearly any number is in it
@@ -48,7 +51,7 @@ class Answers:
     Args:
         task: The task with its answers.
         embed: The sentence encoder.
-        likely: Smallest probability at which an answer is said.
+        likely: Smallest probability at which an answer is said; to a question it is at most 0.4.
     """
 
     def __init__(self, task: TaskSpec, embed: Embed, likely: float = LIKELY) -> None:
@@ -81,8 +84,9 @@ class Answers:
         if not said or not self._task.answers or _is_simple(self._task, history):
             return None
         found = amounts(said)
+        likely = min(self._likely, ASKED) if "?" in said else self._likely
         for answer, probable in self._weighed(said):
-            if probable < self._likely:
+            if probable < likely:
                 break
             if self._may_be_said(answer, history, found):
                 return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ from langgraph_cooper.nodes.crisis.phrases import crisis_kind, unsayable
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
-from langgraph_cooper.nodes.language.text import echo
+from langgraph_cooper.nodes.language.text import echo, words
 from langgraph_cooper.nodes.offline.answers import spoken_amount
+from langgraph_cooper.nodes.offline.passive import FILLERS
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
@@ -25,6 +27,20 @@ LAST_RESORTS = (
     "I hear this: {heard}",
     "Tell me more, if you like, about this: {heard}",
 )
+# In place of these, where the message is nothing else: there is nothing in "bye" to give back.
+# "See you" is a goodbye by itself, not in "good to see you".
+COURTESIES = {
+    re.compile(
+        r"\b(?:bye|goodbye|good\W+night|see\s+you\s+(?:later|soon|tomorrow))\b"
+        r"|(?:^|[.,;!?])\s*(?:(?:ok|okay|well|so|thanks)\s+)?see\s+you\s*(?=$|[.,;!?])",
+        re.IGNORECASE,
+    ): "Goodbye, and take care.",
+    re.compile(r"\bthanks\b|\bthank\s+you\b", re.IGNORECASE): "You're welcome.",
+    re.compile(
+        r"\b(?:hi|hello|hey|(?:good|great|nice)\s+to\s+see\s+you)\b", re.IGNORECASE
+    ): "Hello.",
+}
+COURTEOUS = FILLERS | {"later", "lot", "much", "night", "see", "tomorrow"}
 MOST_TOPICS = 2  # three in one utterance read like a list
 
 
@@ -140,6 +156,7 @@ class OfflineGenerator:
         heard = last_user_text(history)
         heard = "" if crisis_kind(heard) else heard
         form = LAST_RESORTS[dialogue_round(history) % len(LAST_RESORTS)] if heard else "Hello."
+        form = _courtesy(heard) or form
         room = min(24, self._task.reply_words - 1)
         return _Line(" ".join(form.format(heard=heard).split()[:room]), PASSIVE)
 
@@ -147,3 +164,14 @@ class OfflineGenerator:
         """Return the topics that fit at any time: those of the kinds without cues."""
         kinds = [kind for kind in self._task.passive if not kind.cues and not kind.opening]
         return [topic for kind in kinds for topic in kind.topics]
+
+
+def _courtesy(heard: str) -> str:
+    """Return the reply to a message that only greets, thanks or says goodbye; else nothing."""
+    if not COURTEOUS.issuperset(words(heard)):
+        return ""
+    for phrase, said in COURTESIES.items():
+        rest = phrase.sub(" ", heard)
+        if rest != heard:
+            return "" if "?" in heard and words(rest) else said  # "Hello? Are you there?"
+    return ""

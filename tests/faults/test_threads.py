@@ -32,6 +32,7 @@ from langgraph_cooper.graph import (
     create_cooper,
 )
 from langgraph_cooper.graph.threads.locks import FileLock, ProcessLock
+from langgraph_cooper.graph.threads.turns import _FairLock
 from tests.support.processes import THREAD, run, texts
 from tests.support.rankers import FakeRanker
 from tests.support.roles import recognise
@@ -312,6 +313,75 @@ def test_a_refused_message_in_the_thread_blocks_nothing(graph: Graph) -> None:
 def test_a_graph_that_keeps_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"compile it with a checkpointer"):
         Turns(create_cooper("esc", ranker=FakeRanker()).compile())
+    with pytest.raises(InputError, match=r"compile it with a checkpointer"):
+        Turns(create_cooper("esc", ranker=FakeRanker()))  # type: ignore[arg-type]
+
+
+def test_a_message_may_be_a_dictionary(graph: Graph) -> None:
+    turns = Turns(graph)
+    given = {"role": "user", "content": SAID, "id": "message-1"}
+    first, second = turns.send(THREAD, given), turns.send(THREAD, given)
+    assert (first.text, second.repeated) == (ANSWER, True)
+    assert second.state["messages"][0].id == "message-1"
+    for wrong, told in (
+        ({"role": "assistant", "content": SAID}, "a AIMessage cannot be sent"),
+        ({"text": SAID}, "this dict is no message"),
+        ({"role": "user", "content": " "}, "the message is empty"),
+    ):
+        with pytest.raises(InputError, match=told):
+            turns.send(THREAD, wrong)
+
+
+def test_os_threads_go_on_in_the_order_in_which_they_asked(graph: Graph) -> None:
+    turns, order = Turns(graph), []
+
+    def hold(name: str) -> None:
+        with turns.holding(THREAD):
+            order.append(name)
+
+    with turns.holding(THREAD):
+        waiting = [threading.Thread(target=hold, args=(name,)) for name in "ab"]
+        for place, thread in enumerate(waiting, start=1):
+            thread.start()
+            queue, _ = turns._sync_queues._queues[THREAD]
+            until = time.monotonic() + 30
+            while len(queue._callers) <= place and time.monotonic() < until:
+                time.sleep(0.001)
+    hold("c")  # at once, before the others wake
+    for thread in waiting:
+        thread.join()
+    assert order == ["a", "b", "c"]
+
+
+def test_a_call_that_is_interrupted_while_it_asks_blocks_nobody() -> None:
+    class Interrupted:
+        """A guard whose first user is interrupted as it leaves, by Ctrl+C, say."""
+
+        def __init__(self) -> None:
+            self.uses = 0
+
+        def __enter__(self) -> None:
+            self.uses += 1
+
+        def __exit__(self, *_: object) -> None:
+            if self.uses == 1:
+                raise KeyboardInterrupt
+
+    lock = _FairLock()
+    lock._guard = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt), lock.turn(None):
+        pass
+    with lock.turn(0) as came:
+        assert came
+
+
+def test_a_call_that_gave_up_leaves_the_order_to_the_others(graph: Graph) -> None:
+    turns = Turns(graph, wait=0.2)
+    with turns.holding(THREAD), ThreadPoolExecutor() as pool:
+        refused = pool.submit(turns.send, THREAD, SAID)
+        with pytest.raises(ThreadBusyError):
+            refused.result()
+    assert turns.send(THREAD, SAID).text == ANSWER
 
 
 async def test_the_system_opens_where_its_task_says_so() -> None:

@@ -157,6 +157,11 @@ def test_another_graphs_context_does_not_concern_it() -> None:
     assert len(state["messages"]) == 2
 
 
+def test_a_context_of_another_kind_is_refused() -> None:
+    with pytest.raises(InputError, match="context is a str: pass a CooperContext"):
+        create_cooper("esc").compile().invoke(SAID, context="x")  # type: ignore[arg-type]
+
+
 class Keeping(MessagesState):
     exploration: AspectReport
     comforting: AspectReport
@@ -230,6 +235,8 @@ def test_api_mistakes_are_told_by_the_factory(tmp_path: Path) -> None:
         create_cooper("esc", generator_model=7)
     with pytest.raises(CooperError, match="a int cannot be used"):
         create_cooper("esc", ranker=7)
+    with pytest.raises(TaskError, match="task is a NoneType: pass a shipped task's name"):
+        create_cooper(None)  # type: ignore[arg-type]
     bare = load_task("esc").model_copy(
         update={"aspects": (load_task("esc").aspects[0].model_copy(update={"topics": ()}),)}
     )

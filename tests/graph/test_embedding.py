@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from langchain.agents import create_agent
 from langchain.tools import ToolRuntime, tool
 from langchain_core.language_models import FakeMessagesListChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph_supervisor import create_supervisor
 
 from langgraph_cooper.graph import Turns, as_event, create_cooper
+from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import speaker_of
+from langgraph_cooper.nodes.state import GuardState
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
@@ -121,3 +123,40 @@ def test_as_tool_with_a_plain_argument() -> None:
     assert comfort.invoke({"message": "I lost my job."}) == REPLY
     agent = create_agent(calls("comfort", message="I lost my job."), [comfort])
     assert agent.invoke(SAID)["messages"][2].text == REPLY
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("guard", "mine"), ("guard", {"rule": "x"}), ("exploration", "notes")]
+)
+def test_a_hosts_own_value_under_a_shared_key_is_named_with_the_remedy(
+    key: str, value: Any
+) -> None:
+    schema: Any = TypedDict("schema", {"messages": list[AnyMessage], key: Any})  # type: ignore[misc]
+    host = StateGraph(schema)
+    host.add_node("support", cooper())
+    host.add_edge(START, "support")
+    with pytest.raises(InputError, match=f"'{key}' .* rename that, or call COOPER's graph from a"):
+        host.compile().invoke({**SAID, key: value})
+
+
+@pytest.mark.parametrize("value", ["mine", {"rule": "x"}])
+def test_in_a_crisis_help_comes_before_that(value: Any) -> None:
+    schema: Any = TypedDict("schema", {"messages": list[AnyMessage], "guard": Any})
+    host = StateGraph(schema)
+    host.add_node("support", cooper())
+    host.add_edge(START, "support")
+    said = {"messages": [HumanMessage("I want to kill myself.", id="m-1")], "guard": value}
+    state: Any = host.compile().invoke(said)
+    assert "988" in state["messages"][-1].text
+    assert state["guard"]["tier"] == "certain"
+    assert isinstance(value, str) or state["guard"]["rule"] == "x"
+
+
+def test_a_host_may_keep_the_guards_state() -> None:
+    schema: Any = TypedDict("schema", {"messages": list[AnyMessage], "guard": GuardState})
+    host = StateGraph(schema)
+    host.add_node("support", cooper())
+    host.add_edge(START, "support")
+    for known in ({}, {"tier": "none", "of_a_later_version": True}):
+        state: Any = host.compile().invoke({**SAID, "guard": known})
+        assert state["guard"]["tier"] == "none"

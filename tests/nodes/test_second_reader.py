@@ -182,6 +182,15 @@ async def test_a_fault_that_a_person_must_mend_ends_the_turn(sync: bool) -> None
         await invoked(graph, say(HINT), sync=sync)
 
 
+@pytest.mark.parametrize("sync", [True, False])
+async def test_no_fault_takes_the_question_away(sync: bool) -> None:
+    graph, _ = graph_with(ModelError("the key is refused", "configuration"))
+    state = await invoked(graph, say(HARMLESS), sync=sync)
+    assert state["guard"]["tier"] == "concern"
+    assert help_texts().ask["violence"][0] in state["messages"][-1].text
+    assert [fault["step"] for fault in state["cooper"]["faults"]] == ["guard"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks beside threads
 def test_a_child_forked_while_it_is_made_reads() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,12 @@ def test_what_is_no_task_is_unknown(task: str) -> None:
         load_task(task)
 
 
+@pytest.mark.parametrize("task", ["tasks/nope.toml", Path("nope.toml"), "nul\0byte.toml"])
+def test_a_missing_file_is_called_a_file(task: str | Path) -> None:
+    with pytest.raises(UnknownTaskError, match=r"there is no file '.*toml': .*\(esc, persuasion\)"):
+        load_task(task)
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -97,7 +104,7 @@ def test_what_is_no_task_is_unknown(task: str) -> None:
         (b"\xff\xfe\x00", "is not text in UTF-8"),
         (b"name = " + b"[" * 100_000, "is not a TOML file"),
         (b"m = " + b"1" * 5000, "is not a TOML file"),
-        (b"", "aspects|name"),
+        (b"", "required fields name, title, goal, user_role, system_role, aspects must"),
     ],
     ids=["cut off", "not UTF-8", "deep", "huge number", "empty"],
 )
@@ -107,6 +114,23 @@ def test_what_is_no_task_file_names_itself(content: bytes, complaint: str, tmp_p
     with pytest.raises(TaskError, match=complaint) as caught:
         load_task(file)
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "heading"),
+    [
+        ("comforting", 'topics = "x"', "[[topics]]"),
+        ("passive", 'kinds = "x"', "[[kinds]]"),
+        ("passive", '[[kinds]]\nname = "hi"\ntopics = "x"', "[[kinds.topics]]"),
+        ("subjects", 'subjects = "x"', "[[subjects]]"),
+    ],
+)
+def test_a_heading_is_told_as_the_banks_file_needs_it(
+    name: str, content: str, heading: str, folder: Path
+) -> None:
+    (folder / "bank" / f"{name}.toml").write_text(content, encoding="utf-8")
+    with pytest.raises(TaskError, match=rf"write {re.escape(heading)} before"):
+        load_task(folder)
 
 
 def test_a_mistake_in_a_bank_names_the_banks_file(folder: Path) -> None:

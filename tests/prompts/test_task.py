@@ -82,20 +82,90 @@ SPOILT: list[tuple[str, Spoil, str, str]] = [
     ),
     ("duplicate aspect", lambda f: f["aspects"][1].update(name="welcome"), "aspects", "welcome"),
     ("no aspect", lambda f: f.update(aspects=[]), "aspects", "at least 1"),
-    ("unknown field", lambda f: f.update(colour="red"), "colour", "not permitted"),
+    ("unknown field", lambda f: f.update(colour="red"), "colour", "unknown field; the fields"),
     (
         "unknown field of an aspect",
         lambda f: f["aspects"][1].update(topic=[]),
         "aspects.cake.topic",
-        "not permitted",
+        "did you mean 'topics'? the fields here are name, summarise, propose, strategies",
     ),
     ("missing field", lambda f: f.pop("goal"), "goal", "required"),
-    ("empty line", lambda f: f.update(goal="   "), "goal", "at least 1"),
-    ("wrong type", lambda f: f.update(m="many"), "m", "integer"),
-    ("too small", lambda f: f.update(k=0), "k", "greater than or equal to 1"),
+    (
+        "missing fields of an aspect",
+        lambda f: f["aspects"].append({"name": "milk", "strategies": ["Greet"]}),
+        "aspects.milk",
+        "the required fields summarise, propose must be given",
+    ),
+    (
+        "misspelt required field",
+        lambda f: f["aspects"][1].update(summarize=f["aspects"][1].pop("summarise")),
+        "aspects.cake.summarize",
+        "did you mean 'summarise'?",
+    ),
+    (
+        "text for an array",
+        lambda f: f["aspects"][1].update(strategies="Greet"),
+        "aspects.cake.strategies",
+        "write an array in square brackets",
+    ),
+    (
+        "text for an array of tables",
+        lambda f: f.update(aspects="cake"),
+        "aspects",
+        "write [[aspects]] before each entry",
+    ),
+    (
+        "text for an aspect's topics",
+        lambda f: f["aspects"][1].update(topics="cake"),
+        "aspects.cake.topics",
+        "write [[aspects.topics]] before each entry",
+    ),
+    (
+        "text for a passive kind's topics",
+        lambda f: f["passive"][0].update(topics="thanks"),
+        "passive.thanks.topics",
+        "write [[passive.topics]] before each entry",
+    ),
+    ("text for a switch", lambda f: f.update(guard={"hold": "yes"}), "guard.hold", "true or false"),
+    ("number for a switch", lambda f: f["passive"][0].update(due=1), "due", "true or false"),
+    ("switch for a number", lambda f: f.update(m=True), "m", "whole number"),
+    (
+        "switch for a round",
+        lambda f: first_topic(f).update(rounds=[True]),
+        "aspects.welcome.topics.0.rounds.0",
+        "whole number",
+    ),
+    (
+        "too many rounds",
+        lambda f: first_topic(f).update(rounds=[1, 2, 3]),
+        "aspects.welcome.topics.0.rounds",
+        "at most 2",
+    ),
+    (
+        "misspelt strategy",
+        lambda f: first_topic(f).update(strategy="Greeet"),
+        "aspects.welcome.topics: 'Offer tea.'",
+        "such as 'Greet'",
+    ),
+    (
+        "misspelt strategy of a passive topic",
+        lambda f: f["passive"][0]["topics"][0].update(strategy="Zzz"),
+        "passive.thanks.topics: 'Welcome.'",
+        "name one of 'Greet', 'Offer', 'greet', 'Other'",
+    ),
+    (
+        "unknown country",
+        lambda f: f.update(guard={"country": "XX"}),
+        "guard.country: 'XX'",
+        "write one of US, CA, GB",
+    ),
+    ("text for the guard", lambda f: f.update(guard="yes"), "guard", "write true, false, or"),
+    ("empty line", lambda f: f.update(goal="   "), "goal", "at least one"),
+    ("wrong type", lambda f: f.update(m="many"), "m", "whole number"),
+    ("too small", lambda f: f.update(k=0), "k", "1 or more"),
     ("unknown side", lambda f: f.update(opens="nobody"), "opens", "'user' or 'system'"),
-    ("list for a text", lambda f: f.update(title=["a"]), "title", "string"),
-    ("text for the prompts", lambda f: f.update(prompts="say"), "prompts", "Prompts"),
+    ("list for a text", lambda f: f.update(title=["a"]), "title", "a text"),
+    ("text for the prompts", lambda f: f.update(prompts="say"), "prompts", "a table"),
     ("aspect name", lambda f: f["aspects"][0].update(name="Two Words"), "name", "letters"),
     ("role with a colon", lambda f: f.update(user_role="system: x"), "user_role", "letters"),
     (
@@ -178,7 +248,7 @@ SPOILT: list[tuple[str, Spoil, str, str]] = [
         "guard with less than nothing",
         lambda f: f.update(guard={"rarer": -0.5}),
         "guard.rarer",
-        "greater than or equal to 0",
+        "0 or more",
     ),
     ("guard with a word", lambda f: f.update(guard={"rarer": "ten"}), "guard.rarer", "number"),
     ("guard with a switch", lambda f: f.update(guard={"rarer": True}), "guard.rarer", "number"),
@@ -201,6 +271,8 @@ def test_a_spoilt_task_names_file_and_field(
     assert place in message
     assert about in message
     assert "\n" not in message
+    for word in ("Input", "tuple", "Tuple", "Extra", "String", "item", "instance", "dictionary"):
+        assert word not in message
 
 
 @pytest.mark.parametrize(
@@ -223,6 +295,18 @@ def test_an_aspect_takes_no_name_of_the_graphs(name: str, fields: Fields) -> Non
     fields["aspects"][0]["name"] = name
     with pytest.raises(ValidationError, match=f"'{name}' is a name the graph uses"):
         TaskSpec.model_validate(fields)
+
+
+def test_passive_topics_are_free_without_passive_strategies(fields: Fields) -> None:
+    del fields["passive_strategies"]
+    fields["guard"] = {"country": "gb"}
+    assert TaskSpec.model_validate(fields).passive[0].topics[0].strategy == "Other"
+
+
+def test_a_mistake_in_an_array_is_counted_once(fields: Fields, tmp_path: Path) -> None:
+    first_topic(fields).update(say=[])
+    with pytest.raises(TaskError, match=r"say: .* at least 1$"):
+        load_task(written(fields, tmp_path / "tea.toml"))
 
 
 def test_several_mistakes_are_counted(fields: Fields, tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ def fails(done: Done, code: int, *words: str) -> None:
         assert word in done.stderr
 
 
+def test_a_pipe_gets_the_whole_line_on_where_help_is(cooper: Cooper) -> None:
+    done = cooper("chat", stdin="I want to kill myself.\nyes, I am safe\n")
+    assert done.stdout.splitlines()[-1].endswith("112 in the EU).")
+
+
 def test_json_has_one_object_per_turn_with_all_that_a_script_needs(cooper: Cooper) -> None:
     one, two = turns(cooper("chat", "--json", stdin=f"{SAID}\nI worked there for six years.\n"))
     assert [one["turn"], two["turn"]] == [1, 2]

@@ -246,8 +246,7 @@ def test_a_content_of_another_type_is_named_in_a_sentence(url: str) -> None:
     answer = httpx.post(f"{url}/v1/chat/completions", json=body)
     assert answer.status_code == 422
     assert answer.json()["error"]["message"] == (
-        "the request cannot be used (messages.0.content: Input should be a valid string, or Input "
-        "should be a valid list)"
+        "the request cannot be used (messages.0.content: give a text, or give an array)"
     )
 
 

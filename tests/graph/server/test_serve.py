@@ -16,6 +16,7 @@ from langgraph_cooper.graph.server.serve import (
     serve,
 )
 from langgraph_cooper.graph.server.settings import Settings
+from langgraph_cooper.graph.server.store import ServerStoreError, open_store
 
 
 def test_a_free_port_is_found() -> None:
@@ -42,10 +43,10 @@ def test_a_place_that_cannot_be_listened_on_is_named_before_anything_is_told(
     assert told == []
 
 
-def test_a_country_is_two_letters() -> None:
+def test_a_country_is_one_whose_help_lines_are_known() -> None:
     check_country(None)
     check_country("gb")
-    for wrong in ("GBR", "", "G1"):
+    for wrong in ("GBR", "", "G1", "XX"):
         with pytest.raises(ServeError, match="two letters") as found:
             check_country(wrong)
         assert "deadline" not in str(found.value)
@@ -55,3 +56,11 @@ def test_a_guards_model_is_for_the_tasks_that_have_a_guard() -> None:
     assert set(offers_of(["esc", "examples/negotiation.toml"], guard_model="m")) > {"esc"}
     with pytest.raises(ServeError, match="leave --guard-model out"):
         offers_of(["examples/negotiation.toml"], guard_model="m")
+
+
+async def test_a_file_in_a_folder_that_is_not_there_says_what_helps(tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "s.sqlite"
+    with pytest.raises(ServerStoreError, match=r"folder .*nowhere is not there: make it, or name"):
+        async with open_store(str(file), lambda _: None):
+            pass
+    assert not file.parent.exists()

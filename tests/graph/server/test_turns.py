@@ -126,6 +126,33 @@ def test_nothing_new_repeats_or_is_refused(client: Client) -> None:
     assert client.say(thread, None)["reply"] == first["reply"]
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, "message: it is missing; give the user's words, or null to say nothing new"),
+        ({"message_id": "m-1"}, "message: it is missing; give the user's words, or null to say "),
+        ({"message": ""}, "message: it is empty; write something to answer"),
+        ({"message": 5}, "message: give a text"),
+        ({"message": SAID, "message_id": "a b"}, "message_id: give 1 to 200 visible ASCII chara"),
+        ({"message": SAID, "tone": "kind"}, "tone: this field is unknown; leave it out"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_told_in_plain_words(
+    client: Client, body: dict[str, Any], told: str
+) -> None:
+    thread = client.thread()
+    client.say(thread, SAID)
+    answer = client.http.post(f"/threads/{thread}/turns", json=body)
+    assert answer.status_code == 422  # and not the last reply again
+    assert f"the request cannot be used ({told}" in answer.json()["error"]["message"]
+
+
+def test_openapi_says_that_a_message_is_required_and_may_be_null(client: Client) -> None:
+    turn = client.http.get("/openapi.json").json()["components"]["schemas"]["NewTurn"]
+    assert turn["required"] == ["message"]
+    assert {"type": "null"} in turn["properties"]["message"]["anyOf"]
+
+
 def test_forks_go_on_alone(client: Client) -> None:
     thread = client.thread()
     client.say(thread, SAID, "m-1")

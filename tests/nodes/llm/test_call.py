@@ -54,7 +54,11 @@ FAULTS = [
     (httpx.ReadError(KEY), "broke off its answer"),
     (httpx2.RemoteProtocolError(KEY), "broke off its answer; send the message again"),
     (TimeoutError(KEY), "did not answer in time; try again"),
-    (AttributeError(KEY), r"does not answer as an OpenAI.*\(AttributeError\); check OPENAI_BASE"),
+    (
+        AttributeError(KEY),
+        "does not answer as an OpenAI-compatible endpoint does; check OPENAI_BASE",
+    ),
+    (UnicodeEncodeError("ascii", KEY, 0, 1, ""), "its key or a header, which has a letter"),
     (IndexError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
     (KeyError(KEY), "does not answer as an OpenAI-compatible endpoint does"),
     (TypeError(KEY), "does not answer as an OpenAI-compatible endpoint does"),

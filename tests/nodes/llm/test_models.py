@@ -26,6 +26,16 @@ def test_a_name_without_key_or_endpoint(empty: str | None, monkeypatch: pytest.M
         chat_model("some-model")
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "sk-one\nsk-two"])
+def test_a_key_that_cannot_be_sent(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(
+        ModelError, match=r"OPENAI_API_KEY has a character .* copy the key"
+    ) as caught:
+        chat_model("some-model")
+    assert key[:4] not in str(caught.value)
+
+
 def test_an_endpoint_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     model: Any = chat_model("some-model", 0.25)

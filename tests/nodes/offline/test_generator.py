@@ -127,6 +127,32 @@ def test_with_nothing_to_say_it_listens() -> None:
     assert reply(task_of(), [], []) == "Hello."
 
 
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("bye", "Goodbye, and take care."),
+        ("Okay, good night!", "Goodbye, and take care."),
+        ("Thanks, see you later!", "Goodbye, and take care."),
+        ("Thank you so much.", "You're welcome."),
+        ("okay see you", "Goodbye, and take care."),
+        ("See you. Good night", "Goodbye, and take care."),
+        ("Hey, thanks, bye!", "Goodbye, and take care."),
+        ("Hi there!", "Hello."),
+        ("hello?", "Hello."),
+        ("Hi, good to see you", "Hello."),
+        ("Nice to see you!", "Hello."),
+    ],
+)
+def test_a_courtesy_is_not_given_back(said: str, answer: str) -> None:
+    assert reply(task_of(), [], [user(said)]) == answer
+    assert reply(task_of(), [], [user(f"{said} My dog died.")]).endswith("My dog died.")
+
+
+@pytest.mark.parametrize("said", ["I see you", "hello? are you there?", "Hey, you see it too?"])
+def test_a_question_or_a_statement_is_no_courtesy(said: str) -> None:
+    assert reply(task_of(), [], [user(said)]).endswith(said)
+
+
 WORDS = st.lists(
     st.sampled_from(["I", "my", "job", "mom", "was", "lost", ".", "?", "{subject}", "🙂", "''"]),
     max_size=30,
