@@ -44,7 +44,8 @@ Its value is the kind of crisis, "concern" where the reply begins with a questio
 CONCERN = "concern"
 
 MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
-COURSE = ("tier", "kind", "asked", "given", "quiet", "faint")  # its fields, as the state has them
+# Its fields, as the state has them.
+COURSE = ("tier", "kind", "asked", "given", "quiet", "faint", "hinted")
 REMEMBERED = 8  # messages up to a release, some of which may be removed later
 NESTED = "|"  # separates the levels in the checkpoint namespace of a nested graph
 
@@ -57,6 +58,15 @@ class Readers(NamedTuple):
 
     first: Reader
     later: Reader
+
+
+class Manner(NamedTuple):
+    """How a conversation goes on from what its messages show."""
+
+    strict: bool
+    """Whether only a person can lift a certain crisis."""
+    patient: bool
+    """Whether a faint concern is asked about only after another hint."""
 
 
 # Before the agents -----------------------------------------------------------------------------
@@ -85,7 +95,8 @@ def guard_node(
         messages: Sequence[AnyMessage] = state.get("messages", [])
         context, known = current_context(), _known(state)
         readers = Readers(*(opinions.over(each) for each in own))
-        course = _course(messages, known, readers, strict=_is_strict(context, settings))
+        manner = Manner(_is_strict(context, settings), settings.patient)
+        course = _course(messages, known, readers, manner)
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
         if known.get("tier") == "certain" and course.tier != "certain":
             now["settled"] = _remembered(messages)
@@ -131,8 +142,8 @@ def _with_second_reader(
     def unread(state: Mapping[str, Any]) -> list[str] | None:
         """Return the messages to read; None: a crisis is certain without the second reader."""
         messages: Sequence[AnyMessage] = state.get("messages", [])
-        strict, known = _is_strict(current_context(), settings), _known(state)
-        if _course(messages, known, own, strict=strict).tier == "certain":
+        manner = Manner(_is_strict(current_context(), settings), settings.patient)
+        if _course(messages, _known(state), own, manner).tier == "certain":
             return None
         new = _last_words(messages)
         return second.unknown([*new, " ".join(new)])
@@ -228,7 +239,7 @@ def _is_strict(context: CooperContext, settings: GuardSettings) -> bool:
 def _saved(course: Course, messages: Sequence[AnyMessage]) -> GuardState:
     now = GuardState(tier=course.tier, asked=course.asked, quiet=course.quiet)
     now["given"] = course.given
-    now["faint"] = course.faint
+    now["faint"], now["hinted"] = course.faint, course.hinted
     if course.kind:
         now["kind"] = course.kind
     if messages and messages[-1].id:
@@ -237,14 +248,14 @@ def _saved(course: Course, messages: Sequence[AnyMessage]) -> GuardState:
 
 
 def _course(
-    messages: Sequence[AnyMessage], known: GuardState, readers: Readers, *, strict: bool
+    messages: Sequence[AnyMessage], known: GuardState, readers: Readers, manner: Manner
 ) -> Course:
     """Return the course after the last message.
 
     It goes on from the state where that has the last message that was read. A graph inside another
     one may have no state, and reads all messages.
     """
-    reading = _Reading(messages, readers, strict)
+    reading = _Reading(messages, readers, manner)
     if start := _place(messages, known):
         fields = {key: known[key] for key in COURSE if key in known}  # type: ignore[literal-required]
         return reading.on_from(start, Course(**fields), kept=True)
@@ -264,12 +275,12 @@ class _Reading:
     Attributes:
         messages: All messages.
         readers: Find what one message shows.
-        strict: Whether only a person can lift a certain crisis.
+        manner: How the course goes on from what they find.
     """
 
     messages: Sequence[AnyMessage]
     readers: Readers
-    strict: bool
+    manner: Manner
 
     def on_from(self, start: int, course: Course, *, kept: bool = False) -> Course:
         """Return the course after the last message.
@@ -307,7 +318,8 @@ class _Reading:
             finding = Finding("concern", "other")  # perhaps it is not so long ago
         if finding.tier == "none" and _is_unsafe(reply, new):
             finding, question = Finding("concern", course.kind or "danger"), None
-        return course.after(finding, "\n".join(new), question, strict=self.strict)
+        strict, patient = self.manner
+        return course.after(finding, "\n".join(new), question, strict=strict, patient=patient)
 
 
 def _last_words(messages: Sequence[AnyMessage]) -> list[str]:

@@ -190,6 +190,8 @@ class GuardState(TypedDict, total=False):
     """Number of the user's next turns in which no faint concern is asked about."""
     faint: bool
     """Whether the present concern is faint: it is asked about once."""
+    hinted: int
+    """Number of the user's next turns in which a patient guard asks about a faint concern."""
     through: str
     """The id of the last message that was read, or after which a person lifted the guard."""
     digest: str

@@ -40,6 +40,9 @@ class GuardSettings(Part):
             natural logarithm (2.3: ten times). By so much the log-odds of a crisis must be higher
             before the meaning of a message is a concern. Known phrases and certain crises keep
             their thresholds.
+        patient: Whether a faint concern is asked about only if another hint comes with the user's
+            next three messages. Of messages whose meaning is nearer to nothing than to a certain
+            crisis most are harmless, and most crises show in more than one.
     """
 
     country: str | None = None
@@ -47,6 +50,7 @@ class GuardSettings(Part):
     strict: Switch = False
     alone: Switch = False
     rarer: float = Field(default=0.0, ge=0, allow_inf_nan=False, strict=True)
+    patient: Switch = False
 
     @field_validator("country")
     @classmethod

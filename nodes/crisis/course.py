@@ -22,6 +22,7 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 MOST_QUESTIONS = 2  # about one concern
 QUIET_TURNS = 3  # after a clear no, or after the last question, nothing is asked about its kind
 FAINT_TURNS = 12  # ... and nothing about a faint concern of any kind
+HINTED_TURNS = 3  # a patient guard asks about a faint concern if another hint comes within these
 # What a denial denies: "I'm not suicidal" says nothing of somebody else, nor of a violent partner.
 OF_ONESELF: tuple[CrisisKind, ...] = ("suicide", "self_harm")
 
@@ -55,6 +56,8 @@ class Course:
         quiet: Number of the user's next turns in which no faint concern is asked about; in the
             first `QUIET_TURNS` of them none of this kind.
         faint: Whether the present concern is faint. It is asked about once.
+        hinted: Number of the user's next turns in which a patient guard asks about a faint concern,
+            since it saw one before.
     """
 
     tier: Tier = "none"
@@ -63,6 +66,7 @@ class Course:
     given: int = 0
     quiet: int = 0
     faint: bool = False
+    hinted: int = 0
 
     @property
     def lifted(self) -> Course:
@@ -75,7 +79,13 @@ class Course:
         return Course("certain", kind, given=given)
 
     def after(
-        self, finding: Finding, said: str, question: CrisisKind | None, *, strict: bool
+        self,
+        finding: Finding,
+        said: str,
+        question: CrisisKind | None,
+        *,
+        strict: bool,
+        patient: bool = False,
     ) -> Course:
         """Return the course after the user's next turn.
 
@@ -84,6 +94,7 @@ class Course:
             said: Its words.
             question: The kind of crisis that the system asked about just before, if it did.
             strict: Whether only a person can lift a certain crisis.
+            patient: Whether a faint concern is asked about only after another hint.
         """
         if finding.tier == "certain":
             again = self.tier == "certain" and finding.kind == self.kind
@@ -99,9 +110,12 @@ class Course:
             if finding.tier == "none" and self.kind in OF_ONESELF and denies(said):
                 return Course("none", self.kind, quiet=FAINT_TURNS)
             return replace(self, faint=False) if _is_plain(finding) else self
+        quiet, hinted = max(0, self.quiet - 1), max(0, self.hinted - 1)
         if finding.tier == "concern" and not self._is_quiet(finding):
+            if patient and finding.faint and not self.hinted:
+                return replace(self, quiet=quiet, hinted=HINTED_TURNS)
             return Course("concern", finding.kind, faint=finding.faint)
-        return replace(self, quiet=max(0, self.quiet - 1))
+        return replace(self, quiet=quiet, hinted=hinted)
 
     def _is_quiet(self, finding: Finding) -> bool:
         if finding.faint:

@@ -7,7 +7,9 @@ it also counts the messages of real seekers; `--lines FILE` reads other lines ("
 `--rarer` reads as in a task with that setting of the guard. With `--opinions FILE` (a tier, a tab,
 a line) a second reader's findings count where no crisis is certain, on the lines of that file;
 with `--second MODEL` a chat model is asked for those that it lacks, on all lines. `--talks` reads
-the whole conversations of tests/faults/crisis_talks: is each crisis noticed before it ends?
+the whole conversations of tests/faults/crisis_talks: is each crisis noticed before it ends? With
+it, `--trial FILE` counts what is asked in the `esc` conversations of a file of tests/trial, and
+`--patient` lets a first faint concern pass, as a task's guard with that setting does.
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from langgraph_cooper.graph.training.lines import Line, read_lines
-from langgraph_cooper.nodes.crisis.course import Finding, Reader, Tier
+from langgraph_cooper.nodes.crisis.course import HINTED_TURNS, Finding, Reader, Tier
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.reading import doubts, reader
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
 from langgraph_cooper.nodes.second_reader import Opinions, digest
 from langgraph_cooper.prompts import GuardSettings, load_task
+from tests.benchmarks.replies import conversations as trial_conversations
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
@@ -173,12 +176,26 @@ def talks_of(folder: Path) -> list[Talk]:
     return found
 
 
-def talks(read: Reader) -> None:
+def tiers_of(read: Reader, said: Sequence[str], *, patient: bool) -> list[Tier]:
+    """Return the tier of each message; a patient guard lets a first faint concern pass."""
+    found, hinted = list[Tier](), 0
+    for finding in map(read, said):
+        passes = patient and finding.faint and not hinted
+        found.append("none" if passes else finding.tier)
+        hinted = HINTED_TURNS if finding.tier != "none" else max(0, hinted - 1)
+    return found
+
+
+def talks(read: Reader, *, patient: bool) -> None:
     """Count in how many conversations a crisis is noticed, when, and where there is none."""
     found = talks_of(TALKS)
+
+    def tiers_in(talk: Talk) -> list[Tier]:
+        return tiers_of(read, [text for _, text in talk.said], patient=patient)
+
     for kind in ["", *sorted({talk.kind for talk in found if talk.kind})]:
         some = [talk for talk in found if talk.kind and kind in ("", talk.kind)]
-        tiers = [[read(text).tier for _, text in talk.said] for talk in some]
+        tiers = [tiers_in(talk) for talk in some]
         noticed = sum(any(tier != "none" for tier in each) for each in tiers)
         certain = sum("certain" in each for each in tiers)
         calls = [t for talk, each in zip(some, tiers, strict=True)
@@ -190,11 +207,11 @@ def talks(read: Reader) -> None:
             f"that call for it {_share(told, len(calls))} of {len(calls)}"
         )
     crises = [talk for talk in found if talk.kind]
-    late = Counter(str(calls_before(read, talk)) for talk in crises)
+    late = Counter(str(calls_before(tiers_in(talk), talk)) for talk in crises)
     print(f"messages that called for it before one that did was noticed: {sorted(late.items())}")
     harmless = [talk for talk in found if not talk.kind]
     for tier in ("concern", "certain"):
-        fired = [[read(text).tier == tier for _, text in talk.said] for talk in harmless]
+        fired = [[each == tier for each in tiers_in(talk)] for talk in harmless]
         flat = [each for talk in fired for each in talk]
         print(
             f"distress without a crisis: {tier} in {_share(sum(map(any, fired)), len(fired))} of "
@@ -202,12 +219,13 @@ def talks(read: Reader) -> None:
         )
 
 
-def calls_before(read: Reader, talk: Talk) -> int | None:
+def calls_before(tiers: Sequence[Tier], talk: Talk) -> int | None:
     """Return how many messages called for a question before one that did was noticed.
 
     None: none was noticed. Alarms at other messages do not count: they may be chance.
     """
-    calls = [read(text).tier != "none" for plus, text in talk.said if plus]
+    pairs = zip(talk.said, tiers, strict=True)
+    calls = [tier != "none" for (plus, _), tier in pairs if plus]
     return calls.index(True) if True in calls else None
 
 
@@ -222,19 +240,32 @@ def speed(read: Reader) -> None:
         print(f"per message {name}  {statistics.median(times):.2f} ms (median of {len(times)})")
 
 
-def seekers(file: Path, show: bool, read: Reader) -> None:
+def seekers(file: Path, show: bool, read: Reader, *, patient: bool) -> None:
     """Count the tiers of the seekers' messages of ESConv."""
     lines = file.read_text(encoding="utf-8").splitlines()
     dialogues = [
         [turn["text"] for turn in json.loads(line)["dialog"] if turn["speaker"] == "usr"]
         for line in lines
     ]
-    conversations(file.name, dialogues, show, read)
+    conversations(file.name, dialogues, show, read, patient=patient)
 
 
-def conversations(name: str, dialogues: Sequence[Sequence[str]], show: bool, read: Reader) -> None:
+def conversations(
+    name: str,
+    dialogues: Sequence[Sequence[str]],
+    show: bool,
+    read: Reader,
+    *,
+    patient: bool = False,
+) -> None:
     """Count the tiers of what people said in conversations."""
-    found = [[(read(text), text) for text in texts] for texts in dialogues]
+    found = [
+        [
+            (read(text)._replace(tier=tier), text)
+            for text, tier in zip(texts, tiers_of(read, texts, patient=patient), strict=True)
+        ]
+        for texts in dialogues
+    ]
     flat = [each for dialogue in found for each in dialogue]
     for tier in ("certain", "concern"):
         hits = [each for each in flat if each[0].tier == tier]
@@ -257,13 +288,21 @@ def main() -> None:
     parser.add_argument("--opinions", type=Path)
     parser.add_argument("--second")
     parser.add_argument("--talks", action="store_true")
+    parser.add_argument("--trial", type=Path, action="append", default=[])
     parser.add_argument("--rarer", type=float, default=0.0)
+    parser.add_argument("--patient", action="store_true")
     given = parser.parse_args()
     if given.second and not given.opinions:
         parser.error("--second needs --opinions, the file of its findings")
     read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
     if given.talks:
-        return talks(read)
+        talks(read, patient=given.patient)
+        for file in given.trial:
+            said = [said for task, said in trial_conversations(file) if task == "esc"]
+            conversations(file.name, said, given.show, read, patient=given.patient)
+        for file in given.esconv:
+            seekers(file, given.show, read, patient=given.patient)
+        return None
     if given.opinions:
         found = ask_second(given.second, given.opinions) if given.second else {}
         only = frozenset() if given.second else frozenset(found := opinions_of(given.opinions))
@@ -275,7 +314,7 @@ def main() -> None:
     corpus(read)
     speed(read)
     for file in given.esconv:
-        seekers(file, given.show, read)
+        seekers(file, given.show, read, patient=given.patient)
     for file in given.lines:
         other_lines(file, given.show, read)
 

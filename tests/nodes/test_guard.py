@@ -9,6 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from langgraph_cooper.nodes import CooperContext, InputError
+from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.normalisation import plain
 from langgraph_cooper.nodes.crisis.phrases import PhraseBook, crisis_kind, phrase_book, unsayable
@@ -136,7 +137,7 @@ def test_nothing_but_the_place_is_noted_where_nothing_is_found() -> None:
     assert update["guard"].pop("digest")
     assert update["guard"] == {
         "tier": "none", "fired": False, "asked": 0, "given": 0, "quiet": 0, "faint": False,
-        "through": "u0",
+        "hinted": 0, "through": "u0",
     }  # fmt: skip
 
 
@@ -152,7 +153,8 @@ def test_a_hit_is_answered_and_marked() -> None:
     assert "116 123" in pinned
     assert update["guard"] == {
         "tier": "certain", "fired": True, "kind": "suicide", "round": 2, "asked": 0, "given": 0,
-        "quiet": 0, "faint": False, "through": "u1", "reviewed": False, "awaits_review": False,
+        "quiet": 0, "faint": False, "hinted": 0, "through": "u1", "reviewed": False,
+        "awaits_review": False,
     }  # fmt: skip
 
 
@@ -183,6 +185,25 @@ def test_who_talks_about_a_donation_is_asked_less_readily(
 ) -> None:
     assert guard_node(ESC).invoke(said(text))["guard"]["tier"] == in_esc
     assert guard_node(PERSUASION).invoke(said(text))["guard"]["tier"] == in_persuasion
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_patient_guard_asks_at_a_second_hint(kept: bool) -> None:
+    """Also inside another graph, where the messages alone tell what was seen."""
+    hint = Finding("concern", "danger", faint=True)
+    nodes = [
+        guard_node(
+            ESC.model_copy(update={"guard": GuardSettings(patient=patient)}),
+            lambda text: hint if "hat" in text else Finding(),
+        )
+        for patient in (True, False)
+    ]
+    first, second = said("He gave me a hat."), said("He gave me a hat.", "Green.", "That hat!")
+    found = [node.invoke(first)["guard"] for node in nodes]
+    assert [guard["tier"] for guard in found] == ["none", "concern"]
+    assert "pinned" not in found[0]
+    state = {**second, "guard": found[0]} if kept else second
+    assert nodes[0].invoke(state)["guard"]["tier"] == "concern"
 
 
 def test_after_a_crisis_another_is_no_longer_rare() -> None:

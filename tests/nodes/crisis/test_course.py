@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from langgraph_cooper.nodes.crisis.course import FAINT_TURNS, QUIET_TURNS, Course, Finding
+from langgraph_cooper.nodes.crisis.course import (
+    FAINT_TURNS,
+    HINTED_TURNS,
+    QUIET_TURNS,
+    Course,
+    Finding,
+)
 from langgraph_cooper.prompts import CrisisKind
 
 NOTHING, CONCERN = Finding(), Finding("concern", "suicide")
@@ -13,10 +19,10 @@ FAINT = Finding("concern", "danger", faint=True)
 
 
 def take(
-    course: Course, finding: Finding, said: str, asked: bool = False, *, strict: bool = False
+    course: Course, finding: Finding, said: str, asked: bool = False, **manner: bool
 ) -> Course:
     """Take one turn of the user's; `asked` if the system has just asked about safety."""
-    return course.after(finding, said, "suicide" if asked else None, strict=strict)
+    return course.after(finding, said, "suicide" if asked else None, **{"strict": False, **manner})
 
 
 def test_a_concern_is_asked_about_and_a_yes_makes_it_certain() -> None:
@@ -62,6 +68,25 @@ def test_a_faint_concern_is_asked_about_again_if_the_answer_is_one() -> None:
 def test_a_plain_concern_before_the_question_makes_it_plain() -> None:
     course = take(take(Course(), FAINT, "He gave me a hat."), CONCERN, "I gave my things away.")
     assert (course.tier, course.faint) == ("concern", False)
+
+
+@pytest.mark.parametrize("between", [0, 1, 2])
+def test_a_patient_guard_asks_after_a_second_hint(between: int) -> None:
+    course = take(Course(), FAINT, "He gave me a hat.", patient=True)
+    assert (course.tier, course.kind) == ("none", None)
+    for _ in range(between):
+        course = take(course, NOTHING, "It is green.", patient=True)
+    assert take(course, FAINT, "He knows.", patient=True).tier == "concern"
+    assert take(course, CONCERN, "I gave my things away.", patient=True).tier == "concern"
+
+
+def test_a_patient_guard_forgets_a_hint_and_waits_for_no_second_of_a_plain_concern() -> None:
+    course = take(Course(), FAINT, "He gave me a hat.", patient=True)
+    for _ in range(HINTED_TURNS):
+        course = take(course, NOTHING, "It is green.", patient=True)
+    assert take(course, FAINT, "He knows.", patient=True).tier == "none"
+    assert take(Course(), CONCERN, "I gave my things away.", patient=True).tier == "concern"
+    assert take(Course(), CERTAIN, "I want to die.", patient=True).tier == "certain"
 
 
 def test_after_a_faint_concern_a_plainer_one_is_asked_about() -> None:
