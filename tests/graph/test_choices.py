@@ -79,10 +79,10 @@ def test_a_wrong_name_keeps_no_help_from_a_person() -> None:
     assert "988" in state["messages"][-1].text
 
 
-def test_a_concern_is_saved_although_the_turn_fails() -> None:
-    graph = cooper(guarded=True)
-    with pytest.raises(ModelError):
-        graph.invoke(said(CONCERN), THREAD, context=WRONG[1])
-    guard = graph.get_state(THREAD).values["guard"]
-    assert guard["tier"] == "concern"
-    assert "988" in guard["pinned"]
+@pytest.mark.parametrize("context", WRONG[1:], ids=str)
+def test_a_wrong_name_keeps_no_question_about_safety_from_a_person(context: Any) -> None:
+    state = cooper(guarded=True).invoke(said(CONCERN), THREAD, context=context)
+    assert state["guard"]["tier"] == "concern"
+    assert "988" in state["guard"]["pinned"]
+    assert "?" in state["messages"][-1].text
+    assert "988" in state["messages"][-1].text

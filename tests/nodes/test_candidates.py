@@ -20,7 +20,7 @@ ASKED = "What did your manager say?"
 def edited(candidates: Any) -> dict[str, Any]:
     """Replace an agent's candidates before the coordinator, and finish the turn."""
     ranker = FakeRanker(prefer=lambda candidate: float(candidate.topic == ASKED))
-    graph = create_cooper("esc", ranker=ranker).compile(
+    graph = create_cooper(ESC.without_answers(), ranker=ranker).compile(
         checkpointer=InMemorySaver(), interrupt_before=["coordinator"]
     )
     config: Any = {"configurable": {"thread_id": "anna"}}
