@@ -81,6 +81,8 @@ class Calibration(BaseModel):
         quota: Weight of the conversation's debt beside the offsets.
         memory: What a turn counts for after each further turn.
         tuning: How the strength was chosen; None if it was given.
+        added_to: What the terms are added to. Files that do not say so are of an earlier version,
+            whose terms were added to scores.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -92,6 +94,7 @@ class Calibration(BaseModel):
     quota: float = Field(default=0.1, ge=0, allow_inf_nan=False)
     memory: float = Field(default=0.9, ge=0, le=1)
     tuning: CalibrationTuning | None = None
+    added_to: Literal["shares"] = "shares"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -193,7 +196,7 @@ def load_calibration(folder: Path, aspects: Iterable[str]) -> Calibration | None
         aspects: The aspects that it has to be for, the passive one last.
 
     Raises:
-        CheckpointError: The file is damaged, or made for other aspects.
+        CheckpointError: The file is damaged, of an earlier version, or made for other aspects.
     """
     file = folder / FILE
     try:
@@ -202,6 +205,8 @@ def load_calibration(folder: Path, aspects: Iterable[str]) -> Calibration | None
         return None
     except (OSError, UnicodeDecodeError, ValidationError):
         raise CheckpointError(f"{file} is damaged: {REMEDY}") from None
+    if "added_to" not in found.model_fields_set:
+        raise CheckpointError(f"{file} is of an earlier version: {REMEDY}")
     if found.aspects != tuple(aspects):
         raise CheckpointError(
             f"{file} is for the aspects {', '.join(found.aspects)}, not for the checkpoint's: "

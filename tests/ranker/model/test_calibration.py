@@ -99,6 +99,10 @@ def test_it_is_kept_beside_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="for the aspects ask, act, passive, not"):
         load_calibration(tmp_path, ("act", "ask", "passive"))
     whole = json.loads((tmp_path / FILE).read_text("utf-8"))
+    earlier = {name: value for name, value in whole.items() if name != "added_to"}
+    (tmp_path / FILE).write_text(json.dumps(earlier), "utf-8")
+    with pytest.raises(CheckpointError, match=r"calibration.json is of an earlier version: remove"):
+        load_calibration(tmp_path, ASPECTS)
     for broken in (
         "{",
         json.dumps({**whole, "offsets": [[0.1, 0.2]]}),
