@@ -260,7 +260,8 @@ def _course(
         fields = {key: known[key] for key in COURSE if key in known}  # type: ignore[literal-required]
         return reading.on_from(start, Course(**fields), kept=True)
     start = _settled(messages, known)
-    course = reading.on_from(start, Course("none", known.get("kind")) if start else Course())
+    kind, hinted = known.get("kind") if start else None, known.get("hinted", 0)
+    course = reading.on_from(start, Course("none", kind, hinted=hinted))
     if known.get("fired") and course.tier != "certain":
         # Messages were removed or edited: that alone lifts nothing. What was said since may.
         before = Course("certain", known.get("kind", "suicide"), given=known.get("given", 0))

@@ -40,8 +40,8 @@ class GuardSettings(Part):
             natural logarithm (2.3: ten times). By so much the log-odds of a crisis must be higher
             before the meaning of a message is a concern. Known phrases and certain crises keep
             their thresholds.
-        patient: Whether a faint concern is asked about only if another hint comes with the user's
-            next three messages. Of messages whose meaning is nearer to nothing than to a certain
+        patient: Whether a faint concern is asked about only if another hint comes in the user's
+            next three turns. Of messages whose meaning is nearer to nothing than to a certain
             crisis most are harmless, and most crises show in more than one.
     """
 

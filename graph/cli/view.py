@@ -203,13 +203,13 @@ def _ranking(task: TaskSpec, state: Mapping[str, Any], width: int) -> Table:
     if roomy:
         table.add_column("strategy", style="dim")
     shown = state.get("ranking", [])[:SHOWN]
-    calibrated = any("calibration" in ranked for ranked in shown)
+    calibrated = any("share" in ranked for ranked in shown)
     if calibrated:
         table.columns[1].header = "share + calibration"
     for ranked in shown:
         value = f"{ranked['score']:.2f}"
-        if calibrated:
-            value = f"{ranked.get('share', 0.0):.2f} {ranked.get('calibration', 0.0):+.2f}"
+        if calibrated and "share" in ranked:  # states of an earlier version lack it
+            value = f"{ranked['share']:.2f} {ranked.get('calibration', 0.0):+.2f}"
         table.add_row(
             str(ranked["rank"]),
             value,

@@ -112,7 +112,8 @@ class Course:
             return replace(self, faint=False) if _is_plain(finding) else self
         quiet, hinted = max(0, self.quiet - 1), max(0, self.hinted - 1)
         if finding.tier == "concern" and not self._is_quiet(finding):
-            if patient and finding.faint and not self.hinted:
+            # Once a crisis was feared, no hint waits for a second one.
+            if patient and finding.faint and not self.hinted and not self.kind:
                 return replace(self, quiet=quiet, hinted=HINTED_TURNS)
             return Course("concern", finding.kind, faint=finding.faint)
         return replace(self, quiet=quiet, hinted=hinted)

@@ -22,7 +22,7 @@ from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
 from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
-from langgraph_cooper.nodes.offline.passive import passive_candidates
+from langgraph_cooper.nodes.offline.passive import asks, passive_candidates
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
@@ -84,7 +84,7 @@ class Answers:
         if not said or not self._task.answers or _is_simple(self._task, history):
             return None
         found = amounts(said)
-        likely = min(self._likely, ASKED) if "?" in said else self._likely
+        likely = min(self._likely, ASKED) if asks(said) else self._likely
         for answer, probable in self._weighed(said):
             if probable < likely:
                 break

@@ -34,13 +34,17 @@ def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Can
 
 def honest_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
     """Return a due candidate for a question that was not understood, if the last words are one."""
-    text = last_user_text(history)
-    if "?" not in text and not ASKING.intersection(words(text)[:1]):
+    if not asks(last_user_text(history)):
         return []
     for kind in task.passive:
         if kind.asked and (found := _first(kind, history)):
             return [{**found, "due": True}]
     return []
+
+
+def asks(text: str) -> bool:
+    """Return whether a message asks something: by its mark, or by the word that it begins with."""
+    return "?" in text or not ASKING.isdisjoint(words(text)[:1])
 
 
 def _first(kind: PassiveKind, history: Sequence[Utterance]) -> Candidate | None:

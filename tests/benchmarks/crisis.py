@@ -294,6 +294,10 @@ def main() -> None:
     given = parser.parse_args()
     if given.second and not given.opinions:
         parser.error("--second needs --opinions, the file of its findings")
+    if given.trial and not given.talks:
+        parser.error("--trial needs --talks")
+    if given.patient and (given.opinions or given.lines):
+        parser.error("--patient is for conversations: --talks, --trial, --esconv")
     read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
     if given.talks:
         talks(read, patient=given.patient)

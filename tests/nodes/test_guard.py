@@ -204,6 +204,9 @@ def test_a_patient_guard_asks_at_a_second_hint(kept: bool) -> None:
     assert "pinned" not in found[0]
     state = {**second, "guard": found[0]} if kept else second
     assert nodes[0].invoke(state)["guard"]["tier"] == "concern"
+    if kept:  # a host may keep the last message alone
+        trimmed = {"messages": second["messages"][-1:], "guard": found[0]}
+        assert nodes[0].invoke(trimmed)["guard"]["tier"] == "concern"
 
 
 def test_after_a_crisis_another_is_no_longer_rare() -> None:

@@ -77,7 +77,11 @@ def test_a_patient_guard_asks_after_a_second_hint(between: int) -> None:
     for _ in range(between):
         course = take(course, NOTHING, "It is green.", patient=True)
     assert take(course, FAINT, "He knows.", patient=True).tier == "concern"
-    assert take(course, CONCERN, "I gave my things away.", patient=True).tier == "concern"
+
+
+def test_after_a_crisis_a_patient_guard_waits_for_no_second_hint() -> None:
+    settled = Course("none", "suicide")
+    assert take(settled, FAINT, "He gave me a hat.", patient=True).tier == "concern"
 
 
 def test_a_patient_guard_forgets_a_hint_and_waits_for_no_second_of_a_plain_concern() -> None:
