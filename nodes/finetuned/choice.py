@@ -34,6 +34,7 @@ from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.model.computing import product
 
 FALLBACK, HONESTY = -1, -2
 """Indices of the prepared sentence and of an honest "I don't know" in a `Choice`."""
@@ -239,14 +240,13 @@ class Chooser:
     def _relevant(self, situation: Situation, replies: Sequence[str], vectors: Floats) -> Floats:
         if self._relevance is not None:
             return self._relevance.score(situation.said, replies)
-        cosines: Floats = vectors @ self._embed([situation.last])[0]
-        return cosines
+        return product(vectors, self._embed([situation.last])[0])
 
     def _covered(self, vectors: Floats, topics: Sequence[str]) -> Floats:
         if not topics:
             return np.zeros(len(vectors), np.float32)
         weights = DECAY ** np.arange(len(topics), dtype=np.float32)
-        nearest: Floats = (vectors @ self._embed(topics).T * weights).max(1)
+        nearest: Floats = (product(vectors, self._embed(topics).T) * weights).max(1)
         return nearest
 
     def _length_of(self, reply: str) -> float:
@@ -257,7 +257,7 @@ class Chooser:
         earlier = situation.system_texts[-EARLIER:]
         if not earlier:
             return np.zeros(len(vectors), np.float32)
-        nearest = (vectors @ self._embed(earlier).T).max(1)
+        nearest = product(vectors, self._embed(earlier).T).max(1)
         again: Floats = -np.maximum(nearest - AGAIN, 0.0)
         return again
 
@@ -266,7 +266,7 @@ def _agreement(vectors: Floats) -> Floats:
     """Return [N] the mean cosine of each reply with the others."""
     if len(vectors) < 2:
         return np.zeros(len(vectors), np.float32)
-    likeness = vectors @ vectors.T
+    likeness = product(vectors, vectors.T)
     mean: Floats = (likeness.sum(1) - likeness.diagonal()) / (len(vectors) - 1)
     return mean
 

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.model.computing import product
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
 
@@ -151,9 +152,10 @@ class RelevanceModel:
             measured: `[N, len(MEASURES)]` features.
         """
         w = self._w
-        both = (heard.reshape(-1) @ w["heard"]) * (replies @ w["reply"])  # [N, w]
+        both = product(heard.reshape(-1), w["heard"]) * product(replies, w["reply"])  # [N, w]
         dense = (measured - w["mean"]) / w["scale"]
-        hidden = np.maximum(np.column_stack([both, dense]) @ w["hidden"] + w["hidden_bias"], 0)
+        found = product(np.column_stack([both, dense]), w["hidden"])
+        hidden = np.maximum(found + w["hidden_bias"], 0)
         last = np.column_stack([hidden, both.sum(1)])
         scores: Floats = last @ w["out"] + w["out_bias"]
         return scores

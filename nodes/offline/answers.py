@@ -26,6 +26,7 @@ from langgraph_cooper.nodes.offline.passive import asks, passive_candidates
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.model.computing import product
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 LIKELY = 0.52
@@ -124,7 +125,7 @@ class Answers:
         """Return the nearest answers with the probability that each fits, likeliest first."""
         parts = [part for part in sentences(said) if len(words(part)) >= LEAST_WORDS]
         read = [said, *(parts[-MOST_PARTS:] if len(sentences(said)) > 1 else [])]
-        cosines = self._vectors @ self._embed(read).T  # [H, parts]
+        cosines = product(self._vectors, self._embed(read).T)  # [H, parts]
         margins = np.where(np.arange(len(read)) > 0, PART, 0.0)
         best, near = (cosines - margins).argmax(1), (cosines - margins).max(1)
         nearest = np.argsort(-near, kind="stable")[:NEAREST].tolist()

@@ -18,6 +18,7 @@ from langgraph_cooper.nodes.offline.inviting import asks_what_was_said, invites_
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import AspectSpec, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
+from langgraph_cooper.ranker.model.computing import product
 
 RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
 LAST_WORD = 0.6  # weight of the user's last words in the query; the rest is the state summary's
@@ -58,7 +59,7 @@ class OfflinePromoter:
         topics = (fresh or topics)[:OPEN_QUESTIONS]
         if not topics:
             return []
-        relevance = self._embed([topic.topic for topic in topics]) @ self._query(given)
+        relevance = product(self._embed([topic.topic for topic in topics]), self._query(given))
         best = topics[int(relevance.argmax())]
         return [Candidate(topic=best.topic, strategy=best.strategy, source="bank", due=True)]
 
@@ -76,7 +77,7 @@ class OfflinePromoter:
         if not topics:
             return []
         vectors = self._embed([topic.topic for topic in topics])
-        relevance = vectors @ self._query(given)
+        relevance = product(vectors, self._query(given))
         relevance += [IN_PLAY * bool(topic.about) for topic in topics]
         chosen = _diverse(vectors, relevance, given["m"])
         return [
@@ -113,7 +114,7 @@ def _fits(topic: Topic, subjects: AbstractSet[str], history: Sequence[Utterance]
 
 def _diverse(vectors: NDArray[np.float32], relevance: NDArray[np.float32], m: int) -> list[int]:
     """Return up to m row indices, each of greatest lambda * relevance - (1 - lambda) * likeness."""
-    likeness = vectors @ vectors.T
+    likeness = product(vectors, vectors.T)
     chosen: list[int] = []
     while len(chosen) < min(m, len(vectors)):
         nearest = likeness[:, chosen].max(axis=1) if chosen else np.zeros(len(vectors))

@@ -11,6 +11,7 @@ from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.prompts import AspectSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.model.computing import product
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Maps sentences to unit-norm embeddings, [N] -> [N, n_d]."""
@@ -61,7 +62,7 @@ class OfflineTracker:
         """Return [N] the cosine of each line's sentence to the nearest of the aspect's cues."""
         cues = self._embed(aspect.cues or (aspect.summarise,))
         said = self._embed([_bare(line) for line in lines])
-        nearest: NDArray[np.float32] = (said @ cues.T).max(axis=1)
+        nearest: NDArray[np.float32] = product(said, cues.T).max(axis=1)
         return nearest
 
 

@@ -5,6 +5,9 @@ ends; OpenMP's pools belong to the thread that began them. A child that is forke
 thread is in there waits for ever in its first product. Turns run in short-lived threads: without
 this module, one child in four hung that was forked just after a turn. One batch at a time keeps the
 cores busy, too, and one thread's heap is not fragmented: in glibc each thread has its own.
+
+OpenBLAS, under numpy's products of some thousand elements, has threads as well. It ends them before
+a fork: a product that another thread has begun then turns for ever, in the parent.
 """
 
 from __future__ import annotations
@@ -12,9 +15,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from langgraph_cooper.ranker.model.forking import give_way, renew_after_fork, wait_before_fork
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
 
 T = TypeVar("T")
 
@@ -66,3 +75,9 @@ def compute(work: Callable[[], T]) -> T:
     call this.
     """
     return _computer.run(work)
+
+
+def product(left: Floats, right: Floats) -> Floats:
+    """Return numpy's `left @ right`, for which a fork waits likewise."""
+    found: Floats = compute(lambda: left @ right)
+    return found

@@ -105,6 +105,26 @@ def test_a_fork_waits_for_a_thread_that_holds_a_lock_and_computes() -> None:
     """) == [[True, [0, 1, 2]], "goes on"]
 
 
+def test_a_fork_during_numpys_products_hangs_nobody() -> None:
+    assert program("""
+        import numpy as np
+        from langgraph_cooper.ranker.model.computing import product
+        matrix = np.ones((8_000, 384), np.float32)
+        vector, over, found = matrix[0], False, []
+        def multiply():
+            while not over:
+                found.append(float(product(matrix, vector)[0]))
+        threads = [threading.Thread(target=multiply) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        there = [child(lambda: float(product(matrix, vector)[0])) for _ in range(20)]
+        over = True
+        for thread in threads:
+            thread.join()
+        print(json.dumps([there, set(found) == {384.0}]))
+    """) == [[384.0] * 20, True]
+
+
 def test_a_fork_during_which_a_lock_is_added() -> None:
     assert program("""
         signal.alarm(30)
