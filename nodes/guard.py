@@ -19,7 +19,7 @@ from langchain_core.runnables.config import run_in_executor
 from langgraph.types import interrupt
 
 from langgraph_cooper.nodes.candidates import TAKEN
-from langgraph_cooper.nodes.context import CooperContext, current_context
+from langgraph_cooper.nodes.context import NESTED, CooperContext, current_context
 from langgraph_cooper.nodes.crisis.answers import answer_of
 from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
@@ -47,7 +47,6 @@ MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "
 # Its fields, as the state has them.
 COURSE = ("tier", "kind", "asked", "given", "quiet", "faint", "hinted")
 REMEMBERED = 8  # messages up to a release, some of which may be removed later
-NESTED = "|"  # separates the levels in the checkpoint namespace of a nested graph
 
 
 class Readers(NamedTuple):

@@ -6,7 +6,6 @@ import io
 import json
 import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -22,32 +21,17 @@ from rich.text import Text
 from typer.main import get_command
 
 from langgraph_cooper.graph import Turns, create_cooper
-from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.cli.app import app
 from langgraph_cooper.graph.cli.conversation import Conversation
 from langgraph_cooper.graph.cli.terminal import PlainConsole, PlainText
 from langgraph_cooper.prompts import Topic, load_task
 from langgraph_cooper.ranker.api import Progression
+from tests.support.commands import Cooper
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
 HOSTILE = "\x1b]0;pwned\x07\x1b[2Jcalm \u202e[/] [bold red]x[/] :smile:"
 LITERAL = "calm [/] [bold red]x[/] :smile:"
-Cooper = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cooper", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"Hello.\n"), "utf-8"))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        output = capsys.readouterr()
-        return int(end.value.code or 0), output.out, output.err
-
-    return run
 
 
 def steers(text: str) -> bool:
@@ -195,7 +179,7 @@ def test_a_damaged_database_is_told_from_one_that_is_in_use(
     middle = len(whole) // 8
     damaged = whole[:size] if size else whole[:4096] + b"\x55" * middle + whole[4096 + middle :]
     db.write_bytes(damaged)
-    code, _, err = cooper(*command, "--db", str(db))
+    code, _, err = cooper(*command, "--db", str(db), stdin="Hello.\n")
     assert code == 1
     assert str(db) in err
     assert "damaged or cut short" in err

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
-import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,25 +11,9 @@ import pytest
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_cooper.graph import Turns, create_cooper
-from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.threads.locks import lock_beside
+from tests.support.commands import Cooper
 from tests.support.rankers import FakeRanker
-
-Cooper = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cooper", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), "utf-8"))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        output = capsys.readouterr()
-        return int(end.value.code or 0), output.out, output.err
-
-    return run
 
 
 @pytest.fixture
