@@ -29,10 +29,12 @@ install: .venv/.installed ## Make .venv and install the project into it, with it
 chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-agents")
 	@$(BIN)/cooper chat --task $(TASK) $(ARGS)
 
-# Each process takes 1.4 GB; ARGS="-n 0" runs the tests in this one. With worksteal a module's tests
-# stay in one process, so that its servers and browsers start once.
+# One process more than there are cores, since many tests wait; each takes 1.4 GB. ARGS="-n 0" runs
+# the tests in this one. With worksteal a module's tests mostly stay in one process, so that its
+# servers and browsers start once.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .venv/.llm: .venv/.installed
 	@echo "installing what a small model's server needs ..." >&2

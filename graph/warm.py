@@ -25,8 +25,9 @@ WORDS = "I lost my job."
 def warm_up(graph: Graph) -> None:
     """Load what the first turn of a graph needs, and try it once.
 
-    That is the ranker with its sentence encoder, the safety guard's classifier, and the clients of
-    the language models. No model is asked anything.
+    That is the ranker with its sentence encoder, the safety guard's classifier, the embeddings of
+    the offline agents' topics and answers, the fine-tuned generator where it speaks (whose first
+    use takes a minute), and the clients of the language models. No model is asked anything.
 
     Args:
         graph: A graph of `create_cooper`, compiled or not, or a compiled graph around one.
@@ -72,4 +73,10 @@ def _load(resources: Resources) -> None:
         reader(task.guard)(WORDS)
     if resources.second:
         resources.second.prepare()
-    resources.backend(CooperContext())
+    context = CooperContext()
+    backend = resources.backend(context)
+    if resources.thinks_offline(context):
+        said = [Utterance("user", WORDS)]
+        for aspect in task.aspects:
+            backend.promoter.invoke({"aspect": aspect, "history": said, "state": "", "m": task.m})
+    resources.load_voice(context)

@@ -205,7 +205,7 @@ class HelpEvent(EventBase):
     tier: Literal["concern", "certain"]
     kind: CrisisKind
     text: str = Field(description="The guard's answer, or where help is in case of a concern.")
-    lines: list[str] = Field(description="Where help is: sentences that name numbers.")
+    lines: list[str] = Field(description='Where help is; each completes "Please ...".')
 
 
 class Done(EventBase):

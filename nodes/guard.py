@@ -138,14 +138,18 @@ def _with_second_reader(
 ) -> Node:
     """Let the second reader look at what is new before the guard decides."""
 
-    def unread(state: Mapping[str, Any]) -> list[str] | None:
-        """Return the messages to read; None: a crisis is certain without the second reader."""
+    def unread(state: Mapping[str, Any]) -> tuple[list[str], bool] | None:
+        """Return the messages to read, and whether a crisis is feared without the second reader.
+
+        None: one is certain without it.
+        """
         messages: Sequence[AnyMessage] = state.get("messages", [])
         manner = Manner(_is_strict(current_context(), settings), settings.patient)
-        if _course(messages, _known(state), own, manner).tier == "certain":
+        tier = _course(messages, _known(state), own, manner).tier
+        if tier == "certain":
             return None
         new = _last_words(messages)
-        return second.unknown([*new, " ".join(new)])
+        return second.unknown([*new, " ".join(new)]), tier != "none"
 
     def decided(
         state: Mapping[str, Any], config: RunnableConfig, opinions: Opinions, fault: Fault | None
@@ -157,15 +161,17 @@ def _with_second_reader(
         return update
 
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        if (texts := unread(state)) is None:
+        if (new := unread(state)) is None:
             return guard(state, config, NONE)
-        fault = second.read(texts, config)
+        texts, feared = new
+        fault = second.read(texts, config, feared=feared)
         return decided(state, config, second.opinions(), fault)
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
-        if (texts := await run_in_executor(config, unread, state)) is None:
+        if (new := await run_in_executor(config, unread, state)) is None:
             return await run_in_executor(config, guard, state, config, NONE)
-        fault = await second.aread(texts, config)
+        texts, feared = new
+        fault = await second.aread(texts, config, feared=feared)
         return await run_in_executor(config, decided, state, config, second.opinions(), fault)
 
     return RunnableLambda(run, afunc=arun, name="guard")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from langgraph_cooper.nodes.backend import Backend, GeneratorInput
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, shipped_voice
-from langgraph_cooper.nodes.finetuned.errors import VoiceError
+from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.llm import chat_model, llm_generator, llm_promoter, llm_tracker
 from langgraph_cooper.nodes.llm.models import endpoint_of
 from langgraph_cooper.nodes.offline import offline_backend
@@ -167,15 +168,21 @@ class Resources:
         from langgraph_cooper.nodes.finetuned.generator import chooser, finetuned_generator
 
         checkpoint = self._speaker
-
-        def load() -> Engine:
-            from langgraph_cooper.nodes.finetuned.engine import load_engine
-
-            return load_engine(checkpoint, notice=LOG.warning)
-
         return finetuned_generator(
-            OfflineGenerator(self.task), load, chooser(self.task, self._embed)
+            OfflineGenerator(self.task),
+            lambda: _engine(checkpoint),
+            chooser(self.task, self._embed),
         )
+
+    def load_voice(self, context: CooperContext) -> None:
+        """Load the fine-tuned generator if it speaks; not where the extra `voice` is missing.
+
+        Raises:
+            VoiceError: There is none, or it is damaged.
+        """
+        if self._chosen(context.model, _named(context))[1] == FINETUNED:
+            with suppress(VoiceMissing):  # the bank speaks, and the first turn says so
+                _engine(self._speaker)
 
     def speaks_offline(self, context: CooperContext) -> bool:
         """Return whether a run's generator is the offline one."""
@@ -210,6 +217,12 @@ def _check_speaking(generator: str) -> None:
             f'the generator {generator!r} is neither "{BANK}" nor "{FINETUNED}" nor a folder, and '
             f"is thus taken for a chat model's name: {error}"
         ) from None
+
+
+def _engine(checkpoint: VoiceCheckpoint) -> Engine:
+    from langgraph_cooper.nodes.finetuned.engine import load_engine
+
+    return load_engine(checkpoint, notice=LOG.warning)
 
 
 def voice_of(task: TaskSpec, given: VoiceCheckpoint | None = None) -> VoiceCheckpoint:

@@ -100,22 +100,31 @@ class SecondReader:
         with self._lock:
             return Opinions(dict(self._known))
 
-    def read(self, texts: Sequence[str], config: RunnableConfig) -> Fault | None:
+    def read(
+        self, texts: Sequence[str], config: RunnableConfig, *, feared: bool = False
+    ) -> Fault | None:
         """Read messages until one fails, and return what went wrong.
 
+        Args:
+            texts: The messages.
+            config: The run's.
+            feared: Whether the conversation is about a feared crisis already.
+
         Raises:
-            CooperError: A person has to mend it first, such as a refused key, and the first reader
-                fears nothing. Credit runs out while people talk: without it the turn goes on.
+            CooperError: A person has to mend it first, such as a refused key, and nothing is
+                feared. Credit runs out while people talk: without it the turn goes on.
         """
         try:
             with guard_step(len(texts)):
                 for text in texts:
                     self._keep(text, self._reader().invoke(text, config))
         except Exception as error:
-            return self._fault(error, texts)
+            return self._fault(error, texts, feared=feared)
         return None
 
-    async def aread(self, texts: Sequence[str], config: RunnableConfig) -> Fault | None:
+    async def aread(
+        self, texts: Sequence[str], config: RunnableConfig, *, feared: bool = False
+    ) -> Fault | None:
         """Do as `read` does, all messages at once; none is read on once one fails."""
         tasks: list[asyncio.Task[None]] = []
 
@@ -129,18 +138,17 @@ class SecondReader:
                     tasks += [asyncio.create_task(one(reader, text)) for text in texts]
             await asyncio.gather(*tasks)
         except Exception as error:
-            return await asyncio.to_thread(self._fault, error, texts)
+            return await asyncio.to_thread(self._fault, error, texts, feared=feared)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return None
 
-    def _fault(self, error: Exception, texts: Sequence[str]) -> Fault:
-        lasting = isinstance(error, ModelError) and not error.passing
-        feared = lasting and (
-            no_credit(error) or any(reading.read_meaning(text).tier != "none" for text in texts)
-        )
+    def _fault(self, error: Exception, texts: Sequence[str], *, feared: bool) -> Fault:
+        if isinstance(error, ModelError) and not error.passing:
+            feared |= no_credit(error)
+            feared = feared or any(reading.read_meaning(text).tier != "none" for text in texts)
         return fault_of("guard", error, feared=feared)
 
     def _reader(self) -> Runnable[str, Finding]:

@@ -79,6 +79,7 @@ class Conversation:
         self._out = PlainConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._err = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
         self._sound = True
+        self._last_faults = ""
         self._model_failed = False
         self._unstored = False  # whether a message was taken, and is not stored yet
 
@@ -255,8 +256,11 @@ class Conversation:
                 self._print_text(turn, waiting)
         self._model_failed = False
         if faults := fault_line(self.task, turn.state):
-            self._err.print(PlainText(f"warning: {faults}", style="yellow"))
+            again = faults == self._last_faults
+            told = "as in the turn before, others stand in" if again else faults
+            self._err.print(PlainText(f"warning: {told}", style="yellow"))
             self._sound = False
+        self._last_faults = faults
 
     @contextmanager
     def _leaving_at_once(self) -> Iterator[None]:

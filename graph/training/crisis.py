@@ -33,8 +33,8 @@ BATCH = 32
 POOL = 20 * BATCH  # messages that are sorted by length together
 SMOOTHING = 0.02  # labels are .02 and .98: some lines are labelled wrongly
 CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.005, 0.003, 0.027
-"""Largest shares of harmless messages over the thresholds: somewhat below what docs/safety.md aims
-at, since other writers differ."""
+"""Largest shares of harmless messages over the thresholds: somewhat below the aims in
+docs/safety-measured.md, since other writers differ."""
 CERTAIN_EVERYDAY, CONCERN_EVERYDAY = 0.01, 0.06
 """The same of everyday messages that were written because a guard took their like for hints."""
 KIND_WEIGHT = 0.2  # of the loss of the kinds

@@ -162,7 +162,7 @@ class Evaluation:
         return {name: measure(turns, values) for name, values in self.scores.items()}
 
     def report(self, *, samples: int = 10_000, seed: int = 0) -> dict[str, Any]:
-        """Return all figures as plain values (docs/ranker.md explains them).
+        """Return all figures as plain values (docs/measuring.md explains them).
 
         Args:
             samples: Resamples of the bootstrap, over dialogues.

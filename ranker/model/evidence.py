@@ -34,7 +34,7 @@ class Evidence(nn.Module):
     e(c) = MLP(x, a) + w . c + R[round, a], with a the candidate's aspect and x its features: its
     cosines with the last three utterances, its product with the predicted one, and
     log P(a | round, last three utterances). Progression signals are no features: here they added
-    nothing and, where a language model wrote the states, did harm (docs/results.md).
+    nothing and, where a language model wrote the states, did harm (docs/results-signals.md).
 
     Args:
         aspects: n_T, without the passive one.

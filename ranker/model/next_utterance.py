@@ -3,7 +3,7 @@
 The prediction does not depend on the candidates. Both regressions are fitted before the rest of the
 ranker. A person's next utterance is noisy: trained by gradient descent on a few thousand turns
 together with everything else, the decision between the aspects was worse than P(aspect | round),
-and the order of the topics worse than by ridge regression (docs/results.md).
+and the order of the topics worse than by ridge regression (docs/results-attempts.md).
 """
 
 from __future__ import annotations

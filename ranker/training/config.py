@@ -74,7 +74,7 @@ class TrainConfig(BaseModel):
         objective: Losses and their weights.
         clusters: Smallest and largest number of target states to try; default N/50 to N/20.
         epochs: Largest number of epochs. More than one cost precision@1 on ESConv
-            (docs/results.md).
+            (docs/results-attempts.md).
         patience: Number of epochs without a better one before stopping; None: never stop.
         turns_per_batch: Turns in a step, over all devices.
         transformer_rate: Learning rate of adapters or Transformer; default 2e-4, in full 5e-5.

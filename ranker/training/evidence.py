@@ -27,7 +27,7 @@ def fit_evidence(
     The prediction of the next utterance is fitted first, then, by gradient descent on the
     embeddings alone, the weights of its features. The Transformer is trained on the residual
     afterwards. Trained together, the ranker memorises turns before it learns which topics are
-    rarely taken up and which aspects come next (docs/results.md).
+    rarely taken up and which aspects come next (docs/results-attempts.md).
 
     Args:
         ranker: A ranker with evidence.

@@ -108,6 +108,7 @@ def test_a_fork_waits_for_a_thread_that_holds_a_lock_and_computes() -> None:
 def test_a_fork_during_numpys_products_hangs_nobody() -> None:
     assert program("""
         import numpy as np
+        import torch  # as in every process that holds turns: each child would import it
         from langgraph_cooper.ranker.model.computing import product
         matrix = np.ones((8_000, 384), np.float32)
         vector, over, found = matrix[0], False, []

@@ -125,6 +125,19 @@ async def test_a_question_about_safety_needs_neither_credit_nor_key(
         server.requests.clear()
 
 
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_nor_does_the_question_that_is_asked_once_more(
+    way: str, server: OpenAIServer
+) -> None:
+    server.reply = lambda _: LASTING[1]
+    graph = cooper(guard_model="one")
+    await turn(graph, way, HOPELESS)
+    ended = await turn(graph, way, "The weather is mild here at the lake.")  # which nobody fears
+    assert ended.error is None
+    assert ended.state["guard"]["tier"] == "concern"
+    assert (ended.reply or "").startswith(help_texts().ask["suicide"][1])
+
+
 @pytest.mark.parametrize("way", WAYS)
 async def test_without_a_fear_a_lack_of_credit_ends_the_turn(
     way: str, server: OpenAIServer

@@ -265,7 +265,7 @@ def test_a_person_lifts_it_and_what_was_said_before_is_not_read_again() -> None:
 
 
 def test_too_long_a_message_is_read_before_it_is_refused() -> None:
-    long = "It rained. " * 2_000
+    long = "It rained. " * 800
     with pytest.raises(InputError, match="more than the 8,000"):
         guard_node(ESC).invoke(said(long))
     assert guard_node(ESC).invoke(said(f"{long} I want to die. {long}"))["guard"]["fired"]

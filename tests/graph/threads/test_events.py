@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from langgraph_cooper.graph import (
 )
 from langgraph_cooper.graph.cli.app import app
 from langgraph_cooper.nodes.events import EVENT, MOST_BYTES, pieces, shortened, size
+from langgraph_cooper.nodes.finetuned import engine
 from langgraph_cooper.nodes.guard import released
+from langgraph_cooper.prompts import load_task
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
@@ -421,6 +423,24 @@ async def test_warming_up_tries_the_ranker_and_asks_no_model(
         warm_up(second)
     with pytest.raises(InputError, match="no COOPER"):
         warm_up(StateGraph(MessagesState))
+
+
+def test_warming_up_loads_the_bank_and_the_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    embedded: set[str] = set()
+
+    class Noting(FakeRanker):
+        def embed(self, texts: Sequence[str]) -> Any:
+            embedded.update(texts)
+            return super().embed(texts)
+
+    monkeypatch.setattr(engine, "load_engine", lambda voice, **_: loaded.append(voice.folder.name))
+    warm_up(create_cooper("esc", ranker=Noting(), generator="finetuned"))
+    assert loaded == ["esc-generator"]
+    topics = {topic.topic for aspect in load_task("esc").aspects for topic in aspect.topics}
+    assert len(embedded & topics) > 20
+    warm_up(create_cooper("esc", ranker=Noting()))  # which speaks from the bank
+    assert loaded == ["esc-generator"]
 
 
 def test_the_published_schema_is_the_events() -> None:
