@@ -30,7 +30,7 @@ from langgraph_cooper.ranker.model.computing import product
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 LIKELY = 0.52
-"""Smallest probability at which an answer is said (docs/answers.md)."""
+"""Smallest probability at which an answer is said (docs/answers-measured.md)."""
 ASKED = 0.4
 """... to a question: an honest "I don't know", which would be said instead, is accepted less often
 than what is said in place of an answer to a statement."""

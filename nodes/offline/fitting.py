@@ -47,7 +47,7 @@ WEIGHTS = (
     1.955,
 )  # fmt: skip
 BIAS = -4.019
-"""Fitted to what readers said of 2,100 answers to messages (docs/answers.md)."""
+"""Fitted to what readers said of 2,100 answers to messages (docs/answers-measured.md)."""
 
 
 MOST_LEAD = 0.1
