@@ -19,6 +19,7 @@ from langgraph.types import Command
 from pydantic_core import to_jsonable_python
 
 from langgraph_cooper.graph.threads.ids import check_thread_id
+from langgraph_cooper.graph.threads.imported import last_messages
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import NAME, AgentEvent, Event, ReplyEvent, Token, as_event
@@ -51,6 +52,7 @@ def agent(
     description: str | None = None,
     context: Any = None,
     config: RunnableConfig | None = None,
+    decisions: bool = False,
 ) -> CooperAgent:
     """Return an agent for ag-ui-langgraph's FastAPI endpoint, or for a route of your own.
 
@@ -61,8 +63,11 @@ def agent(
         description: A sentence on it for its clients.
         context: The options of every run, such as a `CooperContext`. Clients choose none.
         config: The configuration of every run, such as callbacks and tags.
+        decisions: Whether clients may resume from an interrupt. Whoever may can lift a `review` of
+            the safety guard: give such an agent to the people who review, and to nobody else.
     """
-    return CooperAgent(name=name, graph=_Graph(turns, context, config), description=description)
+    graph = _Graph(turns, context, config)
+    return CooperAgent(name=name, graph=graph, description=description, decisions=decisions)
 
 
 class CooperAgent(LangGraphAgent):  # type: ignore[misc]
@@ -77,9 +82,10 @@ class CooperAgent(LangGraphAgent):  # type: ignore[misc]
         graph: _Graph,
         description: str | None = None,
         owner: str | None = None,
+        decisions: bool = False,
     ) -> None:
         super().__init__(name=name, graph=graph, description=description, emit_raw_events=False)
-        self._owner = owner
+        self._owner, self._decisions = owner, decisions
 
     def clone(self) -> CooperAgent:
         """Return a copy for one run."""
@@ -94,17 +100,24 @@ class CooperAgent(LangGraphAgent):  # type: ignore[misc]
         if owner is not None and (":" in owner or not owner):
             raise InputError(f"the owner {owner!r} cannot be used: give a name without a colon")
         graph = self.graph.copy()
-        return type(self)(name=self.name, graph=graph, description=self.description, owner=owner)
+        return type(self)(
+            name=self.name,
+            graph=graph,
+            description=self.description,
+            owner=owner,
+            decisions=self._decisions,
+        )
 
     async def run(self, input: RunAgentInput) -> AsyncGenerator[Any, None]:
-        """Run a turn and yield it as AG-UI events. Messages alone are taken from the client.
+        """Run a turn and yield it as AG-UI events.
 
-        Its copy of the state, its tools and its context are not: they could change the guard's.
+        Messages alone are taken from the client, and decisions from one that may decide. Its copy
+        of the state, its tools and its context are not: they could change the guard's.
         """
         thread = input.thread_id if self._owner is None else f"{self._owner}:{input.thread_id}"
         try:
             check_thread_id(thread)
-            given = _messages_alone(input, thread)
+            given = _messages_alone(input, thread, self._decisions)
             _check_encodable(given)
         except InputError as error:
             ids = _encodable(input.thread_id), _encodable(input.run_id)
@@ -229,10 +242,12 @@ class _Translation:
             yield agui.StepFinishedEvent(step_name=step)
 
 
-def _messages_alone(given: RunAgentInput, thread: str) -> RunAgentInput:
+def _messages_alone(given: RunAgentInput, thread: str, decisions: bool) -> RunAgentInput:
     props = given.forwarded_props if isinstance(given.forwarded_props, Mapping) else {}
-    kept = {key: value for key, value in props.items() if key == "command"}
+    kept = {key: value for key, value in props.items() if decisions and key == "command"}
     nothing: dict[str, Any] = {"state": {}, "tools": [], "context": [], "forwarded_props": kept}
+    if not decisions:
+        nothing["resume"] = None
     return given.model_copy(update={**nothing, "thread_id": thread})
 
 
@@ -330,4 +345,5 @@ class _Graph:
         async with self._turns.aholding(thread):
             known = await self._turns.graph.aget_state(config)
             if not known.values.get("messages"):
-                await self._turns.graph.aupdate_state(config, {"messages": earlier}, as_node=node)
+                kept = {"messages": last_messages(earlier)}
+                await self._turns.graph.aupdate_state(config, kept, as_node=node)

@@ -1,12 +1,13 @@
 """The public names: `from langgraph_cooper.graph import ...` finds all of them."""
 
 from langgraph_cooper.graph.cooper import create_cooper
+from langgraph_cooper.graph.threads.asked import Reply
 from langgraph_cooper.graph.threads.ids import check_thread_id
 from langgraph_cooper.graph.threads.leaving import StoppedError
 from langgraph_cooper.graph.threads.locks import LockError, PostgresLock, TurnLock
 from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
 from langgraph_cooper.graph.threads.serde import cooper_serde
-from langgraph_cooper.graph.threads.turns import Reply, ThreadBusyError, Turns
+from langgraph_cooper.graph.threads.turns import ThreadBusyError, Turns
 from langgraph_cooper.graph.warm import awarm_up, warm_up
 from langgraph_cooper.nodes.allowed import Allowed
 from langgraph_cooper.nodes.context import CooperContext

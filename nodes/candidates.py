@@ -54,6 +54,14 @@ def _completed(candidate: object, place: str) -> Candidate:
     return Candidate(**{**fields, **texts})  # type: ignore[typeddict-item]
 
 
+def unranked(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Drop the fields that are no candidate's: a person may have copied it from a ranking."""
+    return [
+        Candidate(**{key: each[key] for key in each if key in Candidate.__annotations__})  # type: ignore[literal-required, typeddict-item]
+        for each in candidates
+    ]
+
+
 def completed_ranking(ranking: object, aspects: Collection[str]) -> list[RankedCandidate]:
     """Complete a ranking that a person may have edited, and drop empty topics.
 

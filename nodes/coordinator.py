@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
-from langgraph_cooper.nodes.candidates import bounded, completed, distinct_topics, report_of
+from langgraph_cooper.nodes.candidates import (
+    bounded,
+    completed,
+    distinct_topics,
+    report_of,
+    unranked,
+)
 from langgraph_cooper.nodes.choices import past_choices
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
@@ -104,12 +110,12 @@ def gather(
         for candidate in bounded(_proposed(state, aspect.name))
         if candidate.get("due") or may_be_raised(candidate["topic"], aspect, in_play)
     ]
-    passive = bounded(completed(state.get(PASSIVE) or [], PASSIVE))
+    passive = bounded(unranked(completed(state.get(PASSIVE) or [], PASSIVE)))
     return [*gathered, *((PASSIVE, candidate) for candidate in passive)]
 
 
 def _proposed(state: Mapping[str, Any], aspect: str) -> list[Candidate]:
-    return completed(report_of(state, aspect).get("candidates") or [], aspect)
+    return unranked(completed(report_of(state, aspect).get("candidates") or [], aspect))
 
 
 def _scores(

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 from langchain_core.messages import HumanMessage
 
@@ -133,7 +134,8 @@ class Runs:
         self._settings, self._metrics = settings, metrics
         self._running: dict[Key, Run] = {}
         self._turns: dict[Key, Turns] = {}
-        self._news: dict[Key, asyncio.Event] = {}
+        # Held by the readers that wait: nothing is left of one who leaves.
+        self._news: WeakValueDictionary[Key, asyncio.Event] = WeakValueDictionary()
         self._seen_locked: dict[str, tuple[float, bool]] = {}
         self._records: Records
         self._lock: TurnLock
@@ -273,6 +275,8 @@ class Runs:
         key, free = (thread, turn), 0
         if run and after is None:
             await run.begun.wait()
+            if run.base is None:  # what is logged is of an earlier attempt
+                return
             after = run.base
         seen = after or 0
         while True:
@@ -288,7 +292,6 @@ class Runs:
             if found:
                 continue
             if ended or (run is None and await self._is_over(key, seen)):
-                self._news.pop(key, None)
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if run else POLL):
@@ -344,6 +347,8 @@ class Runs:
         run = self._running.get((thread, turn))
         if run is None:
             return False
+        if run.end is not None or run.closed:
+            return True  # its log is still written, but the thread may run its next turn
         if run.base is not None:
             self._turns[thread, turn].stop(thread)
         elif run.task:  # it waits for an earlier turn

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ from langgraph_cooper.prompts import CooperError, TaskSpec
 logger = logging.getLogger(__name__)
 
 HOUR = 3_600.0
+THREADS_OF_A_TURN = 4  # its agents and its lock
 Builder = StateGraph[Any, Any, Any, Any]
 
 
@@ -89,6 +91,10 @@ class Service:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Open the store, and load the models in the background."""
+        # asyncio's own few OS threads would all wait for the guards of a few turns, and every
+        # lock and every request to a model's server behind them.
+        threads = THREADS_OF_A_TURN * self.settings.limits.turns
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "turns"))
         async with AsyncExitStack() as opened:
             store = await opened.enter_async_context(open_store(self.where, self.runs.hear))
             self.records = store.records
@@ -113,13 +119,23 @@ class Service:
         except CooperError as error:
             self.failure = error
             logger.error("the models cannot be loaded: %s", error)  # noqa: TRY400
+        except Exception:
+            logger.exception("the models cannot be loaded")
+            self.failure = ApiError(
+                500, "internal_error", "the models cannot be loaded: the server's log says why"
+            )
         self.ready = self.failure is None
 
     async def _tidy(self) -> None:
         while True:
-            with suppress(Exception):  # the next hour is as good
+            try:
                 await self.records.forget_events(time.time() - self.settings.limits.kept)
                 await self.records.sweep()
+            except Exception as error:  # a database's error may hold what was said
+                logger.warning(
+                    "old events were not deleted (%s): the server tries again in an hour",
+                    type(error).__name__,
+                )
             await asyncio.sleep(HOUR)
 
     # Who asks --------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from langgraph_cooper.graph.server.models import (
 from langgraph_cooper.graph.server.records import Status, Thread, Turn
 from langgraph_cooper.graph.server.served import EditedTopic, ServedTask
 from langgraph_cooper.graph.server.service import Service
-from langgraph_cooper.graph.threads.turns import is_unfinished
+from langgraph_cooper.graph.threads.asked import is_unfinished
 from langgraph_cooper.nodes.events import turn_of
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
 

@@ -10,7 +10,8 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StateSnapshot
 
-from langgraph_cooper.graph.threads.turns import Said, Turns, is_unfinished
+from langgraph_cooper.graph.threads.asked import Said, is_unfinished
+from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.candidates import completed
 from langgraph_cooper.nodes.events import Done, Event, ReplyEvent
 from langgraph_cooper.nodes.language.history import speaker_of, text_of

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
     Callable,
     Generator,
-    Hashable,
     Iterator,
     Mapping,
     Sequence,
@@ -24,19 +22,16 @@ from contextlib import (
     closing,
     contextmanager,
 )
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
-from uuid import uuid4
+from typing import Any, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
-from langgraph.types import Command, StateSnapshot
 
+from langgraph_cooper.graph.threads.asked import AskedTurn, Input, Reply, Said, is_unfinished
 from langgraph_cooper.graph.threads.events import MODES, SPEAKER, Telling
 from langgraph_cooper.graph.threads.ids import check_thread_id
 from langgraph_cooper.graph.threads.leaving import (
@@ -50,18 +45,12 @@ from langgraph_cooper.graph.threads.leaving import (
 )
 from langgraph_cooper.graph.threads.locks import TurnLock, alock_for, lock_for
 from langgraph_cooper.graph.threads.pruning import aprune_thread, prune_thread
+from langgraph_cooper.graph.threads.queues import FairLock, Queues
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import Event
-from langgraph_cooper.nodes.intake import check_text
-from langgraph_cooper.nodes.language.history import speaker_of, text_of
 from langgraph_cooper.prompts import CooperError
-from langgraph_cooper.ranker.model.forking import renew_after_fork
 
-Said = HumanMessage | str | dict[str, Any] | Command[Any] | None
 Graph = CompiledStateGraph[Any, Any, Any, Any]
-Input = dict[str, list[HumanMessage]] | Command[Any] | None
-Key = TypeVar("Key", bound=Hashable)
-Queue = TypeVar("Queue")
 
 # Seconds between two requests for a lock that another process holds: the pause doubles each time.
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.2
@@ -72,27 +61,6 @@ _log = logging.getLogger(__name__)
 
 class ThreadBusyError(CooperError):
     """Another turn of the thread took longer than `wait`."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The answer to a message.
-
-    Attributes:
-        message: The answer. None if the graph was interrupted before it, to ask a person.
-        state: The state of the thread after the turn.
-        repeated: True if the message had been answered earlier. This is that answer, and no turn
-            was run.
-    """
-
-    message: AIMessage | None
-    state: Mapping[str, Any]
-    repeated: bool = False
-
-    @property
-    def text(self) -> str:
-        """The answer's text."""
-        return self.message.text if self.message else ""
 
 
 class Turns:
@@ -143,8 +111,8 @@ class Turns:
         self._lock = lock
         self._wait = wait
         self._stops: dict[str, Callable[[], None]] = {}  # by the thread whose turn runs
-        self._sync_queues = _Queues[str, _FairLock](_FairLock)
-        self._async_queues = _Queues[tuple[int, str], asyncio.Lock](asyncio.Lock)
+        self._sync_queues = Queues[str, FairLock](FairLock)
+        self._async_queues = Queues[tuple[int, str], asyncio.Lock](asyncio.Lock)
 
     @property
     def graph(self) -> Graph:
@@ -185,7 +153,7 @@ class Turns:
             StoppedError: `stop` ended the turn.
             CooperError: The turn failed. The message is stored: send it again, with the same id.
         """
-        turn, stopper = _Turn(thread_id, message, context, config), Stopper()
+        turn, stopper = AskedTurn(thread_id, message, context, config), Stopper()
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             if found := self._settle(turn, stopper):
                 return found
@@ -217,7 +185,7 @@ class Turns:
             The parts of `graph.stream(..., version="v2")`. The answer to a message that had been
             answered earlier comes in one piece, as a "messages" and a "values" part.
         """
-        turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
+        turn, how = AskedTurn(thread_id, message, context, config), _how(stream_mode, subgraphs)
         stopper = Stopper()
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             if found := self._settle(turn, stopper, catch_up):
@@ -254,7 +222,7 @@ class Turns:
         Raises:
             CooperError: As for `send`. If the message was stored, a `done` event comes before it.
         """
-        turn, how = _Turn(thread_id, message, context, config), _how(MODES, subgraphs)
+        turn, how = AskedTurn(thread_id, message, context, config), _how(MODES, subgraphs)
         stopper, telling = Stopper(), Telling(turn, on_state)
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             try:
@@ -341,7 +309,7 @@ class Turns:
         finally:
             self._stops.pop(thread_id, None)
 
-    def _settle(self, turn: _Turn, stopper: Stopper, catch_up: bool = True) -> Reply | None:
+    def _settle(self, turn: AskedTurn, stopper: Stopper, catch_up: bool = True) -> Reply | None:
         """Finish an earlier turn that was cut; return the answer if the message has one now."""
         if turn.comes_after_another(self._graph.get_state(turn.config)) and catch_up:
             # If it fails again, the new message may be answered all the same: by the safety guard,
@@ -356,7 +324,7 @@ class Turns:
             turn.found = turn.answered(self._graph.get_state(turn.config))
         return turn.found
 
-    def _finish(self, given: Input, turn: _Turn, stopper: Stopper) -> None:
+    def _finish(self, given: Input, turn: AskedTurn, stopper: Stopper) -> None:
         """Run the graph to its end."""
 
         def work(control: RunControl) -> Generator[Any, None, None]:
@@ -366,7 +334,7 @@ class Turns:
             list(in_thread(work, stopper))
 
     def _streamed(
-        self, turn: _Turn, how: dict[str, Any], stopper: Stopper
+        self, turn: AskedTurn, how: dict[str, Any], stopper: Stopper
     ) -> Generator[dict[str, Any], None, None]:
         """Run a turn and yield its parts."""
 
@@ -378,7 +346,7 @@ class Turns:
             yield from in_thread(work, stopper)
 
     @contextmanager
-    def _stopping(self, turn: _Turn, stopper: Stopper) -> Iterator[None]:
+    def _stopping(self, turn: AskedTurn, stopper: Stopper) -> Iterator[None]:
         """Raise a `StoppedError` after a run that was stopped before its end."""
         try:
             yield
@@ -404,7 +372,7 @@ class Turns:
         message is stored if the thread was free, and the next call on the thread finishes the turn.
         Otherwise the `CancelledError` has a note: send the message again.
         """
-        turn = _Turn(thread_id, message, context, config)
+        turn = AskedTurn(thread_id, message, context, config)
 
         async def work(task: TurnTask[Reply]) -> Reply:
             async with self.aholding(thread_id):
@@ -433,7 +401,7 @@ class Turns:
         Use `contextlib.aclosing` where the iteration may end early, so that the lock is released
         at once.
         """
-        turn, how = _Turn(thread_id, message, context, config), _how(stream_mode, subgraphs)
+        turn, how = AskedTurn(thread_id, message, context, config), _how(stream_mode, subgraphs)
 
         async def work(task: TurnTask[None]) -> None:
             async with self.aholding(thread_id):
@@ -466,7 +434,7 @@ class Turns:
         Use `contextlib.aclosing` where the iteration may end early, so that the lock is released
         at once.
         """
-        turn, how = _Turn(thread_id, message, context, config), _how(MODES, subgraphs)
+        turn, how = AskedTurn(thread_id, message, context, config), _how(MODES, subgraphs)
         telling = Telling(turn, on_state)
 
         async def work(task: TurnTask[None]) -> None:
@@ -526,7 +494,7 @@ class Turns:
             await self._saver.adelete_thread(thread_id)
 
     async def _astored(
-        self, turn: _Turn, task: TurnTask[Any], how: dict[str, Any]
+        self, turn: AskedTurn, task: TurnTask[Any], how: dict[str, Any]
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Run a turn, which cannot be cut before its message is stored."""
         task.storing()
@@ -540,7 +508,7 @@ class Turns:
                 if part["type"] in modes:
                     yield part
 
-    async def _asettle(self, turn: _Turn, catch_up: bool = True) -> Reply | None:
+    async def _asettle(self, turn: AskedTurn, catch_up: bool = True) -> Reply | None:
         if turn.comes_after_another(await self._graph.aget_state(turn.config)) and catch_up:
             turn.caught_up = True
             try:
@@ -566,194 +534,6 @@ class Turns:
             f"the thread {thread_id!r} was busy with another turn for {self._wait:g} seconds; send "
             "the message again, with the same id"
         )
-
-
-def is_unfinished(snapshot: StateSnapshot) -> bool:
-    """Return whether a thread's last turn was cut, so that invoking the graph on None finishes it.
-
-    `snapshot.next` does not tell. It leaves out steps that had finished, and is empty if the
-    process died after the last of them, before their results were put together. A turn that waits
-    at an interrupt was not cut: a `Command` resumes it.
-    """
-    return bool(snapshot.tasks) and not snapshot.interrupts
-
-
-class _Turn:
-    """One call of `Turns`, while it holds the thread's lock.
-
-    Attributes:
-        input: The input of the graph: a message, a `Command`, or None to resume this very turn.
-        found: The answer, where the message had one already.
-        again: Whether the turn may have run in part before.
-        caught_up: Whether an earlier turn was to be finished first.
-    """
-
-    def __init__(
-        self, thread_id: str, message: Said, context: Any, config: RunnableConfig | None
-    ) -> None:
-        given: dict[str, Any] = dict(config or {})
-        given["configurable"] = {**given.get("configurable", {}), "thread_id": thread_id}
-        self.config = RunnableConfig(**given)  # type: ignore[typeddict-item]
-        self.options: dict[str, Any] = {"context": context, "durability": "sync"}
-        self.found: Reply | None = None
-        self.again = self.caught_up = False
-        self._command = message if isinstance(message, Command) else None
-        self._message = None if isinstance(message, Command) else _checked(message)
-        messages = [self._message] if self._message else []
-        self.input: Input = self._command or {"messages": messages}
-
-    def comes_after_another(self, snapshot: StateSnapshot) -> bool:
-        """Look at the thread; return whether another turn, which was cut, must be finished first.
-
-        Sets `found` where there is an answer, and `input` where this turn itself was cut.
-        """
-        if found := self.answered(snapshot):
-            self.found = replace(found, repeated=True)
-            return False
-        self.again = bool(self._command) or (self._message is None and bool(snapshot.values))
-        if self._command or not is_unfinished(snapshot):
-            return False
-        if self._message and self._place(_messages(snapshot)) is None:
-            return True
-        self.input, self.again = None, True
-        return False
-
-    @property
-    def asked(self) -> HumanMessage | None:
-        """The message that is sent, if any."""
-        return self._message
-
-    def answered(self, snapshot: StateSnapshot) -> Reply | None:
-        """Return the answer to the message if it has one; without a message, to the last one."""
-        if self._command or (self._message is None and is_unfinished(snapshot)):
-            return None
-        if self._message and self._place(_messages(snapshot)) is None:
-            return None
-        reply = self.reply(snapshot)
-        return reply if reply.message else None
-
-    def reply(self, snapshot: StateSnapshot) -> Reply:
-        """Return the first answer after the message; without one, after the last of the user's.
-
-        A person may have edited the thread: an answer can be gone, a message unanswered.
-        """
-        return self.answer(snapshot.values)
-
-    def answer(self, values: Mapping[str, Any]) -> Reply:
-        """Return the answer in a thread's state. See `reply`."""
-        messages = list(values.get("messages", []))
-        place = self._place(messages)
-        if place is None:
-            asked = [n for n, message in enumerate(messages) if isinstance(message, HumanMessage)]
-            place = asked[-1] if asked else 0
-        after = messages[place:]
-        spoken = (m for m in after if isinstance(m, AIMessage) and speaker_of(m))
-        answer = next(spoken, None)
-        return Reply(answer, values)
-
-    def _place(self, messages: Sequence[BaseMessage]) -> int | None:
-        """Return the message's index in the thread.
-
-        Raises:
-            InputError: The thread has another message with the same id.
-        """
-        if self._message is None:
-            return None
-        for place, message in enumerate(messages):
-            if message.id == self._message.id:
-                if message.type != "human" or message.content != self._message.content:
-                    raise InputError(
-                        f"the message id {message.id!r} stands for another message of this thread: "
-                        "give each message an id of its own"
-                    )
-                return place
-        return None
-
-
-class _FairLock:
-    """A lock that OS threads get in the order in which they asked; `threading.Lock` has none."""
-
-    def __init__(self) -> None:
-        self._callers: list[threading.Event] = []  # the first one has the lock
-        self.forked()
-        renew_after_fork(self)
-
-    def forked(self) -> None:
-        """Begin with a free guard in a child: a thread of its parent may have held it."""
-        self._guard = threading.Lock()
-
-    @contextmanager
-    def turn(self, wait: float | None) -> Iterator[bool]:
-        """Wait for the lock, None: for ever, and yield whether it came in time."""
-        own = threading.Event()
-        try:
-            with self._guard:
-                self._callers.append(own)
-                self._callers[0].set()
-            yield own.wait(wait)
-        finally:
-            with self._guard:
-                if own in self._callers:  # not if Ctrl+C came before
-                    self._callers.remove(own)
-                if self._callers:
-                    self._callers[0].set()
-
-
-class _Queues(Generic[Key, Queue]):
-    """One lock per key, made for its first user and dropped after its last."""
-
-    def __init__(self, make: Callable[[], Queue]) -> None:
-        self._make = make
-        self.forked()
-        renew_after_fork(self)
-
-    def forked(self) -> None:
-        """Forget in a child the callers of its parent, which are in threads that it lacks."""
-        self._queues: dict[Key, tuple[Queue, int]] = {}
-        self._guard = threading.Lock()
-
-    @contextmanager
-    def of(self, key: Key) -> Iterator[Queue]:
-        """Lend the lock of a key to one more user."""
-        with self._guard:
-            queue, users = self._queues.get(key) or (self._make(), 0)
-            self._queues[key] = queue, users + 1
-        try:
-            yield queue
-        finally:
-            with self._guard:
-                _, users = self._queues.pop(key, (queue, 1))  # none in a child forked meanwhile
-                if users > 1:
-                    self._queues[key] = queue, users - 1
-
-
-def _checked(message: HumanMessage | str | dict[str, Any] | None) -> HumanMessage | None:
-    """Validate a message, and assign a missing id."""
-    if message is None:
-        return None
-    if isinstance(message, str):
-        message = HumanMessage(message)
-    said = _from_dict(message) if isinstance(message, dict) else message
-    if not isinstance(said, HumanMessage):
-        raise InputError(
-            f"a {type(said).__name__} cannot be sent: pass a text, a HumanMessage, or None"
-        )
-    check_text(text_of(said))
-    return said if said.id else said.model_copy(update={"id": str(uuid4())})
-
-
-def _from_dict(message: dict[str, Any]) -> BaseMessage:
-    """Return the message that LangGraph would make of a dict."""
-    try:
-        return convert_to_messages([message])[0]
-    except (ValueError, TypeError, KeyError, NotImplementedError):
-        raise InputError(
-            'this dict is no message: write it as {"role": "user", "content": "Hello."}'
-        ) from None
-
-
-def _messages(snapshot: StateSnapshot) -> list[BaseMessage]:
-    return list(snapshot.values.get("messages", []))
 
 
 def _how(stream_mode: str | Sequence[str], subgraphs: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, withdraws
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.prompts import CooperError, CrisisKind
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.computing import compute
@@ -118,7 +119,7 @@ class CrisisClassifier:
     def __init__(self, model: CrisisModel) -> None:
         self.config = model.config
         self._model = model.eval()
-        self._odds = lru_cache(maxsize=4_096)(self._compute)
+        self._odds = remembered(4_096)(self._compute)
 
     def read(self, text: str, rarer: float = 0.0) -> Finding:
         """Return what a message shows.

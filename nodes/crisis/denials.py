@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from langgraph_cooper.nodes.crisis.lexicon import Denials
 from langgraph_cooper.nodes.crisis.normalisation import collapsed
-from langgraph_cooper.nodes.crisis.patterns import Matcher
+from langgraph_cooper.nodes.crisis.patterns import Matcher, words_after
 
 LOOK_AHEAD = 12  # words after a denial that may take it back
 LOOK_BACK = 5  # words before it that may make it another thing
@@ -36,10 +36,10 @@ class PlainDenials:
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the spans of the plain denials in a normalised text."""
         for start, stop in self._plain.spans(text):
-            after = text[stop:].split(" ", LOOK_AHEAD)[:LOOK_AHEAD]
-            if self._unless.intersection(after) or self._limits.begins(text[stop:]):
+            after = words_after(text, stop, LOOK_AHEAD)
+            if self._unless.intersection(after) or self._limits.begins(text, stop):
                 continue
-            if not any(self._led.spans(_before(text[:start]))):
+            if not any(self._led.spans(_before(text, start))):
                 yield start, stop
 
     def withdrawn(self, text: str) -> bool:
@@ -47,11 +47,14 @@ class PlainDenials:
         return any(self._withdrawn.spans(text))
 
 
-def _before(text: str) -> str:
-    """Return the last words of a text, from the beginning of their clause."""
-    words = text.rsplit(" ", LOOK_BACK + 1)[-LOOK_BACK - 1 :] if text else []
+def _before(text: str, stop: int) -> str:
+    """Return the last words of a text up to a word, from the beginning of their clause."""
+    start = stop
+    for _ in range(LOOK_BACK + 1):  # the first blank stands behind the last word
+        start = max(text.rfind(" ", 0, start), 0)
+    words = text[start:stop].split()
     for place in range(len(words) - 1, -1, -1):
         if words[place] in CLAUSES:
             words = words[place + 1 :]
             break
-    return "".join(f"{word} " for word in words if word)
+    return "".join(f"{word} " for word in words)

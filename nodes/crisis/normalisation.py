@@ -27,6 +27,8 @@ LEET = {"0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "
         "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "€": "e", "£": "l"}  # fmt: skip
 MAX_READINGS = 16  # of one word with digits
 MAX_JOINED = 400  # letters without a space; longer runs are not split into words
+MAX_CHARACTERS = 16_384  # whose translations are kept
+MAX_CACHED = 64  # letters of a word whose reading is kept
 
 TOKEN = re.compile(r"[\w@$!|+*#€£]+")
 # Spaced letters: "s u i c i d e", "s.u.i.c.i.d.e", "k-i-l-l  m-y-s-e-l-f".
@@ -52,6 +54,8 @@ class _Characters(dict[int, str]):
                 become = ""
             else:
                 become = " " if category[0] in "ZC" else LOOK_ALIKES.get(character, character)
+        if len(self) >= MAX_CHARACTERS:
+            self.clear()
         self[code] = become
         return become
 
@@ -95,7 +99,7 @@ class Normaliser:
         self._keys = frozenset(collapsed(key) for key in spelling.keys)
         self._near = {near: key for key in spelling.keys for near in _one_off(collapsed(key))}
         self._starred = {pattern: word for word in spelling.starred for pattern in _starred(word)}
-        self._word = lru_cache(maxsize=16_384)(self._read_word)
+        self._cached = lru_cache(maxsize=16_384)(self._read_word)
 
     def words(self, text: str) -> list[str]:
         """Return the normalised words of a text, each with its runs of letters collapsed."""
@@ -112,6 +116,9 @@ class Normaliser:
             return letters
         found = self._split(letters, least=3)
         return " ".join(found) if found else spaced
+
+    def _word(self, token: str) -> tuple[str, ...]:
+        return self._cached(token) if len(token) <= MAX_CACHED else self._read_word(token)
 
     def _read_word(self, token: str) -> tuple[str, ...]:
         parts = [part for part in token.split("_") if part]

@@ -111,6 +111,16 @@ def _alternatives(choices: Sequence[_Piece]) -> _Piece:
     return _Piece(f"(?:{expression})", first, any(choice.empty for choice in choices))
 
 
+def words_after(text: str, start: int, most: int) -> list[str]:
+    """Return the next words of a normalised text, without a copy of all the rest."""
+    stop = start
+    for _ in range(most):
+        stop = text.find(" ", stop) + 1
+        if not stop:
+            return text[start:].split()
+    return text[start:stop].split()
+
+
 class Matcher:
     """Patterns, indexed by the words that they can begin with."""
 
@@ -133,10 +143,10 @@ class Matcher:
                 yield found.span()
             start += len(word) + 1
 
-    def begins(self, text: str) -> bool:
-        """Return whether a normalised text begins with a pattern."""
-        word = text.split(" ", 1)[0]
-        return word in self._expressions and self._pattern(word).match(text) is not None
+    def begins(self, text: str, start: int = 0) -> bool:
+        """Return whether a normalised text begins with a pattern, from a word's place on."""
+        word = "".join(words_after(text, start, 1))
+        return word in self._expressions and self._pattern(word).match(text, start) is not None
 
     def _pattern(self, word: str) -> re.Pattern[str]:
         if word not in self._compiled:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from langgraph_cooper.nodes.crisis.denials import PlainDenials
 from langgraph_cooper.nodes.crisis.lexicon import Phrases, denials, phrases, spelling
 from langgraph_cooper.nodes.crisis.normalisation import Normaliser, collapsed
-from langgraph_cooper.nodes.crisis.patterns import PART, Matcher
+from langgraph_cooper.nodes.crisis.patterns import PART, Matcher, words_after
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.prompts import CrisisKind
 
@@ -92,7 +93,7 @@ def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
 def _counted(text: str, matcher: Matcher, unless: frozenset[str]) -> Iterator[tuple[int, int]]:
     """Yield the spans of harmless phrases after which none of the `unless` words follows."""
     for start, stop in matcher.spans(text):
-        if not unless.intersection(text[stop:].split(" ", LOOK_AHEAD)[:LOOK_AHEAD]):
+        if not unless.intersection(words_after(text, stop, LOOK_AHEAD)):
             yield start, stop
 
 
@@ -108,25 +109,25 @@ def phrase_book() -> PhraseBook:
     return PhraseBook(phrases())
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def crisis_kind(text: str) -> CrisisKind | None:
     """Return the kind of crisis that a message speaks of, if any, by the shipped phrases."""
     return phrase_book().kind_of(text)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def disguised(text: str) -> bool:
     """Return whether a phrase is found only after the text was normalised."""
     return phrase_book().disguised(text)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def denies(text: str) -> bool:
     """Return whether a message plainly denies a crisis: "I never think of hurting myself"."""
     return phrase_book().denies(text)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def withdraws(text: str) -> bool:
     """Return whether a message takes a denial back: "I'm not suicidal, but I am"."""
     return phrase_book().withdraws(text)

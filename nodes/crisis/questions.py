@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from langgraph_cooper.nodes.crisis.lexicon import phrases, questions
-from langgraph_cooper.nodes.crisis.patterns import Matcher
+from langgraph_cooper.nodes.crisis.patterns import Matcher, words_after
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, phrase_book, to_first_person
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.prompts import CrisisKind
 
@@ -55,13 +56,13 @@ class _Question(NamedTuple):
     def within(self, text: str) -> bool:
         """Return whether a normalised question has a pattern that nothing makes another."""
         return any(
-            not any(self.unless.spans(_next_words(text[stop:])))
+            not any(self.unless.spans(_next_words(text, stop)))
             and not (self.others and USER.search(text[start:stop]))
             for start, stop in self.matcher.spans(text)
         )
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def _kind(question: str) -> CrisisKind | None:
     """Return the kind of crisis that one question asks about, somebody else's first.
 
@@ -75,8 +76,8 @@ def _kind(question: str) -> CrisisKind | None:
     return crisis_kind(to_first_person(question)) or next((kind for kind, _ in kinds), None)
 
 
-def _next_words(text: str) -> str:
-    return "".join(f"{word} " for word in text.split()[:LOOK_AHEAD])
+def _next_words(text: str, start: int) -> str:
+    return "".join(f"{word} " for word in words_after(text, start, LOOK_AHEAD))
 
 
 @lru_cache(maxsize=1)

@@ -6,9 +6,9 @@ Sentence embeddings hardly tell the two apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import words
 
 SELF = frozenset(["i", "i've", "i'd", "ive"])
@@ -43,7 +43,7 @@ class Acts(NamedTuple):
     met: frozenset[str]
 
 
-@lru_cache(maxsize=20_000)
+@remembered(20_000)
 def acts(text: str) -> Acts:
     """Return the words where verbs are expected; some are no verbs."""
     said = words(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -36,6 +37,6 @@ def _parts(form: str) -> tuple[str, ...]:
     return tuple(part for part in (_plain(before), _plain(after.partition("}")[2])) if part)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _plain(text: str) -> str:
     return f" {' '.join(words(text))} " if words(text) else ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import AspectSpec, Subject
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -28,7 +29,7 @@ def subjects_in_play(
     ended: set[str] = set()
     for utterance in reversed(history):
         if utterance.speaker == "user":
-            here = [s for s in _mentioned(subjects, utterance.text) if s.id not in ended]
+            here = [s for s in _finder(subjects)(utterance.text) if s.id not in ended]
             for subject in here:
                 found.setdefault(subject.id, subject)
             ended.update(*(subject.ends for subject in here))
@@ -52,19 +53,22 @@ def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> 
     )
 
 
-@lru_cache(maxsize=4096)
-def _mentioned(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
-    plain = " ".join(words(text))
-    patterns = zip(subjects, _patterns(subjects), strict=True)
-    here = [subject for subject, pattern in patterns if pattern.search(plain)]
-    ids = {subject.id for subject in here}
-    return tuple(subject for subject in here if not ids.intersection(subject.unless))
-
-
 @lru_cache(maxsize=32)
-def _patterns(subjects: tuple[Subject, ...]) -> tuple[re.Pattern[str], ...]:
-    """Compile one pattern per subject from its cues; a task has about a thousand cues."""
-    return tuple(_pattern(subject) for subject in subjects)
+def _finder(subjects: tuple[Subject, ...]) -> Callable[[str], tuple[Subject, ...]]:
+    """Return what finds a task's subjects in a text, by one pattern per subject.
+
+    A task has about a thousand cues: compile them once.
+    """
+    patterns = [(subject, _pattern(subject)) for subject in subjects]
+
+    @remembered(4096)
+    def mentioned(text: str) -> tuple[Subject, ...]:
+        plain = " ".join(words(text))
+        here = [subject for subject, pattern in patterns if pattern.search(plain)]
+        ids = {subject.id for subject in here}
+        return tuple(subject for subject in here if not ids.intersection(subject.unless))
+
+    return mentioned
 
 
 def _pattern(subject: Subject) -> re.Pattern[str]:

@@ -29,7 +29,8 @@ class LoopClient(DefaultAsyncHttpxClient):
         """Send a request through the client of the running event loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._opened:
-            for ended in [known for known in self._opened if known.is_closed()]:
+            # A copy: another thread's loop may be added at the same time.
+            for ended in [known for known in list(self._opened) if known.is_closed()]:
                 self._opened.pop(ended, None)
             opening = self._open(loop)
             self._opened[loop] = (await anext(opening), opening)

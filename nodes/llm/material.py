@@ -20,6 +20,8 @@ ROLE_MARKS = re.compile(
     r"|</?think(?:ing)?>",
     re.IGNORECASE,
 )
+MARK_ENDS = re.compile(r"<[|\uff5c]|[|\uff5c]>")
+MAX_NESTED = 3  # marks in one another that are removed one by one
 
 CUT = "[…]"
 """Stands for the middle of a message that is too long for a prompt."""
@@ -36,9 +38,12 @@ def delimited(label: str, text: str) -> str:
 def prompt_line(text: str, limit: int | None = None) -> str:
     """Return the text on one line without role marks, cut to the limit."""
     text = clean(text)
-    while (bare := clean(ROLE_MARKS.sub(" ", text))) != text:  # removing one may form another
-        text = bare
-    return text[:limit]
+    for _ in range(MAX_NESTED):  # removing one may form another
+        before, text = text, clean(ROLE_MARKS.sub(" ", text))
+        if text == before:
+            return text[:limit]
+    # Thousands in one another would take a pass each: no mark is left without its ends.
+    return clean(MARK_ENDS.sub(" ", text))[:limit]
 
 
 def transcript(task: TaskSpec, said: Iterable[Utterance]) -> str:

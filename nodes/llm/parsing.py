@@ -20,14 +20,17 @@ MAX_WRITTEN_SUMMARY = 1_200  # characters; the prompt asks for four sentences
 MAX_CANDIDATES = 40  # twice as many as a prompt may ask for
 MAX_ANSWER = 200_000  # characters that are read
 MAX_FALSE_STARTS = 100  # brackets that begin no JSON; thousands of nested ones would take minutes
-FENCE = re.compile(r"^\s*```.*$", re.MULTILINE)
+# Blanks before a line's first word, but no newline: a run of newlines would be read once for each.
+INDENT = r"^[^\S\n]*"
+FENCE = re.compile(rf"{INDENT}```.*$", re.MULTILINE)
 # The wide marks and the danda need no space after them.
 SENTENCE_END = re.compile(
     r"[.!?\u2026\u061f][\"'\u201d\u2019)\]]*(?=\s|\Z)|[\u3002\uff01\uff1f\u0964][\"\u201d\u300d\u300f]*"
 )
 # A delimiter of the prompt (`material.delimited`), as models repeat it: with or without brackets.
 DELIMITER = re.compile(
-    r"</?[\w-]+ [0-9a-f]{8,16}(?:>|$)|^\s*[\w-]+ [0-9a-f]{16}\s*$", re.IGNORECASE | re.MULTILINE
+    rf"</?[\w-]+ [0-9a-f]{{8,16}}(?:>|$)|{INDENT}[\w-]+ [0-9a-f]{{16}}\s*$",
+    re.IGNORECASE | re.MULTILINE,
 )
 # A topic in prose: "The strategy is to ask about the boss."
 PURPOSE = re.compile(

@@ -11,6 +11,7 @@ import math
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -42,6 +43,7 @@ FUTILE = 60.0
 # the second figure is no count of the prompt; and the part by which the factor falls after a call
 # with a smaller one.
 MOST_COUNTED, NO_COUNT, FALLS = 3.0, 10.0, 0.1
+MOST_KNOWN = 256  # models whose habits are kept: clients may name any
 
 
 @dataclass(frozen=True)
@@ -426,18 +428,25 @@ class Habits:
 
 _lock = threading.Lock()
 wait_before_fork(_lock)
-_known: dict[object, Habits] = {}
+_known: OrderedDict[object, Habits] = OrderedDict()
 
 
 def habits_of(model: BaseChatModel) -> Habits:
-    """Return what this process knows of a model at its endpoint."""
+    """Return what this process knows of a model at its endpoint; forget the longest unused."""
     known = identity(model)
-    return _known.get(known) or _known.setdefault(known, Habits(model))
+    made = _known.get(known) or Habits(model)
+    with _lock:
+        habits = _known.setdefault(known, made)
+        _known.move_to_end(known)
+        while len(_known) > MOST_KNOWN:
+            _known.popitem(last=False)
+    return habits
 
 
 def forget() -> None:
     """Forget all that was learnt."""
-    _known.clear()
+    with _lock:
+        _known.clear()
 
 
 def shaped(request: Request, quirks: Collection[Quirk]) -> Request:

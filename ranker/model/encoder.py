@@ -36,6 +36,8 @@ CACHE_SIZE = 20_000
 BATCH_CHARACTERS = 1_500
 """Largest batch on a CPU: length of its longest text times number of texts. A larger batch is no
 faster there, and in 64 sentences of one dialogue two thirds of the tokens are padding."""
+MAX_KEY = 256
+"""Number of characters of the longest text that the cache itself keeps."""
 MAX_CHARACTERS = 20_000
 """Number of characters read of a text. Encoders cut at a few hundred tokens anyway, and tokenising
 megabytes first would cost seconds."""
@@ -155,7 +157,7 @@ class SentenceEncoder:
         self._model = compute(partial(_load_model, name))
         if bfloat16:
             self._model.bfloat16()
-        self._cache: OrderedDict[str, Array] = OrderedDict()
+        self._cache: OrderedDict[str | bytes, Array] = OrderedDict()
         # Tokenisers are not safe to share between threads, and one batch at a time keeps the cores
         # busy anyway.
         self._lock = Lock()
@@ -176,9 +178,9 @@ class SentenceEncoder:
         found: dict[str, Array] = {"": np.zeros(self.dimension, dtype=np.float32)}
         with self._lock:
             for text in dict.fromkeys(cleaned):
-                if text in self._cache:
-                    self._cache.move_to_end(text)
-                    found[text] = self._cache[text]
+                if (key := _cache_key(text)) in self._cache:
+                    self._cache.move_to_end(key)
+                    found[text] = self._cache[key]
             missing = [text for text in dict.fromkeys(cleaned) if text not in found]
             if missing:
                 for batch in self._batches(missing, batch_size):
@@ -186,7 +188,7 @@ class SentenceEncoder:
                     rows = [row.copy() for row in self._forward(batch)]
                     found.update(zip(batch, rows, strict=True))
             for text in missing:
-                self._cache[text] = found[text]
+                self._cache[_cache_key(text)] = found[text]
             while len(self._cache) > self.cache_size:
                 self._cache.popitem(last=False)
         if not cleaned:
@@ -221,6 +223,11 @@ class SentenceEncoder:
             normalize_embeddings=True,
         )
         return np.asarray(compute(embed), dtype=np.float32)
+
+
+def _cache_key(text: str) -> str | bytes:
+    """Return a text, or the digest of a long one: the cache is bounded in bytes, too."""
+    return text if len(text) <= MAX_KEY else hashlib.sha256(text.encode()).digest()
 
 
 def _load_model(name: str) -> SentenceTransformer:

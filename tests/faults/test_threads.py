@@ -32,7 +32,7 @@ from langgraph_cooper.graph import (
     create_cooper,
 )
 from langgraph_cooper.graph.threads.locks import FileLock, ProcessLock
-from langgraph_cooper.graph.threads.turns import _FairLock
+from langgraph_cooper.graph.threads.queues import FairLock
 from tests.support.processes import THREAD, run, texts
 from tests.support.rankers import FakeRanker
 from tests.support.roles import recognise
@@ -367,7 +367,7 @@ def test_a_call_that_is_interrupted_while_it_asks_blocks_nobody() -> None:
             if self.uses == 1:
                 raise KeyboardInterrupt
 
-    lock = _FairLock()
+    lock = FairLock()
     lock._guard = Interrupted()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt), lock.turn(None):
         pass

@@ -100,10 +100,11 @@ class Front:
 def front(url: str, example: ModuleType, request: pytest.FixtureRequest) -> Front:
     """A front end of the server, whose graph has what the test's parameter says."""
     choices = {"ranker": FakeRanker(), **getattr(request, "param", {})}
-    context = choices.pop("context", None)
+    context, decisions = choices.pop("context", None), choices.pop("decisions", False)
     graph = create_cooper("esc", **choices).compile(checkpointer=InMemorySaver())
     turns = Turns(graph, wait=20)
-    example.cooper = agent(turns, context=context)  # type: ignore[attr-defined]
+    cooper = agent(turns, context=context, decisions=decisions)
+    example.cooper = cooper  # type: ignore[attr-defined]
     return Front(url, turns)
 
 
@@ -328,7 +329,51 @@ def test_a_conversation_that_a_client_brings_along(front: Front) -> None:
     assert [message.type for message in front.kept()] == ["human", "ai"] * 2
 
 
-@pytest.mark.parametrize("front", [{**with_model(), "context": {"review": True}}], indirect=True)
+@pytest.mark.parametrize("front", [with_model()], indirect=True)
+def test_the_end_alone_of_a_long_conversation_is_brought_along(front: Front) -> None:
+    held = [UserMessage(id=f"h-{n}", role="user", content=f"Line {n}.") for n in range(250)]
+    held[-1].content = "word " * 20_000
+    front.send(*held, UserMessage(id="u-2", role="user", content="It was last week."))
+    *earlier, said, _ = front.kept()
+    assert [message.id for message in earlier] == [message.id for message in held[-200:]]
+    assert len(earlier[-1].text) == 8_000
+    assert said.text == "It was last week."
+
+
+def reviewing(decisions: bool) -> dict[str, Any]:
+    return {**with_model(), "context": {"review": True}, "decisions": decisions}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"forwarded_props": {"command": {"resume": {"release": True}}}},
+        {"resume": [{"status": "resolved", "payload": {"release": True}}]},
+    ],
+    ids=["command", "resume"],
+)
+@pytest.mark.parametrize(
+    ("front", "lifted"),
+    [(reviewing(False), False), (reviewing(True), True)],
+    ids=["anybody", "reviewer"],
+    indirect=["front"],
+)
+def test_no_client_lifts_a_review_unless_it_may_decide(
+    front: Front, lifted: bool, sent: dict[str, Any]
+) -> None:
+    events = front.send(UserMessage(id="u-1", role="user", content="I want to kill myself."))
+    interrupt = front.turns.graph.get_state(
+        {"configurable": {"thread_id": front.thread}}
+    ).interrupts[0]
+    for entry in sent.get("resume", []):
+        entry["interruptId"] = interrupt.id
+    front.send(**sent)
+    state = front.turns.graph.get_state({"configurable": {"thread_id": front.thread}})
+    assert (not state.interrupts, not state.values["guard"]["fired"]) == (lifted, lifted)
+    assert cooper_events("done", events)[0]["status"] == "interrupted"
+
+
+@pytest.mark.parametrize("front", [reviewing(True)], indirect=True)
 def test_a_person_reviews(front: Front) -> None:
     events = front.send(UserMessage(id="u-1", role="user", content="I want to kill myself."))
     assert [event.name for event in of("CUSTOM", events)][-1] == "on_interrupt"
@@ -363,7 +408,7 @@ HALF = "\\ud800"  # as JSON has it
         ('"resume":"', "the decision holds half of a character"),
     ],
 )
-@pytest.mark.parametrize("front", [with_model()], indirect=True)
+@pytest.mark.parametrize("front", [{**with_model(), "decisions": True}], indirect=True)
 def test_what_utf8_cannot_hold_is_refused(front: Front, put: str, named: str) -> None:
     front.messages = [FIRST]
     body = front.body(forwarded_props={"command": {"resume": "no"}})

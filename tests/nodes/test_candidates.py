@@ -43,6 +43,16 @@ def test_short_forms_are_ranked_and_said(candidate: Any) -> None:
     assert ASKED in state["messages"][-1].text
 
 
+def test_an_entry_of_a_ranking_is_a_candidate() -> None:
+    place = {"rank": 1, "score": 0.5, "aspect": "action"}
+    marks = {"share": 0.2, "calibration": 0.1, "lift": 0.3}
+    candidate = {"topic": ASKED, "strategy": "Question", "source": "bank"}
+    first = edited([{**candidate, **place, **marks}])["ranking"][0]
+    assert {key: first[key] for key in candidate} == candidate
+    assert first["aspect"] == "exploration"
+    assert not first.keys() & marks.keys()
+
+
 def test_no_candidates_leave_the_other_agents() -> None:
     state = edited([])
     assert {ranked["aspect"] for ranked in state["ranking"]} >= {"comforting", "action"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from typing import Any
 
 import pytest
 
+from langgraph_cooper.graph.server.records import Records
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.events import EVENT
 from tests.support.scripted import ScriptedModel
@@ -116,6 +118,50 @@ def test_a_busy_thread_is_a_409_and_a_stopped_turn_as_json_has_no_reply(
     client.http.post(f"/threads/{thread}/turns/{turns[0]['id']}/stop")
     waiting.join()
     assert (found[0]["status"], found[0]["reply"]) == ("stopped", None)
+
+
+def test_a_stopped_message_sent_again_while_another_turn_runs_is_a_409(
+    client: Client, slow: ScriptedModel
+) -> None:
+    thread = client.thread()
+    path, first = f"/threads/{thread}/turns", {"message": SAID, "message_id": "m-1"}
+    with client.http.stream("POST", path, json=first) as answer:
+        stream = events(answer)
+        client.http.post(f"{path}/{next(stream)['turn']}/stop")
+        assert [*stream][-1]["status"] == "stopped"
+    second = {"message": "And my wife left.", "message_id": "m-2"}
+    with client.http.stream("POST", path, json=second) as answer:
+        stream = events(answer)
+        next(stream)
+        busy = client.say(thread, SAID, "m-1")
+        assert [*stream][-1]["status"] == "completed"
+    assert (busy["http"], busy["error"]["type"]) == (409, "thread_busy")
+    assert client.say(thread, SAID, "m-1")["status"] == "completed"
+
+
+def test_a_stop_that_comes_too_late_leaves_the_next_turn_alone(
+    client: Client, slow: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, writing, released = Records.log, threading.Event(), threading.Event()
+
+    async def held(self: Records, thread: str, turn: str, logged: Any, ended: Any = None) -> None:
+        if ended and not writing.is_set():  # the first turn's end
+            writing.set()
+            await asyncio.to_thread(released.wait, 20)
+        await log(self, thread, turn, logged, ended)
+
+    monkeypatch.setattr(Records, "log", held)
+    thread = client.thread()
+    path = f"/threads/{thread}/turns"
+    with client.http.stream("POST", path, json={"message": SAID}) as first:
+        turn = next(events(first))["turn"]
+        assert writing.wait(20)
+        with client.http.stream("POST", path, json={"message": "And my wife left."}) as second:
+            stream = events(second)
+            next(stream)
+            assert client.http.post(f"{path}/{turn}/stop").status_code == 202
+            assert [*stream][-1]["status"] == "completed"
+        released.set()
 
 
 def test_nothing_new_repeats_or_is_refused(client: Client) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from langgraph_cooper.nodes.crisis.answers import answer_of
-from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, withdraws
+from langgraph_cooper.nodes.crisis.denials import PlainDenials
+from langgraph_cooper.nodes.crisis.lexicon import denials, phrases
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, phrase_book, withdraws
 from langgraph_cooper.nodes.crisis.reading import read_meaning
 
 PLAIN = [
@@ -93,3 +97,11 @@ def test_a_plain_denial_is_not_taken_back(text: str) -> None:
 )
 def test_a_denial_answers_a_question(answer: str, meant: str) -> None:
     assert answer_of(answer) == meant
+
+
+def test_many_denials_are_found_in_time() -> None:
+    one = phrase_book().normalised("I never want to kill myself.")
+    book, times = PlainDenials(denials(), phrases().words), 150_000
+    began = time.thread_time()
+    assert sum(1 for _ in book.spans(one * times)) >= times
+    assert time.thread_time() - began < 8

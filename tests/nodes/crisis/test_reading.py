@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from torch import Tensor
 
 from langgraph_cooper.nodes.crisis import reading
 from langgraph_cooper.nodes.crisis.course import Tier
@@ -87,3 +90,19 @@ def test_a_concern_has_to_mean_more_where_a_crisis_is_rarer(
 def test_phrases_count_as_much_where_a_crisis_is_rarer() -> None:
     rarely = reader(GuardSettings(rarer=EVER_RARER[-1]))
     assert [said for said, _ in CRISIS[::4] if rarely(said) != read_meaning(said)] == []
+
+
+def test_a_long_message_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = reading._classifier()
+    assert classifier is not None
+    passes, forward = [], classifier._forward
+
+    def counting(texts: Sequence[str]) -> Tensor:
+        passes.append(len(texts))
+        return forward(texts)
+
+    monkeypatch.setattr(classifier, "_forward", counting)
+    long = "My sister moved to the coast and I went there by train for a week. " * 30
+    assert len({read_meaning(long), read_meaning(long[:-1] + " ")}) == 1
+    assert classifier.odds(long) == classifier.odds(long)
+    assert len(passes) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import time
 from collections.abc import Iterator
 
@@ -61,3 +62,42 @@ def test_a_loop_that_was_only_closed_does_not_spoil_the_next(server: OpenAIServe
     loop.close()
     assert asyncio.run(ask(server)) >= 1
     gc.collect()
+
+
+class AskedLoop(asyncio.SelectorEventLoop):
+    """An event loop in which a callback runs while others ask whether it is closed."""
+
+    meanwhile = staticmethod(lambda: None)
+
+    def is_closed(self) -> bool:
+        self.meanwhile()
+        return super().is_closed()
+
+
+def test_a_loop_may_begin_while_another_one_looks_for_ended_ones(server: OpenAIServer) -> None:
+    begun, over, threads = threading.Event(), threading.Event(), list[threading.Thread]()
+
+    async def third() -> None:
+        await ask(server)
+        begun.set()
+        await asyncio.to_thread(over.wait, 30)  # its connection stays open
+
+    def begin() -> None:
+        if not threads:
+            threads.append(threading.Thread(target=asyncio.run, args=[third()]))
+            threads[0].start()
+            assert begun.wait(30)
+
+    async def second() -> None:
+        await ask(server)
+
+    with asyncio.Runner(loop_factory=AskedLoop) as first:
+        assert first.run(ask(server)) == 1
+        first.get_loop().meanwhile = begin  # type: ignore[attr-defined]
+        try:
+            asyncio.run(second())
+        finally:
+            over.set()
+            threads[0].join()
+    assert begun.is_set()
+    assert closed(server)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_cooper.nodes.llm.material import delimited, transcript
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line, transcript
 from langgraph_cooper.prompts import load_task
 from tests.support.talk import system, user
 
@@ -58,3 +59,15 @@ def test_only_the_real_end_closes_it(text: str) -> None:
     assert block.count(end) == 1
     assert block.endswith(f"\n{end}")
     assert block.split("\n", 1)[1].removesuffix(f"\n{end}") == text
+
+
+@pytest.mark.parametrize("mark", [("<|", "|>"), ("<\uff5c", "\uff5c>")])
+def test_role_marks_in_one_another_are_removed_in_time(mark: tuple[str, str]) -> None:
+    begin, end = mark
+    began = time.thread_time()
+    line = prompt_line(f"Hi {begin * 20_000}im_start{end * 20_000} there.")
+    assert time.thread_time() - began < 2
+    assert begin not in line
+    assert end not in line
+    assert prompt_line(line) == line
+    assert prompt_line(f"Hi {begin}a{begin}im_start{end}{end} there.") == "Hi there."

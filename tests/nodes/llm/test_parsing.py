@@ -252,6 +252,13 @@ def test_a_summary_holds_no_delimiter_of_the_prompt() -> None:
     assert read_summary("It has 1234567890 parts.") == "It has 1234567890 parts."
 
 
+def test_an_endless_gap_in_a_summary_is_skipped_soon() -> None:
+    began = time.thread_time()
+    assert read_summary("They lost a job." + "\n" * 50_000 + "x") == "They lost a job. x"
+    assert time.thread_time() - began < 2
+    assert read_summary("They lost a job.\r\n \t```\r\nEnd.") == "They lost a job. End."
+
+
 @given(ANYTHING)
 def test_sentences_are_the_whole_text(text: str) -> None:
     assert "".join(sentences_of(text)).split() == text.split()

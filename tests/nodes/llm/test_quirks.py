@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from langgraph_cooper.nodes.llm import chat_model, quirks
-from langgraph_cooper.nodes.llm.quirks import Habits
+from langgraph_cooper.nodes.llm.quirks import MOST_KNOWN, Habits, habits_of
 from tests.support.processes import forked
 
 
@@ -46,3 +46,18 @@ def test_a_child_waits_for_no_thread_of_its_parent(monkeypatch: pytest.MonkeyPat
     finally:
         over.set()
         asking.join()
+
+
+def test_the_longest_unused_of_many_models_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    model = chat_model("some-model")
+
+    def habits(name: str) -> Habits:
+        return habits_of(model.model_copy(update={"model_name": name}))
+
+    used, unused = habits("used"), habits("unused")
+    for number in range(MOST_KNOWN):
+        habits(f"model-{number}")
+        assert habits("used") is used
+    assert habits("unused") is not unused
+    quirks.forget()

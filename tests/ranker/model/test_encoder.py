@@ -111,6 +111,18 @@ def test_cache_is_bounded_and_forgets_the_oldest(
     assert len(encoder._cache) == 2
 
 
+def test_a_long_text_is_encoded_once_and_not_kept(
+    tiny_encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = SentenceEncoder(tiny_encoder)
+    seen = _counted(encoder, monkeypatch)
+    texts = [f"say {'who ' * 1_000}{end}" for end in ("ask", "walk")]
+    first = encoder.encode(texts)
+    np.testing.assert_array_equal(encoder.encode(texts[::-1]), first[::-1])
+    assert sorted(seen) == texts
+    assert all(len(key) <= 256 for key in encoder._cache)
+
+
 def test_a_returned_array_is_the_callers_own(tiny_encoder: str) -> None:
     encoder = SentenceEncoder(tiny_encoder)
     encoder.encode(["a"])[:] = 7.0
