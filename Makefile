@@ -29,7 +29,7 @@ install: .venv/.installed ## Make .venv and install the project into it, with it
 chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-agents")
 	@$(BIN)/cooper chat --task $(TASK) $(ARGS)
 
-# One process more than there are cores, since many tests wait; each takes 1.4 GB. ARGS="-n 0" runs
+# One process more than there are cores, since many tests wait, and at most four; each takes 1.4 GB. ARGS="-n 0" runs
 # the tests in this one. With worksteal a module's tests mostly stay in one process, so that its
 # servers and browsers start once.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')

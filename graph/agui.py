@@ -19,7 +19,6 @@ from langgraph.types import Command
 from pydantic_core import to_jsonable_python
 
 from langgraph_cooper.graph.threads.ids import check_thread_id
-from langgraph_cooper.graph.threads.imported import last_messages
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import NAME, AgentEvent, Event, ReplyEvent, Token, as_event
@@ -345,5 +344,4 @@ class _Graph:
         async with self._turns.aholding(thread):
             known = await self._turns.graph.aget_state(config)
             if not known.values.get("messages"):
-                kept = {"messages": last_messages(earlier)}
-                await self._turns.graph.aupdate_state(config, kept, as_node=node)
+                await self._turns.graph.aupdate_state(config, {"messages": earlier}, as_node=node)

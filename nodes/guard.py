@@ -46,6 +46,9 @@ CONCERN = "concern"
 MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
 # Its fields, as the state has them.
 COURSE = ("tier", "kind", "asked", "given", "quiet", "faint", "hinted")
+MOST_UNREAD, MOST_CHARACTERS = 200, 100_000
+"""Messages of the user's, and their characters, that are read anew: the last ones. More come only
+with a conversation that was held elsewhere, and would keep the guard busy for minutes."""
 REMEMBERED = 8  # messages up to a release, some of which may be removed later
 
 
@@ -297,6 +300,7 @@ class _Reading:
             kept: Whether the course comes from the state. A reply that names no help then settles
                 nothing: the guard was not asked about it.
         """
+        start = max(start, _first_to_read(self.messages))
         said = [text_of(m) for m in self.messages[:start] if isinstance(m, HumanMessage)]
         reply: AIMessage | None = None
         for side, group in itertools.groupby(self.messages[start:], speaker_of):
@@ -326,6 +330,17 @@ class _Reading:
             finding, question = Finding("concern", course.kind or "danger"), None
         strict, patient = self.manner
         return course.after(finding, "\n".join(new), question, strict=strict, patient=patient)
+
+
+def _first_to_read(messages: Sequence[AnyMessage]) -> int:
+    """Return the place from which on a conversation is read that nothing is known of."""
+    count = characters = 0
+    for place in range(len(messages) - 1, -1, -1):
+        if isinstance(messages[place], HumanMessage):
+            count, characters = count + 1, characters + len(text_of(messages[place]))
+            if count > MOST_UNREAD or (count > 1 and characters > MOST_CHARACTERS):
+                return place + 1
+    return 0
 
 
 def _last_words(messages: Sequence[AnyMessage]) -> list[str]:

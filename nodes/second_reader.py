@@ -146,10 +146,13 @@ class SecondReader:
         return None
 
     def _fault(self, error: Exception, texts: Sequence[str], *, feared: bool) -> Fault:
-        if isinstance(error, ModelError) and not error.passing:
-            feared |= no_credit(error)
-            feared = feared or any(reading.read_meaning(text).tier != "none" for text in texts)
-        return fault_of("guard", error, feared=feared)
+        lasting = isinstance(error, ModelError) and not error.passing
+        goes_on = lasting and (
+            feared
+            or no_credit(error)
+            or any(reading.read_meaning(text).tier != "none" for text in texts)
+        )
+        return fault_of("guard", error, feared=goes_on)
 
     def _reader(self) -> Runnable[str, Finding]:
         with self._making:  # which takes a second: others look their messages up meanwhile

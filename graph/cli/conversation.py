@@ -204,7 +204,7 @@ class Conversation:
             name = f"{base}-{number}"
             if not self._snapshot(name).values and self.move(name):
                 break
-        self.thread, self._model_failed = name, False
+        self.thread, self._model_failed, self._last_faults = name, False, ""
         kept = f", kept as thread {name!r}" if self.db else ""
         self._out.print(PlainText(f"A new conversation{kept}.", style="dim"))
         self._begin()
@@ -246,6 +246,7 @@ class Conversation:
             waiting.hear(event)
 
         turn.on_event, self._unstored = hear, text is not None
+        before, self._last_faults = self._last_faults, ""
         with self._leaving_at_once():
             if self.as_json:
                 with waiting.shown():
@@ -256,7 +257,7 @@ class Conversation:
                 self._print_text(turn, waiting)
         self._model_failed = False
         if faults := fault_line(self.task, turn.state):
-            again = faults == self._last_faults
+            again = faults == before and sys.stderr.isatty()
             told = "as in the turn before, others stand in" if again else faults
             self._err.print(PlainText(f"warning: {told}", style="yellow"))
             self._sound = False

@@ -22,7 +22,6 @@ from langgraph_cooper.graph.server.records import Place, Thread
 from langgraph_cooper.graph.server.runs import Run
 from langgraph_cooper.graph.server.served import ServedTask
 from langgraph_cooper.graph.server.service import Answering, Service
-from langgraph_cooper.graph.threads.imported import last_messages
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
 
 Role = Literal["user", "assistant"]
@@ -203,7 +202,7 @@ class Chats:
 
     async def _imported(self, chat: Chat, history: Transcript) -> Thread:
         thread = await self._service.new_thread(chat.owner, chat.model)
-        messages = last_messages([_message(line) for line in history])
+        messages = [_message(line) for line in history]
         await self._service.task(chat.model).write(thread.id, messages)
         return thread
 

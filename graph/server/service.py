@@ -34,7 +34,6 @@ from langgraph_cooper.prompts import CooperError, TaskSpec
 logger = logging.getLogger(__name__)
 
 HOUR = 3_600.0
-THREADS_OF_A_TURN = 4  # its agents and its lock
 Builder = StateGraph[Any, Any, Any, Any]
 
 
@@ -90,11 +89,14 @@ class Service:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Open the store, and load the models in the background."""
-        # asyncio's own few OS threads would all wait for the guards of a few turns, and every
-        # lock and every request to a model's server behind them.
-        threads = THREADS_OF_A_TURN * self.settings.limits.turns
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "turns"))
+        """Open the store, and load the models in the background.
+
+        The loop's default executor is replaced. asyncio's own few OS threads would all wait for
+        the guards of a few turns, and every lock and every request to a model's server behind them.
+        """
+        lanes = 1 + max((len(offer.spec.aspects) for offer in self.offers.values()), default=0)
+        pool = ThreadPoolExecutor(lanes * self.settings.limits.turns, "turns")
+        asyncio.get_running_loop().set_default_executor(pool)
         async with AsyncExitStack() as opened:
             store = await opened.enter_async_context(open_store(self.where, self.runs.hear))
             self.records = store.records

@@ -27,7 +27,7 @@ LEET = {"0": "o", "1": "il", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "
         "@": "a", "$": "s", "!": "i", "|": "li", "+": "t", "€": "e", "£": "l"}  # fmt: skip
 MAX_READINGS = 16  # of one word with digits
 MAX_JOINED = 400  # letters without a space; longer runs are not split into words
-MAX_CHARACTERS = 16_384  # whose translations are kept
+MAX_KNOWN = 16_384  # characters whose translations are kept
 MAX_CACHED = 64  # letters of a word whose reading is kept
 
 TOKEN = re.compile(r"[\w@$!|+*#€£]+")
@@ -54,7 +54,7 @@ class _Characters(dict[int, str]):
                 become = ""
             else:
                 become = " " if category[0] in "ZC" else LOOK_ALIKES.get(character, character)
-        if len(self) >= MAX_CHARACTERS:
+        if len(self) >= MAX_KNOWN:
             self.clear()
         self[code] = become
         return become

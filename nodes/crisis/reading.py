@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from langgraph_cooper.nodes.crisis.classifier import CrisisClassifier
 
 LOG = logging.getLogger(__name__)
+LONGEST = 40_000
+"""Characters that are read of a message: of a longer one, which is refused, its two ends."""
 _loading = RLock()
 wait_before_fork(_loading)
 
@@ -43,7 +45,7 @@ def read_meaning(text: str, rarer: float = 0.0) -> Finding:
         text: The message.
         rarer: The setting of `GuardSettings`.
     """
-    return _shipped_reader()(text, rarer)
+    return _shipped_reader()(_ends(text), rarer)
 
 
 def doubts(text: str) -> CrisisKind | None:
@@ -55,6 +57,10 @@ def doubts(text: str) -> CrisisKind | None:
     if classifier := _classifier():
         return classifier.doubts(text)
     return None if crisis_kind(text) else "suicide"
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
 
 
 def _shipped_reader() -> Callable[[str, float], Finding]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache, wraps
+from functools import wraps
 from typing import TypeVar
 
-LONGEST = 256  # characters of a text that is kept itself, and not its digest
+from langgraph_cooper.ranker.data.keys import key_of
+
 Result = TypeVar("Result")
 
 
@@ -20,24 +20,21 @@ def remembered(most: int) -> Callable[[Callable[[str], Result]], Callable[[str],
     two threads compute the same.
 
     Args:
-        most: Number of short texts, and of long ones. The longest unused is forgotten.
+        most: Number of texts. The longest unused is forgotten.
     """
 
     def decorate(function: Callable[[str], Result]) -> Callable[[str], Result]:
-        short = lru_cache(maxsize=most)(function)
-        long: OrderedDict[bytes, Result] = OrderedDict()  # by the digests of the texts
+        known: OrderedDict[str | bytes, Result] = OrderedDict()
 
         @wraps(function)
         def cached(text: str) -> Result:
-            if len(text) <= LONGEST:
-                return short(text)
-            key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+            key = key_of(text)
             with suppress(KeyError):  # unknown, or forgotten by another thread just now
-                long.move_to_end(key)
-                return long[key]
-            found = long[key] = function(text)
-            if len(long) > most:
-                long.popitem(last=False)
+                known.move_to_end(key)
+                return known[key]
+            found = known[key] = function(text)
+            if len(known) > most:
+                known.popitem(last=False)
             return found
 
         return cached

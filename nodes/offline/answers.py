@@ -9,7 +9,7 @@ it above what is not an answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from langgraph_cooper.nodes.language.acts import are_reversed
 from langgraph_cooper.nodes.language.amounts import Amount, amounts
 from langgraph_cooper.nodes.language.history import last_user_text
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.repetition import used_up
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
@@ -62,7 +63,7 @@ class Answers:
         of = [index for index, one in enumerate(task.answers) for _ in one.heard]
         self._of = np.array(of, np.int64)
         self._heard = examples(task)
-        self._weighed = lru_cache(maxsize=REMEMBERED)(self._weigh)  # each agent asks the same
+        self._weighed = remembered(REMEMBERED)(self._weigh)  # each agent asks the same
 
     def candidates(self, aspect: str, history: Sequence[Utterance]) -> list[Candidate]:
         """Return the answer to the user's last words as a candidate of its aspect.

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import words
 
 Floats = NDArray[np.float32]
@@ -105,7 +105,7 @@ class Rarity:
         return sum(math.log((self._count + 1) / (self._found[word] + 1)) for word in sorted(found))
 
 
-@lru_cache(maxsize=20_000)
+@remembered(20_000)
 def _shape(text: str) -> tuple[bool, bool, int]:
     """Return whether a text asks, whether it denies, and its number of words."""
     found = words(text)

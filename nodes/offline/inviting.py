@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from langgraph_cooper.nodes.language.history import last_user_text
+from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.nodes.offline.fitting import ASKING
 from langgraph_cooper.prompts import Topic
@@ -88,7 +88,7 @@ def invites_question(history: Sequence[Utterance]) -> bool:
     return next((wish for wish in reversed(wishes) if wish is not None), True)
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def _wish(text: str) -> bool | None:
     """Return whether the user wants to be asked; None: they do not say."""
     plain = text.replace("’", "'")

@@ -19,6 +19,7 @@ import numpy as np
 from langgraph_cooper.prompts.errors import CooperError
 from langgraph_cooper.ranker.api import Array
 from langgraph_cooper.ranker.data.dialogue import encodable
+from langgraph_cooper.ranker.data.keys import key_of
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 from langgraph_cooper.ranker.model.forking import renew_after_fork, wait_before_fork
@@ -36,8 +37,6 @@ CACHE_SIZE = 20_000
 BATCH_CHARACTERS = 1_500
 """Largest batch on a CPU: length of its longest text times number of texts. A larger batch is no
 faster there, and in 64 sentences of one dialogue two thirds of the tokens are padding."""
-MAX_KEY = 256
-"""Number of characters of the longest text that the cache itself keeps."""
 MAX_CHARACTERS = 20_000
 """Number of characters read of a text. Encoders cut at a few hundred tokens anyway, and tokenising
 megabytes first would cost seconds."""
@@ -178,7 +177,7 @@ class SentenceEncoder:
         found: dict[str, Array] = {"": np.zeros(self.dimension, dtype=np.float32)}
         with self._lock:
             for text in dict.fromkeys(cleaned):
-                if (key := _cache_key(text)) in self._cache:
+                if (key := key_of(text)) in self._cache:
                     self._cache.move_to_end(key)
                     found[text] = self._cache[key]
             missing = [text for text in dict.fromkeys(cleaned) if text not in found]
@@ -188,7 +187,7 @@ class SentenceEncoder:
                     rows = [row.copy() for row in self._forward(batch)]
                     found.update(zip(batch, rows, strict=True))
             for text in missing:
-                self._cache[_cache_key(text)] = found[text]
+                self._cache[key_of(text)] = found[text]
             while len(self._cache) > self.cache_size:
                 self._cache.popitem(last=False)
         if not cleaned:
@@ -223,11 +222,6 @@ class SentenceEncoder:
             normalize_embeddings=True,
         )
         return np.asarray(compute(embed), dtype=np.float32)
-
-
-def _cache_key(text: str) -> str | bytes:
-    """Return a text, or the digest of a long one: the cache is bounded in bytes, too."""
-    return text if len(text) <= MAX_KEY else hashlib.sha256(text.encode()).digest()
 
 
 def _load_model(name: str) -> SentenceTransformer:

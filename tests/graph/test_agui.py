@@ -329,17 +329,6 @@ def test_a_conversation_that_a_client_brings_along(front: Front) -> None:
     assert [message.type for message in front.kept()] == ["human", "ai"] * 2
 
 
-@pytest.mark.parametrize("front", [with_model()], indirect=True)
-def test_the_end_alone_of_a_long_conversation_is_brought_along(front: Front) -> None:
-    held = [UserMessage(id=f"h-{n}", role="user", content=f"Line {n}.") for n in range(250)]
-    held[-1].content = "word " * 20_000
-    front.send(*held, UserMessage(id="u-2", role="user", content="It was last week."))
-    *earlier, said, _ = front.kept()
-    assert [message.id for message in earlier] == [message.id for message in held[-200:]]
-    assert len(earlier[-1].text) == 8_000
-    assert said.text == "It was last week."
-
-
 def reviewing(decisions: bool) -> dict[str, Any]:
     return {**with_model(), "context": {"review": True}, "decisions": decisions}
 

@@ -271,6 +271,20 @@ def test_too_long_a_message_is_read_before_it_is_refused() -> None:
     assert guard_node(ESC).invoke(said(f"{long} I want to die. {long}"))["guard"]["fired"]
 
 
+def test_of_a_conversation_that_is_brought_along_the_end_is_read() -> None:
+    read: list[str] = []
+    node = guard_node(ESC, lambda text: (read.append(text), Finding())[1])
+    node.invoke(said(*(f"Line {number}." for number in range(2_500))))
+    assert [text for text in read if text.startswith("Line")] == [
+        f"Line {number}." for number in range(2_300, 2_500)
+    ]
+    read.clear()
+    node.invoke(said(*(f"{number} {'word ' * 4_000}" for number in range(20)), "Hello."))
+    assert len(read) == 1 + 4  # with the last message, which is short
+    ends = f"It rained. {'It rained. ' * 100_000} I want to die."
+    assert guard_node(ESC).invoke(said(ends))["guard"]["fired"]
+
+
 def test_an_edited_message_is_read_again() -> None:
     node = guard_node(ESC)
     state = said("I lost my job.")

@@ -414,7 +414,7 @@ def test_control_c_while_models_load_ends_it_and_keeps_what_was_said(tmp_path: P
     pressed = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=50)
-    assert time.monotonic() - pressed < 5  # it takes .04 s; other tests may hold the cores
+    assert time.monotonic() - pressed < 30  # .04 s where no other test holds the cores
     assert (process.returncode, told) == (130, "")
     assert list((tmp_path / "chat.sqlite-turns").iterdir()) == []
     connection = sqlite3.connect(db, check_same_thread=False)

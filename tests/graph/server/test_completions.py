@@ -133,25 +133,6 @@ def test_an_unknown_history_is_imported(api: openai.OpenAI, threads: Threads) ->
     assert threads.new() == [thread]
 
 
-def test_the_end_alone_of_a_long_history_is_imported(api: openai.OpenAI, threads: Threads) -> None:
-    held = [f"Line {number}." for number in range(250)] + ["word " * 20_000, "Is that so?"]
-    reply = complete(api, said(*held, "It was last week."))
-    (thread,) = threads.new()
-    shown = threads.texts(thread)
-    assert shown[:198] == held[52:250]
-    assert [len(text) for text in shown[198:200]] == [8_000, len(held[-1])]
-    assert shown[200:] == ["It was last week.", reply]
-    # The client sends all of it again, and the thread goes on.
-    complete(api, said(*held, "It was last week.", reply, "What now?"))
-    assert threads.new() == [thread]
-
-
-def test_all_of_an_imported_history_is_bounded(api: openai.OpenAI, threads: Threads) -> None:
-    complete(api, said(*["word " * 1_500] * 100, "It was last week."))
-    (thread,) = threads.new()
-    assert len(threads.texts(thread)) == 13 + 2
-
-
 def test_a_chat_id_names_the_thread_and_a_message_id_the_message(
     api: openai.OpenAI, threads: Threads
 ) -> None:
