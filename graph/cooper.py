@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -206,8 +207,15 @@ def _speaker(
     if generator == FINETUNED:
         return FINETUNED, voice_of(task)
     if isinstance(generator, Path) or (isinstance(generator, str) and _is_folder(generator)):
-        return FINETUNED, voice_of(task, open_voice(Path(generator).expanduser()))
+        return FINETUNED, voice_of(task, open_voice(_expanded(generator)))
     return generator, None
+
+
+def _expanded(name: str | Path) -> Path:
+    """Return a path without "~"; an unknown user's home is left for whoever opens it to miss."""
+    with suppress(RuntimeError):
+        return Path(name).expanduser()
+    return Path(name)
 
 
 def _is_folder(name: str) -> bool:

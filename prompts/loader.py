@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from contextlib import suppress
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,7 @@ def _add_banks(fields: dict[str, Any], bank: Path) -> dict[Place, Path]:
     Returns:
         The file of each place in the fields that was added.
     """
+    _refuse_idle(fields, bank)
     sources: dict[Place, Path] = {}
     aspects = fields.get("aspects")
     files = {file.stem: file for file in bank.glob("*.toml")}
@@ -110,6 +112,26 @@ def _add_banks(fields: dict[str, Any], bank: Path) -> dict[Place, Path]:
     if "answers" not in fields:
         _add_answers(fields, bank, sources)
     return sources
+
+
+def _refuse_idle(fields: dict[str, Any], bank: Path) -> None:
+    """Refuse a bank that nothing takes: its name is misspelt, or the task has those entries."""
+    aspects = fields.get("aspects")
+    if not isinstance(aspects, list) or not all(isinstance(aspect, dict) for aspect in aspects):
+        return  # pydantic reports it
+    filled = {str(aspect.get("name")): "topics" in aspect for aspect in aspects}
+    filled |= {name: name in fields for name in ("passive", "subjects", "answers")}
+    folders = {file.parent for file in bank.glob("*/*.toml")}
+    for path in sorted([*bank.glob("*.toml"), *folders]):
+        if path.name.startswith("."):
+            continue  # an editor's own file
+        takes = path.stem in filled if path.suffix else path.name == "answers"
+        if not takes:
+            near = get_close_matches(path.stem, filled, n=1)
+            meant = f"did you mean {near[0]!r}?" if near else f"name one of {', '.join(filled)}"
+            raise TaskError(f"{path}: no aspect or list takes this bank; {meant}")
+        if filled[path.stem]:
+            raise TaskError(f"{path}: task.toml has entries of its own for it; keep one of them")
 
 
 def _add_answers(fields: dict[str, Any], bank: Path, sources: dict[Place, Path]) -> None:

@@ -137,6 +137,8 @@ class Subject(Part):
         cues: Words of the user that show it, matched as whole words in upper or lower case.
         unless: Ids of subjects whose cues in the same utterance rule this one out ("I don't think
             I will donate" refuses, although "I will donate" agrees).
+        not_after: Words directly before a cue that rule it out: "it" hits me, "not being" abused.
+        not_before: Words directly after a cue that rule it out: I would donate "if".
         alone: While this subject is in play, no topic about another one is offered.
         ends: Ids of earlier subjects that are over once this one comes up: a later agreement
             ends a refusal.
@@ -147,6 +149,8 @@ class Subject(Part):
     phrase: Line
     cues: tuple[Line, ...] = Field(min_length=1)
     unless: tuple[Name, ...] = ()
+    not_after: tuple[Line, ...] = ()
+    not_before: tuple[Line, ...] = ()
     alone: Switch = False
     ends: tuple[Name, ...] = ()
     notice: Line | None = None

@@ -48,7 +48,11 @@ def shipped_ablation(task: TaskSpec) -> Path | None:
 
 
 def ranker_loader(
-    task: TaskSpec, checkpoint: str | Path | None = None, encoder: str | None = None
+    task: TaskSpec,
+    checkpoint: str | Path | None = None,
+    encoder: str | None = None,
+    *,
+    calibrated: bool = True,
 ) -> Callable[[], Ranker]:
     """Choose the ranker and check it without torch; return a function that loads it.
 
@@ -57,6 +61,7 @@ def ranker_loader(
         checkpoint: A checkpoint's folder or hub name; None: the shipped one, else the untrained
             ranker.
         encoder: Sentence encoder of the states; None: the checkpoint's own.
+        calibrated: As for `load_ranker`.
 
     Raises:
         CheckpointError: The checkpoint is missing or malformed, or made for other aspects.
@@ -65,10 +70,10 @@ def ranker_loader(
     if found is None:
         return lambda: UntrainedRanker(task, encoder or DEFAULT_ENCODER)
     found.check_aspects(task.aspect_names)
-    return lambda: load_ranker(found, encoder=encoder)
+    return lambda: load_ranker(found, encoder=encoder, calibrated=calibrated)
 
 
-_rankers: dict[tuple[Path, str, Precision, Form | None], TrainedRanker] = {}
+_rankers: dict[tuple[Path, str, Precision, Form | None, bool], TrainedRanker] = {}
 _rankers_lock = RLock()
 wait_before_fork(_rankers_lock)
 
@@ -80,6 +85,7 @@ def load_ranker(
     encoder: str | None = None,
     precision: Precision = "auto",
     form: Form | None = None,
+    calibrated: bool = True,
 ) -> TrainedRanker:
     """Return the process's one ranker of a checkpoint; safe to call from several threads.
 
@@ -89,6 +95,7 @@ def load_ranker(
         encoder: Where to load the sentence encoder from; None: the name in the checkpoint.
         precision: As for `TrainedRanker`.
         form: As for `TrainedRanker`.
+        calibrated: False leaves the checkpoint's calibration unread: it is to be made anew.
 
     Raises:
         CheckpointError: The checkpoint is missing or damaged, or has other aspects or another
@@ -100,14 +107,15 @@ def load_ranker(
         if aspects is not None:
             checkpoint.check_aspects(aspects)
         source = encoder or checkpoint.config.encoder
-        key = (checkpoint.folder.resolve(), source, precision, form)
+        key = (checkpoint.folder.resolve(), source, precision, form, calibrated)
         if key not in _rankers:
             from langgraph_cooper.ranker.model.ranker import CooperRanker
             from langgraph_cooper.ranker.trained import TrainedRanker
 
             loaded = load_encoder(source)
             checkpoint.check_encoder(loaded)
-            known = load_calibration(checkpoint.folder, (*checkpoint.config.aspects, PASSIVE))
+            names = (*checkpoint.config.aspects, PASSIVE)
+            known = load_calibration(checkpoint.folder, names) if calibrated else None
 
             def build() -> TrainedRanker:
                 model = CooperRanker.from_pretrained(checkpoint)

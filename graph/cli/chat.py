@@ -64,7 +64,12 @@ def chat(
     from langgraph_cooper.graph.threads.locks import ProcessLock
     from langgraph_cooper.graph.threads.turns import Turns
     from langgraph_cooper.nodes.context import CooperContext
+    from langgraph_cooper.nodes.errors import InputError
 
+    if sys.stdin is None:  # closed by the caller
+        raise InputError(
+            "standard input is closed: type at a terminal, or pipe in one user turn per line"
+        )
     # A pipe's encoding follows the locale, and not every locale can write what people say.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -76,7 +77,10 @@ class Conversation:
 
     def __post_init__(self) -> None:
         self._loading: threading.Thread | None = None
-        self._out = PlainConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
+        # With JSON, standard output has the objects alone, whoever types and wherever it goes.
+        out = sys.stderr if self.as_json else sys.stdout
+        self._out = PlainConsole(stderr=self.as_json, highlight=False, soft_wrap=not out.isatty())
+        self._screen = PlainConsole()
         self._err = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
         self._sound = True
         self._last_faults = ""
@@ -123,6 +127,8 @@ class Conversation:
 
     def converse(self) -> None:
         """Talk with a person until they leave (Ctrl-D, Ctrl-C, or a word for it)."""
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a terminal's encoding may be another
+            sys.stdin.reconfigure(errors="replace")
         who = self.model or "offline, without a language model"
         if self.guard_model:
             who += f", but for the safety guard's {self.guard_model}"
@@ -169,10 +175,9 @@ class Conversation:
 
     def _typed(self) -> Iterator[str]:
         """Yield the messages that a person types, and obey the commands between them."""
-        prompt = _prompt(shown(f"{self.task.user_role}: "), bold=self._out.is_terminal)
         while True:
             try:
-                text = input(prompt)
+                text = self._typed_line()
             except (EOFError, KeyboardInterrupt):
                 return
             command = command_in(text)
@@ -183,6 +188,18 @@ class Conversation:
                     self._obey(command)
             elif text.strip():
                 yield text
+
+    def _typed_line(self) -> str:
+        """Return the next line that a person types.
+
+        Raises:
+            EOFError: There is none.
+        """
+        name = shown(f"{self.task.user_role}: ")
+        if not self.as_json or sys.stdout.isatty():
+            return input(_prompt(name, bold=self._out.is_terminal))
+        self._out.print(PlainText(name, style="bold"), end="")
+        return input()
 
     def _obey(self, command: str) -> None:
         state = self._snapshot().values
@@ -230,7 +247,7 @@ class Conversation:
 
     def _take(self, text: str | None) -> None:
         """Run and print a turn; None says nothing new."""
-        waiting = Waiting(self.task, self._out)
+        waiting = Waiting(self.task, self._screen)
         turn = SpokenTurn(
             self.turns,
             self.task,
@@ -278,7 +295,7 @@ class Conversation:
 
         def leave(*_: object) -> None:
             if sys.stdin.isatty():
-                self._out.show_cursor(True)
+                self._screen.show_cursor(True)
                 self._say_goodbye()
             if self._unstored and self.db:
                 self._err.print(PlainText(NOT_STORED, style="yellow"))

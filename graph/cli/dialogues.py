@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,25 +39,27 @@ def read_parts(
 ) -> list[Part]:
     """Read several files as one, each dialogue once, without those of other files.
 
-    Two dialogues are the same if they have the same words, or the same id and first words: the two
-    files of Persuasion for Good cut sentences differently.
+    Two dialogues that share a mark of `known_by` are the same. Dialogues without utterances are
+    left out.
 
     Raises:
         DataError: Two different dialogues have the same id.
         TrainingError: Nothing is left.
     """
-    from langgraph_cooper.ranker.data.dialogue import DataError
+    from langgraph_cooper.ranker.data.dialogue import DataError, known_by
     from langgraph_cooper.ranker.training.config import TrainingError
 
-    out = {mark for file in leave_out for each in read_file(task, file) for mark in _marks(each)}
+    out = {mark for file in leave_out for each in read_file(task, file) for mark in known_by(each)}
     met: set[str] = set()
     ids: dict[str, Path] = {}
-    parts, room, left = [], limit, 0
+    parts, room, left, empty = [], limit, 0, 0
     for file in files:
         new = []
         for each in read_file(task, file):
-            marks = _marks(each)
-            if not out.isdisjoint(marks):
+            marks = known_by(each)
+            if not each.utterances:
+                empty += 1
+            elif not out.isdisjoint(marks):
                 left += 1
             elif met.isdisjoint(marks):
                 if each.id in ids:
@@ -73,20 +74,15 @@ def read_parts(
         room = room and room - len(parts[-1].dialogues)
     if leave_out:
         typer.echo(f"{left:,} dialogues are left out: they are to be measured on", err=True)
+    if empty:
+        typer.echo(f"{empty:,} dialogues without utterances are left out", err=True)
     if not any(part.dialogues for part in parts):
         names = " and ".join(map(str, files))
         raise TrainingError(
-            f"{names}: every dialogue is one of those to leave out: name other files with --data"
+            f"{names}: every dialogue is empty or one of those to leave out: name other files "
+            "with --data"
         )
     return [part for part in parts if part.dialogues]
-
-
-def _marks(dialogue: Dialogue) -> set[str]:
-    """Return by what a dialogue is known again."""
-    from langgraph_cooper.ranker.data.dialogue import fingerprint
-
-    first = re.sub(r"\W+", "", dialogue.utterances[0].text.casefold())
-    return {fingerprint(dialogue), f"{dialogue.id}: {first[:40]}"}
 
 
 def tracked_states(task: TaskSpec, dialogues: Sequence[Dialogue], file: Path) -> dict[str, str]:

@@ -231,7 +231,7 @@ def calibration(
         raise typer.BadParameter(f"there is no trained ranker for the task {spec.name!r}")
     folder = open_checkpoint(checkpoint).folder
     dialogues = annotated_of(read_file(spec, train))
-    measured = ranker_loader(spec, ranker)()
+    measured = ranker_loader(spec, ranker, calibrated=False)()  # a damaged one is made anew
     assert isinstance(measured, TrainedRanker)
     found = fit_calibration(cross_fitted(measured, dialogues, spec), target=target)
     chosen: dict[str, Any] = {"default": default}

@@ -22,6 +22,7 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 if TYPE_CHECKING:
     import httpx
 
+    from langgraph_cooper.graph.evaluation.interactive.rows import Conversation
     from langgraph_cooper.graph.evaluation.interactive.run import Interactive
     from langgraph_cooper.graph.evaluation.interactive.systems import Model
     from langgraph_cooper.graph.evaluation.interactive.users import User
@@ -81,23 +82,28 @@ def interactive(
     if not dry_run:
         check_speakers(named.values(), spec)
 
-    async def run() -> dict[str, Any]:
+    async def run() -> tuple[list[Conversation], int]:
         async with AsyncExitStack() as stack:
             made = await _made(
                 stack, spec, found, played, named, user=user, user_adapter=user_adapter,
                 model=model, rounds=rounds, seed=seed, limits=limits,
             )  # fmt: skip
             held = await _hold(made, output, at_once=at_once, dry_run=dry_run)
-            return summary(held, len(made.plan()))
+            return held, len(made.plan())
 
-    told = asyncio.run(run())
+    held, planned = asyncio.run(run())
+    told = summary(held, planned)
     if json:
         typer.echo(jsonlib.dumps(told))
     elif not dry_run:
         _show(told)
+    if held and not dry_run and all(row.ended.by == "fault" for row in held):
+        raise typer.Exit(1)  # one fault is a result of its system, faults alone are none
 
 
-async def _hold(run: Interactive, output: Path, *, at_once: int, dry_run: bool) -> list[Any]:
+async def _hold(
+    run: Interactive, output: Path, *, at_once: int, dry_run: bool
+) -> list[Conversation]:
     from langgraph_cooper.graph.evaluation.interactive.run import Held
 
     held = Held(run, output)

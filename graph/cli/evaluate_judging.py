@@ -59,20 +59,23 @@ def judge(
         raise typer.BadParameter("name a file of conversations, or ratings with --calibrate")
     limits = CooperContext(deadline=deadline, max_calls=max_calls)
     if calibrate:
-        told = _calibrated(model, calibrate, output, task, at_once, limits, dry_run=dry_run)
+        told, failed = _calibrated(model, calibrate, output, task, at_once, limits, dry_run=dry_run)
     else:
         assert file
-        told = _judged(model, file, output, systems, task, at_once, limits, dry_run=dry_run)
+        told, failed = _judged(model, file, output, systems, task, at_once, limits, dry_run=dry_run)
     if json:
         typer.echo(jsonlib.dumps(told))
     elif not dry_run:
         _show_calibration(told) if calibrate else _show_judged(told)
+    if failed:
+        raise typer.Exit(1)  # the report counts them, and a script must know to ask again
 
 
 def _judged(
     model: str, file: Path, output: Path | None, systems: str, task: str | None, at_once: int,
     limits: CooperContext, *, dry_run: bool,
-) -> dict[str, Any]:  # fmt: skip
+) -> tuple[dict[str, Any], int]:  # fmt: skip
+    """Judge; return the report and the number of questions left unasked."""
     from langgraph_cooper.graph.evaluation.judging.dimensions import OUTCOMES
     from langgraph_cooper.graph.evaluation.judging.outcome import Outcomes
     from langgraph_cooper.graph.evaluation.judging.pairs import paired
@@ -107,19 +110,20 @@ def _judged(
             failed = await asking.ask(matters, at_once=at_once, done=done)
             return failed + await outcomes.ask(ends, at_once=at_once, done=done)
 
-    if not dry_run:
-        _tell_failed(asyncio.run(run()), model)
+    failed = 0 if dry_run else asyncio.run(run())
+    _tell_failed(failed, model)
     told = {"judge": model, "answers": str(kept.file), **judged_report(found, asking, spec)}
     if has_outcome:
         told["outcomes"] = outcomes.report(ends)
         told["outcomes_compared"] = outcomes_compared(found, outcomes)
-    return told
+    return told, failed
 
 
 def _calibrated(
     model: str, files: Sequence[Path], output: Path | None, task: str | None, at_once: int,
     limits: CooperContext, *, dry_run: bool,
-) -> dict[str, Any]:  # fmt: skip
+) -> tuple[dict[str, Any], int]:  # fmt: skip
+    """Calibrate; return the report and the number of questions left unasked."""
     from langgraph_cooper.graph.evaluation.judging.calibration import (
         calibrating_matters,
         calibration_report,
@@ -135,9 +139,10 @@ def _calibrated(
     asking = _judge(spec, chat_model(model, 0), kept, limits)
     calls = asking.waiting(matters)
     _tell(calls, model, f"{len(matters):,} ratings")
-    if not dry_run:
-        _tell_failed(asyncio.run(_asked(asking, matters, calls, model, at_once)), model)
-    return {"judge": model, "task": spec.name, **calibration_report(rated, matters, asking)}
+    failed = 0 if dry_run else asyncio.run(_asked(asking, matters, calls, model, at_once))
+    _tell_failed(failed, model)
+    report = calibration_report(rated, matters, asking)
+    return {"judge": model, "task": spec.name, **report}, failed
 
 
 async def _asked(

@@ -59,7 +59,8 @@ def serve(
         Path | None, typer.Option(help="A file of owner:token lines; else $COOPER_TOKENS.")
     ] = None,
     authenticator: Annotated[
-        str | None, typer.Option(help="module:function, which returns the owner of a request.")
+        str | None,
+        typer.Option(help="module:function, which returns a request's owner; no --tokens."),
     ] = None,
     country: Annotated[
         str | None, typer.Option(help="Whose help lines the guard names, such as GB.")

@@ -176,8 +176,9 @@ def _learned(
         return []
     chosen = run / f"{name}-learned.jsonl"
     if chosen.is_file():
-        lines = chosen.read_text(encoding="utf-8").splitlines()
-        return [LearnedDialogue.model_validate_json(line) for line in lines]
+        # Not splitlines(), which also splits within a text, at U+2028 and others.
+        lines = chosen.read_text(encoding="utf-8").split("\n")
+        return [LearnedDialogue.model_validate_json(line) for line in lines if line]
     known = {each.id: each for each in annotated_of(dialogues)}
     if bare := [each for each in dialogues if each.id not in known]:
         file = run / f"{name}.jsonl"

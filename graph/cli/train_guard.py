@@ -149,7 +149,10 @@ def _chosen(written: Sequence[Line], writers: Sequence[str]) -> list[Line]:
 
 def _everyday(tasks: Sequence[str], doubtful: Path | None) -> tuple[list[str], list[str]]:
     """Return everyday messages to learn from, and those of every fourth answer, which are kept."""
-    out = set(doubtful.read_text(encoding="utf-8").splitlines()) if doubtful else set()
+    from langgraph_cooper.ranker.data.jsonl import read_text
+
+    # Not splitlines(), which also splits within a text, at U+2028 and others.
+    out = set(read_text(doubtful).split("\n")) if doubtful else set()
     answers = [answer for task in tasks for answer in load_task(task).answers]
     learnt: list[str] = []
     kept: list[str] = []

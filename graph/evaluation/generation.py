@@ -133,12 +133,14 @@ async def reply_to_all(
             found |= {row: known[keys[row]] for row in rows}
             done(len(rows))
             continue
-        # From the first turn on: a system may carry its state from turn to turn.
+        # From the first turn on: a system may carry its state from turn to turn. A kept reply is
+        # measured all the same: the file holds what the report is about.
         about = speaker.about
         talk = about(turns.turns[rows[0]].dialogue.id) if about else speaker.talk()
         for row in rows:
             dialogue, index = turns.turns[row].dialogue, turns.turns[row].index
-            found[row] = await talk(dialogue.history(index))
+            said = await talk(dialogue.history(index))
+            found[row] = known.get(keys[row], said)
             if kept and keys[row] not in known:
                 _keep(kept, keys[row], turns.turns[row], found[row])
             done(1)

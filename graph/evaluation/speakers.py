@@ -31,7 +31,12 @@ from langgraph_cooper.nodes.llm.baselines import BASELINES, llm_baseline
 from langgraph_cooper.nodes.llm.models import chat_model, identity
 from langgraph_cooper.nodes.resources import voice_of
 from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
+from langgraph_cooper.ranker.load import shipped_checkpoint
+from langgraph_cooper.ranker.model.calibration import FILE as CALIBRATION
+from langgraph_cooper.ranker.model.checkpoint import CONFIG, WEIGHTS
+from langgraph_cooper.ranker.model.encoder import file_sha256
 
 if TYPE_CHECKING:
     from langgraph_cooper.nodes.finetuned.engine import Engine
@@ -170,7 +175,16 @@ def _pipeline(
 
         return reply
 
+    made_of = f"{made_of} {ranker_sha256(task)}"
     return Speaker(name, _identity(name, settings, made_of), begin)
+
+
+def ranker_sha256(task: TaskSpec) -> str:
+    """Return a hash of the task's shipped ranker and its calibration; "" where there is none."""
+    folder = shipped_checkpoint(task)
+    files = [folder / name for name in (CONFIG, WEIGHTS, CALIBRATION)] if folder else []
+    hashes = [file_sha256(file) for file in files if file.is_file()]
+    return hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else ""
 
 
 GREETING = "Hello."
@@ -315,7 +329,8 @@ def _baseline(name: str, settings: Settings) -> Speaker:
         said = await step.ainvoke([*history])
         return Reply(said.reply, said.aspect)
 
-    return Speaker(name, _identity(name, settings), lambda: reply)
+    asked = hashlib.sha256(shared_prompt(name).encode()).hexdigest()
+    return Speaker(name, _identity(name, settings, asked), lambda: reply)
 
 
 def _identity(name: str, settings: Settings, made_of: str = "") -> str:

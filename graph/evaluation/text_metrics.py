@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from langgraph_cooper.graph.evaluation.meteor import Meteor
 from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.evaluation.metrics import DRAWN_AT_ONCE, Resamples
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -31,7 +32,7 @@ DISTINCT_ORDERS = {"Dist-1": 1, "Dist-2": 2, "Dist-3": 3}
 MOST = 4  # the longest n-grams of BLEU
 BETA = 1.2  # of ROUGE-L
 EMPTY = "&"
-CHUNK = 500  # resamples whose distinct n-grams are counted at once
+CELLS = 2**22  # n-grams times resamples that are counted at once
 
 
 @cache
@@ -204,10 +205,7 @@ class PairedBootstrap:
     def __init__(self, groups: Sequence[int], *, samples: int = 10_000, seed: int = 0) -> None:
         _, self._group = np.unique(np.asarray(groups), return_inverse=True)  # [T]
         self._sizes = np.bincount(self._group).astype(np.float64)  # [G]
-        count = len(self._sizes)
-        random = np.random.default_rng(seed)
-        drawn = random.multinomial(count, np.full(count, 1 / count), size=samples)
-        self._drawn = drawn.astype(np.float32)  # [S, G]
+        self._resamples = Resamples(len(self._sizes), samples, seed)
         self.samples, self.seed = samples, seed
 
     def p_values(self, first: ScoredTexts, second: ScoredTexts) -> dict[str, float]:
@@ -216,7 +214,7 @@ class PairedBootstrap:
         shared = [name for name in ours if name in theirs]
         if len(self._sizes) < 2:
             return dict.fromkeys(shared, 1.0)
-        seen = first.scores(), second.scores()
+        seen = _compared(first), _compared(second)
         found = {}
         for name in shared:
             differences = ours[name] - theirs[name]  # [S]
@@ -228,17 +226,20 @@ class PairedBootstrap:
     def _resampled(self, texts: ScoredTexts) -> dict[str, Floats]:
         """Metric -> [S] its value in each resample."""
         found: dict[str, Floats] = {}
-        sums = self._drawn @ self._by_dialogue(texts.bleu)  # [S, 10]
+        sums = self._resamples.sums(self._by_dialogue(texts.bleu))  # [S, 10]
         for name, order in BLEU_ORDERS.items():
-            found[name] = bleu(sums.astype(np.float64), order)
-        turns = self._drawn @ self._sizes  # [S]
-        found[ROUGE] = 100 * (self._drawn @ self._by_dialogue(texts.rouge[:, None]))[:, 0] / turns
+            found[name] = bleu(sums, order)
+        turns = self._resamples.sums(self._sizes)  # [S]
+        found[ROUGE] = 100 * self._sums(texts.rouge) / turns
         if texts.meteor:
-            each = np.array(texts.meteor.each)[:, None]
-            found[METEOR] = 100 * (self._drawn @ self._by_dialogue(each))[:, 0] / turns
+            found[METEOR] = 100 * self._sums(np.array(texts.meteor.each)) / turns
         for name, n in DISTINCT_ORDERS.items():
             found[name] = self._distinct(texts, n)
         return found
+
+    def _sums(self, each: Floats) -> Floats:
+        """[S] sums of [T] in each resample."""
+        return self._resamples.sums(self._by_dialogue(each[:, None]))[:, 0]
 
     def _by_dialogue(self, each: Floats) -> Floats:
         """[G, C] sums of [T, C] over the turns of each dialogue."""
@@ -249,12 +250,12 @@ class PairedBootstrap:
     def _distinct(self, texts: ScoredTexts, n: int) -> Floats:
         """[S] Distinct-n of each resample."""
         present, totals = self._presence(texts, n)
-        found = np.empty(self.samples)
-        for start in range(0, self.samples, CHUNK):
-            drawn = self._drawn[start : start + CHUNK]
+        found = []
+        size = min(DRAWN_AT_ONCE, max(1, CELLS // present.shape[0]))
+        for drawn in self._resamples.chunks(size):
             unique = ((present @ (drawn.T > 0).astype(np.float32)) > 0).sum(axis=0)
-            found[start : start + CHUNK] = unique / np.maximum(drawn @ totals, 1)
-        return 100 * found
+            found.append(unique / np.maximum(drawn @ totals, 1))
+        return 100 * np.concatenate(found)
 
     def _presence(self, texts: ScoredTexts, n: int) -> tuple[csr_matrix, Floats]:
         """[U, G] which n-gram is in which dialogue, and [G] each dialogue's number of n-grams."""
@@ -271,6 +272,12 @@ class PairedBootstrap:
         shape = (max(len(known), 1), len(self._sizes))
         matrix = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
         return matrix, np.array([totals[group] for group in range(shape[1])], np.float64)
+
+
+def _compared(texts: ScoredTexts) -> dict[str, float]:
+    """The metrics as the resamples have them: METEOR is the mean of the replies' own scores."""
+    found = texts.scores()
+    return found | {METEOR: 100 * float(np.mean(texts.meteor.each))} if texts.meteor else found
 
 
 def rounded(scores: Mapping[str, float], digits: int = 4) -> dict[str, float]:

@@ -66,7 +66,10 @@ def authenticator_of(tokens: Path | None, authenticator: str | None) -> Authenti
 
     Raises:
         AuthenticationError: It cannot be used.
+        ServeError: Both are given.
     """
+    if tokens and authenticator:
+        raise ServeError("--tokens and --authenticator are both given: name one of them")
     if authenticator:
         return load_authenticator(authenticator)
     if tokens:

@@ -216,6 +216,13 @@ class Service:
             raise
         return copy
 
+    async def ancestors(self, thread: Thread) -> AsyncIterator[Thread]:
+        """Yield the threads that a thread was copied from, nearest first, until a deleted one."""
+        at = thread
+        while at.parent and (found := await self.records.thread(at.parent, at.owner)):
+            yield found
+            at = found
+
     async def delete(self, thread: Thread) -> None:
         """Delete a thread, and stop its turn first."""
         for run in self.runs.on(thread.id):

@@ -77,9 +77,9 @@ async def read_thread(thread_id: str, service: Served, owner: Owner) -> ThreadSt
 async def fork_thread(thread_id: str, body: Fork, service: Served, owner: Owner) -> ThreadSummary:
     """Copy a conversation up to a turn into a new thread, with another topic on request."""
     thread = await service.thread(thread_id, owner)
-    checkpoint = body.checkpoint
+    place, checkpoint = thread, body.checkpoint
     if body.turn:
-        turn = await service.turn(thread, body.turn)
+        place, turn = await _origin(service, thread, body.turn)
         checkpoint = turn.checkpoint if turn else None
         if checkpoint is None:
             raise ApiError(409, "not_completed", "that turn has no end yet: name a completed one")
@@ -89,7 +89,7 @@ async def fork_thread(thread_id: str, body: Fork, service: Served, owner: Owner)
     edited = EditedTopic(**body.topic.model_dump()) if body.topic else None
 
     async def copying(task: ServedTask, to: str) -> None:
-        await task.copy(thread.id, checkpoint, to, edited)
+        await task.copy(place.id, checkpoint, to, edited)
 
     return _summary(await service.copied(thread, copying))
 
@@ -105,6 +105,25 @@ async def delete_thread(thread_id: str, service: Served, owner: Owner) -> Respon
 
 def _summary(thread: Thread) -> ThreadSummary:
     return ThreadSummary(**{name: getattr(thread, name) for name in ThreadSummary.model_fields})
+
+
+async def _origin(service: Service, thread: Thread, turn: str) -> tuple[Thread, Turn | None]:
+    """Return the thread that a turn ran on, and the turn.
+
+    A copy holds the messages of the turns before it was made, and their states stay with the
+    threads that it was copied from.
+
+    Raises:
+        ApiError: The thread holds no such turn (404).
+    """
+    if not await service.records.turn(thread.id, turn):
+        values = (await service.task(thread.task).state(thread.id)).values
+        said = _spoken(values.get("messages", []))
+        if turn in {line.turn or turn_of([]) for line in said if line.role == "assistant"}:
+            async for older in service.ancestors(thread):
+                if found := await service.records.turn(older.id, turn):
+                    return older, found
+    return thread, await service.turn(thread, turn)
 
 
 def _spoken(messages: list[BaseMessage]) -> list[Spoken]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.prompts import CrisisKind
 from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.data.jsonl import read_text
 
 TARGETS = {"+": 1.0, "-": 0.0, "?": 0.5}
 MANNERS = {"+": "hint", "-": "trap", "?": "unsure"}  # where a line does not say
@@ -42,27 +43,32 @@ class Example(NamedTuple):
 def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
     """Read a folder's `.tsv` files, one per writer, without the writers that are held out.
 
+    Blank lines are skipped.
+
     Args:
         folder: Files with the fields label, kind, optionally how it is said, and text.
         held_out: Writers whose files are not opened: the part of the name before the first "_".
 
     Raises:
-        DataError: A line is malformed, or there is none.
+        DataError: A file cannot be read, a line is malformed, or there is none.
     """
     lines = []
     for file in sorted(folder.glob("*.tsv")):
         writer = file.stem.split("_")[0]
         if writer in held_out:
             continue
-        for number, row in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-            label, *kinds, text = row.split("\t")
-            if label not in TARGETS or len(kinds) not in (1, 2) or not text.strip():
+        # Not splitlines(), which also splits within a text, at U+2028 and others.
+        for number, row in enumerate(read_text(file).split("\n"), start=1):
+            if not row.strip():
+                continue
+            label, *rest = row.split("\t")
+            if label not in TARGETS or len(rest) not in (2, 3) or not rest[-1].strip():
                 raise DataError(
                     f"{file}, line {number}: write label, kind, how (may be left out) and text, "
                     'with tabs between; a label is "+", "-" or "?"'
                 )
-            how = kinds[1] if len(kinds) == 2 else MANNERS[label]
-            lines.append(Line(writer, label, kinds[0], how, text))
+            how = rest[1] if len(rest) == 3 else MANNERS[label]
+            lines.append(Line(writer, label, rest[0], how, rest[-1]))
     if not lines:
         raise DataError(f"{folder} has no lines to learn from: name a folder of .tsv files")
     return lines
@@ -95,7 +101,7 @@ def read_phrases(file: Path) -> list[Line]:
         DataError: It is malformed.
     """
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(read_text(file))
         crises = [
             Line("phrases", "+", group["kind"], "plain", said)
             for group in tables["crisis"].values()

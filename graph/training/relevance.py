@@ -68,6 +68,7 @@ class PoolMaker:
         self._own = {each.id: [each.utterances[i].text for i in each.system_turns]
                      for each in dialogues}  # fmt: skip
         self._all = [reply for replies in self._own.values() for reply in replies]
+        self._distinct = set(self._all)
         if len(self._own) < 2:
             raise DataError("a model of relevance learns from two conversations at least")
         self._generic = generic_replies(self._all, embed)
@@ -92,17 +93,35 @@ class PoolMaker:
     def draw(
         self, dialogue: Dialogue, turn: int, *, others: int, own: int, generic: int
     ) -> list[str]:
-        """Return the reply of a turn and others, without repetition of it."""
+        """Return the reply of a turn and others, without repetition of it.
+
+        Raises:
+            DataError: No other conversation has another reply.
+        """
         true = dialogue.utterances[turn].text
         mine = [text for text in self._own.get(dialogue.id, []) if text != true]
         drawn = self._rng.sample(mine, min(own, len(mine)))
-        drawn += self._rng.sample(self._generic, min(generic, len(self._generic)))
+        drawn += self._draw_generic(true, generic)
         wanted = others + own + generic
+        known = {true, *mine}
+        if len(drawn) < wanted and self._distinct <= known:
+            raise DataError(
+                f"the dialogue {dialogue.id!r} has every reply of the others too: a model of "
+                "relevance learns from replies that differ"
+            )
         while len(drawn) < wanted:
             other = self._rng.choice(self._all)
-            if other not in mine and other != true:
+            if other not in known:
                 drawn.append(other)
         return [true, *drawn]
+
+    def _draw_generic(self, true: str, count: int) -> list[str]:
+        """Return generic replies; the true one, if drawn, gives way to the commonest other one."""
+        drawn = self._rng.sample(self._generic, min(count, len(self._generic)))
+        if true not in drawn:
+            return drawn
+        unused = [text for text in self._generic if text not in drawn]
+        return [text for text in drawn if text != true] + unused[:1]
 
     def _pool(self, dialogue: Dialogue, turn: int, replies: Sequence[str]) -> Pool:
         heard = Heard(dialogue.history(turn), self._embed)

@@ -8,9 +8,12 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from langgraph_cooper.nodes.language.remembering import remembered
-from langgraph_cooper.nodes.language.text import words
+from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.prompts import AspectSpec, Subject
 from langgraph_cooper.ranker.data.dialogue import Utterance
+
+# Words that may stand between a cue and what rules it out: "it really hit me".
+BETWEEN = "(?:also|always|just|often|really|sometimes|still|suddenly)"
 
 
 def subjects_in_play(
@@ -64,14 +67,35 @@ def _finder(subjects: tuple[Subject, ...]) -> Callable[[str], tuple[Subject, ...
     @remembered(4096)
     def mentioned(text: str) -> tuple[Subject, ...]:
         plain = " ".join(words(text))
-        here = [subject for subject, pattern in patterns if pattern.search(plain)]
+        # What rules a cue out stands in its sentence: "Never before. I'll donate."
+        apart = "\n".join(" ".join(words(sentence)) for sentence in sentences(text))
+        here = [
+            subject
+            for subject, pattern in patterns
+            if any(cue[1] for cue in pattern.finditer(apart if _ruled(subject) else plain))
+        ]
         ids = {subject.id for subject in here}
         return tuple(subject for subject in here if not ids.intersection(subject.unless))
 
     return mentioned
 
 
+def _ruled(subject: Subject) -> bool:
+    return bool(subject.not_after or subject.not_before)
+
+
 def _pattern(subject: Subject) -> re.Pattern[str]:
-    cues = [re.escape(" ".join(words(cue))) for cue in subject.cues if words(cue)]
-    # A cue without words (":-)") would match every text without words.
-    return re.compile(rf"(?<![\w'])(?:{'|'.join(cues) or '(?!)'})(?![\w'])")
+    """Return what matches the subject's cues; its group 1 is empty for those ruled out."""
+    cue = _any_of(subject.cues)
+    ruled_out = "(?!)"
+    if _ruled(subject):
+        before, after = _any_of(subject.not_after), _any_of(subject.not_before)
+        ruled_out = f"{before} (?:{BETWEEN} )?{cue}|{cue} {after}"
+    # What rules a cue out is tried first: the match takes the cue along.
+    return re.compile(rf"(?<![\w'])(?:(?:{ruled_out})(?![\w'])|({cue}))(?![\w'])")
+
+
+def _any_of(phrases: Sequence[str]) -> str:
+    plain = [re.escape(" ".join(words(phrase))) for phrase in phrases if words(phrase)]
+    # A phrase without words (":-)") would match every text without words.
+    return f"(?:{'|'.join(plain) or '(?!)'})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
@@ -17,6 +18,9 @@ RECENT = 3
 
 LAST_ROUND = 15
 """Rounds from this one on count as one: few dialogues are longer. Checkpoints may differ."""
+
+FIRST = 30
+"""Number of a conversation's first letters that tell it from another one of the same id."""
 
 Speaker = Literal["user", "system"]
 """`user` is the seeker or persuadee, `system` the supporter or persuader."""
@@ -217,3 +221,17 @@ def fingerprint(dialogue: Dialogue) -> str:
     """A short hash of the utterances' texts; ids, labels and annotation do not enter."""
     texts = json.dumps([utterance.text for utterance in dialogue.utterances])
     return hashlib.sha256(texts.encode()).hexdigest()[:12]
+
+
+def known_by(dialogue: Dialogue) -> frozenset[str]:
+    """Return the marks of a conversation: two that share one are the same.
+
+    They have the same words, or the same id and first letters: the two files of Persuasion for Good
+    cut sentences differently and correct some words. The id alone does not count, as many files
+    number their dialogues, nor does a greeting. One without utterances has no mark.
+    """
+    if not dialogue.utterances:
+        return frozenset()
+    texts = "".join(utterance.text for utterance in dialogue.utterances)
+    first = re.sub(r"\W+", "", texts.casefold())[:FIRST]
+    return frozenset((fingerprint(dialogue), f"{dialogue.id}: {first}"))

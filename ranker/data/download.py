@@ -78,7 +78,10 @@ def fetch(
     """
     if name not in homes:
         raise DataError(f"unknown data set {name!r}: {', '.join(homes)} can be fetched")
-    target = Path(folder).expanduser()
+    try:
+        target = Path(folder).expanduser()
+    except RuntimeError as error:  # "~nobody"
+        raise DataError(f"{folder} is no folder: {error}") from None
     for file, public in homes[name].items():
         if not (target / file).is_file():
             _fetch(public, target / file, timeout, on_bytes)

@@ -7,7 +7,7 @@ with a single candidate, and the bootstrap needs the figures of every turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,40 @@ def measure(turns: Sequence[LabelledTurn], scores: Sequence[Sequence[float] | Ar
     )
 
 
+DRAWN_AT_ONCE = 500
+"""Resamples that are drawn or weighed at once; a multiple of 4, as vector instructions like it."""
+
+
+class Resamples:
+    """How often each group is drawn, in resamples of all groups with replacement.
+
+    Attributes:
+        drawn: [S, G] counts.
+
+    Args:
+        groups: Number of groups.
+        samples: Number of resamples.
+        seed: Seed of the draws.
+    """
+
+    def __init__(self, groups: int, samples: int, seed: int) -> None:
+        random, shares = np.random.default_rng(seed), np.full(groups, 1 / groups)
+        # A byte holds a count: one above 255 needs more groups, and is then drawn never (1 / 255!).
+        self.drawn = np.empty((samples, groups), np.uint8)
+        for start in range(0, samples, DRAWN_AT_ONCE):
+            rows = self.drawn[start : start + DRAWN_AT_ONCE]
+            rows[:] = random.multinomial(groups, shares, size=len(rows))
+
+    def sums(self, each: Floats) -> Floats:
+        """Return [S, ...], for [G, ...] sums of the groups those of every resample."""
+        return np.concatenate([rows @ each for rows in self.chunks(DRAWN_AT_ONCE)])
+
+    def chunks(self, size: int) -> Iterator[Floats]:
+        """Yield [size, G], some resamples after others."""
+        for start in range(0, len(self.drawn), size):
+            yield self.drawn[start : start + size].astype(np.float64)
+
+
 class Bootstrap:
     """Paired bootstrap test of the difference between the means of two rankings, two-sided.
 
@@ -120,10 +154,8 @@ class Bootstrap:
     ) -> None:
         _, self._group = np.unique(np.asarray(groups), return_inverse=True)  # [T]
         sizes = np.bincount(self._group).astype(np.float64)  # [G]
-        shares = np.full(len(sizes), 1 / len(sizes))
-        random = np.random.default_rng(seed)
-        self._drawn = random.multinomial(len(sizes), shares, size=samples).astype(np.float64)
-        self._turns = self._drawn @ sizes  # [samples]
+        self._resamples = Resamples(len(sizes), samples, seed)
+        self._turns = self._resamples.sums(sizes)  # [samples]
         self.samples = samples
         self.groups = len(sizes)
 
@@ -141,8 +173,8 @@ class Bootstrap:
         differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
         if self.groups < 2:
             return 1.0
-        sums = np.bincount(self._group, weights=differences)
-        means = (self._drawn @ sums) / self._turns
+        sums = np.bincount(self._group, weights=differences).astype(np.float64)
+        means = self._resamples.sums(sums) / self._turns
         observed = differences.mean()
         # The tolerance makes sums of the same numbers in another order equal.
         extreme = np.abs(means - observed) >= abs(observed) - 1e-12

@@ -212,6 +212,8 @@ class _Fit:
         """Return the offsets [R, A] of mean 0 in each round."""
         offered = (self.shares > MISSING).mean(axis=0) > 0.5  # of others no share can be asked
         wanted = shares_by_round(self.turns, self.truth) * offered
+        if not offered.any():
+            return np.zeros_like(wanted)
         wanted /= np.maximum(wanted.sum(axis=1, keepdims=True), 1e-9)
         smooth = self._smoothing()
         offsets: Floats = np.zeros_like(wanted)

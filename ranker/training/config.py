@@ -30,6 +30,7 @@ PAPER: Mapping[str, Any] = {
     "adapter_rank": 0,
     "freeze_layers": 0,
     "transformer_rate": 5e-5,
+    "head_rate": 5e-5,
     "history_tokens": 128,
     "topic_tokens": 16,
     "turns_per_batch": 1,
@@ -37,7 +38,8 @@ PAPER: Mapping[str, Any] = {
 }
 """The paper's set-up (`cooper train --preset paper`): each candidate by itself, one feed-forward
 network over all signals, triplet and pointwise losses, all-mpnet-base-v2 for the states,
-bert-base-uncased trained in full."""
+bert-base-uncased trained in full, one learning rate. Warm-up, clipping, weight decay and dropout
+are not recorded and keep their defaults."""
 
 
 class TrainingError(CooperError):

@@ -13,7 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from langgraph_cooper.prompts.task import TaskSpec
-from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue, fingerprint
+from langgraph_cooper.ranker.data.dialogue import (
+    AnnotatedDialogue,
+    Dialogue,
+    fingerprint,
+    known_by,
+)
 from langgraph_cooper.ranker.data.jsonl import read_annotated
 from langgraph_cooper.ranker.data.labels import Encode
 from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior, fit_aspect_prior
@@ -137,15 +142,16 @@ def prepare(
 def check_apart(
     train: Sequence[Dialogue], valid: Sequence[Dialogue], train_file: Path, valid_file: Path
 ) -> None:
-    """Check that no dialogue is both trained on and measured on.
+    """Check that no dialogue is both trained on and measured on, by `known_by`.
 
     Raises:
         TrainingError: Some are; the message says how many.
     """
-    both = {fingerprint(dialogue) for dialogue in train} & {fingerprint(d) for d in valid}
+    learnt = {mark for dialogue in train for mark in known_by(dialogue)}
+    both = sum(not learnt.isdisjoint(known_by(dialogue)) for dialogue in valid)
     if both:
         raise TrainingError(
-            f"{len(both)} dialogues are both in {train_file} and in {valid_file}: dialogues "
+            f"{both} dialogues are both in {train_file} and in {valid_file}: dialogues "
             "that are trained on cannot choose the epoch; take them out of one of the files"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +14,18 @@ from sklearn.metrics import silhouette_score
 from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.data.labels import Embeddings, Encode, Floats
 
+_log = logging.getLogger(__name__)
+
 N_INIT = 4
 """Restarts of k-means for each k; the tightest clustering is taken."""
+
+MOST_TRIED = 40
+"""Numbers of clusters in the default range: all of them up to 1,300 conversations, as in ESConv."""
+
+MEASURED = 4_000
+"""States that a silhouette is measured on: it compares all pairs."""
+
+TOLD = 10  # numbers of clusters between two lines of the log
 
 
 @dataclass(frozen=True)
@@ -37,9 +48,10 @@ class TargetStates:
 
 
 def cluster_range(count: int) -> range:
-    """Return the default numbers of clusters to try: N/50 to N/20, at least 2."""
+    """Return the default numbers of clusters to try: N/50 to N/20, at least 2, evenly spaced."""
     low = max(2, count // 50)
-    return range(low, max(low, count // 20) + 1)
+    tried = range(low, max(low, count // 20) + 1)
+    return tried[:: -(-len(tried) // MOST_TRIED)]
 
 
 def find_targets(
@@ -73,8 +85,14 @@ def find_targets(
             f"aspect {aspect!r}: {distinct} distinct final states are too few for "
             f"{min(wanted, default=2)} clusters; annotate more conversations or ask for fewer"
         )
-    runs = {k: KMeans(k, n_init=N_INIT, random_state=seed).fit(embedded) for k in usable}
-    curve = {k: float(silhouette_score(embedded, run.labels_)) for k, run in runs.items()}
+    runs: dict[int, KMeans] = {}
+    curve: dict[int, float] = {}
+    measured = _measured(len(texts), seed)
+    for k in usable:
+        runs[k] = KMeans(k, n_init=N_INIT, random_state=seed).fit(embedded)
+        curve[k] = _silhouette(embedded[measured], runs[k].labels_[measured])
+        if len(runs) % TOLD == 0:
+            _log.info("aspect %r: %d of %d clusterings", aspect, len(runs), len(usable))
     best = runs[max(usable, key=lambda k: (curve[k], -k))]
     sizes = np.bincount(best.labels_, minlength=best.n_clusters)
     order = np.argsort(-sizes, kind="stable")
@@ -87,6 +105,19 @@ def find_targets(
         silhouette=curve,
         sizes=tuple(int(sizes[row]) for row in order),
     )
+
+
+def _measured(count: int, seed: int) -> npt.NDArray[np.intp]:
+    """Return the rows that silhouettes are measured on, the same for every k."""
+    if count <= MEASURED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, MEASURED, replace=False))
+
+
+def _silhouette(embedded: Floats, labels: npt.NDArray[np.int32]) -> float:
+    if not 1 < len(np.unique(labels)) < len(labels):
+        return -1.0  # of a sample alone: it is undefined there, and no reason to choose this k
+    return float(silhouette_score(embedded, labels))
 
 
 def _unit(rows: npt.NDArray[np.floating]) -> Floats:

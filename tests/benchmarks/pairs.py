@@ -11,7 +11,8 @@ python -m tests.benchmarks.pairs count --sheet sheet.txt --labels one.txt two.tx
 `contexts` draws so many turns from the strangers' lines, held with the bank, and as many from the
 data. `sheet` shows both replies of each context in random order, equal ones left out; beside it
 lies a key. A reader writes "NUMBER A", "NUMBER B" or "NUMBER T" (a tie). `count` prints wins, by
-the majority of the readers, with an exact sign test.
+the majority of the readers, with an exact sign test over conversations: contexts of one are not
+independent.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
+from langgraph_cooper.graph.evaluation.judging.significance import sign_test, signs_by_unit
 from langgraph_cooper.graph.evaluation.speakers import speakers
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.prompts import load_task
@@ -53,22 +53,28 @@ async def contexts(given: argparse.Namespace) -> None:
     task, rng = load_task(given.task), random.Random(given.seed)
     bank = speakers(task, ["bank"], None, CooperContext())["bank"]
     trial: list[dict[str, Any]] = []
-    for name, said in conversations(given.lines) if given.lines else ():
+    for number, (name, said) in enumerate(conversations(given.lines) if given.lines else ()):
         if name != given.task:
             continue
         talk, history = bank.talk(), list[Utterance]()
         for text in said:
             history.append(Utterance("user", text))
-            trial.append({"from": "strangers", "history": [list(each) for each in history]})
+            trial.append(context("strangers", number, history))
             history.append(Utterance("system", (await talk(history)).text))
     data: list[dict[str, Any]] = []
     for dialogue in read_dialogues(given.data, task).dialogues if given.data else ():
         for index in dialogue.system_turns:
             history = dialogue.history(index)
             if index >= OPENING and history[-1].speaker == "user":
-                data.append({"from": "data", "history": [list(each) for each in history]})
+                data.append(context("data", dialogue.id, history))
     drawn = [rng.sample(each, min(given.most, len(each))) for each in (trial, data)]
     write(given.output, [row | {"task": given.task} for part in drawn for row in part])
+
+
+def context(source: str, conversation: int | str, history: list[Utterance]) -> dict[str, Any]:
+    """Return a context as it is written."""
+    told = {"from": source, "conversation": conversation}
+    return told | {"history": [list(each) for each in history]}
 
 
 async def say(given: argparse.Namespace) -> None:
@@ -105,12 +111,13 @@ def sheet(given: argparse.Namespace) -> None:
     for replies in found:
         same_contexts(rows_of(given.contexts), replies)
     said = [[row["reply"] for row in replies] for replies in found]
-    for context, replies in zip(rows_of(given.contexts), zip(*said, strict=True), strict=True):
+    for row, replies in zip(rows_of(given.contexts), zip(*said, strict=True), strict=True):
         sides = [0, 1]
         rng.shuffle(sides)
-        entry = {"names": [names[side] for side in sides], "from": context["from"]}
-        entry |= {"task": context["task"], "equal": replies[0] == replies[1]}
-        entries.append((entry, context["history"], [replies[side] for side in sides]))
+        entry = {"names": [names[side] for side in sides], "from": row["from"]}
+        entry |= {"task": row["task"], "equal": replies[0] == replies[1]}
+        entry |= {"conversation": row.get("conversation")}
+        entries.append((entry, row["history"], [replies[side] for side in sides]))
     rng.shuffle(entries)
     with given.output.open("w", encoding="utf-8") as file:
         for entry, history, replies in entries:
@@ -127,6 +134,8 @@ def sheet(given: argparse.Namespace) -> None:
 def count(given: argparse.Namespace) -> None:
     """Print wins by the majority of the readers."""
     key = json.loads(given.sheet.with_suffix(".key.json").read_text(encoding="utf-8"))
+    if any(entry.get("conversation") is None for entry in key):
+        raise SystemExit("the key names no conversations: draw the contexts again")
     judged = [
         dict(line.split()[:2] for line in file.read_text().splitlines() if line.strip())
         for file in given.labels
@@ -137,6 +146,7 @@ def count(given: argparse.Namespace) -> None:
             raise SystemExit(f"{file} does not judge all pairs with A, B or T, or judges others")
     names = sorted(key[0]["names"])
     groups: dict[str, Counter[str]] = {}
+    signs: dict[str, list[tuple[str, int]]] = {}
     for number, entry in enumerate(key):
         votes = Counter(labels.get(str(number), "T") for labels in judged)
         (best, most), *_ = votes.most_common()
@@ -148,13 +158,19 @@ def count(given: argparse.Namespace) -> None:
             if side == "T"
             else entry["names"]["AB".index(side)]
         )
+        unit = f"{entry['task']}, {entry['from']}, {entry['conversation']}"
         for group in ("all", entry["task"], f"{entry['task']}, {entry['from']}"):
             groups.setdefault(group, Counter())[won] += 1
+            sign = (won == names[0]) - (won == names[1])
+            signs.setdefault(group, []).append((unit, sign))
     for group, won in groups.items():
         one, other = (won[name] for name in names)
-        p = binomtest(one, one + other).pvalue if one + other else 1.0
+        test = sign_test(*signs_by_unit(signs[group]))
         rest = f"ties {won['tie']}, equal {won['equal']}"
-        print(f"{group:28s} {names[0]} {one}, {names[1]} {other}, {rest}: sign test p = {p:.2g}")
+        print(
+            f"{group:28s} {names[0]} {one}, {names[1]} {other}, {rest}; by conversation "
+            f"{test.wins} to {test.losses}: sign test p = {test.p:.2g}"
+        )
     both = [
         (labels[str(n)], others[str(n)])
         for place, labels in enumerate(judged)

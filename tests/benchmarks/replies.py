@@ -7,7 +7,8 @@ python -m tests.benchmarks.replies count --sheet sheet.txt --labels labels.txt
 `say` holds the conversations of a file of lines: "# task" begins one, each further line is a
 message. `sheet` mixes the replies of several programs; beside it lies a key. A reader writes
 "NUMBER 1" for a reply that a sensible, kind person would accept, else "NUMBER 0". `count` prints
-the shares.
+the shares, with 95 % intervals and sign tests over conversations: messages of one are not
+independent.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from scipy.stats import binomtest
 
 from langgraph_cooper.graph import create_cooper
+from langgraph_cooper.graph.evaluation.judging.significance import (
+    interval_by_unit,
+    sign_test,
+    signs_by_unit,
+)
 
 CONTEXT = 4  # utterances before a message that a reader sees
 HELP = "findahelpline.com"  # what the guard says names it
@@ -85,7 +90,13 @@ def sheet(systems: list[Path], output: Path, seed: int) -> None:
     ]
     random.Random(seed).shuffle(entries)
     key = [
-        {"system": name, "line": place, "task": row["task"], "guard": HELP in row["reply"]}
+        {
+            "system": name,
+            "line": place,
+            "conversation": row["conversation"],
+            "task": row["task"],
+            "guard": HELP in row["reply"],
+        }
         for name, place, row in entries
     ]
     output.with_suffix(".key.json").write_text(json.dumps(key), encoding="utf-8")
@@ -99,10 +110,13 @@ def sheet(systems: list[Path], output: Path, seed: int) -> None:
 def count(file: Path, labels: Path) -> None:
     """Print each program's share of accepted replies, and the sign test of each pair."""
     key = json.loads(file.with_suffix(".key.json").read_text(encoding="utf-8"))
+    if any("conversation" not in entry for entry in key):
+        raise SystemExit("the key names no conversations: make the sheet again (the same one)")
     judged = dict(line.split()[:2] for line in labels.read_text().splitlines() if line.strip())
     missing = [number for number in range(len(key)) if str(number) not in judged]
     print(f"{len(key) - len(missing)} of {len(key)} entries are judged")
     systems = sorted({entry["system"] for entry in key})
+    unit = {entry["line"]: str(entry["conversation"]) for entry in key}
     accepted: dict[str, dict[int, bool]] = {name: {} for name in systems}
     for task in ["all", *sorted({entry["task"] for entry in key})]:
         for name in systems:
@@ -113,7 +127,7 @@ def count(file: Path, labels: Path) -> None:
                 if str(number) in judged
             ]
             good, guard = sum(ok for _, ok in found), sum(entry["guard"] for entry, _ in found)
-            low, high = binomtest(good, len(found)).proportion_ci(method="wilson")
+            low, high = interval_by_unit([(unit[entry["line"]], ok) for entry, ok in found])
             print(
                 f"{task:28s} {name:12s} {good:4d} of {len(found):4d}  {good / len(found):.3f} "
                 f"[{low:.3f}, {high:.3f}]   asked about safety: {guard}"
@@ -122,10 +136,13 @@ def count(file: Path, labels: Path) -> None:
                 accepted[name] = {entry["line"]: ok for entry, ok in found}
     for one, other in itertools.combinations(systems, 2):
         both = accepted[one].keys() & accepted[other].keys()
-        wins = sum(accepted[one][line] and not accepted[other][line] for line in both)
-        losses = sum(accepted[other][line] and not accepted[one][line] for line in both)
-        p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
-        print(f"only {one} {wins}, only {other} {losses}: exact sign test p = {p:.2g}")
+        signs = [(unit[line], accepted[one][line] - accepted[other][line]) for line in both]
+        wins, losses = (sum(sign == side for _, sign in signs) for side in (1, -1))
+        test = sign_test(*signs_by_unit(signs))
+        print(
+            f"only {one} {wins}, only {other} {losses}; by conversation {test.wins} to "
+            f"{test.losses}: exact sign test p = {test.p:.2g}"
+        )
 
 
 def main() -> None:

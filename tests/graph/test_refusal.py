@@ -57,6 +57,52 @@ def test_offline_nothing_is_asked_of_somebody_who_said_no(text: str) -> None:
     assert not any(word in reply for reply in replies for word in ("give?", "donate?", "amount"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't have anything I can spare.",
+        "I don't think I can give anything.",
+        "I'm not sure if I want to donate.",
+        "Why would I want to donate?",
+        "What makes you think I'll donate?",
+        "I would like to donate, but I can't afford it.",
+    ],
+)
+def test_words_that_refuse_doubt_or_ask_are_no_yes(text: str) -> None:
+    talk = Talk("offline")
+    talk.say("Hello")
+    assert "official website" not in talk.say(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I don't have anything I can spare.", "I'm willing to listen.", "I wish I could donate"],
+)
+def test_a_no_is_not_taken_back_by_less_than_a_yes(text: str) -> None:
+    talk = Talk("offline")
+    for said in ("Hello", NO, text, "I see."):
+        talk.say(said)
+    assert "appeal" not in talk.proposed()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sure, I can give $1.",
+        "I'd be happy to donate.",
+        "Why not, I'll donate two dollars.",
+        "I don't mind giving, count me in.",
+        "I can't wait to help, sign me up!",
+        "I don't have much, but I can spare a dollar.",
+        "I've never given before. I'll donate a dollar.",
+    ],
+)
+def test_a_plain_yes_is_thanked_for(text: str) -> None:
+    talk = Talk("offline")
+    talk.say("Hello")
+    assert "thank" in talk.say(text).lower()
+
+
 def test_a_yes_is_thanked_for_and_nothing_is_pretended() -> None:
     talk = Talk("offline")
     talk.say("Hello")

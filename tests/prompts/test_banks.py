@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -84,3 +85,14 @@ def test_something_can_always_be_said(task: TaskSpec) -> None:
 def test_braces_stand_only_where_a_subject_goes(any_task: TaskSpec) -> None:
     texts = [topic.topic for topic in topics(any_task)] + [s.phrase for s in any_task.subjects]
     assert [text for text in texts if "{" in text or "}" in text] == []
+
+
+def test_an_amount_in_the_users_words_gets_no_second_article(any_task: TaskSpec) -> None:
+    forms = [form for answer in any_task.answers for form in answer.say if "{amount}" in form]
+    before = re.compile(r"\b(?:the|that|this|an?|your|monthly|another|extra) \{amount\}", re.I)
+    assert not [form for form in forms if before.search(form)]
+
+
+@pytest.mark.parametrize("name", list_tasks())
+def test_a_promoter_is_told_that_the_speaker_is_a_program(name: str) -> None:
+    assert "artificial program" in load_task(name).prompts.promoter

@@ -133,6 +133,36 @@ def test_a_heading_is_told_as_the_banks_file_needs_it(
         load_task(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("passives.toml", "did you mean 'passive'"),
+        ("subject.toml", "did you mean 'subjects'"),
+        ("explorations.toml", "did you mean 'exploration'"),
+        ("answer/life.toml", "did you mean 'answers'"),
+        ("zzz.toml", "name one of exploration, comforting, action, passive"),
+    ],
+)
+def test_a_bank_that_nothing_takes_is_told(name: str, meant: str, folder: Path) -> None:
+    file = folder / "bank" / name
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    with pytest.raises(TaskError, match=meant):
+        load_task(folder)
+
+
+def test_a_bank_beside_entries_in_the_task_is_told(folder: Path) -> None:
+    with (folder / "task.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[[subjects]]\nid = "tea"\nphrase = "tea"\ncues = ["tea"]\n')
+    with pytest.raises(TaskError, match=r"subjects\.toml: task\.toml has entries of its own"):
+        load_task(folder)
+
+
+def test_an_editors_own_file_is_no_bank(folder: Path) -> None:
+    (folder / "bank" / "._action.toml").touch()
+    assert load_task(folder).aspects == load_task("esc").aspects
+
+
 def test_a_mistake_in_a_bank_names_the_banks_file(folder: Path) -> None:
     bank = folder / "bank" / "comforting.toml"
     bank.write_text('[[topics]]\ntopic = "Hi"\nstrategy = "Others"\nsay = "Hi"\n', encoding="utf-8")

@@ -18,14 +18,12 @@ from langgraph_cooper.graph.evaluation.interactive.rows import (
 from langgraph_cooper.graph.evaluation.interactive.systems import System
 from langgraph_cooper.graph.evaluation.interactive.users import MANNERS, SameStart, User
 from langgraph_cooper.graph.evaluation.kept import KeptRows
+from langgraph_cooper.graph.evaluation.speakers import ranker_sha256
 from langgraph_cooper.nodes.finetuned.users import Manner
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.data.roles import Role
-from langgraph_cooper.ranker.load import shipped_checkpoint
-from langgraph_cooper.ranker.model.checkpoint import WEIGHTS
-from langgraph_cooper.ranker.model.encoder import file_sha256
 
 TOKENS_OF_A_CALL = 600
 """Tokens of a call's prompt in the middle of a conversation, about."""
@@ -110,8 +108,7 @@ class Interactive:
 def _made_with(task: TaskSpec) -> str:
     """Return a hash of what a run speaks and ranks with besides its task and models."""
     prompts = [shared_prompt(name) for name in ("user", "plain", "cot", "mixinit")]
-    ranker = shipped_checkpoint(task)
-    return digest(prompts, dict(MANNERS), file_sha256(ranker / WEIGHTS) if ranker else "")
+    return digest(prompts, dict(MANNERS), ranker_sha256(task))
 
 
 class Held:

@@ -54,8 +54,8 @@ def calibration_report(
         `kappa` (Cohen's, 0 by chance), `against` (share of opposite winners), `raters` (how often
         a rater agrees with the others' majority, over the judged pairs), flips, refused and
         unreadable pairs, and p of more agreements than disagreements where both named a winner,
-        corrected by Holm. `position` and `length`: biases over all answers, with people's choices
-        of length beside. `by_place`: whether the judge goes by the place.
+        by unit, corrected by Holm. `position` and `length`: biases over all answers, with people's
+        choices of length beside. `by_place`: whether the judge goes by the place.
     """
     verdicts = [judge.verdict(matter) for matter in matters]
     names = list(dict.fromkeys(each.dimension for each in rated))
@@ -86,8 +86,8 @@ def _dimension(rows: Sequence[tuple[Rated, Verdict | None]]) -> dict[str, Any]:
     machine = [RESULTS[v.result] for _, v in known if v.result is not None]
     same = sum(one == other for one, other in zip(people, machine, strict=True))
     decided = [
-        one == other
-        for one, other in zip(people, machine, strict=True)
+        (_unit(each), 1 if one == other else -1)
+        for (each, _), one, other in zip(known, people, machine, strict=True)
         if "tie" not in (one, other)
     ]
     unjudged = [v for _, v in rows if v is not None and v.result is None]
@@ -96,14 +96,19 @@ def _dimension(rows: Sequence[tuple[Rated, Verdict | None]]) -> dict[str, Any]:
         "judged": len(known),
         "agreement": _share(same, len(known)),
         "kappa": kappa(people, machine),
-        "against": _share(decided.count(False), len(known)),
+        "against": _share(sum(sign < 0 for _, sign in decided), len(known)),
         "raters": _raters([each for each, _ in known]),
         "flips": sum(v.flipped for _, v in known),
         "refused": sum("refused" in v for v in unjudged),
         "unreadable": sum("refused" not in v for v in unjudged),
         "unasked": sum(v is None for _, v in rows),
-        "p": round(sign_test(decided.count(True), decided.count(False)).p, 6),
+        "p": round(sign_test(*signs_by_unit(decided)).p, 6),
     }
+
+
+def _unit(rated: Rated) -> str:
+    """Return what a sign test counts once: pairs of one role are not independent."""
+    return rated.unit or rated.id
 
 
 def kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
@@ -130,7 +135,7 @@ def _raters(rated: Sequence[Rated]) -> float | None:
 def _position(rated: Sequence[Rated], verdicts: Sequence[Verdict | None]) -> dict[str, Any]:
     """Count which place was chosen, over both orders: without bias each is half of the choices."""
     results = [
-        (each.id, SIGNS[choice])
+        (_unit(each), SIGNS[choice])
         for each, verdict in zip(rated, verdicts, strict=True)
         for choice in verdict or ()
         if choice in SIGNS
@@ -158,24 +163,25 @@ def _length(
         if verdict is None or verdict.result is None or one == other:
             continue
         longer = 1 if one > other else -1
-        judge.append((each.id, longer * verdict.result))
-        people.append((each.id, longer * SIGNS[each.majority]))
+        judge.append((_unit(each), longer * verdict.result))
+        people.append((_unit(each), longer * SIGNS[each.majority]))
     return {**_bias(judge, "longer", "shorter"), "people": _bias(people, "longer", "shorter")}
 
 
 def _bias(results: Sequence[tuple[str, int]], one: str, other: str) -> dict[str, Any]:
     """Count choices of two kinds, and test them.
 
-    The dimensions and orders of one pair are not independent: the test takes them together.
+    The dimensions and orders of one pair are not independent, nor are pairs of one role: the test
+    takes them together.
 
     Args:
-        results: Pairs of a pair's id and 1 (the one kind), -1 (the other) or 0 (neither).
+        results: Pairs of a unit and 1 (the one kind), -1 (the other) or 0 (neither).
         one: The name of the one kind.
         other: The name of the other.
 
     Returns:
-        Choices of each kind, the `share` of the one, `pairs_...` with more choices of each kind,
-        and their `p`.
+        Choices of each kind, the `share` of the one, `pairs_...`: units with more choices of each
+        kind, and their `p`.
     """
     counts = Counter(result for _, result in results)
     test = sign_test(*signs_by_unit(results))

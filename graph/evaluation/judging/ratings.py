@@ -58,6 +58,7 @@ class Rated(_Record):
         first: A conversation.
         second: Another.
         ratings: One per rater.
+        unit: What is independent of the other pairs: the role that both played; empty: the pair.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Rated(_Record):
     first: tuple[RatedUtterance, ...]
     second: tuple[RatedUtterance, ...]
     ratings: tuple[Rating, ...]
+    unit: str = ""
 
     @property
     def majority(self) -> Rating:
@@ -137,6 +139,7 @@ def _muffin(files: Sequence[Path]) -> list[Rated]:
                     fields = {
                         "id": str(idx), "dimension": dimension, "question": question,
                         "ratings": [LETTERS[letter] for letter in letters], **talks,
+                        "unit": str(entry.get("situation") or ""),
                     }  # fmt: skip
                     found.append(_rated(fields, place))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -1,11 +1,14 @@
-"""Exact sign tests, their intervals, and Holm's correction."""
+"""Exact sign tests, intervals of shares, and Holm's correction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 from scipy.stats import binomtest
+
+from langgraph_cooper.ranker.evaluation.metrics import Resamples
 
 Key = TypeVar("Key")
 
@@ -75,3 +78,21 @@ def signs_by_unit(results: Sequence[tuple[str, int]]) -> tuple[int, int]:
     for unit, result in results:
         sums[unit] = sums.get(unit, 0) + result
     return sum(each > 0 for each in sums.values()), sum(each < 0 for each in sums.values())
+
+
+def interval_by_unit(
+    results: Sequence[tuple[str, bool]], *, samples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of a share, by a bootstrap over whole units.
+
+    Args:
+        results: Pairs of a unit and whether it holds there; at least one.
+        samples: Number of resamples.
+        seed: Seed of the resampling.
+    """
+    _, place = np.unique([unit for unit, _ in results], return_inverse=True)
+    sizes = np.bincount(place).astype(np.float64)
+    held = np.bincount(place, weights=[value for _, value in results]).astype(np.float64)
+    drawn = Resamples(len(sizes), samples, seed)
+    low, high = np.quantile(drawn.sums(held) / drawn.sums(sizes), [0.025, 0.975])
+    return float(low), float(high)

@@ -39,7 +39,7 @@ def rated_together(
                 found.append(
                     Rated(
                         id=id, dimension=dimension, question=question, first=first, second=second,
-                        ratings=sides,
+                        ratings=sides, unit=pair.unit,
                     )
                 )  # fmt: skip
     return found

@@ -3,6 +3,8 @@
 const TOKEN = "cooper-token";
 const ATTEMPTS = 4; // of a request without a stream
 
+export const THREADS = 100; // in a list: the most that the server gives at once
+
 /** An answer of the server that is no success. */
 export class ApiError extends Error {
   constructor(status, message, wait = 0) {
@@ -82,7 +84,8 @@ export class Api {
   }
 
   tasks = async () => (await this.json("page/tasks")).tasks;
-  threads = async () => (await this.json("threads")).threads;
+  threads = async (offset) =>
+    (await this.json(`threads?limit=${THREADS}&offset=${offset}`)).threads;
   thread = (id) => this.json(`threads/${id}`);
   create = (task) => this.json("threads", { method: "POST", body: { task } });
   remove = (id) => this.json(`threads/${id}`, { method: "DELETE" });

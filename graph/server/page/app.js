@@ -124,6 +124,7 @@ function drawBars(turns, selected) {
 
 function lossOf(turn) {
   if (!turn || turn.isRunning) return "";
+  if (turn.isMissed) return "The analysis could not be read. Choose the turn again to try again.";
   if (!turn.isRead) return "The analysis is being read.";
   if (!turn.isKept) return "The server no longer keeps the analysis of this turn.";
   if (turn.reply?.by === "guard") return "The safety guard answered this turn; no agent was asked.";
@@ -232,13 +233,13 @@ async function sending(message) {
 
 /** Keep the thread in the address, so that the page can be opened again. */
 function remember() {
-  const hash = session.thread ? `#${session.thread.id}` : " ";
-  if (location.hash !== hash.trim()) history.replaceState(null, "", hash);
+  const { thread } = session;
+  if (thread && location.hash !== `#${thread.id}`) history.replaceState(null, "", `#${thread.id}`);
 }
 
 function begin() {
   session.reset();
-  remember();
+  history.replaceState(null, "", " "); // without a thread
   show();
   find("message").focus();
 }
@@ -292,13 +293,16 @@ function offerOpening() {
   show();
 }
 
+/** Whether a key belongs to an input method; Safari says so by the code 229 alone. */
+const isComposing = (event) => event.isComposing || event.keyCode === 229;
+
 function wire() {
   find("composer").addEventListener("submit", (event) => {
     event.preventDefault();
     send();
   });
   find("message").addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
     event.preventDefault();
     send();
   });

@@ -1,5 +1,6 @@
 // The dialogs: a token, the list of conversations, another topic.
 
+import { THREADS } from "./api.js";
 import { button, find, html } from "./dom.js";
 import { PASSIVE } from "./turn.js";
 
@@ -31,24 +32,40 @@ export async function listThreads(api, current, on) {
     dialog.close();
     on.onOpen(id);
   };
+  const fail = (error) => {
+    dialog.close();
+    on.onError(error);
+  };
   const onDelete = async (id, box) => {
     try {
       await api.remove(id);
     } catch (error) {
-      dialog.close();
-      return on.onError(error);
+      return fail(error);
     }
     box.remove();
-    fillThreads([...find("threads").children]);
+    fillThreads(boxes());
     dialog.querySelector("form button").focus();
     on.onDelete(id);
   };
-  const threads = await api.threads();
   const { titleOf } = on;
   const item = (one) => threadItem(one, one.id === current, { titleOf, onOpen, onDelete });
-  fillThreads(threads.map(item));
+  const more = find("more-threads");
+  const read = async (known) => {
+    const threads = await api.threads(known.length);
+    more.hidden = threads.length < THREADS;
+    const seen = new Set(known.map((box) => box.id)); // one that is used meanwhile comes twice
+    fillThreads([...known, ...threads.map(item).filter((box) => !seen.has(box.id))]);
+  };
+  more.onclick = async () => {
+    const known = boxes();
+    await read(known).catch(fail);
+    boxes().at(known.length)?.querySelector("button").focus(); // "More" may be gone
+  };
+  await read([]);
   dialog.showModal();
 }
+
+const boxes = () => [...find("threads").querySelectorAll("li:not(.empty)")];
 
 const fillThreads = (items) =>
   find("threads").replaceChildren(
@@ -63,7 +80,7 @@ function threadItem({ id, task, used, parent }, isCurrent, { titleOf, onOpen, on
   open.onclick = () => onOpen(id);
   const label = `Delete: ${what}, ${when}`;
   const remove = button({ class: "quiet small", "aria-label": label }, "Delete");
-  const box = html("li", {}, open, remove);
+  const box = html("li", { id: `thread-${id}` }, open, remove);
   remove.onclick = () => {
     remove.textContent = "Really delete";
     remove.setAttribute("aria-label", `Really ${label}`);

@@ -1,7 +1,8 @@
 // A conversation: its turns, the one that runs, and what the page shows of them.
 
+import { ApiError } from "./api.js";
 import { sentencesOf } from "./help.js";
-import { follow, parsed } from "./stream.js";
+import { follow, logged } from "./stream.js";
 import { Turn } from "./turn.js";
 
 const MOST_READ = 40; // turns whose events are read when a conversation is opened
@@ -29,6 +30,8 @@ export class Session {
     this.leaving?.abort(new DOMException("left", "AbortError"));
     this.leaving = new AbortController();
     this.thread = thread; // { id, task, parent }
+    this.task = null; // of the thread that is made with the first turn
+    this.family = null; // resolves to the thread and those that it was copied from
     this.turns = [];
     this.selected = null;
     this.help = [];
@@ -58,17 +61,10 @@ export class Session {
 
   /** Say something, in a new thread if there is none; null lets the system open. */
   async send(message, task) {
-    const { signal } = this.leaving;
     const turn = new Turn({ said: message, messageId: message === null ? null : newId() });
+    this.task = task;
     this.turns.push(turn);
-    this.selected = turn;
-    this.changed();
-    try {
-      this.thread ??= await this.api.create(task);
-    } catch (error) {
-      return this.fail(turn, error);
-    }
-    if (!signal.aborted) await this.run(turn, { message, messageId: turn.messageId });
+    await this.ask(turn);
   }
 
   /** Ask again for the reply to a message that was left without one. */
@@ -76,9 +72,28 @@ export class Session {
     if (this.running) return;
     turn.begin();
     turn.error = null;
+    await this.ask(turn);
+  }
+
+  async ask(turn) {
+    const { signal } = this.leaving;
     this.selected = turn;
     this.changed();
+    try {
+      if (!this.thread) await this.make(signal);
+    } catch (error) {
+      if (!signal.aborted) this.fail(turn, error);
+      return;
+    }
+    if (signal.aborted) return;
     await this.run(turn, { message: turn.said, messageId: turn.messageId });
+  }
+
+  /** Make the thread; one that the person left meanwhile is not kept. */
+  async make(signal) {
+    const made = await this.api.create(this.task);
+    if (signal.aborted) this.api.remove(made.id).catch(() => {});
+    else this.thread = made;
   }
 
   async run(turn, asked) {
@@ -105,6 +120,7 @@ export class Session {
     this.stopping = false;
     this.changed();
     await this.sync();
+    if (!turn.isRead && !signal.aborted) await this.readLater(turn);
   }
 
   /** Keep help in view as the guard says. */
@@ -123,7 +139,8 @@ export class Session {
   async stop() {
     const turn = this.running;
     if (!turn || this.stopping === "asked") return;
-    if (!turn.id && this.connection !== "open") return this.giveUp(turn);
+    const isUnsent = !this.thread || this.connection !== "open";
+    if (!turn.id && isUnsent) return this.giveUp(turn);
     this.stopping = turn.id ? "asked" : "wanted"; // its id is known with its first event
     this.changed();
     if (!turn.id) return;
@@ -176,7 +193,10 @@ export class Session {
     this.help = state.guard?.pinned ? [state.guard.pinned] : [];
     this.changed();
     const running = this.running;
-    if (running) this.run(running, { turn: running.id });
+    if (running) {
+      running.isRead = !state.parent; // a reply that is written anew has its agents there
+      this.run(running, { turn: running.id });
+    }
     for (const turn of this.turns.toReversed().slice(0, MOST_READ)) {
       if (turn !== running) await this.read(turn, signal);
       if (signal.aborted) return;
@@ -184,32 +204,50 @@ export class Session {
     }
   }
 
-  /** Read the events of an earlier turn, here or in the thread that this one was forked from. */
+  /** Read the events of an earlier turn, here and in the threads that this one was copied from. */
   async read(turn, signal) {
     if (turn.isRead || this.reading.has(turn)) return;
     this.reading.add(turn);
-    const { id, parent } = this.thread;
+    turn.isMissed = false;
     const { status, stored } = turn;
     const found = new Turn(turn); // so that the turn does not seem to run meanwhile
-    const inParent = parent ? await this.replay(found, parent, signal) : false;
-    const isKept = (await this.replay(found, id, signal)) || inParent;
-    this.reading.delete(turn);
-    if (signal.aborted || turn.isRunning) return;
-    Object.assign(turn, found, { status, stored, isKept });
+    try {
+      const isKept = await this.replay(found, signal);
+      if (turn.isRunning || signal.aborted) return;
+      Object.assign(turn, found, { status, stored, isKept });
+    } catch {
+      turn.isMissed = true; // the replies are there all the same
+    } finally {
+      this.reading.delete(turn);
+    }
   }
 
-  async replay(turn, thread, signal) {
-    try {
-      const response = await this.api.events(thread, turn.id, null, signal);
-      if (response.status === 204) return false;
-      for await (const { data } of parsed(response, signal)) {
-        const event = JSON.parse(data);
-        if (event.turn) turn.apply(event);
-      }
-      return true;
-    } catch {
-      return false; // an older turn, or a server that is away: the replies are there all the same
+  /** Apply what is logged of a turn, the oldest thread's first; return whether anything is. */
+  async replay(turn, signal) {
+    this.family ??= this.ancestry(signal).catch((error) => {
+      if (!signal.aborted) this.family = null; // to be asked again
+      throw error;
+    });
+    let isKept = false;
+    for (const { id, turns, opening } of await this.family) {
+      const known = turn.id ?? opening;
+      const events = turns.has(known) && (await logged(this.api, id, known, signal));
+      for (const event of events || []) turn.apply(event);
+      isKept ||= Boolean(events);
     }
+    return isKept;
+  }
+
+  /** List the thread and those that it was copied from, the oldest first, with their turns. */
+  async ancestry(signal) {
+    const found = [];
+    for (let next = this.thread; next && !signal.aborted; ) {
+      const { id, parent, turns = [], messages = [] } = next;
+      const opening = openingOf({ messages, turns });
+      found.unshift({ id, turns: new Set(turns.map((turn) => turn.id)), opening });
+      next = parent && (await this.api.thread(parent).catch(orNull));
+    }
+    return found;
   }
 
   /** Copy the thread up to a turn, whose reply is written anew around another topic. */
@@ -234,11 +272,22 @@ const edited = ([first, ...rest], topic) => [
   ...rest,
 ];
 
+/** Take a thread that is not there, such as one that was deleted, for none. */
+function orNull(error) {
+  if (error instanceof ApiError && error.status === 404) return null;
+  throw error;
+}
+
+/** The id of the turn that no message began. */
+function openingOf({ messages, turns }) {
+  const named = new Set(messages.map((message) => message.turn));
+  return turns.find((turn) => !named.has(turn.id))?.id ?? null;
+}
+
 /** The turns in a thread's messages. */
 function turnsOf({ messages, turns }) {
   const status = new Map(turns.map((turn) => [turn.id, turn.status]));
-  const named = new Set(messages.map((message) => message.turn));
-  const opening = turns.find((turn) => !named.has(turn.id))?.id ?? null;
+  const opening = openingOf({ messages, turns });
   const found = [];
   for (const { id, role, text, turn } of messages) {
     if (role === "user") found.push(new Turn({ said: text, messageId: id, id: turn }));

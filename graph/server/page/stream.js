@@ -5,6 +5,29 @@ import { ApiError, Dropped, pause } from "./api.js";
 const SILENCE = 45_000; // the server says something at least every 15 seconds
 const LONGEST = 10_000;
 
+/** Whether the same request may succeed later. */
+const passes = (error) => error instanceof Dropped || (error instanceof ApiError && error.passes);
+
+/** The milliseconds until the next try, where the server names none. */
+const waitAfter = (tries) => Math.min(LONGEST, 500 * 2 ** tries);
+
+/** Read the events of a turn that has ended; null if the server keeps none. */
+export async function logged(api, thread, turn, signal) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const response = await api.events(thread, turn, null, signal);
+      if (response.status === 204) return null;
+      const events = [];
+      for await (const { data } of parsed(response, signal)) events.push(JSON.parse(data));
+      return events.filter((event) => event.turn);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return null;
+      if (!passes(error)) throw error;
+      await pause(error.wait ? error.wait * 1000 : waitAfter(tries), signal);
+    }
+  }
+}
+
 /** Yield the events of an SSE response as `{ id, data }`. */
 export async function* parsed(response, signal) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -59,7 +82,7 @@ export async function* follow(api, thread, asked, { signal, onState }) {
   let turn = asked.turn ?? null;
   let last = null;
   for (let tries = 0; ; tries += 1) {
-    let wait = Math.min(LONGEST, 500 * 2 ** tries);
+    let wait = waitAfter(tries);
     try {
       const response = turn
         ? await api.events(thread, turn, last, signal)
@@ -78,8 +101,7 @@ export async function* follow(api, thread, asked, { signal, onState }) {
       }
       throw new Dropped("the stream ended early");
     } catch (error) {
-      const passes = error instanceof Dropped || (error instanceof ApiError && error.passes);
-      if (!passes) throw error;
+      if (!passes(error)) throw error;
       const isBusy = error instanceof ApiError && error.status !== 502 && error.status !== 504;
       onState(isBusy ? "waiting" : "reconnecting");
       if (error.wait) wait = error.wait * 1000;

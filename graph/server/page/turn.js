@@ -23,6 +23,7 @@ export class Turn {
     this.stored = null; // the reply as the thread holds it
     this.isKept = true; // whether the server still has its events
     this.isRead = true; // whether its events were read
+    this.isMissed = false; // whether reading them failed
     this.begin();
   }
 

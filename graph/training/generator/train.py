@@ -13,9 +13,15 @@ from typing import Any
 import torch
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped,unused-ignore]
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
 
 from langgraph_cooper.graph.training.generator.adapters import (
     Adapters,
@@ -24,6 +30,7 @@ from langgraph_cooper.graph.training.generator.adapters import (
 )
 from langgraph_cooper.graph.training.generator.learner import CausalLearner, Seq2SeqLearner
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, Pack, packs_of
+from langgraph_cooper.graph.training.resuming import STATE, whole_checkpoint
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, load_base
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.format import Budgets
@@ -31,6 +38,7 @@ from langgraph_cooper.ranker.model.lora import adapted_layers
 from langgraph_cooper.ranker.training.config import TrainingError
 
 SAVE_MINUTES = 10.0
+ADAPTERS, SPENT = "adapters.pt", "spent.json"  # files of a checkpoint
 
 
 class GeneratorTraining(BaseModel):
@@ -73,7 +81,43 @@ class _Packs(Dataset[Pack]):
 
 
 class _Trainer(Trainer):
-    """Saves the adapters alone: the base is on the disk already."""
+    """Saves the adapters alone, as the base is on the disk already, and what the run has taken."""
+
+    _losses, _steps = 0.0, 0  # sum over the steps of the run, and their number
+    _began = 0.0  # when it would have begun, had it never been stopped
+
+    def go_on(self, begun: Path | None) -> None:
+        """Train, from a checkpoint on if there is one; after the end, load what was found best."""
+        self._began = time.monotonic()
+        if begun and (begun / SPENT).is_file():
+            spent = json.loads((begun / SPENT).read_text(encoding="utf-8"))
+            self._began -= spent["seconds"]
+            self._losses, self._steps = spent["losses"], spent["steps"]
+        state = TrainerState.load_from_json(str(begun / STATE)) if begun else None
+        if begun and state and _had_ended(state):
+            # Resumed, the Trainer would forget that it stopped early, and learn for longer.
+            self.state = state
+            best = begun.with_name(Path(state.best_model_checkpoint or begun).name)
+            self._load_from_checkpoint(str(best))
+        else:
+            self.train(resume_from_checkpoint=str(begun) if begun else None)
+
+    @property
+    def seconds(self) -> float:
+        """Time that the run has taken, over all its starts."""
+        return time.monotonic() - self._began
+
+    @property
+    def train_loss(self) -> float:
+        """Mean loss of the run's steps."""
+        return self._losses / max(self._steps, 1)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Learn from a batch; its loss counts in the run's mean."""
+        loss = super().training_step(*args, **kwargs)
+        self._losses += float(loss)
+        self._steps += 1
+        return loss
 
     @property
     def _learner(self) -> nn.Module:
@@ -84,10 +128,12 @@ class _Trainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
-        torch.save(adapter_state(self._learner), folder / "adapters.pt")
+        torch.save(adapter_state(self._learner), folder / ADAPTERS)
+        spent = {"seconds": self.seconds, "losses": self._losses, "steps": self._steps}
+        (folder / SPENT).write_text(json.dumps(spent), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        state = torch.load(Path(resume_from_checkpoint) / "adapters.pt", weights_only=True)
+        state = torch.load(Path(resume_from_checkpoint) / ADAPTERS, weights_only=True)
         (model or self._learner).load_state_dict(state, strict=False)
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
@@ -99,6 +145,12 @@ class _Trainer(Trainer):
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
 
+def _had_ended(state: TrainerState) -> bool:
+    """Return whether a run was at its end, or had stopped early, when this state was saved."""
+    saved: Any = state.stateful_callbacks  # by the name of the class
+    return bool(saved.get("TrainerControl", {}).get("args", {}).get("should_training_stop"))
+
+
 class _SaveByClock(TrainerCallback):
     """Saves every few minutes, however long a step takes."""
 
@@ -107,7 +159,8 @@ class _SaveByClock(TrainerCallback):
         self._last = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if time.monotonic() - self._last > self._seconds:
+        # Not at the end: the epoch is yet to be measured and saved.
+        if time.monotonic() - self._last > self._seconds and not control.should_training_stop:
             control.should_save = True
             self._last = time.monotonic()
 
@@ -139,13 +192,6 @@ def check_trainable(settings: GeneratorTraining) -> None:
             f"other names than those that are adapted: choose another base, such as {DEFAULT_BASE}"
         ) from None
     base.format(settings.budgets)
-
-
-def _whole_checkpoint(run: Path) -> str | None:
-    """Return the newest checkpoint of a run that was saved whole: a kill may cut the last one."""
-    found = sorted(run.glob("checkpoint-*"), key=lambda each: int(each.name.split("-")[1]))
-    whole = [each for each in found if (each / "trainer_state.json").is_file()]
-    return str(whole[-1]) if whole else None
 
 
 def train_generator(
@@ -191,7 +237,7 @@ def train_generator(
         eval_strategy=evaluated, load_best_model_at_end=bool(held), save_total_limit=2,
         metric_for_best_model="loss", logging_steps=5, remove_unused_columns=False, report_to=[],
         dataloader_pin_memory=False, label_names=[], prediction_loss_only=True,
-        max_steps=settings.steps or -1,
+        max_steps=settings.steps or -1, restore_callback_states_from_checkpoint=True,
     )  # fmt: skip
     callbacks: list[TrainerCallback] = [_SaveByClock(SAVE_MINUTES)]
     if held:
@@ -200,10 +246,8 @@ def train_generator(
         model=learner, args=arguments, train_dataset=_Packs(packs),
         eval_dataset=_Packs(held) if held else None, data_collator=collate, callbacks=callbacks,
     )  # fmt: skip
-    begun = _whole_checkpoint(run)
-    began = time.monotonic()
     with redirect_stdout(sys.stderr):  # where the Trainer's log would stand among results
-        result = trainer.train(resume_from_checkpoint=begun)
+        trainer.go_on(whole_checkpoint(run))
     AcceleratorState._reset_state(reset_partial_state=True)
     losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
     figures = {
@@ -211,8 +255,8 @@ def train_generator(
         "turns": sum(len(dialogue.turns) for dialogue in train),
         "tokens": sum(pack.tokens for pack in packs),
         "epochs": settings.epochs,
-        "seconds": round(time.monotonic() - began),
-        "train_loss": round(float(result.training_loss), 4),
+        "seconds": round(trainer.seconds),
+        "train_loss": round(trainer.train_loss, 4),
         "valid_loss": round(min(losses), 4) if losses else None,
     }
     (run / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

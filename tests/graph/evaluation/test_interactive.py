@@ -102,7 +102,7 @@ def test_first_words_belong_to_the_role_as_it_is_and_to_no_failure(
 
     endpoint.reply = reply
     command += ["--systems", "bank", "--limit", "1", "--max-calls", "1"]
-    assert cooper(*command).code == 0
+    assert cooper(*command).code == 1
     (row,) = rows_of(tmp_path / "talks.jsonl")
     assert row["ended"]["by"] == "fault"
     assert cooper(*command).code == 0  # the user that failed is asked anew
@@ -276,7 +276,7 @@ def test_a_model_that_fails_stops_nothing_but_a_refused_key_does(
         return Reply(status=500)
 
     endpoint.reply = talking(system=failing)
-    told = cooper(*command, "--json").json()
+    told = json.loads(cooper(*command, "--json").out)
     assert told["systems"]["prompted"]["ended"] == {"fault: system: server": 2}
     endpoint.reply = talking()
     assert cooper(*command, "--json").json()["systems"]["prompted"]["whole"] == 2

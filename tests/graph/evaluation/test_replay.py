@@ -32,11 +32,11 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "talks.jsonl"
 
 
-def held(cooper: Cooper, file: Path, *options: str) -> Done:
+def held(cooper: Cooper, file: Path, *options: str, code: int = 0) -> Done:
     command = ["evaluate", "interactive", "--roles", write_roles(file.parent), "--user", "u"]
     command += ["--rounds", "2", "--manners", "reserved", "--limit", "1", "--output", file]
     done = cooper(*command, *options)
-    assert done.code == 0, done.err
+    assert done.code == code, done.err
     return done
 
 
@@ -293,7 +293,7 @@ def test_what_the_record_lacks_is_told_also_without_a_difference(
         return Reply(status=500)
 
     endpoint.reply = talking(system=system)
-    held(cooper, file, "--systems", "plain", "--model", "m", "--max-calls", "1")
+    held(cooper, file, "--systems", "plain", "--model", "m", "--max-calls", "1", code=1)
     done = cooper("replay", file)
     assert "all with the same states; answers that the record lacks: 0" in done.out
     header, line = file.read_text("utf-8").splitlines()

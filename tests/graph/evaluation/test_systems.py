@@ -62,7 +62,7 @@ def test_the_last_words_of_a_program_are_told(
     loud = "for number in range(50_000): print('line', number, file=sys.stderr)"
     crash = "raise ValueError('no such model: café')"
     systems = program(tmp_path, loud, "print(sys.stdin.readline().strip(), flush=True)", crash)
-    assert cooper(*command, "--user", "u", "--systems", systems).code == 0
+    assert cooper(*command, "--user", "u", "--systems", systems).code == 1
     row = row_of(tmp_path / "talks.jsonl")
     assert row["said"][1]["text"] == "I feel awful."  # it does not wait for a reader of its errors
     told = row["ended"]["told"]
@@ -79,7 +79,7 @@ def test_a_program_that_is_too_slow_has_last_words_too(
 ) -> None:
     systems = program(tmp_path, "print('loading', file=sys.stderr, flush=True)",
                       "sys.stdin.readline(); sys.stdin.readline()")  # fmt: skip
-    assert cooper(*command, "--user", "u", "--systems", systems, "--deadline", "2").code == 0
+    assert cooper(*command, "--user", "u", "--systems", systems, "--deadline", "2").code == 1
     told = row_of(tmp_path / "talks.jsonl")["ended"]["told"]
     assert "no line in 2 seconds" in told
     assert told.endswith("its standard error ends with: loading")

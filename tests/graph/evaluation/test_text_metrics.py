@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import tracemalloc
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from langgraph_cooper.graph.evaluation import meteor
@@ -78,6 +81,37 @@ def test_meteor_is_left_out_without_java(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_texts_without_partner_are_an_error(said: list[str], real: list[str]) -> None:
     with pytest.raises(DataError, match="one reference for each reply"):
         score_texts(said, real)
+
+
+def test_meteor_is_compared_by_means_of_the_replies_own_scores() -> None:
+    real = [f"word{i} is said here" for i in range(40)]
+    texts = score_texts(real, real, meteor=False)
+    random = np.random.default_rng(0)
+    # Over the corpus both are equal; reply by reply the first is better by far.
+    better, worse = (
+        replace(texts, meteor=meteor.Meteor([""] * 40, random.uniform(low, low + 0.1, 40), 0.5))
+        for low in (0.6, 0.2)
+    )
+    assert PairedBootstrap(range(40), samples=400).p_values(better, worse)["MET"] < 0.01
+
+
+def test_the_bootstrap_draws_as_it_always_did_in_little_memory() -> None:
+    random = np.random.default_rng(1)
+    real = [" ".join(f"w{i}x{place}" for place in range(30)) for i in range(900)]
+    other = [text if random.random() < 0.5 else "w1x2 w2x3" for text in real]
+    first, second = (score_texts(said, real, meteor=False) for said in (real, other))
+    tracemalloc.start()
+    try:
+        found = PairedBootstrap(range(900), samples=5000).p_values(second, first)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    drawn = np.random.default_rng(0).multinomial(900, np.full(900, 1 / 900), size=5000)
+    mean = second.rouge - first.rouge
+    differences = 100 * (drawn @ mean) / drawn.sum(axis=1)
+    extreme = np.abs(differences - differences.mean()) >= abs(100 * mean.mean()) - 1e-9
+    assert found["RG-L"] == (extreme.sum() + 1) / 5001
+    assert peak < drawn.nbytes  # 8 bytes a count
 
 
 def test_the_bootstrap_tells_a_difference_from_none() -> None:

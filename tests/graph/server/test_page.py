@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from langgraph_cooper.graph.server import page as page_module
 from langgraph_cooper.graph.server.owners import Tokens
 from tests.support.browser import chromium, launched
 from tests.support.scripted import ScriptedModel
-from tests.support.serving import offers, serving
+from tests.support.serving import Client, offers, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -154,6 +155,105 @@ def test_stop_and_ask_again(page: Page, model: ScriptedModel) -> None:
 
 
 @in_browser
+def test_the_first_message_is_asked_for_again_where_no_thread_was_made(page: Page) -> None:
+    fail = {"status": 503, "json": {"error": {"message": "the database cannot be used"}}}
+    page.route("**/threads", lambda route: route.fulfill(**fail), times=1)  # type: ignore[arg-type]
+    page.get_by_label("Your message").fill(LOST)
+    page.keyboard.press("Enter")
+    page.locator(".note", has_text="the database cannot be used").wait_for()
+    page.get_by_role("button", name="Ask for the reply").click()
+    page.locator(".reply > .text", has_text=REPLY).wait_for()
+    assert page.locator(".turn").count() == 1
+
+
+@in_browser
+@pytest.mark.parametrize("leave", ["New", "Stop"])
+def test_a_thread_that_comes_late_is_not_taken(page: Page, leave: str) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/threads", hold)
+    with page.expect_request("**/threads"):
+        page.get_by_label("Your message").fill(LOST)
+        page.keyboard.press("Enter")
+    page.get_by_role("button", name=leave).click()
+    turns: list[str] = []
+    page.on("request", lambda one: turns.append(one.url) if one.url.endswith("/turns") else None)
+    with page.expect_request(lambda one: one.method == "DELETE"):
+        held[0].continue_()
+    page.unroute("**/threads")
+    assert turns == []
+    if leave == "Stop":
+        page.get_by_role("button", name="Ask for the reply").click()
+    else:
+        page.locator("#tasks .choice").nth(1).click()
+        page.get_by_label("Your message").fill(LOST)
+        page.keyboard.press("Enter")
+    page.locator(".reply > .text", has_text=REPLY).wait_for()
+    task = page.evaluate("fetch('threads/' + location.hash.slice(1)).then(r => r.json())")["task"]
+    assert task == ("esc" if leave == "Stop" else "persuasion")
+
+
+@in_browser
+def test_an_enter_of_an_input_method_sends_nothing(page: Page) -> None:
+    page.get_by_label("Your message").fill("にほん")
+    press = """
+        for (const keyCode of [229, 13]) {
+          find.value = keyCode === 229 ? find.value : "日本";
+          find.dispatchEvent(new KeyboardEvent("keydown",
+            { key: "Enter", keyCode, bubbles: true, cancelable: true }));
+        }
+    """
+    page.get_by_label("Your message").evaluate(f"(find) => {{ {press} }}")
+    page.locator(".reply > .text", has_text=REPLY).wait_for()
+    assert page.locator(".said .text").all_inner_texts() == ["日本"]
+
+
+@in_browser
+def test_a_reload_while_a_turn_runs(page: Page, model: ScriptedModel) -> None:
+    model.delays = {"generator": 3.0}
+    page.get_by_label("Your message").fill(LOST)
+    page.keyboard.press("Enter")
+    page.locator(".doing", has_text="Writing the reply").wait_for()
+    page.reload()
+    page.locator(".reply > .text", has_text=REPLY).wait_for()
+    page.locator('#status[data-state="ready"]').wait_for()
+    assert page.locator(".cell[data-status=completed]").count() == STEPS
+    assert page.locator("#lost").is_hidden()
+
+
+@in_browser
+def test_an_analysis_is_lost_only_where_the_server_says_so(page: Page) -> None:
+    say(page, LOST)
+    busy = {"status": 429, "headers": {"Retry-After": "1"}}
+    asked: list[float] = []
+
+    def answer(route: Route) -> None:
+        asked.append(time.monotonic())
+        route.fulfill(**busy) if len(asked) == 1 else route.continue_()  # type: ignore[arg-type]
+
+    page.route("**/events", answer)
+    page.reload()
+    page.locator("#lost", has_text="is being read").wait_for()
+    page.locator(".cell[data-status=completed]").nth(STEPS - 1).wait_for()
+    assert asked[1] - asked[0] >= 0.9
+    assert page.locator("#lost").is_hidden()
+
+    page.unroute("**/events")
+    page.route("**/events", lambda route: route.fulfill(status=500), times=1)
+    page.reload()
+    page.locator("#lost", has_text="could not be read").wait_for()
+    page.locator(".turn").click(position={"x": 8, "y": 8})
+    page.locator(".cell[data-status=completed]").nth(STEPS - 1).wait_for()
+
+    page.route("**/events", lambda route: route.fulfill(status=204))
+    page.reload()
+    page.locator("#lost", has_text="no longer keeps").wait_for()
+
+
+@in_browser
 def test_help_stays_in_view(page: Page) -> None:
     say(page, "I want to kill myself tonight.")
     shown = page.get_by_role("region", name="Help", exact=True)
@@ -252,6 +352,47 @@ def test_a_fault_and_another_topic(page: Page, model: ScriptedModel) -> None:
 
 
 @in_browser
+def test_a_copy_of_a_copy_keeps_the_analysis(page: Page, client: Client) -> None:
+    """Its turns are read from the threads that have them, and written anew there, too."""
+    say(page, LOST)
+    say(page, "My wife does not know.", turns=2)
+    thread = page.url.split("#")[1]
+    first = client.http.get(f"/threads/{thread}").json()["turns"][0]["id"]
+    for _ in range(2):
+        thread = client.http.post(f"/threads/{thread}/fork", json={}).json()["id"]
+    page.goto(f"{page.url.split('#')[0]}#{thread}")
+    page.reload()
+    page.locator(".turn").nth(1).wait_for()
+    page.locator(".cell[data-status=completed]").nth(STEPS - 1).wait_for()
+    assert page.locator("#lost").is_hidden()
+
+    page.get_by_role("button", name="Earlier").click()
+    page.get_by_role("button", name="Try another topic").click()
+    page.get_by_label("Topic", exact=True).fill("Ask about the garden")
+    with page.expect_response("**/fork") as forked:
+        page.get_by_role("button", name="Write the reply anew").click()
+    assert forked.value.request.post_data_json["turn"] == first
+    assert forked.value.status == 201
+    page.locator("#ranking .candidate", has_text="Ask about the garden").wait_for()
+
+
+@in_browser
+def test_every_conversation_is_listed(page: Page, client: Client) -> None:
+    for _ in range(101):
+        client.thread()
+    oldest = client.http.get("/threads", params={"limit": 100, "offset": 100}).json()["threads"]
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#threads li").nth(99).wait_for()
+    assert page.locator("#threads li").count() == 100
+    assert violations(page) == []
+    page.get_by_role("button", name="More").click()
+    page.locator("#threads li").nth(100).wait_for()
+    assert page.locator("#threads li").count() == 100 + len(oldest)
+    assert page.evaluate("document.activeElement.className") == "thread"  # the first that is new
+    assert page.get_by_role("button", name="More").is_hidden()
+
+
+@in_browser
 def test_asks_for_a_token(browser: Browser, tmp_path: Path, model: ScriptedModel) -> None:
     owners = Tokens(["anna:a-long-enough-token"], "the test")
     offered = offers("persuasion", model=model)
@@ -259,10 +400,13 @@ def test_asks_for_a_token(browser: Browser, tmp_path: Path, model: ScriptedModel
         context = browser.new_context()
         page = context.new_page()
         page.goto(url)
-        for token in ("a-wrong-token-here", "a-long-enough-token"):
+        for token in ("“a-long-enough-token”", "a-wrong-token-here", "a-long-enough-token"):
             page.get_by_role("textbox", name="Token").fill(token)
             page.keyboard.press("Enter")
-            if "wrong" in token:
+            if "“" in token:  # no header can hold it
+                assert page.locator("#token:invalid").is_visible()
+                assert page.evaluate("sessionStorage.length") == 0
+            elif "wrong" in token:
                 page.locator("#token-note", has_text="does not know that token").wait_for()
         page.get_by_role("button", name="Let Cooper begin").click()
         page.locator(".reply > .text", has_text=REPLY).wait_for()

@@ -10,6 +10,7 @@ import pytest
 
 from langgraph_cooper.graph.server.serve import (
     ServeError,
+    authenticator_of,
     bound,
     check_country,
     offers_of,
@@ -41,6 +42,14 @@ def test_a_place_that_cannot_be_listened_on_is_named_before_anything_is_told(
     with pytest.raises(ServeError, match=r"cannot listen on 192\.0\.2\.1, port 0"):
         bound("192.0.2.1", 0)
     assert told == []
+
+
+def test_owners_come_from_one_place(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("anna:token-of-anna-0123\n", encoding="utf-8")
+    assert authenticator_of(tokens, None)
+    with pytest.raises(ServeError, match="--tokens and --authenticator are both given"):
+        authenticator_of(tokens, "my_app:owner_of")
 
 
 def test_a_country_is_one_whose_help_lines_are_known() -> None:

@@ -230,6 +230,24 @@ def test_a_fork_with_an_edited_topic_gets_a_new_reply(client: Client, model: Scr
     assert "Ask about the sea." in "\n".join(message.text for message in call.messages)
 
 
+def test_a_fork_can_be_forked_before_the_place_where_it_was_made(client: Client) -> None:
+    thread = client.thread()
+    for text in (SAID, "It was last week.", "My wife knows."):
+        client.say(thread, text)
+    first, second, third = [t["id"] for t in client.http.get(f"/threads/{thread}").json()["turns"]]
+    copy = client.http.post(f"/threads/{thread}/fork", json={"turn": second}).json()["id"]
+    client.say(copy, "I sleep badly.")
+    copy = client.http.post(f"/threads/{copy}/fork", json={}).json()["id"]
+    body = {"turn": first, "topic": {"topic": "The sea."}}
+    older = client.http.post(f"/threads/{copy}/fork", json=body)
+    assert (older.status_code, older.json()["parent"]) == (201, copy)
+    state = client.http.get(f"/threads/{older.json()['id']}").json()
+    assert [m["text"] for m in state["messages"]] == [SAID]
+    assert state["ranking"][0]["topic"] == "The sea."
+    # A turn that followed in the first thread is none of the copy's.
+    assert client.http.post(f"/threads/{copy}/fork", json={"turn": third}).status_code == 404
+
+
 def test_a_topic_needs_a_ranking_and_hides_nothing(client: Client) -> None:
     thread = client.thread()
     path = f"/threads/{thread}/fork"

@@ -47,6 +47,17 @@ def test_it_learns_and_reads_the_same_after_writing(model: CrisisModel, tmp_path
     assert read.read("I am not suicidal. " + SAD[0]).tier == "concern"
 
 
+def test_a_state_that_a_full_disk_cut_is_not_gone_on_from(tmp_path: Path) -> None:
+    whole = train_classifier(EXAMPLES, tmp_path, epochs=1)
+    (saved,) = tmp_path.glob("checkpoint-*")
+    cut = tmp_path / "checkpoint-9"
+    cut.mkdir()
+    (cut / "model.safetensors").write_bytes((saved / "model.safetensors").read_bytes()[:99])
+    (cut / "trainer_state.json").write_text("{", encoding="utf-8")
+    resumed = train_classifier(EXAMPLES, tmp_path, epochs=1)
+    assert odds_of(resumed, SAD) == pytest.approx(odds_of(whole, SAD))
+
+
 @pytest.mark.parametrize("spoil", ["missing", "cut", "other weights", "no configuration"])
 def test_a_damaged_classifier_is_named(model: CrisisModel, tmp_path: Path, spoil: str) -> None:
     write_classifier(model, tmp_path, certain=1.0, concern=0.0)

@@ -51,10 +51,27 @@ def test_lines_are_read_by_writer_and_those_held_out_are_not_opened(tmp_path: Pa
     ]
 
 
-@pytest.mark.parametrize("row", ["+\ttext alone", "*\tsuicide\ttext", "+\tsuicide\tplain\t "])
+@pytest.mark.parametrize(
+    "row", ["no tab", "+\ttext alone", "*\tsuicide\ttext", "+\tsuicide\tplain\t "]
+)
 def test_a_malformed_line_is_named(tmp_path: Path, row: str) -> None:
     with pytest.raises(DataError, match=r"w01\.tsv, line 2: write label, kind"):
         read_lines(folder(tmp_path, w01=f"+\tsuicide\tI want to die\n{row}\n"))
+
+
+def test_blank_lines_are_skipped_and_a_line_is_not_split_within_its_text(tmp_path: Path) -> None:
+    text = "I want\u2028to\u2029die\x85now"
+    lines = read_lines(folder(tmp_path, w01=f"\n+\tsuicide\t{text}\n \t\n-\tidiom\ttea\n\n"))
+    assert [line.text for line in lines] == [text, "tea"]
+
+
+def test_another_encoding_is_one_error(tmp_path: Path) -> None:
+    for name in ("w01.tsv", "phrases.toml"):
+        (tmp_path / name).write_bytes("-\tidiom\tcafé".encode("latin-1"))
+    with pytest.raises(DataError, match=r"w01\.tsv is not in UTF-8"):
+        read_lines(tmp_path)
+    with pytest.raises(DataError, match=r"phrases\.toml is not in UTF-8"):
+        read_phrases(tmp_path / "phrases.toml")
 
 
 def test_a_folder_without_lines_is_refused(tmp_path: Path) -> None:

@@ -75,6 +75,32 @@ def test_the_pools_hold_the_reply_first_and_never_again(pools: list[Pool]) -> No
         PoolMaker([dialogue(0)], embed)
 
 
+def of_replies(name: str, *replies: str) -> Dialogue:
+    """A conversation with these replies of the system."""
+    said = [LabelledUtterance(speaker="user", text=f"{name}, 0")]
+    for number, reply in enumerate(replies, start=1):
+        said.append(LabelledUtterance(speaker="system", text=reply))
+        said.append(LabelledUtterance(speaker="user", text=f"{name}, {number}"))
+    return Dialogue(id=name, utterances=tuple(said))
+
+
+def test_a_reply_that_is_a_generic_one_is_not_its_own_negative() -> None:
+    talks = [of_replies(name, "I see.", f"What about {name}?") for name in "abcd"]
+    maker = PoolMaker(talks, embed, 1)
+    for _ in range(20):
+        drawn = maker.draw(talks[0], 1, others=1, own=1, generic=3)
+        assert len(drawn) == 6
+        assert drawn[0] == "I see."
+        assert drawn.count("I see.") == 1
+
+
+def test_replies_that_are_all_the_same_are_refused() -> None:
+    talks = [of_replies(name, "I see.", "Go on.") for name in "ab"]
+    maker = PoolMaker(talks, embed, 1)
+    with pytest.raises(DataError, match="'a' has every reply of the others"):
+        maker.pools(talks)
+
+
 def test_figures_worked_out_by_hand() -> None:
     scores = [np.array([2.0, 1.0, 3.0]), np.array([5.0, 5.0, 1.0])]
     assert figures(scores) == pytest.approx((0.5 * (1 / 2) + 0.5 * (1.5 / 2), 0.0, 1.75))

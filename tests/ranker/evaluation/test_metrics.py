@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,26 @@ def test_bootstrap_sees_a_difference_and_no_difference() -> None:
     assert bootstrap.p(noise, other) > 0.01
     again = Bootstrap(range(400), seed=3), Bootstrap(range(400), seed=3)
     assert again[0].p(noise, other) == again[1].p(noise, other)
+
+
+def test_bootstrap_draws_as_it_always_did_in_little_memory() -> None:
+    random = np.random.default_rng(4)
+    groups = random.integers(0, 1000, 4000)
+    hits = random.random((2, 4000)) < [[0.5], [0.51]]
+    differences = hits[0].astype(float) - hits[1]
+    tracemalloc.start()
+    try:
+        found = Bootstrap(groups, samples=4000).p(hits[0], hits[1])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    names, place = np.unique(groups, return_inverse=True)
+    shares = np.full(len(names), 1 / len(names))
+    drawn = np.random.default_rng(0).multinomial(len(names), shares, size=4000)
+    means = drawn @ np.bincount(place, weights=differences) / (drawn @ np.bincount(place))
+    extreme = np.abs(means - differences.mean()) >= abs(differences.mean()) - 1e-12
+    assert found == (extreme.sum() + 1) / 4001
+    assert peak < drawn.nbytes / 2
 
 
 def test_bootstrap_of_one_dialogue_tells_nothing() -> None:

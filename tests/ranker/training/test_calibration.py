@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,15 @@ def test_the_weakest_strength_that_reaches_the_target_is_taken() -> None:
     assert hopeless.tuning is not None
     best = min(hopeless.tuning.distances.values())
     assert hopeless.tuning.distances[hopeless.strength] == best
+
+
+def test_where_no_aspect_is_offered_in_most_turns_the_offsets_are_zero() -> None:
+    turns = [
+        replace(turn, turn=turn.turn.model_copy(update={"candidates": (CANDIDATES[row % 3],)}))
+        for row, turn in enumerate(SCORED.turns)
+    ]
+    rare = ScoredTurns(turns, [np.zeros(1) for _ in turns], SCORED.expected, ASPECTS)
+    assert not np.array(fit_calibration(rare).offsets).any()
 
 
 def test_a_single_conversation_is_refused() -> None:

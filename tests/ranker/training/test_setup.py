@@ -1,4 +1,4 @@
-"""What the optimiser does with which parameters."""
+"""What a run is set up with, and what the optimiser does with which parameters."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.data.dialogue import Dialogue
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.transformer import load_transformer
-from langgraph_cooper.ranker.training.config import TrainConfig
+from langgraph_cooper.ranker.training.config import PAPER, TrainConfig, TrainingError
 from langgraph_cooper.ranker.training.optimizer import parameter_groups
-from langgraph_cooper.ranker.training.setup import new_ranker, target_states
-from tests.ranker.toys import encode, toy_dialogues, toy_task
+from langgraph_cooper.ranker.training.setup import check_apart, new_ranker, target_states
+from tests.ranker.toys import encode, said, toy_dialogues, toy_task
 
 DECAY, RATE, HEAD_RATE = 0.25, 0.5, 0.125
 
@@ -78,3 +79,47 @@ def test_a_step_without_gradients_shrinks_nothing_but_matrices(tiny_transformer:
     for name, parameter in ranker.transformer.named_parameters():
         share = 1 - RATE * DECAY if parameter.ndim > 1 else 1.0
         torch.testing.assert_close(parameter.detach(), share * before[name])
+
+
+def talk(name: str, *texts: str) -> Dialogue:
+    sides = ("system", "user")
+    return Dialogue(
+        id=name, utterances=tuple(said(sides[n % 2], text) for n, text in enumerate(texts))
+    )
+
+
+FULL = talk("20180904_live", "Hi, how are you? It is a fine day.", "Well, thanks.", "Do you give?")
+CUT_OTHERWISE = talk(
+    "20180904_live", "Hi how are you ?  It is a fine day", "Well , thanks", "Give?"
+)
+
+
+@pytest.mark.parametrize(
+    ("train", "valid", "found"),
+    [
+        (FULL, CUT_OTHERWISE, 1),  # as the two files of Persuasion for Good
+        (FULL, talk("other", *(each.text for each in FULL.utterances)), 1),
+        (
+            talk("1", "Hello!", "I lost my job and my house."),
+            talk("1", "Hello!", "My dog died."),
+            0,
+        ),
+        (FULL, talk("other", "Hi, how are you? It is a fine day.", "Yes."), 0),
+    ],
+)
+def test_a_conversation_is_known_again_in_another_file(
+    train: Dialogue, valid: Dialogue, found: int
+) -> None:
+    files = Path("train.jsonl"), Path("valid.jsonl")
+    if not found:
+        check_apart([train], [valid], *files)
+        return
+    with pytest.raises(TrainingError, match=r"1 dialogues are both in train\.jsonl and in valid"):
+        check_apart([train], [valid], *files)
+
+
+def test_the_papers_set_up_has_the_papers_one_rate() -> None:
+    settings = {name: value for name, value in PAPER.items() if name != "objective"}
+    unread = Path("unread")
+    config = TrainConfig(task="esc", train=unread, valid=unread, output=unread, **settings)
+    assert config.rate == config.head_rate == 5e-5

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import silhouette_score
 
 from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.training import targets
 from langgraph_cooper.ranker.training.targets import cluster_range, find_targets
 from tests.ranker.toys import encode
 
@@ -58,3 +60,37 @@ def test_fewer_conversations_than_clusters_is_one_error(finals: list[str]) -> No
 def test_default_range() -> None:
     assert cluster_range(910) == range(18, 46)
     assert cluster_range(30) == range(2, 3)
+    assert cluster_range(1300) == range(26, 66)
+
+
+@pytest.mark.parametrize("count", [1320, 10_000, 1_000_000])
+def test_many_conversations_do_not_try_more_numbers_of_clusters(count: int) -> None:
+    tried = cluster_range(count)
+    assert 20 <= len(tried) <= 40
+    assert tried[0] == count // 50
+    assert count // 20 - tried.step < tried[-1] <= count // 20
+
+
+def test_a_silhouette_of_many_states_is_measured_on_some(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sizes: list[int] = []
+
+    def noted(rows: np.ndarray, labels: np.ndarray) -> float:
+        sizes.append(len(rows))
+        return float(silhouette_score(rows, labels))
+
+    monkeypatch.setattr(targets, "silhouette_score", noted)
+    monkeypatch.setattr(targets, "MEASURED", 12)
+    with caplog.at_level("INFO"):
+        found = find_targets("action", FINALS, encode, ks=range(2, 12))
+    assert set(sizes) == {12}
+    assert len(found.texts) == 3
+    assert sum(found.sizes) == len(FINALS)
+    assert "10 of 10 clusterings" in caplog.text
+
+
+def test_a_sample_of_one_cluster_chooses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "MEASURED", 2)
+    found = find_targets("action", ["same"] * 40 + ["other thing", "third"], encode, ks=range(2, 3))
+    assert found.silhouette == {2: -1.0}
