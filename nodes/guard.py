@@ -25,7 +25,7 @@ from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
-from langgraph_cooper.nodes.crisis.reading import read_meaning, reader
+from langgraph_cooper.nodes.crisis.reading import ends, read_meaning, reader
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import emit, fault_event, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
@@ -46,9 +46,10 @@ CONCERN = "concern"
 MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
 # Its fields, as the state has them.
 COURSE = ("tier", "kind", "asked", "given", "quiet", "faint", "hinted")
-MOST_UNREAD, MOST_CHARACTERS = 200, 100_000
-"""Messages of the user's, and their characters, that are read anew: the last ones. More come only
-with a conversation that was held elsewhere, and would keep the guard busy for minutes."""
+MESSAGES_ANEW = 200
+"""Messages of the user's, the last ones, that are read of a conversation that nothing is known of,
+such as one that was held elsewhere. Thousands would keep the guard busy for minutes."""
+CHARACTERS_ANEW = 100_000  # of these messages
 REMEMBERED = 8  # messages up to a release, some of which may be removed later
 
 
@@ -151,7 +152,7 @@ def _with_second_reader(
         tier = _course(messages, _known(state), own, manner).tier
         if tier == "certain":
             return None
-        new = _last_words(messages)
+        new = _last_words(messages[_first_to_read(messages) :])
         return second.unknown([*new, " ".join(new)]), tier != "none"
 
     def decided(
@@ -337,8 +338,9 @@ def _first_to_read(messages: Sequence[AnyMessage]) -> int:
     count = characters = 0
     for place in range(len(messages) - 1, -1, -1):
         if isinstance(messages[place], HumanMessage):
-            count, characters = count + 1, characters + len(text_of(messages[place]))
-            if count > MOST_UNREAD or (count > 1 and characters > MOST_CHARACTERS):
+            read = ends(text_of(messages[place]))
+            count, characters = count + 1, characters + len(read)
+            if count > MESSAGES_ANEW or (count > 1 and characters > CHARACTERS_ANEW):
                 return place + 1
     return 0
 
@@ -423,8 +425,9 @@ def _found(said: Sequence[str], new: Sequence[str], read: Reader) -> Finding:
     """
     texts = [*new, " ".join(new)] if len(new) > 1 else list(new)
     found = [read(text) for text in texts]
-    all_said = [*said, *new]
-    for end in range(len(said) + 1, len(all_said) + 1):
+    earlier = said[1 - MAX_JOINED :]
+    all_said = [ends(text) for text in (*earlier, *new)]
+    for end in range(len(earlier) + 1, len(all_said) + 1):
         for count in range(2, min(MAX_JOINED, end) + 1):
             joined, before = all_said[end - count : end], all_said[end - count : end - 1]
             kind = crisis_kind(" ".join(joined))

@@ -12,6 +12,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -93,7 +94,7 @@ class SecondReader:
         short = [text for text in dict.fromkeys(texts) if len(text) <= MOST_CHARACTERS]
         with self._lock:
             new = [text for text in reversed(short) if digest(text) not in self._known]
-        return [text for text in new if self._doubts(text)][:MOST_READ]
+        return list(islice((text for text in new if self._doubts(text)), MOST_READ))
 
     def opinions(self) -> Opinions:
         """Return all that is known."""

@@ -78,8 +78,8 @@ class Conversation:
     def __post_init__(self) -> None:
         self._loading: threading.Thread | None = None
         # With JSON, standard output has the objects alone, whoever types and wherever it goes.
-        out = sys.stderr if self.as_json else sys.stdout
-        self._out = PlainConsole(stderr=self.as_json, highlight=False, soft_wrap=not out.isatty())
+        self._out = PlainConsole(stderr=self.as_json, highlight=False)
+        self._out.soft_wrap = not self._out.is_terminal
         self._screen = PlainConsole()
         self._err = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
         self._sound = True
@@ -274,7 +274,7 @@ class Conversation:
                 self._print_text(turn, waiting)
         self._model_failed = False
         if faults := fault_line(self.task, turn.state):
-            again = faults == before and sys.stderr.isatty()
+            again = faults == before and self._err.is_terminal
             told = "as in the turn before, others stand in" if again else faults
             self._err.print(PlainText(f"warning: {told}", style="yellow"))
             self._sound = False

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from langgraph_cooper.nodes.crisis.classifier import CrisisClassifier
 
 LOG = logging.getLogger(__name__)
-LONGEST = 40_000
-"""Characters that are read of a message: of a longer one, which is refused, its two ends."""
+READ_OF_A_MESSAGE = 40_000
+"""Characters: of a longer message, which is refused, its two ends are read."""
 _loading = RLock()
 wait_before_fork(_loading)
 
@@ -45,7 +45,7 @@ def read_meaning(text: str, rarer: float = 0.0) -> Finding:
         text: The message.
         rarer: The setting of `GuardSettings`.
     """
-    return _shipped_reader()(_ends(text), rarer)
+    return _shipped_reader()(ends(text), rarer)
 
 
 def doubts(text: str) -> CrisisKind | None:
@@ -59,8 +59,10 @@ def doubts(text: str) -> CrisisKind | None:
     return None if crisis_kind(text) else "suicide"
 
 
-def _ends(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+def ends(text: str) -> str:
+    """Return what is read of a message: all, or the two ends of one that is very long."""
+    half = READ_OF_A_MESSAGE // 2
+    return text if len(text) <= 2 * half else f"{text[:half]} … {text[-half:]}"
 
 
 def _shipped_reader() -> Callable[[str, float], Finding]:

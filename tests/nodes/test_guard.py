@@ -281,6 +281,9 @@ def test_of_a_conversation_that_is_brought_along_the_end_is_read() -> None:
     read.clear()
     node.invoke(said(*(f"{number} {'word ' * 4_000}" for number in range(20)), "Hello."))
     assert len(read) == 1 + 4  # with the last message, which is short
+    read.clear()
+    node.invoke(said("I want to die", "word " * 30_000, "Hello."))
+    assert "I want to die" in read  # a long message hides nothing before it
     ends = f"It rained. {'It rained. ' * 100_000} I want to die."
     assert guard_node(ESC).invoke(said(ends))["guard"]["fired"]
 

@@ -156,6 +156,7 @@ export class Session {
   giveUp(turn) {
     this.leaving.abort(new DOMException("left", "AbortError"));
     this.leaving = new AbortController();
+    this.family = null; // it may have been cut
     this.stopping = false;
     this.fail(turn, new Error("it was stopped before the server answered."));
   }
@@ -209,14 +210,14 @@ export class Session {
     if (turn.isRead || this.reading.has(turn)) return;
     this.reading.add(turn);
     turn.isMissed = false;
-    const { status, stored } = turn;
+    const { status, stored, error } = turn;
     const found = new Turn(turn); // so that the turn does not seem to run meanwhile
     try {
       const isKept = await this.replay(found, signal);
       if (turn.isRunning || signal.aborted) return;
-      Object.assign(turn, found, { status, stored, isKept });
+      Object.assign(turn, found, { status, stored, isKept, error: error ?? found.error });
     } catch {
-      turn.isMissed = true; // the replies are there all the same
+      if (!signal.aborted) turn.isMissed = true; // the replies are there all the same
     } finally {
       this.reading.delete(turn);
     }
