@@ -128,17 +128,35 @@ class Answer(Topic):
         return amount
 
 
-class Subject(Part):
+class Cues(Part):
+    """Words of the user that show a subject, and what rules them out.
+
+    A clause ends at a comma, a semicolon, or before a word such as "but" and "and".
+
+    Attributes:
+        cues: Words of the user that show the subject, matched as whole words in upper or lower
+            case.
+        not_after: Words directly before a cue, in its clause, that rule it out: "it" hits me.
+        not_under: Words anywhere before a cue, in its clause, that rule it out: "don't think" that
+            I can give.
+        not_with: Words anywhere in a cue's sentence that rule it out: I would donate "if i had".
+    """
+
+    cues: tuple[Line, ...] = Field(min_length=1)
+    not_after: tuple[Line, ...] = ()
+    not_under: tuple[Line, ...] = ()
+    not_with: tuple[Line, ...] = ()
+
+
+class Subject(Cues):
     """Something that users talk about.
 
     Attributes:
         id: Its name in the `about`, `unless` and `ends` of others.
         phrase: The noun phrase that replaces `{subject}`.
-        cues: Words of the user that show it, matched as whole words in upper or lower case.
+        more: More cues, ruled out by more words: their own besides the subject's.
         unless: Ids of subjects whose cues in the same utterance rule this one out ("I don't think
             I will donate" refuses, although "I will donate" agrees).
-        not_after: Words directly before a cue that rule it out: "it" hits me, "not being" abused.
-        not_before: Words directly after a cue that rule it out: I would donate "if".
         alone: While this subject is in play, no topic about another one is offered.
         ends: Ids of earlier subjects that are over once this one comes up: a later agreement
             ends a refusal.
@@ -147,10 +165,8 @@ class Subject(Part):
 
     id: Name
     phrase: Line
-    cues: tuple[Line, ...] = Field(min_length=1)
+    more: tuple[Cues, ...] = ()
     unless: tuple[Name, ...] = ()
-    not_after: tuple[Line, ...] = ()
-    not_before: tuple[Line, ...] = ()
     alone: Switch = False
     ends: tuple[Name, ...] = ()
     notice: Line | None = None
@@ -161,7 +177,9 @@ class PassiveKind(Part):
 
     Attributes:
         name: The kind.
-        cues: Words in the user's last message that call for it; without any it is always possible.
+        cues: Words in the user's last message that call for it. Without any, and without `about`,
+            it is always possible.
+        about: Ids of subjects: a last message that mentions one of them calls for it.
         unless: Words that rule a cue of the same sentence out ("I never got to say goodbye").
         max_words: Maximum number of words in a message that calls for it.
         opening: Offered on an empty conversation, and only there.
@@ -175,6 +193,7 @@ class PassiveKind(Part):
 
     name: Name
     cues: tuple[Line, ...] = ()
+    about: tuple[Name, ...] = ()
     unless: tuple[Line, ...] = ()
     max_words: Whole | None = Field(default=None, ge=1)
     opening: Switch = False
@@ -340,6 +359,7 @@ class TaskSpec(Part):
                 if count > 1:
                     raise ValueError(f"{place}: {name!r} is there {count} times; name it once")
         referring = [(f"aspects.{aspect.name}.unless", aspect.unless) for aspect in self.aspects]
+        referring += [(f"passive.{kind.name}.about", kind.about) for kind in self.passive]
         for subject in self.subjects:
             referring.append((f"subjects.{subject.id}.unless", subject.unless))
             referring.append((f"subjects.{subject.id}.ends", subject.ends))

@@ -40,7 +40,7 @@ def read_parts(
     """Read several files as one, each dialogue once, without those of other files.
 
     Two dialogues that share a mark of `known_by` are the same. Dialogues without utterances are
-    left out.
+    left out. Standard error tells how many are left out, and why.
 
     Raises:
         DataError: Two different dialogues have the same id.
@@ -53,6 +53,7 @@ def read_parts(
     met: set[str] = set()
     ids: dict[str, Path] = {}
     parts, room, left, empty = [], limit, 0, 0
+    twice: list[str] = []
     for file in files:
         new = []
         for each in read_file(task, file):
@@ -70,12 +71,19 @@ def read_parts(
                 met |= marks
                 ids[each.id] = file
                 new.append(each)
+            else:
+                twice.append(each.id)
         parts.append(Part(file, new[:room]))
         room = room and room - len(parts[-1].dialogues)
     if leave_out:
         typer.echo(f"{left:,} dialogues are left out: they are to be measured on", err=True)
     if empty:
         typer.echo(f"{empty:,} dialogues without utterances are left out", err=True)
+    if twice:
+        typer.echo(
+            f"{len(twice):,} dialogues are there twice and are taken once, such as {twice[0]!r}",
+            err=True,
+        )
     if not any(part.dialogues for part in parts):
         names = " and ".join(map(str, files))
         raise TrainingError(

@@ -222,11 +222,12 @@ def _dialogues(turns: RealTurns) -> list[list[int]]:
 
 
 def _key(speaker: Speaker, turn: RealTurn) -> str:
-    """A hash of the system and of all that was said before the turn."""
-    said: list[Any] = [list(utterance) for utterance in turn.dialogue.history(turn.index)]
-    if speaker.about:  # equal words are told apart by their dialogue
-        said.append(turn.dialogue.id)
-    shown = json.dumps([speaker.identity, said])
+    """A hash of the system, of all that was said before the turn, and of its dialogue.
+
+    Dialogues that begin alike have replies of their own: a system may draw another one each time.
+    """
+    said = turn.dialogue.history(turn.index)
+    shown = json.dumps([speaker.identity, said, turn.dialogue.id, turn.index])
     return hashlib.sha256(shown.encode()).hexdigest()[:32]
 
 

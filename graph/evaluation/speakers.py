@@ -175,16 +175,33 @@ def _pipeline(
 
         return reply
 
-    made_of = f"{made_of} {ranker_sha256(task)}"
+    made_of = f"{made_of} {pipeline_sha256(task)}"
     return Speaker(name, _identity(name, settings, made_of), begin)
 
 
-def ranker_sha256(task: TaskSpec) -> str:
-    """Return a hash of the task's shipped ranker and its calibration; "" where there is none."""
+def pipeline_sha256(task: TaskSpec) -> str:
+    """Return a hash of the shipped weights of every pipeline: the ranker's and the guard's."""
+    from langgraph_cooper.nodes.crisis import classifier
+
     folder = shipped_checkpoint(task)
     files = [folder / name for name in (CONFIG, WEIGHTS, CALIBRATION)] if folder else []
-    hashes = [file_sha256(file) for file in files if file.is_file()]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else ""
+    if task.guard:
+        files += [classifier.SHIPPED / name for name in (classifier.CONFIG, classifier.WEIGHTS)]
+    return _sha256_of(files)
+
+
+def relevance_sha256(task: TaskSpec) -> str:
+    """Return a hash of the model that chooses among a generator's samples; "" if there is none."""
+    from langgraph_cooper.nodes.finetuned import relevance
+
+    folder = relevance.SHIPPED / task.name
+    return _sha256_of([folder / name for name in (relevance.CONFIG, relevance.WEIGHTS)])
+
+
+def _sha256_of(files: Sequence[Path]) -> str:
+    """Return a hash of those files that are there; "" where none is."""
+    hashes = [f"{file.name} {file_sha256(file)}" for file in files if file.is_file()]
+    return hashlib.sha256(" ".join(hashes).encode()).hexdigest() if hashes else ""
 
 
 GREETING = "Hello."
@@ -203,7 +220,7 @@ def _finetuned(name: str, settings: Settings) -> Speaker:
     return _pipeline(
         name,
         settings._replace(model=None),
-        made_of=checkpoint.config.weights_sha256,
+        made_of=f"{checkpoint.config.weights_sha256} {relevance_sha256(settings.task)}",
         generator=checkpoint.folder,
     )
 
@@ -261,8 +278,8 @@ def alone(settings: Settings) -> tuple[Callable[[Sequence[Utterance]], Awaitable
     async def reply(history: Sequence[Utterance]) -> str:
         return await asyncio.to_thread(draw, greeted(history, settings.task))
 
-    made_of = f"{checkpoint.config.weights_sha256} {sampling.model_dump_json()} {CHOICE}"
-    return reply, made_of
+    weights = f"{checkpoint.config.weights_sha256} {relevance_sha256(settings.task)}"
+    return reply, f"{weights} {sampling.model_dump_json()} {CHOICE}"
 
 
 def _finetuned_alone(name: str, settings: Settings) -> Speaker:

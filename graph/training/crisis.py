@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
 from langgraph_cooper.graph.training.lines import Example, Line
-from langgraph_cooper.graph.training.resuming import whole_checkpoint
+from langgraph_cooper.graph.training.resuming import remove_cut_checkpoints
 from langgraph_cooper.nodes.crisis.classifier import (
     CONFIG,
     WEIGHTS,
@@ -124,7 +124,7 @@ def train_classifier(
         model=learner, args=arguments, train_dataset=_Batches(examples, seed),
         data_collator=learner.collate,
     )  # fmt: skip
-    begun = whole_checkpoint(run)
+    begun = remove_cut_checkpoints(run)
     trainer.train(resume_from_checkpoint=str(begun) if begun else None)
     _forget_precision()
     return model.eval()

@@ -9,8 +9,8 @@ from pathlib import Path
 STATE = "trainer_state.json"  # the last file of a checkpoint that is written
 
 
-def whole_checkpoint(run: Path) -> Path | None:
-    """Return the newest checkpoint of a run that was saved whole, and remove those that were cut.
+def remove_cut_checkpoints(run: Path) -> Path | None:
+    """Remove a run's checkpoints that were cut, and return the newest one that was saved whole.
 
     A kill or a full disk may cut the last one. Left there, it would count as the newest when the
     `Trainer` removes old ones.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
@@ -10,10 +11,15 @@ from functools import lru_cache
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.prompts import AspectSpec, Subject
+from langgraph_cooper.prompts.task import Cues
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # Words that may stand between a cue and what rules it out: "it really hit me".
 BETWEEN = "(?:also|always|just|often|really|sometimes|still|suddenly)"
+# "He controls my life, hits me": what rules a cue out stands in its own clause.
+CLAUSE_END = re.compile(
+    r"[,;:()\n\u2013\u2014]|\s-+\s|\s(?=(?:and|but|though|although|however)\b)", re.IGNORECASE
+)
 
 
 def subjects_in_play(
@@ -56,46 +62,68 @@ def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> 
     )
 
 
+def mentioned(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
+    """Return the task's subjects that one message mentions, in the task's order."""
+    return _finder(subjects)(text)
+
+
 @lru_cache(maxsize=32)
 def _finder(subjects: tuple[Subject, ...]) -> Callable[[str], tuple[Subject, ...]]:
     """Return what finds a task's subjects in a text, by one pattern per subject.
 
     A task has about a thousand cues: compile them once.
     """
-    patterns = [(subject, _pattern(subject)) for subject in subjects]
+    readers = [
+        (subject, [_meant(subject), *(_meant(more, subject) for more in subject.more)])
+        for subject in subjects
+    ]
 
     @remembered(4096)
-    def mentioned(text: str) -> tuple[Subject, ...]:
-        plain = " ".join(words(text))
-        # What rules a cue out stands in its sentence: "Never before. I'll donate."
-        apart = "\n".join(" ".join(words(sentence)) for sentence in sentences(text))
-        here = [
-            subject
-            for subject, pattern in patterns
-            if any(cue[1] for cue in pattern.finditer(apart if _ruled(subject) else plain))
-        ]
+    def found(text: str) -> tuple[Subject, ...]:
+        parted = [_clauses(sentence) for sentence in sentences(text)]
+        here = [subject for subject, read in readers if any(meant(parted) for meant in read)]
         ids = {subject.id for subject in here}
         return tuple(subject for subject in here if not ids.intersection(subject.unless))
 
-    return mentioned
+    return found
 
 
-def _ruled(subject: Subject) -> bool:
-    return bool(subject.not_after or subject.not_before)
+def _clauses(sentence: str) -> list[str]:
+    """Return the clauses of a sentence as plain words: "Never before, but I can give"."""
+    return [" ".join(words(clause)) for clause in CLAUSE_END.split(sentence)]
 
 
-def _pattern(subject: Subject) -> re.Pattern[str]:
-    """Return what matches the subject's cues; its group 1 is empty for those ruled out."""
-    cue = _any_of(subject.cues)
-    ruled_out = "(?!)"
-    if _ruled(subject):
-        before, after = _any_of(subject.not_after), _any_of(subject.not_before)
-        ruled_out = f"{before} (?:{BETWEEN} )?{cue}|{cue} {after}"
-    # What rules a cue out is tried first: the match takes the cue along.
-    return re.compile(rf"(?<![\w'])(?:(?:{ruled_out})(?![\w'])|({cue}))(?![\w'])")
+def _meant(own: Cues, *shared: Cues) -> Callable[[list[list[str]]], bool]:
+    """Return what says whether the sentences' clauses hold a cue that nothing rules out.
+
+    Args:
+        own: The cues and what rules them out.
+        shared: Others whose rules hold for these cues, too.
+    """
+    rules = (own, *shared)
+    cue = _pattern(own.cues)
+    after = [phrase for one in rules for phrase in one.not_after]
+    under = [phrase for one in rules for phrase in one.not_under]
+    beside = [phrase for one in rules for phrase in one.not_with]
+    if not (after or under or beside):
+        # Such a cue may reach over a comma: "No, thank you".
+        return lambda parted: bool(cue.search(" ".join(itertools.chain(*parted))))
+    directly = re.compile(rf"(?<![\w'])(?:{_any_of(after)}) (?:{BETWEEN} )?$")
+    anywhere, with_it = _pattern(under), _pattern(beside)
+
+    def holds(clauses: list[str]) -> bool:
+        before = [clause[: m.start()] for clause in clauses for m in cue.finditer(clause)]
+        meant = any(not directly.search(left) and not anywhere.search(left) for left in before)
+        return meant and not with_it.search(" ".join(clauses))
+
+    return lambda parted: any(holds(clauses) for clauses in parted)
+
+
+def _pattern(phrases: Sequence[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w'])(?:{_any_of(phrases)})(?![\w'])")
 
 
 def _any_of(phrases: Sequence[str]) -> str:
     plain = [re.escape(" ".join(words(phrase))) for phrase in phrases if words(phrase)]
     # A phrase without words (":-)") would match every text without words.
-    return f"(?:{'|'.join(plain) or '(?!)'})"
+    return "|".join(plain) or "(?!)"

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import was_said
+from langgraph_cooper.nodes.language.subjects import mentioned
 from langgraph_cooper.nodes.language.text import contains_phrase, sentences, words
 from langgraph_cooper.nodes.offline.fitting import ASKING
 from langgraph_cooper.nodes.state import Candidate
-from langgraph_cooper.prompts import PassiveKind, TaskSpec
+from langgraph_cooper.prompts import PassiveKind, Subject, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 # Words that change nothing about a greeting, thanks or a goodbye.
@@ -25,8 +26,9 @@ FILLERS = frozenset(
 
 def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
     """Return a candidate of the first kind that the user's last words call for, if any does."""
-    kinds = [kind for kind in task.passive if not kind.asked and _called_for(kind, history)]
-    for kind in sorted(kinds, key=lambda kind: not kind.cues):  # those with cues first
+    kinds = [kind for kind in task.passive if not kind.asked and _called_for(kind, task, history)]
+    # Those that the words call for come first.
+    for kind in sorted(kinds, key=lambda kind: not (kind.cues or kind.about)):
         if found := _first(kind, history):
             return [{**found, "due": True} if _due(kind, history) else found]
     return []
@@ -65,17 +67,25 @@ def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
     return len([word for word in left.split() if word not in FILLERS]) <= kind.besides
 
 
-def _called_for(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
+def _called_for(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> bool:
     if kind.opening or not history:
         return kind.opening and not history
-    return calls_for(kind, last_user_text(history))
+    return calls_for(kind, last_user_text(history), task.subjects)
 
 
-def calls_for(kind: PassiveKind, text: str) -> bool:
-    """Return whether a message calls for a kind of passive turn, by the kind's words."""
+def calls_for(kind: PassiveKind, text: str, subjects: tuple[Subject, ...] = ()) -> bool:
+    """Return whether a message calls for a kind of passive turn.
+
+    Args:
+        kind: The kind, with its words.
+        text: The message.
+        subjects: The task's subjects, for a kind that is called for by a subject.
+    """
     if kind.max_words is not None and len(words(text)) > kind.max_words:
         return False
-    if not kind.cues:
+    if not kind.cues and not kind.about:
+        return True
+    if kind.about and any(subject.id in kind.about for subject in mentioned(subjects, text)):
         return True
     # What rules a cue out stands in its sentence: "He never said goodbye. Well, bye for now."
     parts = sentences(text) if kind.unless else [text]

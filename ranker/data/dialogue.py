@@ -20,7 +20,10 @@ LAST_ROUND = 15
 """Rounds from this one on count as one: few dialogues are longer. Checkpoints may differ."""
 
 FIRST = 30
-"""Number of a conversation's first letters that tell it from another one of the same id."""
+"""Number of a conversation's first letters that tell it from another one of the same id.
+
+With more of them conversations pass for different that are in both files of Persuasion for Good.
+"""
 
 Speaker = Literal["user", "system"]
 """`user` is the seeker or persuadee, `system` the supporter or persuader."""
@@ -228,7 +231,9 @@ def known_by(dialogue: Dialogue) -> frozenset[str]:
 
     They have the same words, or the same id and first letters: the two files of Persuasion for Good
     cut sentences differently and correct some words. The id alone does not count, as many files
-    number their dialogues, nor does a greeting. One without utterances has no mark.
+    number their dialogues. A long greeting ("Hello", "Hello, how are you doing today?") may fill
+    the first letters: two files that number their dialogues may then share a mark by chance, and
+    to leave out one too many is the safer error. One without utterances has no mark.
     """
     if not dialogue.utterances:
         return frozenset()

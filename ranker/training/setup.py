@@ -40,6 +40,9 @@ _log = logging.getLogger(__name__)
 ATTENTION_DROPOUT = ("self.dropout", "attn.dropout")
 """Names of the dropout of attention weights in Bert-like models."""
 
+NAMED = 5
+"""Number of ids that a message names."""
+
 SHARED = (
     *("encoder", "transformer", "form", "history_tokens", "topic_tokens", "fusion", "rounds"),
     "progression",
@@ -145,14 +148,17 @@ def check_apart(
     """Check that no dialogue is both trained on and measured on, by `known_by`.
 
     Raises:
-        TrainingError: Some are; the message says how many.
+        TrainingError: Some are; the message says how many, and names the first ones.
     """
     learnt = {mark for dialogue in train for mark in known_by(dialogue)}
-    both = sum(not learnt.isdisjoint(known_by(dialogue)) for dialogue in valid)
+    both = [repr(each.id) for each in valid if not learnt.isdisjoint(known_by(each))]
     if both:
+        named = ", ".join([*both[:NAMED], *(["..."] if len(both) > NAMED else [])])
         raise TrainingError(
-            f"{both} dialogues are both in {train_file} and in {valid_file}: dialogues "
-            "that are trained on cannot choose the epoch; take them out of one of the files"
+            f"{len(both)} dialogues are both in {train_file} and in {valid_file}: dialogues "
+            "that are trained on cannot choose the epoch; take them out of one of the files "
+            f"(in {valid_file.name}: {named}). Two of one id and the same first words count as "
+            "one: rename those that are not"
         )
 
 

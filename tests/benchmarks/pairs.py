@@ -9,10 +9,10 @@ python -m tests.benchmarks.pairs sheet --contexts contexts.jsonl --systems bank.
 python -m tests.benchmarks.pairs count --sheet sheet.txt --labels one.txt two.txt three.txt
 
 `contexts` draws so many turns from the strangers' lines, held with the bank, and as many from the
-data. `sheet` shows both replies of each context in random order, equal ones left out; beside it
-lies a key. A reader writes "NUMBER A", "NUMBER B" or "NUMBER T" (a tie). `count` prints wins, by
-the majority of the readers, with an exact sign test over conversations: contexts of one are not
-independent.
+data (`--one-each`: one of a conversation). `sheet` shows both replies of each context in random
+order, equal ones left out; beside it lies a key. A reader writes "NUMBER A", "NUMBER B" or
+"NUMBER T" (a tie). `count` prints wins, by the majority of the readers, with an exact sign test
+over conversations: contexts of one are not independent.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ async def contexts(given: argparse.Namespace) -> None:
     task, rng = load_task(given.task), random.Random(given.seed)
     bank = speakers(task, ["bank"], None, CooperContext())["bank"]
     trial: list[dict[str, Any]] = []
-    for number, (name, said) in enumerate(conversations(given.lines) if given.lines else ()):
+    files = [(file, *each) for file in given.lines or [] for each in enumerate(conversations(file))]
+    for file, number, (name, said) in files:
         if name != given.task:
             continue
         talk, history = bank.talk(), list[Utterance]()
         for text in said:
             history.append(Utterance("user", text))
-            trial.append(context("strangers", number, history))
+            trial.append(context("strangers", f"{file.stem} {number}", history))
             history.append(Utterance("system", (await talk(history)).text))
     data: list[dict[str, Any]] = []
     for dialogue in read_dialogues(given.data, task).dialogues if given.data else ():
@@ -67,11 +68,21 @@ async def contexts(given: argparse.Namespace) -> None:
             history = dialogue.history(index)
             if index >= OPENING and history[-1].speaker == "user":
                 data.append(context("data", dialogue.id, history))
+    if given.one_each:
+        trial, data = one_each(trial, rng), one_each(data, rng)
     drawn = [rng.sample(each, min(given.most, len(each))) for each in (trial, data)]
     write(given.output, [row | {"task": given.task} for part in drawn for row in part])
 
 
-def context(source: str, conversation: int | str, history: list[Utterance]) -> dict[str, Any]:
+def one_each(rows: list[dict[str, Any]], rng: random.Random) -> list[dict[str, Any]]:
+    """Draw a context of each conversation."""
+    by_conversation: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_conversation.setdefault(row["conversation"], []).append(row)
+    return [rng.choice(some) for some in by_conversation.values()]
+
+
+def context(source: str, conversation: str, history: list[Utterance]) -> dict[str, Any]:
     """Return a context as it is written."""
     told = {"from": source, "conversation": conversation}
     return told | {"history": [list(each) for each in history]}
@@ -189,7 +200,8 @@ def main() -> None:
     )
     parser.add_argument("step", choices=["contexts", "say", "sheet", "count"])
     parser.add_argument("--task", default="esc")
-    parser.add_argument("--lines", type=Path)
+    parser.add_argument("--lines", type=Path, nargs="+")
+    parser.add_argument("--one-each", action="store_true", help="one context of a conversation")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--most", type=int, default=60)
     parser.add_argument("--contexts", type=Path)

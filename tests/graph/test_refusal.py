@@ -9,6 +9,9 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import create_cooper
+from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.data.dialogue import Utterance
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
@@ -66,6 +69,19 @@ def test_offline_nothing_is_asked_of_somebody_who_said_no(text: str) -> None:
         "Why would I want to donate?",
         "What makes you think I'll donate?",
         "I would like to donate, but I can't afford it.",
+        "I wouldn't be willing to donate.",
+        "I would not be willing to give.",
+        "Would you be willing to donate?",
+        "I'm not really willing to donate",
+        "How many people are willing to give?",
+        "If I had a job, I'd donate.",
+        "Nobody said I would donate.",
+        "I'll give it some thought.",
+        "I'll give you that.",
+        "Don't count me in.",
+        "I'm not so sure I can give.",
+        "I don't think, honestly, I can give anything.",
+        "Maybe I'll donate.",
     ],
 )
 def test_words_that_refuse_doubt_or_ask_are_no_yes(text: str) -> None:
@@ -76,7 +92,14 @@ def test_words_that_refuse_doubt_or_ask_are_no_yes(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["I don't have anything I can spare.", "I'm willing to listen.", "I wish I could donate"],
+    [
+        "I don't have anything I can spare.",
+        "I'm willing to listen.",
+        "I wish I could donate",
+        "I wouldn't be willing to donate.",
+        "I would not be willing to give.",
+        "Would you be willing to donate?",
+    ],
 )
 def test_a_no_is_not_taken_back_by_less_than_a_yes(text: str) -> None:
     talk = Talk("offline")
@@ -85,22 +108,42 @@ def test_a_no_is_not_taken_back_by_less_than_a_yes(text: str) -> None:
     assert "appeal" not in talk.proposed()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Sure, I can give $1.",
-        "I'd be happy to donate.",
-        "Why not, I'll donate two dollars.",
-        "I don't mind giving, count me in.",
-        "I can't wait to help, sign me up!",
-        "I don't have much, but I can spare a dollar.",
-        "I've never given before. I'll donate a dollar.",
-    ],
-)
+YES = [
+    "Sure, I can give $1.",
+    "I'd be happy to donate.",
+    "Why not, I'll donate two dollars.",
+    "I don't mind giving, count me in.",
+    "I can't wait to help, sign me up!",
+    "I don't have much, but I can spare a dollar.",
+    "I've never given before. I'll donate a dollar.",
+    "I'll donate, but I can't give much.",
+    "I will donate, but I don't have much",
+    "I've never given before, I can give $1",
+    "I can't afford much, but I can give a dollar.",
+    "I don't have any cash on me, but I'll donate online.",
+    "I don't want to give much, but I'll donate $1.",
+    "If I could I'd give more, I'll donate $2.",
+    "I'd like to help if I can.",
+    "I'll donate if it helps the kids.",
+    "I'd like to donate but I have a question.",
+]
+
+
+@pytest.mark.parametrize("text", YES)
 def test_a_plain_yes_is_thanked_for(text: str) -> None:
     talk = Talk("offline")
     talk.say("Hello")
-    assert "thank" in talk.say(text).lower()
+    talk.say(text)
+    (pledge,) = [kind for kind in load_task("persuasion").passive if kind.name == "pledge"]
+    assert talk.state["ranking"][0]["topic"] in {topic.topic for topic in pledge.topics}
+
+
+@pytest.mark.parametrize("text", YES)
+def test_a_plain_yes_takes_a_no_back(text: str) -> None:
+    said = [Utterance(speaker="user", text=one) for one in (NO, text)]
+    in_play = {subject.id for subject in subjects_in_play(load_task("persuasion").subjects, said)}
+    assert "agrees" in in_play
+    assert "refuses" not in in_play
 
 
 def test_a_yes_is_thanked_for_and_nothing_is_pretended() -> None:

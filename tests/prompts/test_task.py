@@ -217,6 +217,18 @@ SPOILT: list[tuple[str, Spoil, str, str]] = [
         "'sugar'",
     ),
     (
+        "unknown subject of a passive kind",
+        lambda f: f["passive"][0].update(about=["sugar"]),
+        "passive.thanks.about",
+        "'sugar'",
+    ),
+    (
+        "further cues without a cue",
+        lambda f: f["subjects"][0].update(more=[{"cues": [], "not_with": ["no"]}]),
+        "subjects.0.more.0.cues",
+        "1",
+    ),
+    (
         "unknown subject in unless",
         lambda f: f["subjects"][0].update(unless=["sugar"]),
         "subjects.milk.unless",

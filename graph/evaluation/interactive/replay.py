@@ -36,8 +36,8 @@ from langgraph_cooper.nodes.llm.quirks import forget
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import DataError, Utterance
 
-WEIGHTS = re.compile(r" (?:[0-9a-f]{64})?$")
-"""What follows the spec in the identity of a pipeline that asks no chat model."""
+WEIGHTS = re.compile(r" (?:[0-9a-f]{64}(?: .*)?)?$", re.DOTALL)
+"""What follows the spec in a pipeline's identity: the hash of its weights, and its chat model."""
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,13 @@ def spec_of(row: Conversation) -> str:
         return identity
     if not identity.startswith(ENDPOINT) and "?" not in first:
         return first or row.system
+    if not identity.startswith(ENDPOINT) and (found := WEIGHTS.search(identity)):
+        return identity[: found.start()]
     if at and identity.endswith(told := f" {ModelAt.model_validate(at).identity}"):
         return identity.removesuffix(told)
     if identity.startswith(ENDPOINT) or needs_model(first):
         return identity.rsplit(" ", 3)[0]  # no model answered: its name, address and temperature
-    return WEIGHTS.sub("", identity)
+    return identity
 
 
 def _ends_in_silence(row: Conversation) -> bool:

@@ -18,7 +18,6 @@ from langgraph_cooper.graph.evaluation.interactive.rows import (
 from langgraph_cooper.graph.evaluation.interactive.systems import System
 from langgraph_cooper.graph.evaluation.interactive.users import MANNERS, SameStart, User
 from langgraph_cooper.graph.evaluation.kept import KeptRows
-from langgraph_cooper.graph.evaluation.speakers import ranker_sha256
 from langgraph_cooper.nodes.finetuned.users import Manner
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.prompts.task import shared_prompt
@@ -78,7 +77,7 @@ class Interactive:
         return {
             "task": self.task.name,
             "task_sha256": digest(self.task.model_dump(mode="json")),
-            "made_with": _made_with(self.task),
+            "made_with": _made_with(),
             "user": self.user.identity,
             "rounds": self.rounds,
             "seed": self.seed,
@@ -105,10 +104,10 @@ class Interactive:
         return Cost(len(waiting), turns, calls)
 
 
-def _made_with(task: TaskSpec) -> str:
-    """Return a hash of what a run speaks and ranks with besides its task and models."""
+def _made_with() -> str:
+    """Return a hash of what users and systems are told besides the task."""
     prompts = [shared_prompt(name) for name in ("user", "plain", "cot", "mixinit")]
-    return digest(prompts, dict(MANNERS), ranker_sha256(task))
+    return digest(prompts, dict(MANNERS))
 
 
 class Held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -38,6 +39,8 @@ from langgraph_cooper.graph.evaluation.speakers import (
     alone,
     loaded_voice,
     messages_of,
+    pipeline_sha256,
+    relevance_sha256,
 )
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.context import CooperContext
@@ -201,10 +204,9 @@ def make_system(
         used = model if base == PROMPTED else None
         calls = 2 * len(task.aspects) + 1 if used else 0
         begin = _pipeline(base, task, used, _chosen(spec, limits))
-        made_of = asked if used else ""
-        if base == FINETUNED:
-            made_of = Settings(task, None, limits).voice.config.weights_sha256
-        return System(name, spec, f"{spec} {made_of}", calls, begin)
+        made_of = _weights(base, task, limits)
+        told = f"{spec} {made_of} {asked}" if used else f"{spec} {made_of}"
+        return System(name, spec, told, calls, begin)
     if spec.startswith(COMMAND):
         command = spec.removeprefix(COMMAND)
         return System(name, spec, spec, 0, _program(command, limits))
@@ -216,6 +218,19 @@ def make_system(
         spec, task, model, limits
     )  # fmt: skip
     return System(name, spec, f"{spec} {asked}", 1, begin)
+
+
+def _weights(base: str, task: TaskSpec, limits: CooperContext) -> str:
+    """Return one hash of all weights that decide what a pipeline says.
+
+    Raises:
+        VoiceError: There is no fine-tuned generator.
+    """
+    found = [pipeline_sha256(task)]
+    if base == FINETUNED:
+        voice = Settings(task, None, limits).voice
+        found += [voice.config.weights_sha256, relevance_sha256(task)]
+    return hashlib.sha256(" ".join(found).encode()).hexdigest()
 
 
 def _pipeline(

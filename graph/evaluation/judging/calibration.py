@@ -133,9 +133,12 @@ def _raters(rated: Sequence[Rated]) -> float | None:
 
 
 def _position(rated: Sequence[Rated], verdicts: Sequence[Verdict | None]) -> dict[str, Any]:
-    """Count which place was chosen, over both orders: without bias each is half of the choices."""
+    """Count which place was chosen, over both orders: without bias each is half of the choices.
+
+    Places are swapped within a pair, so that a role says nothing of them: the pair is the unit.
+    """
     results = [
-        (_unit(each), SIGNS[choice])
+        (each.id, SIGNS[choice])
         for each, verdict in zip(rated, verdicts, strict=True)
         for choice in verdict or ()
         if choice in SIGNS
@@ -171,8 +174,8 @@ def _length(
 def _bias(results: Sequence[tuple[str, int]], one: str, other: str) -> dict[str, Any]:
     """Count choices of two kinds, and test them.
 
-    The dimensions and orders of one pair are not independent, nor are pairs of one role: the test
-    takes them together.
+    The dimensions and orders of one pair are not independent, nor are the lengths of pairs of one
+    role: the test takes a unit's results together.
 
     Args:
         results: Pairs of a unit and 1 (the one kind), -1 (the other) or 0 (neither).

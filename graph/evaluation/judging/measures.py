@@ -10,7 +10,11 @@ import numpy.typing as npt
 
 from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, counted_ends
 from langgraph_cooper.graph.evaluation.judging.pairs import Paired, Systems
-from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test
+from langgraph_cooper.graph.evaluation.judging.significance import (
+    holm,
+    ratio_interval,
+    sign_test,
+)
 from langgraph_cooper.nodes.finetuned.rules.answering import SMALL_TALK, answers, question_of
 from langgraph_cooper.nodes.finetuned.rules.repeating import repeats
 from langgraph_cooper.nodes.finetuned.rules.selfhood import claims_a_life
@@ -26,7 +30,6 @@ WORDLESS = ("words", "rounds", "guarded")
 """What is known of redacted conversations, too."""
 ANSWERED = 0.7
 """From here on a reply counts as an answer to the user's direct question."""
-SAMPLES, SEED = 2_000, 0
 
 
 def measures_of(task: TaskSpec, row: Conversation) -> dict[str, float]:
@@ -206,23 +209,16 @@ def _compared(found: Paired, each: Mapping[str, Mapping[str, float]]) -> list[di
 
 
 def _difference(pairs: Sequence[tuple[str, float]]) -> dict[str, Any]:
-    """Return the mean difference over roles, its bootstrap interval, and an exact sign test."""
+    """Return the mean difference over roles, its t interval, and an exact sign test."""
     by_role: dict[str, list[float]] = {}
     for unit, value in pairs:
         by_role.setdefault(unit, []).append(value)
     means = np.array([sum(values) / len(values) for values in by_role.values()])
-    interval = None if len(means) < 2 else _bootstrap(means)  # one role tells nothing of others
+    interval = ratio_interval(means, np.ones(len(means)))
     rounded = np.round(means, 9)
     test = sign_test(int((rounded > 0).sum()), int((rounded < 0).sum()))
     return {
         "roles": len(means), "difference": round(float(means.mean()), 4),
-        "interval": interval,
+        "interval": interval and [round(end, 4) for end in interval],
         "higher": test.wins, "lower": test.losses, "p": round(test.p, 6),
     }  # fmt: skip
-
-
-def _bootstrap(means: npt.NDArray[np.float64]) -> list[float]:
-    """Return the 95 % interval of the mean of [N] roles' differences, by percentiles."""
-    rng = np.random.default_rng(SEED)
-    drawn = means[rng.integers(len(means), size=(SAMPLES, len(means)))].mean(axis=1)
-    return [round(float(end), 4) for end in np.quantile(drawn, [0.025, 0.975])]

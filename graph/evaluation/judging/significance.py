@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest
-
-from langgraph_cooper.ranker.evaluation.metrics import Resamples
+from scipy.stats import t as student_t
 
 Key = TypeVar("Key")
 
@@ -80,19 +81,48 @@ def signs_by_unit(results: Sequence[tuple[str, int]]) -> tuple[int, int]:
     return sum(each > 0 for each in sums.values()), sum(each < 0 for each in sums.values())
 
 
-def interval_by_unit(
-    results: Sequence[tuple[str, bool]], *, samples: int = 10_000, seed: int = 0
-) -> tuple[float, float]:
-    """Return the 95 % interval of a share, by a bootstrap over whole units.
+def ratio_interval(
+    sums: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]
+) -> tuple[float, float] | None:
+    """Return the 95 % interval of sum(sums) / sum(sizes), over independent units.
+
+    It is the cluster-robust t interval, linearised, with N - 1 degrees of freedom. A bootstrap over
+    few units is too narrow: no resample exceeds the best of them.
+
+    Args:
+        sums: [N] of each unit.
+        sizes: [N] the number of its results.
+
+    Returns:
+        The ends; None for a single unit, which tells nothing of others.
+    """
+    units, total = len(sums), float(sizes.sum())
+    if units < 2:
+        return None
+    ratio = float(sums.sum()) / total
+    squares = float(((sums - ratio * sizes) ** 2).sum())
+    error = math.sqrt(squares * units / (units - 1)) / total
+    reach = float(student_t.ppf(0.975, units - 1)) * error
+    return ratio - reach, ratio + reach
+
+
+def interval_by_unit(results: Sequence[tuple[str, bool]]) -> tuple[float, float]:
+    """Return the 95 % interval of a share, taking the results of a unit together.
+
+    It is that of `ratio_interval`. Where all results are the same their spread says nothing: then
+    it is exact, over units.
 
     Args:
         results: Pairs of a unit and whether it holds there; at least one.
-        samples: Number of resamples.
-        seed: Seed of the resampling.
+
+    Returns:
+        The ends; all from 0 to 1 for a single unit.
     """
     _, place = np.unique([unit for unit, _ in results], return_inverse=True)
     sizes = np.bincount(place).astype(np.float64)
     held = np.bincount(place, weights=[value for _, value in results]).astype(np.float64)
-    drawn = Resamples(len(sizes), samples, seed)
-    low, high = np.quantile(drawn.sums(held) / drawn.sums(sizes), [0.025, 0.975])
-    return float(low), float(high)
+    units, found = len(sizes), ratio_interval(held, sizes)
+    if found is not None and held.sum() in (0, sizes.sum()):
+        wins = units if held.any() else 0
+        found = sign_test(wins, units - wins).interval
+    return (max(0.0, found[0]), min(1.0, found[1])) if found else (0.0, 1.0)

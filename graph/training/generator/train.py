@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from langgraph_cooper.graph.training.generator.adapters import (
 )
 from langgraph_cooper.graph.training.generator.learner import CausalLearner, Seq2SeqLearner
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, Pack, packs_of
-from langgraph_cooper.graph.training.resuming import STATE, whole_checkpoint
+from langgraph_cooper.graph.training.resuming import STATE, remove_cut_checkpoints
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, load_base
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.format import Budgets
@@ -83,7 +84,7 @@ class _Packs(Dataset[Pack]):
 class _Trainer(Trainer):
     """Saves the adapters alone, as the base is on the disk already, and what the run has taken."""
 
-    _losses, _steps = 0.0, 0  # sum over the steps of the run, and their number
+    _losses, _steps = 0.0, 0  # sum over the run's steps with a finite loss, and their number
     _began = 0.0  # when it would have begun, had it never been stopped
 
     def go_on(self, begun: Path | None) -> None:
@@ -108,15 +109,17 @@ class _Trainer(Trainer):
         return time.monotonic() - self._began
 
     @property
-    def train_loss(self) -> float:
-        """Mean loss of the run's steps."""
-        return self._losses / max(self._steps, 1)
+    def train_loss(self) -> float | None:
+        """Mean loss of the run's steps, without those that overflowed; None if all did."""
+        return self._losses / self._steps if self._steps else None
 
     def training_step(self, *args: Any, **kwargs: Any) -> Tensor:
         """Learn from a batch; its loss counts in the run's mean."""
         loss = super().training_step(*args, **kwargs)
-        self._losses += float(loss)
-        self._steps += 1
+        value = float(loss)
+        if math.isfinite(value):  # as the Trainer's own mean, and JSON has no other number
+            self._losses += value
+            self._steps += 1
         return loss
 
     @property
@@ -159,8 +162,10 @@ class _SaveByClock(TrainerCallback):
         self._last = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # Not at the end: the epoch is yet to be measured and saved.
-        if time.monotonic() - self._last > self._seconds and not control.should_training_stop:
+        # Not at the end of an epoch, which is yet to be measured and saved into the same folder: a
+        # kill meanwhile would leave new adapters, cut, beside the state of the save before.
+        ends = control.should_training_stop or float(state.epoch).is_integer()
+        if time.monotonic() - self._last > self._seconds and not ends:
             control.should_save = True
             self._last = time.monotonic()
 
@@ -247,17 +252,22 @@ def train_generator(
         eval_dataset=_Packs(held) if held else None, data_collator=collate, callbacks=callbacks,
     )  # fmt: skip
     with redirect_stdout(sys.stderr):  # where the Trainer's log would stand among results
-        trainer.go_on(whole_checkpoint(run))
+        trainer.go_on(remove_cut_checkpoints(run))
     AcceleratorState._reset_state(reset_partial_state=True)
-    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    history = trainer.state.log_history
+    losses = [loss for entry in history if math.isfinite(loss := entry.get("eval_loss", math.nan))]
     figures = {
         "conversations": len(train),
         "turns": sum(len(dialogue.turns) for dialogue in train),
         "tokens": sum(pack.tokens for pack in packs),
         "epochs": settings.epochs,
         "seconds": round(trainer.seconds),
-        "train_loss": round(trainer.train_loss, 4),
-        "valid_loss": round(min(losses), 4) if losses else None,
+        "train_loss": _rounded(trainer.train_loss),
+        "valid_loss": _rounded(min(losses, default=None)),
     }
     (run / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return base, figures
+
+
+def _rounded(loss: float | None) -> float | None:
+    return None if loss is None else round(loss, 4)

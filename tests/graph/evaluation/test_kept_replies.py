@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -13,9 +15,12 @@ from langchain_core.language_models import FakeListChatModel
 from langgraph_cooper.graph.evaluation import speakers as made
 from langgraph_cooper.graph.evaluation.generation import RealTurns, reply_to_all
 from langgraph_cooper.graph.evaluation.interactive.run import Interactive
+from langgraph_cooper.graph.evaluation.interactive.systems import make_system
 from langgraph_cooper.graph.evaluation.interactive.users import PromptedUser
 from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker, speakers
 from langgraph_cooper.nodes.context import CooperContext
+from langgraph_cooper.nodes.crisis import classifier
+from langgraph_cooper.nodes.finetuned import relevance
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker import load
 from langgraph_cooper.ranker.data.dialogue import Dialogue, LabelledUtterance, Utterance
@@ -47,20 +52,53 @@ def without(file: Path) -> None:
 def test_another_ranker_makes_other_replies(
     file: str, change: Callable[[Path], None], shipped: Path
 ) -> None:
-    def identity() -> str:
-        return speakers(ESC, ["bank"], None, CooperContext())["bank"].identity
-
-    def settings() -> object:
-        chat = FakeListChatModel(responses=["Hello."])
-        user = PromptedUser(ESC, chat, "a user", CooperContext())
-        run = Interactive(ESC, [], [], [], user, 1, 1, {}, {})
-        return run.settings()["made_with"]
-
-    before = identity(), settings()
-    assert (identity(), settings()) == before
+    before, settings = identities("bank"), settings_of_a_run()
+    assert identities("bank") == before
     change(shipped / file)
-    assert identity() != before[0]
-    assert settings() != before[1]
+    assert not before & identities("bank")
+    assert settings_of_a_run() == settings  # systems without a ranker go on
+
+
+def identities(system: str) -> set[str]:
+    """What tells a system's replies, and its conversations, from those of others."""
+    limits = CooperContext()
+    spoken = speakers(ESC, [system], None, limits)[system].identity
+    return {spoken, make_system(system, system, ESC, None, limits).identity}
+
+
+def settings_of_a_run() -> object:
+    chat = FakeListChatModel(responses=["Hello."])
+    user = PromptedUser(ESC, chat, "a user", CooperContext())
+    return Interactive(ESC, [], [], [], user, 1, 1, {}, {}).settings()
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    ("module", "systems", "others"),
+    [
+        (classifier, ["bank", "finetuned"], ["finetuned-alone"]),
+        (relevance, ["finetuned", "finetuned-alone"], ["bank"]),
+    ],
+)
+def test_another_classifier_or_model_of_relevance_makes_other_replies(
+    module: Any,
+    systems: Sequence[str],
+    others: Sequence[str],
+    file: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(made, "loaded_voice", lambda _: None)
+    folder = tmp_path / "shipped"
+    models = ["config.json", "model.safetensors"]
+    for name in models if module is classifier else [f"esc/{name}" for name in models]:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(module.SHIPPED / name, folder / name)
+    monkeypatch.setattr(module, "SHIPPED", folder)
+    before = {name: identities(name) for name in [*systems, *others]}
+    spaced(next(folder.rglob(file)))
+    assert all(not before[name] & identities(name) for name in systems)
+    assert all(before[name] == identities(name) for name in others)
 
 
 @pytest.mark.parametrize("system", ["plain", "cot", "mixinit"])
@@ -96,3 +134,19 @@ def test_a_resumed_run_measures_what_is_kept(tmp_path: Path) -> None:
     assert [reply.text for reply in whole.by_row.values()] == ["a", "c"]
     again = asyncio.run(reply_to_all(speaker, turns, kept))
     assert again == whole
+
+
+def test_dialogues_that_begin_alike_have_replies_of_their_own(tmp_path: Path) -> None:
+    said = [LabelledUtterance(speaker=who, text=text) for who, text in (
+        ("system", "Hi."), ("user", "Hello."), ("system", "How are you?"),
+    )]  # fmt: skip
+    turns = RealTurns.of([Dialogue(id=name, utterances=tuple(said)) for name in "12"], ESC)
+    kept, drawn = tmp_path / "kept.jsonl", itertools.count()
+
+    async def talk(_: Sequence[Utterance]) -> Reply:
+        return Reply(str(next(drawn)))
+
+    speaker = Speaker("drawn", "drawn", lambda: talk)
+    first = asyncio.run(reply_to_all(speaker, turns, kept))
+    assert [reply.text for reply in first.by_row.values()] == ["0", "1", "2", "3"]
+    assert asyncio.run(reply_to_all(speaker, turns, kept)) == first

@@ -30,3 +30,12 @@ def test_dialogues_without_utterances_are_left_out_and_told(
     assert "1 dialogues without utterances are left out" in capsys.readouterr().err
     with pytest.raises(TrainingError, match="every dialogue is empty or one of those to leave out"):
         read_parts(ESC, [data], [other], None)
+
+
+def test_dialogues_that_are_there_twice_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, other = (records(tmp_path / f"{n}.jsonl", a=SAID) for n in ("data", "other"))
+    (part,) = read_parts(ESC, [data, other], [], None)
+    assert [dialogue.id for dialogue in part.dialogues] == ["a"]
+    assert "1 dialogues are there twice and are taken once, such as 'a'" in capsys.readouterr().err

@@ -26,7 +26,21 @@ def test_an_interval_over_units_is_wider_than_over_their_results() -> None:
     low, high = interval_by_unit(held)
     assert max(low, 1 - high) < 0.25
     assert min(interval_by_unit(apart)[0], 1 - interval_by_unit(apart)[1]) > 0.4
-    assert interval_by_unit([("1", True)]) == (1.0, 1.0)
+
+
+def test_an_interval_of_few_units_is_not_too_narrow() -> None:
+    assert interval_by_unit([("1", True), ("1", False)]) == (0.0, 1.0)  # tells nothing of others
+    held = [(str(unit), place < 5 + unit) for unit in range(4) for place in range(10)]
+    # Residuals -1.5, -.5, .5 and 1.5 of 40: .65 -+ 3.1824 sqrt(5 * 4 / 3) / 40.
+    assert interval_by_unit(held) == pytest.approx((0.4446, 0.8554), abs=1e-4)
+    assert interval_by_unit([(unit, True) for unit in "aabc"]) == (
+        pytest.approx(0.2924, abs=1e-4),
+        1,
+    )
+    assert interval_by_unit([(unit, False) for unit in "ab"]) == (
+        0,
+        pytest.approx(0.8419, abs=1e-4),
+    )
 
 
 def test_replies_are_counted_by_conversation(
@@ -66,10 +80,13 @@ def test_contexts_are_counted_by_conversation(
 
 
 class Agreeing:
-    """A judge who prefers the first conversation."""
+    """A judge who prefers the first conversation, or whatever stands first."""
+
+    def __init__(self, *choices: str) -> None:
+        self._choices = choices
 
     def verdict(self, _: object) -> Verdict:
-        return Verdict("first", "second")
+        return Verdict(*self._choices)
 
 
 @pytest.mark.parametrize(("unit", "p"), [("one role", 1.0), ("", 0.001953)])
@@ -83,5 +100,9 @@ def test_a_judge_is_calibrated_by_role(unit: str, p: float) -> None:
         for number in range(10)
     ]  # fmt: skip
     matters = calibrating_matters(rated, load_task("esc"))
-    found = calibration_report(rated, matters, Agreeing())  # type: ignore[arg-type]
+    found = calibration_report(rated, matters, Agreeing("first", "second"))  # type: ignore[arg-type]
     assert found["dimensions"]["empathy"]["p"] == p
+    # Places are swapped within a pair: pairs of one role tell a judge that goes by the place.
+    found = calibration_report(rated, matters, Agreeing("first", "first"))  # type: ignore[arg-type]
+    assert found["position"]["pairs_first"] == 10
+    assert found["by_place"]

@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("peft")
 
+from transformers import Trainer
+
 from langgraph_cooper.graph.training.crisis import (
     choose_thresholds,
     leave_writers_out,
@@ -47,13 +49,20 @@ def test_it_learns_and_reads_the_same_after_writing(model: CrisisModel, tmp_path
     assert read.read("I am not suicidal. " + SAD[0]).tier == "concern"
 
 
-def test_a_state_that_a_full_disk_cut_is_not_gone_on_from(tmp_path: Path) -> None:
+def test_a_state_that_a_full_disk_cut_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = train_classifier(EXAMPLES, tmp_path, epochs=1)
     (saved,) = tmp_path.glob("checkpoint-*")
     cut = tmp_path / "checkpoint-9"
     cut.mkdir()
     (cut / "model.safetensors").write_bytes((saved / "model.safetensors").read_bytes()[:99])
     (cut / "trainer_state.json").write_text("{", encoding="utf-8")
+
+    def learn(*_: object, **__: object) -> None:
+        raise AssertionError("the run starts afresh")
+
+    monkeypatch.setattr(Trainer, "training_step", learn)
     resumed = train_classifier(EXAMPLES, tmp_path, epochs=1)
     assert odds_of(resumed, SAD) == pytest.approx(odds_of(whole, SAD))
 

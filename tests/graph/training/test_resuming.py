@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ pytest.importorskip("peft")
 from langgraph_cooper.graph.cli.app import app
 from langgraph_cooper.graph.training.generator import train as training
 from langgraph_cooper.graph.training.generator.train import GeneratorTraining, train_generator
-from langgraph_cooper.graph.training.resuming import whole_checkpoint
+from langgraph_cooper.graph.training.resuming import remove_cut_checkpoints
 from langgraph_cooper.ranker.model.lora import adapter_tensors
 from tests.graph.cli.test_train_generator import dialogues, quick  # noqa: F401
 from tests.graph.training.test_generator import BUDGETS, dialogue
@@ -75,13 +76,50 @@ def test_the_figures_of_a_stopped_run_are_those_of_the_whole(
     assert not cut.exists()
 
 
+def test_no_state_is_written_over_by_a_later_one(
+    tmp_path: Path, clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "SAVE_MINUTES", 0)
+    saved: list[str] = []
+    save = training._Trainer._save
+
+    def noted(self: Any, output_dir: str | None = None, state_dict: Any = None) -> None:
+        saved.append(Path(str(output_dir)).name)
+        save(self, output_dir, state_dict)
+
+    monkeypatch.setattr(training._Trainer, "_save", noted)
+    data, given = [dialogue(2), dialogue(2)], settings(tmp_path, epochs=3)
+    train_generator(data, data, tmp_path / "run", given)
+    assert len(saved) > 3  # those of the clock, too
+    assert len(saved) == len(set(saved))
+
+
+def test_a_step_that_overflows_does_not_enter_the_figures(
+    tmp_path: Path, clock: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, run = [dialogue(2), dialogue(2)], tmp_path / "run"
+    step, factors = training.Trainer.training_step, iter([float("nan")])
+
+    def overflowing(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return step(self, *args, **kwargs) * next(factors, 1.0)
+
+    monkeypatch.setattr(training.Trainer, "training_step", overflowing)
+    _, figures = train_generator(data, [], run, settings(tmp_path, epochs=2, rate=IDLE))
+    assert figures["train_loss"] > 0
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    json.loads((run / "figures.json").read_text("utf-8"), parse_constant=refuse)
+
+
 def test_the_newest_whole_state_is_found(tmp_path: Path) -> None:
-    assert whole_checkpoint(tmp_path / "missing") is None
+    assert remove_cut_checkpoints(tmp_path / "missing") is None
     for step, state in ((9, "{}"), (10, "{}"), (200, '{"epo')):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
         (folder / "trainer_state.json").write_text(state, encoding="utf-8")
-    assert whole_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert remove_cut_checkpoints(tmp_path) == tmp_path / "checkpoint-10"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-9"]
 
 

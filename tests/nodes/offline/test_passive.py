@@ -62,6 +62,9 @@ def test_a_no_is_taken_for_one_at_any_length() -> None:
         ("I'll donate $1", "pledge"),
         ("I don't think I will donate", "refusal"),
         ("Stop asking me", "refusal"),
+        ("No, thank you", "refusal"),
+        ("I don't want to give", "refusal"),
+        ("I don't want to give much, but I'll donate $1.", "pledge"),
     ],
 )
 def test_a_yes_a_no_and_a_how(text: str, kind: str) -> None:

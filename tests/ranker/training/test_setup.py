@@ -114,8 +114,9 @@ def test_a_conversation_is_known_again_in_another_file(
     if not found:
         check_apart([train], [valid], *files)
         return
-    with pytest.raises(TrainingError, match=r"1 dialogues are both in train\.jsonl and in valid"):
+    with pytest.raises(TrainingError, match=r"1 dialogues are both in train\.jsonl and") as told:
         check_apart([train], [valid], *files)
+    assert f"(in valid.jsonl: {valid.id!r})" in str(told.value)
 
 
 def test_the_papers_set_up_has_the_papers_one_rate() -> None:
