@@ -131,13 +131,14 @@ class Answer(Topic):
 class Cues(Part):
     """Words of the user that show a subject, and what rules them out.
 
-    A clause ends at a comma, a semicolon, or before a word such as "but" and "and".
+    A clause ends at a comma, a semicolon, or before a word such as "but" and "and". Cues with
+    rules stand within one clause; others may reach over commas and sentences.
 
     Attributes:
         cues: Words of the user that show the subject, matched as whole words in upper or lower
             case.
         not_after: Words directly before a cue, in its clause, that rule it out: "it" hits me.
-        not_under: Words anywhere before a cue, in its clause, that rule it out: "don't think" that
+        not_under: Words that begin before a cue, in its clause, and rule it out: "don't think" that
             I can give.
         not_with: Words anywhere in a cue's sentence that rule it out: I would donate "if i had".
     """

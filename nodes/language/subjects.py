@@ -16,9 +16,13 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # Words that may stand between a cue and what rules it out: "it really hit me".
 BETWEEN = "(?:also|always|just|often|really|sometimes|still|suddenly)"
+# More characters than the longest of these words takes with its spaces.
+BETWEEN_LENGTH = 16
 # "He controls my life, hits me": what rules a cue out stands in its own clause.
 CLAUSE_END = re.compile(
-    r"[,;:()\n\u2013\u2014]|\s-+\s|\s(?=(?:and|but|though|although|however)\b)", re.IGNORECASE
+    r"[,;:()\u2013\u2014]|\s-+\s"
+    r"|\s(?=(?:and|but|though|although|however|because|so(?=\s+i\b))\b)",
+    re.IGNORECASE,
 )
 
 
@@ -90,7 +94,8 @@ def _finder(subjects: tuple[Subject, ...]) -> Callable[[str], tuple[Subject, ...
 
 def _clauses(sentence: str) -> list[str]:
     """Return the clauses of a sentence as plain words: "Never before, but I can give"."""
-    return [" ".join(words(clause)) for clause in CLAUSE_END.split(sentence)]
+    parts = (" ".join(words(clause)) for clause in CLAUSE_END.split(sentence))
+    return [part for part in parts if part]
 
 
 def _meant(own: Cues, *shared: Cues) -> Callable[[list[list[str]]], bool]:
@@ -109,12 +114,20 @@ def _meant(own: Cues, *shared: Cues) -> Callable[[list[list[str]]], bool]:
         # Such a cue may reach over a comma: "No, thank you".
         return lambda parted: bool(cue.search(" ".join(itertools.chain(*parted))))
     directly = re.compile(rf"(?<![\w'])(?:{_any_of(after)}) (?:{BETWEEN} )?$")
+    # A clause may hold a thousand cues: look back from each no further than a phrase can reach.
+    reach = BETWEEN_LENGTH + max(map(len, after), default=0)
     anywhere, with_it = _pattern(under), _pattern(beside)
 
+    def meant(clause: str) -> bool:
+        ruling = anywhere.search(clause)
+        end = ruling.start() if ruling else len(clause)
+        starts = itertools.takewhile(
+            lambda at: at <= end, (m.start() for m in cue.finditer(clause))
+        )
+        return any(not directly.search(clause, max(0, at - reach), at) for at in starts)
+
     def holds(clauses: list[str]) -> bool:
-        before = [clause[: m.start()] for clause in clauses for m in cue.finditer(clause)]
-        meant = any(not directly.search(left) and not anywhere.search(left) for left in before)
-        return meant and not with_it.search(" ".join(clauses))
+        return any(map(meant, clauses)) and not with_it.search(" ".join(clauses))
 
     return lambda parted: any(holds(clauses) for clauses in parted)
 

@@ -37,6 +37,11 @@ class Talk:
         return found
 
 
+def in_play(*texts: str) -> set[str]:
+    said = [Utterance(speaker="user", text=text) for text in texts]
+    return {subject.id for subject in subjects_in_play(load_task("persuasion").subjects, said)}
+
+
 def test_a_language_model_is_told_and_its_appeals_are_dropped() -> None:
     model = ScriptedModel()
     talk = Talk(model)
@@ -82,12 +87,21 @@ def test_offline_nothing_is_asked_of_somebody_who_said_no(text: str) -> None:
         "I'm not so sure I can give.",
         "I don't think, honestly, I can give anything.",
         "Maybe I'll donate.",
+        "I'll give you an honest answer: no.",
+        "I'd be happy to listen.",
+        "I'd be happy to answer that.",
+        "I need to know more before I can give.",
+        "I'd be happy to donate, but I can't.",
+        "I don't want to make a donation.",
+        "I wouldn't be happy to help.",
+        "I would not be happy to help.",
     ],
 )
 def test_words_that_refuse_doubt_or_ask_are_no_yes(text: str) -> None:
     talk = Talk("offline")
     talk.say("Hello")
     assert "official website" not in talk.say(text)
+    assert "agrees" not in in_play(text)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +140,22 @@ YES = [
     "I'd like to help if I can.",
     "I'll donate if it helps the kids.",
     "I'd like to donate but I have a question.",
+    "I can give up to five dollars.",
+    "I will give in December.",
+    "I don't have much so I can give $1.",
+    "Those people need help so I will donate.",
+    "I'm not rich so I can spare a dollar.",
+    "No doubt I'll donate.",
+    "Before I go I'll donate.",
+    "Do you have a link so I can donate?",
+    "I'd be happy to donate, I wish I could give more.",
+    "Sure, I'd be happy to.",
+    "I would be happy to do 50 cents.",
+    "I'd be happy to make a donation.",
+    "Happy to help!",
+    "I want to help.",
+    "Yes, I'm willing.",
+    "I'd be willing to do a dollar.",
 ]
 
 
@@ -140,10 +170,29 @@ def test_a_plain_yes_is_thanked_for(text: str) -> None:
 
 @pytest.mark.parametrize("text", YES)
 def test_a_plain_yes_takes_a_no_back(text: str) -> None:
-    said = [Utterance(speaker="user", text=one) for one in (NO, text)]
-    in_play = {subject.id for subject in subjects_in_play(load_task("persuasion").subjects, said)}
-    assert "agrees" in in_play
-    assert "refuses" not in in_play
+    assert "agrees" in in_play(NO, text)
+    assert "refuses" not in in_play(NO, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I already give to my church, I won't give more.",
+        "I'm not going to give more money to charities.",
+        "I do not want to give a lot of money to strangers.",
+        "I gave already, I won't donate more.",
+        "I won't give more",
+        "No,\nthank you",
+        "No :) thank you",
+    ],
+)
+def test_a_plain_no_is_heard(text: str) -> None:
+    assert "refuses" in in_play(text)
+    talk = Talk("offline")
+    talk.say("Hello")
+    talk.say(text)
+    (refusal,) = [kind for kind in load_task("persuasion").passive if kind.name == "refusal"]
+    assert talk.state["ranking"][0]["topic"] in {topic.topic for topic in refusal.topics}
 
 
 def test_a_yes_is_thanked_for_and_nothing_is_pretended() -> None:

@@ -54,6 +54,15 @@ def turn(*said: str, task: TaskSpec = ESC) -> Situation:
         "I donated five dollars myself.",
         "If I always said yes, my boss would be happy.",
         "Mine did the same thing.",
+        "Yes, the sound of the trumpet was a memory of mine.",
+        "I am glad I was able to make it through this.",
+        "I have a nice holiday from the holiday season.",
+        "I am not able to pay the bills.",
+        "I can feel it!",
+        "I want to try it too.",
+        "We are all in this together.",
+        "It gets dark, and we can get very cold.",
+        "You're right, it's not just me.",
     ],
 )
 def test_a_life_is_not_claimed(reply: str) -> None:
@@ -80,10 +89,30 @@ def test_a_life_is_not_claimed(reply: str) -> None:
         "It sounds like you were there for her.",
         "I enjoy talking with you.",
         "May I give you one reason?",
+        "I have a few questions, if you don't mind.",
+        "I am not able to call anybody for you.",
+        "I want to understand what happened.",
+        "Share it with me.",
+        "I can feel that this weighs on you.",
     ],
 )
 def test_what_a_program_can_say_is_no_claim(reply: str) -> None:
     assert broken(turn("I feel so alone."), reply, ["life"]) is None
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "Have you ever done something like that?",
+        "I'm watching films. Do you like movies?",
+        "It's raining here, how's the weather where you are?",
+        "Do you know anyone who got through this?",
+    ],
+)
+def test_a_question_about_a_life_is_answered_by_a_program_alone(asked: str) -> None:
+    assert broken(turn(asked), "Sure, it's a great idea.", ["life"]) is not None
+    assert broken(turn(asked), "I'm a program, so I have none of that.", ["life"]) is None
+    assert broken(turn("Do you think I should go?"), "Sure, it's a great idea.", ["life"]) is None
 
 
 @pytest.mark.parametrize(

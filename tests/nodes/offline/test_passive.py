@@ -65,6 +65,12 @@ def test_a_no_is_taken_for_one_at_any_length() -> None:
         ("No, thank you", "refusal"),
         ("I don't want to give", "refusal"),
         ("I don't want to give much, but I'll donate $1.", "pledge"),
+        ("I already give to my church, I won't give more.", "refusal"),
+        ("I'm not going to give more money to charities.", "refusal"),
+        ("I do not want to give a lot of money to strangers.", "refusal"),
+        ("I gave already, I won't donate more.", "refusal"),
+        ("No,\nthank you", "refusal"),
+        ("No :) thank you", "refusal"),
     ],
 )
 def test_a_yes_a_no_and_a_how(text: str, kind: str) -> None:
