@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
-from langgraph_cooper.nodes.crisis.normalisation import _CHARACTERS, MAX_CHARACTERS, plain
+from langgraph_cooper.nodes.crisis.normalisation import _CHARACTERS, MAX_KNOWN, plain
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, phrase_book
 
 
@@ -24,6 +24,6 @@ def test_long_words_are_not_kept() -> None:
 def test_characters_of_all_scripts_are_not_all_kept() -> None:
     scripts = "".join(map(chr, range(0x20000)))
     assert plain(scripts)
-    assert len(_CHARACTERS) <= MAX_CHARACTERS
+    assert len(_CHARACTERS) <= MAX_KNOWN
     assert plain("ＫÍＬＬ МУ") == "kill my"
     assert crisis_kind(f"{scripts} i want to k1ll mys3lf") == "suicide"
