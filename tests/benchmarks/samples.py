@@ -209,7 +209,8 @@ def count(given: argparse.Namespace) -> None:
     choosers["without due"] = full.without("due")
     never = replace(choice.DEFAULT, bank=-100.0)  # it is said only if all others are out
     choosers["without the bank's sentence"] = choice.load_chooser(task, embed, weights=never)
-    choosers |= {f"without the rule {name}": full.without(name) for name in RULES}
+    if given.each_rule:
+        choosers |= {f"without the rule {name}": full.without(name) for name in RULES}
     choosers["without any rule"] = full.without(*RULES)
     said = {name: [row["samples"][0] for row in rows] for name in PLAIN[:1]}
     said[PLAIN[1]] = [row["samples"][most_typical(row["samples"])] for row in rows]
@@ -335,6 +336,7 @@ def main() -> None:
         each.add_argument("--draws", type=int, default=1, help="of eight samples each")
     counting, drawn, shown = map(commands.add_parser, ("count", "curve", "topics"))
     counting.set_defaults(run=count)
+    counting.add_argument("--each-rule", action="store_true", help="leave out each rule, too")
     drawn.add_argument("--temperatures", nargs="+", required=True, help="of the files")
     drawn.add_argument("--figure", type=Path)
     drawn.set_defaults(run=curve)
