@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import pytest
+
+from langgraph_cooper.graph.cli import main
 
 
 class Done(NamedTuple):
@@ -29,3 +35,19 @@ class Done(NamedTuple):
 
 
 Cooper = Callable[..., Done]
+
+
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
+    """Return what runs the command in this process: the encoder is loaded once for all tests."""
+
+    def run(*arguments: object, stdin: str | bytes = "") -> Done:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "argv", ["cooper", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        output = capsys.readouterr()
+        return Done(int(end.value.code or 0), output.out, output.err)
+
+    return run

@@ -23,10 +23,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from langgraph_cooper.graph import ModelError, Turns, cooper_serde, create_cooper
-from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.cli.conversation import Conversation
 from langgraph_cooper.graph.cli.view import WordWrap
 from langgraph_cooper.prompts import load_task
+from tests.support.commands import in_process
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
@@ -50,15 +50,10 @@ def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     for name in [name for name in os.environ if name.startswith("OPENAI_")]:
         monkeypatch.delenv(name)
 
+    command = in_process(monkeypatch, capsys)
+
     def run(*arguments: str, stdin: str | bytes = "") -> Done:
-        data = stdin.encode() if isinstance(stdin, str) else stdin
-        monkeypatch.setattr(sys, "argv", ["cooper", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        output = capsys.readouterr()
-        return Done(int(end.value.code or 0), output.out, output.err)
+        return Done(*command(*arguments, stdin=stdin))
 
     return run
 

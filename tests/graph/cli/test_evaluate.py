@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from langchain_core.language_models import FakeListChatModel
 
-from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.evaluation.llm_ranking import LlmRanking
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker import load
@@ -29,48 +27,13 @@ from langgraph_cooper.ranker.data.jsonl import write_annotated
 from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
 from langgraph_cooper.ranker.load import shipped_checkpoint
 from langgraph_cooper.ranker.model import encoder
+from tests.support.commands import Cooper
 from tests.support.openai_server import OpenAIServer, Reply, Request
 from tests.support.rankers import FakeRanker
 
 ESC = load_task("esc")
 LEARNT = {"random", "commonest aspect", "similarity", "prior + similarity", "cooper"}
 SUBJECTS = ("job", "exam", "cat", "rent")
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> dict[str, Any]:
-        assert self.code == 0, self.err
-        found: dict[str, Any] = json.loads(self.out)
-        return found
-
-    def fails(self, *words: str) -> None:
-        """One error line; the file's own report may stand before it."""
-        assert self.code == 1, self.err
-        assert "Traceback" not in self.err
-        errors = [line for line in self.err.splitlines() if line.startswith("error: ")]
-        assert len(errors) == 1
-        assert self.err.splitlines()[-1] == errors[0]
-        assert all(word in errors[0] for word in words), errors[0]
-
-
-Cooper = Callable[..., Done]
-
-
-@pytest.fixture
-def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
-    def run(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["cooper", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        output = capsys.readouterr()
-        return Done(int(end.value.code or 0), output.out, output.err)
-
-    return run
 
 
 @pytest.fixture

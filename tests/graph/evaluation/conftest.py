@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from langgraph_cooper.graph.cli import main
 from langgraph_cooper.graph.evaluation import meteor
 from langgraph_cooper.ranker import load
-from tests.support.commands import Cooper, Done
+from tests.support.commands import Cooper, in_process
 from tests.support.openai_server import OpenAIServer
 from tests.support.rankers import FakeRanker
 
@@ -20,16 +17,7 @@ from tests.support.rankers import FakeRanker
 def cooper(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cooper:
     monkeypatch.setattr(meteor, "meteor_command", lambda: None)
     monkeypatch.setattr(load, "ranker_loader", lambda *_: FakeRanker)
-
-    def run(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "argv", ["cooper", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        output = capsys.readouterr()
-        return Done(int(end.value.code or 0), output.out, output.err)
-
-    return run
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture
