@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,11 @@ def ablations(
         generation_report,
         reply_to_all,
     )
+    from langgraph_cooper.graph.evaluation.perplexity import (
+        Surprise,
+        perplexity_report,
+        surprise,
+    )
     from langgraph_cooper.graph.training.generator.estimate import estimate
     from langgraph_cooper.graph.training.made_of import digest_of, digest_of_task
     from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE
@@ -79,6 +85,7 @@ def ablations(
     real = RealTurns.of(held, spec).first(turns)
     typer.echo(f"{len(chosen)} trainings of {estimate(dialogues, 1)} each", err=True)
     replies: dict[str, Replies] = {}
+    surprises: dict[str, Surprise] = {}
     with working_in(output, made_of):
         known = _annotated(spec, dialogues, {each.id for each in dialogues}, output / TRAIN)
         shown = _annotated(spec, held, {turn.dialogue.id for turn in real.turns}, output / VALID)
@@ -86,10 +93,17 @@ def ablations(
         for without in chosen:
             variant = _Variant(spec, output, without, rankers[without], base, seed, data.name)
             voice = variant.trained(known)
-            speaker = prepared_speaker(variant.name, voice, shown, variant.turns(shown))
+            prepared = variant.turns(shown)
+            speaker = prepared_speaker(variant.name, voice, shown, prepared)
             kept = output / f"{variant.slug}.replies.jsonl"
             replies[variant.name] = asyncio.run(spoken(reply_to_all, speaker, real, kept))
+            with progress_bar(f"{variant.name}: what was really said") as progress:
+                job = progress.add_task("turns", total=len(real.turns))
+                surprises[variant.name] = surprise(
+                    voice, shown, prepared, real, done=partial(progress.advance, job)
+                )
         report = generation_report(real, replies)
+        report["perplexity"] = perplexity_report(real, surprises)
         hand_out(report, output / REPORT, json=json)
 
 

@@ -188,6 +188,13 @@ def _show_report(report: Mapping[str, Any]) -> None:
     _table("without the openings", report["without_openings"])
     if report["p_values"]:
         _table(f"p against {next(iter(report['systems']))}", report["p_values"])
+    if found := report.get("perplexity"):
+        rows = {
+            name: {"perplexity": value}
+            | ({"p": found["p_values"][name]} if name in found["p_values"] else {})
+            for name, value in found["systems"].items()
+        }
+        _table("what was really said", rows)
 
 
 def _table(

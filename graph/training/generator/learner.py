@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,34 @@ from langgraph_cooper.graph.training.generator.packing import Branch, Pack, alik
 IGNORED = -100
 
 
-class CausalLearner(nn.Module):
-    """A causal base with the loss of a packed conversation.
+class Learner(nn.Module):
+    """A base with the loss of packed conversations.
+
+    Args:
+        model: A transformers language model.
+        adapters: Its adapters; None: it has none.
+    """
+
+    def __init__(self, model: Any, adapters: Adapters | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self._adapters = adapters
+
+    def forward(self, packs: Sequence[Pack]) -> dict[str, Tensor]:
+        """Return the mean loss of the replies' tokens, and their number."""
+        if self._adapters:
+            half = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
+            self._adapters.merge(torch.bfloat16 if half else torch.float32)
+        joined = torch.cat([loss for pack in packs for loss in self.losses(pack)])
+        return {"loss": joined.mean(), "count": torch.tensor(len(joined))}
+
+    @abstractmethod
+    def losses(self, pack: Pack) -> list[Tensor]:
+        """Return the loss of each token of a reply, in nats, branch by branch in their order."""
+
+
+class CausalLearner(Learner):
+    """A causal base.
 
     The trunk runs once; its keys and values are what the branches attend to, each the part before
     its turn. Logits are computed only where a reply's token follows.
@@ -28,27 +55,23 @@ class CausalLearner(nn.Module):
     """
 
     def __init__(self, model: Any, adapters: Adapters | None = None) -> None:
-        super().__init__()
-        self.model = model
-        self._adapters = adapters
+        super().__init__(model, adapters)
         attend_in_single_precision(model)
 
-    def forward(self, packs: Sequence[Pack]) -> dict[str, Tensor]:
-        """Return the mean loss of the replies' tokens, and their number."""
-        _merge(self._adapters)
-        losses = [loss for pack in packs for loss in self.losses(pack)]
-        joined = torch.cat(losses)
-        return {"loss": joined.mean(), "count": torch.tensor(len(joined))}
-
     def losses(self, pack: Pack) -> list[Tensor]:
-        """Return the loss of each reply token, by group of branches."""
+        """Return the loss of each token of a reply, in nats, branch by branch in their order."""
         body = self.model.model
         layers = None
         if pack.trunk:
             given = torch.tensor([pack.trunk], device=self._device)
             cache = body(input_ids=given, use_cache=True).cache
             layers = [(layer.keys, layer.values) for layer in cache.layers]
-        return [self._branches(group, layers, len(pack.trunk)) for group in alike(pack.branches)]
+        found: dict[int, Tensor] = {}
+        for group in alike(pack.branches):
+            joined = self._branches(group, layers, len(pack.trunk))
+            parts = torch.split(joined, [len(branch.reply) for branch in group])
+            found |= {id(branch): part for branch, part in zip(group, parts, strict=True)}
+        return [found[id(branch)] for branch in pack.branches]
 
     @property
     def _device(self) -> torch.device:
@@ -92,39 +115,22 @@ class CausalLearner(nn.Module):
         return functional.cross_entropy(logits.float(), targets.to(device)[kept], reduction="none")
 
 
-class Seq2SeqLearner(nn.Module):
-    """A seq2seq base with the loss of its replies, one source for each.
+class Seq2SeqLearner(Learner):
+    """A seq2seq base, with one source for each reply."""
 
-    Args:
-        model: A transformers seq2seq language model.
-        adapters: Its adapters; None: it has none.
-    """
-
-    def __init__(self, model: Any, adapters: Adapters | None = None) -> None:
-        super().__init__()
-        self.model = model
-        self._adapters = adapters
-
-    def forward(self, packs: Sequence[Pack]) -> dict[str, Tensor]:
-        """Return the mean loss of the replies' tokens, and their number."""
-        _merge(self._adapters)
-        branches = [(pack, branch) for pack in packs for branch in pack.branches]
+    def losses(self, pack: Pack) -> list[Tensor]:
+        """Return the loss of each token of a reply, in nats, branch by branch in their order."""
         sources = [
-            [*pack.begins, *b.guidance, *pack.trunk[: b.sees], *pack.ends] for pack, b in branches
+            [*pack.begins, *b.guidance, *pack.trunk[: b.sees], *pack.ends] for b in pack.branches
         ]
         ids = _padded(sources, 0)
         mask = _padded([[1] * len(source) for source in sources], 0)
-        labels = _padded([branch.reply for _, branch in branches], IGNORED)
-        found = self.model(input_ids=ids, attention_mask=mask, labels=labels)
-        return {"loss": found.loss, "count": (labels != IGNORED).sum()}
+        labels = _padded([branch.reply for branch in pack.branches], IGNORED)  # [B, R]
+        logits = self.model(input_ids=ids, attention_mask=mask, labels=labels).logits
+        losses = functional.cross_entropy(logits.mT.float(), labels, reduction="none")  # [B, R]
+        return [losses[row, : len(b.reply)] for row, b in enumerate(pack.branches)]
 
 
 def _padded(rows: Sequence[Sequence[int]], filler: int) -> Tensor:
     width = max(len(row) for row in rows)
     return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
-
-
-def _merge(adapters: Adapters | None) -> None:
-    if adapters:
-        half = torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda")
-        adapters.merge(torch.bfloat16 if half else torch.float32)

@@ -29,7 +29,11 @@ from langgraph_cooper.graph.training.generator.adapters import (
     adapter_config,
     adapter_state,
 )
-from langgraph_cooper.graph.training.generator.learner import CausalLearner, Seq2SeqLearner
+from langgraph_cooper.graph.training.generator.learner import (
+    CausalLearner,
+    Learner,
+    Seq2SeqLearner,
+)
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, Pack, packs_of
 from langgraph_cooper.graph.training.resuming import STATE, remove_cut_checkpoints
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, load_base
@@ -175,7 +179,7 @@ def collate(packs: Sequence[Pack]) -> dict[str, Any]:
     return {"packs": list(packs)}
 
 
-def learner_of(base: Base, adapters: Adapters | None = None) -> nn.Module:
+def learner_of(base: Base, adapters: Adapters | None = None) -> Learner:
     """Return the loss of a base of either kind."""
     return (CausalLearner if base.kind == "causal" else Seq2SeqLearner)(base.model, adapters)
 

@@ -87,6 +87,7 @@ def test_every_ablation_is_trained_and_scored(cooper: Cooper, tmp_path: Path) ->
     few = [*command, "--parts", "tracker"]
     report = cooper(*few).json()
     assert list(report["systems"]) == ["complete", "without tracker"]
+    assert set(report["perplexity"]["systems"]) == {"complete", "without tracker"}
     assert set(report["p_values"]) == {"without tracker"}
     assert report["turns"] == 2
     kept = tmp_path / "out" / "complete.replies.jsonl"
