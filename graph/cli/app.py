@@ -26,6 +26,7 @@ from langgraph_cooper.graph.cli import (
     tasks,
     threads,
     train,
+    train_answers,
     train_generator,
     train_guard,
     train_relevance,
@@ -48,6 +49,7 @@ for command in (
     tasks.tasks,
     annotate.annotate,
     replay.replay,
+    train_answers.train_answers,
     train_guard.train_guard,
     train_relevance.train_relevance,
 ):

@@ -95,12 +95,12 @@ def ablations(
             voice = variant.trained(known)
             prepared = variant.turns(shown)
             speaker = prepared_speaker(variant.name, voice, shown, prepared)
-            kept = output / f"{variant.slug}.replies.jsonl"
-            replies[variant.name] = asyncio.run(spoken(reply_to_all, speaker, real, kept))
+            said, costs = (output / f"{variant.slug}.{kept}.jsonl" for kept in ("replies", "costs"))
+            replies[variant.name] = asyncio.run(spoken(reply_to_all, speaker, real, said))
             with progress_bar(f"{variant.name}: what was really said") as progress:
                 job = progress.add_task("turns", total=len(real.turns))
                 surprises[variant.name] = surprise(
-                    voice, shown, prepared, real, done=partial(progress.advance, job)
+                    voice, shown, prepared, real, costs, done=partial(progress.advance, job)
                 )
         report = generation_report(real, replies)
         report["perplexity"] = perplexity_report(real, surprises)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from langgraph_cooper.graph.evaluation.generation import RealTurns
-from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, packs_of
+from langgraph_cooper.graph.evaluation.kept import KeptRows
+from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, LearnedTurn, packs_of
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
-from langgraph_cooper.ranker.evaluation.metrics import Resamples
+from langgraph_cooper.ranker.evaluation.metrics import Bootstrap
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from langgraph_cooper.graph.training.generator.learner import Learner
+    from langgraph_cooper.nodes.finetuned.format import Format
+
+COSTS = "costs of replies"
 Floats = NDArray[np.float64]
 
 
@@ -41,6 +52,7 @@ def surprise(
     annotated: Sequence[AnnotatedDialogue],
     shown: Sequence[LearnedDialogue],
     turns: RealTurns,
+    kept: Path,
     *,
     done: Callable[[int], None] = lambda _: None,
 ) -> Surprise:
@@ -51,32 +63,61 @@ def surprise(
         annotated: Conversations.
         shown: [C] the states and topics that it is shown in each conversation with turns.
         turns: The turns to measure, all of them in these conversations.
+        kept: A JSONL file of the costs. What is in it is not measured again.
         done: Called with the number of turns measured.
 
     Raises:
         VoiceError: The generator cannot be loaded.
+        DataError: `kept` holds something else, or cannot be written.
     """
-    import torch
-
-    from langgraph_cooper.graph.training.generator.train import learner_of
-
-    base = checkpoint.merged()
-    base.model.eval()
-    learner = learner_of(base)
-    form = base.format(checkpoint.config.budgets)
     wanted = {(turn.dialogue.id, turn.index): row for row, turn in enumerate(turns.turns)}
     nats, tokens = np.zeros(len(wanted)), np.zeros(len(wanted))
+    form = {"weights_sha256", "base", "base_sha256", "budgets"}
+    costs = KeptRows(kept, COSTS, checkpoint.config.model_dump(mode="json", include=form))
+    losses_of = _Losses(checkpoint)
     with_turns = [each for each in annotated if each.turns]
-    for dialogue, prepared in zip(with_turns, shown, strict=True):
-        kept = tuple(turn for turn in prepared.turns if (dialogue.id, turn.index) in wanted)
-        packs = packs_of(prepared.model_copy(update={"turns": kept}), form)
-        with torch.inference_mode():
-            losses = [loss for pack in packs for loss in learner.losses(pack)]
-        for turn, found in zip(kept, losses, strict=True):
-            row = wanted[dialogue.id, turn.index]
-            nats[row], tokens[row] = float(found.sum()), len(found)
-        done(len(kept))
+    with costs.writing():
+        for dialogue, prepared in zip(with_turns, shown, strict=True):
+            chosen = [turn for turn in prepared.turns if (dialogue.id, turn.index) in wanted]
+            keys = [_key(prepared, turn) for turn in chosen]
+            if any(key not in costs.rows for key in keys):
+                found = losses_of(prepared.model_copy(update={"turns": tuple(chosen)}))
+                for key, loss in zip(keys, found, strict=True):
+                    costs.add({"key": key, "nats": float(loss.sum()), "tokens": len(loss)})
+            for key, turn in zip(keys, chosen, strict=True):
+                row = wanted[dialogue.id, turn.index]
+                nats[row], tokens[row] = costs.rows[key]["nats"], costs.rows[key]["tokens"]
+            done(len(chosen))
     return Surprise(nats, tokens)
+
+
+class _Losses:
+    """What each token of a conversation's replies costs a generator, loaded when it is needed."""
+
+    def __init__(self, checkpoint: VoiceCheckpoint) -> None:
+        self._checkpoint = checkpoint
+
+    def __call__(self, prepared: LearnedDialogue) -> list[Tensor]:
+        """Return the loss of each turn's reply, token by token."""
+        import torch
+
+        learner, form = self._loaded
+        with torch.inference_mode():
+            return [loss for pack in packs_of(prepared, form) for loss in learner.losses(pack)]
+
+    @cached_property
+    def _loaded(self) -> tuple[Learner, Format]:
+        from langgraph_cooper.graph.training.generator.train import learner_of
+
+        base = self._checkpoint.merged()
+        base.model.eval()
+        return learner_of(base), base.format(self._checkpoint.config.budgets)
+
+
+def _key(prepared: LearnedDialogue, turn: LearnedTurn) -> str:
+    """A hash of all that the cost of a turn's reply depends on besides the generator."""
+    alone = prepared.model_copy(update={"turns": (turn,)})
+    return hashlib.sha256(alone.model_dump_json().encode()).hexdigest()[:32]
 
 
 def perplexity_report(
@@ -92,25 +133,14 @@ def perplexity_report(
 
     Returns:
         `tokens`, `systems` (system -> perplexity) and `p_values` (system -> p of the difference of
-        its mean loss of a token from the first system's, two-sided).
+        the mean loss of a reply from the first system's, two-sided).
     """
     first, *others = found
     numbers: dict[str, int] = {}
     groups = [numbers.setdefault(turn.dialogue.id, len(numbers)) for turn in turns.turns]
-    resamples = Resamples(len(numbers), samples, seed)
-    ours = found[first]
-
-    def p_value(theirs: Surprise) -> float:
-        sums = np.zeros((len(numbers), 2))  # [G, 2] nats by which they differ; tokens
-        np.add.at(sums, groups, np.stack([theirs.nats - ours.nats, ours.tokens], axis=1))
-        drawn = resamples.sums(sums)  # [S, 2]
-        differences = drawn[:, 0] / drawn[:, 1]
-        observed = abs(sums[:, 0].sum() / sums[:, 1].sum())
-        extreme = np.abs(differences - differences.mean()) >= observed - 1e-12
-        return 1.0 if len(numbers) < 2 else float((extreme.sum() + 1) / (samples + 1))
-
+    bootstrap, ours = Bootstrap(groups, samples=samples, seed=seed), found[first]
     return {
         "tokens": int(ours.tokens.sum()),
         "systems": {name: round(one.perplexity, 3) for name, one in found.items()},
-        "p_values": {name: round(p_value(found[name]), 6) for name in others},
+        "p_values": {name: round(bootstrap.p(ours.nats, found[name].nats), 6) for name in others},
     }

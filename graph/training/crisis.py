@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState  # type: ignore[import-untyped,unused-ignore]
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainingArguments
 
+from langgraph_cooper.graph.training.adapting import Batches, train_adapters, write_weights
 from langgraph_cooper.graph.training.lines import Example, Line
-from langgraph_cooper.graph.training.resuming import remove_cut_checkpoints
 from langgraph_cooper.nodes.crisis.classifier import (
     CONFIG,
     WEIGHTS,
@@ -27,11 +21,8 @@ from langgraph_cooper.nodes.crisis.classifier import (
     crisis_kinds,
 )
 from langgraph_cooper.ranker.model.encoder import encoder_sha256
-from langgraph_cooper.ranker.model.lora import adapter_tensors
 from langgraph_cooper.ranker.training.adapters import add_adapters
 
-BATCH = 32
-POOL = 20 * BATCH  # messages that are sorted by length together
 SMOOTHING = 0.02  # labels are .02 and .98: some lines are labelled wrongly
 CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.005, 0.003, 0.027
 """Largest shares of harmless messages over the thresholds: somewhat below the aims in
@@ -41,25 +32,6 @@ CERTAIN_EVERYDAY, CONCERN_EVERYDAY = 0.01, 0.06
 KIND_WEIGHT = 0.2  # of the loss of the kinds
 
 
-class _Batches(Dataset[list[Example]]):
-    """Batches of messages of similar length, for little padding."""
-
-    def __init__(self, examples: Sequence[Example], seed: int) -> None:
-        shuffled = random.Random(seed).sample(list(examples), len(examples))
-        pools = [shuffled[start : start + POOL] for start in range(0, len(shuffled), POOL)]
-        self._batches = [
-            pool[start : start + BATCH]
-            for pool in (sorted(pool, key=lambda each: len(each.text)) for pool in pools)
-            for start in range(0, len(pool), BATCH)
-        ]
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, place: int) -> list[Example]:
-        return self._batches[place]
-
-
 class _Learner(nn.Module):
     """The model with its loss, as `Trainer` wants it."""
 
@@ -67,8 +39,7 @@ class _Learner(nn.Module):
         super().__init__()
         self.model = model
 
-    def collate(self, batches: Sequence[Sequence[Example]]) -> dict[str, Tensor]:
-        examples = [example for batch in batches for example in batch]
+    def inputs(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         kinds = self.model.config.kinds
         return {
             **self.model.inputs([example.text for example in examples]),
@@ -107,32 +78,14 @@ def train_classifier(
     Returns:
         The model with its adapters, not merged.
     """
-    _forget_precision()
     config = ClassifierConfig(kinds=crisis_kinds())
     torch.manual_seed(seed)
     model = CrisisModel(config)
     add_adapters(model.encoder, config.adapters)
     learner = _Learner(model)
-    arguments = TrainingArguments(
-        output_dir=str(run), num_train_epochs=epochs, per_device_train_batch_size=1,
-        learning_rate=rate, warmup_steps=0.1, lr_scheduler_type="linear", weight_decay=0.01,
-        max_grad_norm=1.0, bf16=True, use_cpu=not torch.cuda.is_available(), seed=seed,
-        save_strategy="steps", save_steps=200, save_total_limit=1, logging_steps=50,
-        remove_unused_columns=False, report_to=[], dataloader_pin_memory=False,
-    )  # fmt: skip
-    trainer = Trainer(
-        model=learner, args=arguments, train_dataset=_Batches(examples, seed),
-        data_collator=learner.collate,
-    )  # fmt: skip
-    begun = remove_cut_checkpoints(run)
-    trainer.train(resume_from_checkpoint=str(begun) if begun else None)
-    _forget_precision()
+    batches = Batches(examples, lambda each: len(each.text), seed)
+    train_adapters(learner, batches, learner.inputs, run, seed=seed, epochs=epochs, rate=rate)
     return model.eval()
-
-
-def _forget_precision() -> None:
-    """Let another training in this process choose its precision: accelerate keeps the first."""
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def odds_of(model: CrisisModel, texts: Sequence[str], size: int = 64) -> list[float]:
@@ -156,18 +109,12 @@ def write_classifier(
     concern: float,
 ) -> ClassifierConfig:
     """Write a trained model's adapters and head, in half precision, and its thresholds."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {**adapter_tensors(model.encoder), **model.head.state_dict(prefix="head.")}
-    save_file(
-        {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()},
-        folder / WEIGHTS,
-    )
     config = model.config.model_copy(
         update={
             "certain": certain,
             "concern": concern,
             "encoder_sha256": encoder_sha256(model.config.encoder),
-            "weights_sha256": hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest(),
+            "weights_sha256": write_weights(model.encoder, model.head, folder / WEIGHTS),
         }
     )
     (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")

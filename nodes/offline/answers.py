@@ -2,13 +2,16 @@
 
 An answer stands for one kind of message, which its examples show. Of the nearest examples
 (retrieval by nearest neighbours) the one decides whose answer most likely fits, if that is likely
-enough. The agent whose aspect the answer's strategy promotes proposes it, and the coordinator ranks
+enough. The likeliest answers are read once more, together with the message (`cross_encoder`). The
+agent whose aspect the answer's strategy promotes proposes it, and the coordinator ranks
 it above what is not an answer.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 
 import numpy as np
@@ -16,14 +19,15 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.language.acts import are_reversed
 from langgraph_cooper.nodes.language.amounts import Amount, amounts
-from langgraph_cooper.nodes.language.history import last_user_text
+from langgraph_cooper.nodes.language.history import last_system_text, last_user_text
 from langgraph_cooper.nodes.language.remembering import remembered
-from langgraph_cooper.nodes.language.repetition import used_up
+from langgraph_cooper.nodes.language.repetition import form_was_said, used_up
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
-from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
+from langgraph_cooper.nodes.offline.fitting import Pair, Rarity, chance, features, neighbours
 from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
 from langgraph_cooper.nodes.offline.passive import asks, passive_candidates
+from langgraph_cooper.nodes.offline.reading import Weigh
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
@@ -39,6 +43,7 @@ PART = 0.04
 """By how much a single sentence must be nearer than its whole message would have to be."""
 MOST_PARTS = 4  # sentences of a message that are read alone, the last ones
 LEAST_WORDS = 3  # words of such a sentence
+READ = 6  # answers, the likeliest, that are read together with the message
 REMEMBERED = 256  # messages whose answers are kept
 NEAREST = 12  # examples whose answers are weighed
 AMOUNT_AGREES = 1.5
@@ -54,16 +59,28 @@ class Answers:
         task: The task with its answers.
         embed: The sentence encoder.
         likely: Smallest probability at which an answer is said; to a question it is at most 0.4.
+        weigh: Weighs answers together with what was said; None: the regression alone does.
+
+    Attributes:
+        chances: From a message to the nearest answers with what the regression says of each,
+            likeliest first.
     """
 
-    def __init__(self, task: TaskSpec, embed: Embed, likely: float = LIKELY) -> None:
+    def __init__(
+        self,
+        task: TaskSpec,
+        embed: Embed,
+        likely: float = LIKELY,
+        weigh: Weigh | None = None,
+    ) -> None:
         self._task = task
         self._embed = embed
         self._likely = likely
+        self._weigh = weigh
         of = [index for index, one in enumerate(task.answers) for _ in one.heard]
         self._of = np.array(of, np.int64)
         self._heard = examples(task)
-        self._weighed = remembered(REMEMBERED)(self._weigh)  # each agent asks the same
+        self.chances = remembered(REMEMBERED)(self._chances)  # each agent asks the same
 
     def candidates(self, aspect: str, history: Sequence[Utterance]) -> list[Candidate]:
         """Return the answer to the user's last words as a candidate of its aspect.
@@ -85,14 +102,9 @@ class Answers:
         said = last_user_text(history)
         if not said or not self._task.answers or _is_simple(self._task, history):
             return None
-        found = amounts(said)
-        likely = min(self._likely, ASKED) if asks(said) else self._likely
-        for answer, probable in self._weighed(said):
-            if probable < likely:
-                break
-            if self._may_be_said(answer, history, found):
-                return answer
-        return None
+        least = min(self._likely, ASKED) if asks(said) else self._likely
+        best = max(self._probable(said, history), key=lambda one: one[1], default=None)
+        return best[0] if best and best[1] >= least else None
 
     def unheard(self, history: Sequence[Utterance]) -> bool:
         """Return whether the user's last words were not understood.
@@ -106,24 +118,38 @@ class Answers:
         in_play = subjects_in_play(self._task.subjects, history)
         return not any(subject.alone for subject in in_play) and self.find(history) is None
 
-    def _may_be_said(
-        self, answer: Answer, history: Sequence[Utterance], found: Sequence[Amount]
-    ) -> bool:
-        if answer.amount and not _agrees(answer, found):
-            return False
-        if used_up(answer, history):
-            return False
+    def _probable(self, said: str, history: Sequence[Utterance]) -> list[tuple[Answer, float]]:
+        """Return the likeliest answers that may be said, with their probabilities."""
         in_play = {subject.id for subject in subjects_in_play(self._task.subjects, history)}
+        may = (one for one in self.chances(said) if self._may_be_said(one[0], history, in_play))
+        chosen = list(itertools.islice(may, READ))
+        # Readers have graded no answers to amounts: the range tells more than the words.
+        read = [one for one in chosen if not one[0].amount]
+        if self._weigh is None or not read:
+            return chosen
+        before = last_system_text(history)
+        pairs = [Pair(before, said, next_form(one, history, self._task)) for one, _ in read]
+        probable = self._weigh(pairs, [chance for _, chance in read]).tolist()
+        weighed = [(answer, p) for (answer, _), p in zip(read, probable, strict=True)]
+        return [*(one for one in chosen if one[0].amount), *weighed]
+
+    def _may_be_said(
+        self, answer: Answer, history: Sequence[Utterance], in_play: AbstractSet[str]
+    ) -> bool:
+        said = last_user_text(history)
+        if answer.amount and not _agrees(answer, amounts(said)):
+            return False
         if answer.about and in_play.isdisjoint(answer.about):
             return False
         owner = self._task.owner(answer.strategy)
         refused = owner != PASSIVE and not in_play.isdisjoint(self._task.aspect(owner).unless)
         # Who has refused is not asked again, but gets an answer to what they ask or offer.
-        asked = "?" in last_user_text(history) or bool(answer.amount)
-        return answer.offered_in(dialogue_round(history)) and (asked or not refused)
+        asked = "?" in said or bool(answer.amount)
+        offered = answer.offered_in(dialogue_round(history)) and (asked or not refused)
+        return offered and not used_up(answer, history)
 
-    def _weigh(self, said: str) -> list[tuple[Answer, float]]:
-        """Return the nearest answers with the probability that each fits, likeliest first."""
+    def _chances(self, said: str) -> list[tuple[Answer, float]]:
+        """Return the nearest answers with what the regression says of each, likeliest first."""
         parts = [part for part in sentences(said) if len(words(part)) >= LEAST_WORDS]
         read = [said, *(parts[-MOST_PARTS:] if len(sentences(said)) > 1 else [])]
         cosines = product(self._vectors, self._embed(read).T)  # [H, parts]
@@ -179,6 +205,19 @@ def _agrees(answer: Answer, found: Sequence[Amount]) -> bool:
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:
     """Return whether the message is little more than the cue of a due passive kind."""
     return any(candidate.get("due") for candidate in passive_candidates(task, history))
+
+
+def next_form(answer: Answer, history: Sequence[Utterance], task: TaskSpec) -> str:
+    """Return the sentence in which an answer would be said now; nothing if none is left."""
+    subjects = subjects_in_play(task.subjects, history)
+    for form in answer.say:
+        if ("{subject}" in form and not subjects) or form_was_said(form, history):
+            continue
+        text = form.replace("{subject}", subjects[0].phrase) if subjects else form
+        text = spoken_amount(text, last_user_text(history), answer.amount)
+        if len(text.split()) < task.reply_words:
+            return text[0].upper() + text[1:]
+    return ""
 
 
 def spoken_amount(form: str, said: str, wanted: tuple[float, float] | None) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import words
@@ -54,6 +55,49 @@ MOST_LEAD = 0.1
 """Where a task has few answers, all others are far away, which says nothing."""
 ALONE = 0.8
 """The second example's cosine, as a part of the nearest one's, of an answer that has one alone."""
+
+
+class Pair(NamedTuple):
+    """What is read together."""
+
+    before: str
+    """The system's words before, or nothing."""
+    said: str
+    """The user's last words."""
+    reply: str
+
+
+class Stacking(BaseModel):
+    """The log-odds that a reader accepts an answer, from two models' log-odds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bias: float
+    chance: float
+    """Weight of the regression's log-odds."""
+    acceptable: float
+    """Weight of the cross-encoder's, that the answer is acceptable."""
+    good: float
+    """... and that it is good."""
+
+    def probable(self, chances: Sequence[float], read: Floats) -> Floats:
+        """Return [N] probabilities.
+
+        Args:
+            chances: [N] probabilities by the regression.
+            read: [N, 2] log-odds by the cross-encoder.
+        """
+        weights = np.asarray([self.chance, self.acceptable, self.good], np.float32)
+        terms = np.column_stack([log_odds(chances), read])
+        found: Floats = 1 / (1 + np.exp(-self.bias - terms @ weights))
+        return found
+
+
+def log_odds(chances: Sequence[float] | Floats) -> Floats:
+    """Return [N] log-odds of [N] probabilities, which may be 0 or 1."""
+    clipped = np.clip(np.asarray(chances, np.float32), 1e-4, 1 - 1e-4)
+    found: Floats = np.log(clipped / (1 - clipped))
+    return found
 
 
 class Neighbours(NamedTuple):

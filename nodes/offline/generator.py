@@ -14,7 +14,7 @@ from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import echo, words
-from langgraph_cooper.nodes.offline.answers import spoken_amount
+from langgraph_cooper.nodes.offline.answers import next_form
 from langgraph_cooper.nodes.offline.passive import FILLERS
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
@@ -85,17 +85,7 @@ class OfflineGenerator:
         """Return an unsaid form of the first topic if that is a prepared answer; else nothing."""
         first = topics[0] if topics else None
         answer = self._answers.get(first["topic"]) if first and first.get("due") else None
-        if answer is None:
-            return ""
-        subjects = subjects_in_play(self._task.subjects, history)
-        for form in answer.say:
-            if ("{subject}" in form and not subjects) or form_was_said(form, history):
-                continue
-            text = form.replace("{subject}", subjects[0].phrase) if subjects else form
-            text = spoken_amount(text, last_user_text(history), answer.amount)
-            if self._fits([_Line(text, "")]):
-                return text[0].upper() + text[1:]
-        return ""
+        return next_form(answer, history, self._task) if answer else ""
 
     def _lines(
         self, topics: Iterable[RankedCandidate], history: Sequence[Utterance]

@@ -58,7 +58,8 @@ def test_each_reply_costs_what_it_costs_alone(kind: Kind, tmp_path: Path) -> Non
     turns = real_turns(*annotated).only([0, 2, 3, 5])  # also where turns between are left out
     voice = tiny_voice(tmp_path, kind)
     counted: list[int] = []
-    found = surprise(voice, annotated, shown, turns, done=counted.append)
+    kept = tmp_path / "costs.jsonl"
+    found = surprise(voice, annotated, shown, turns, kept, done=counted.append)
     base = voice.merged()
     form = base.format(voice.config.budgets)
     for row, turn in enumerate(turns.turns):
@@ -73,6 +74,11 @@ def test_each_reply_costs_what_it_costs_alone(kind: Kind, tmp_path: Path) -> Non
         assert found.nats[row] == pytest.approx(float(loss) * len(reply), rel=1e-4)
         assert found.tokens[row] == len(reply)
     assert sum(counted) == 4
+    for weights in voice.folder.glob("*.safetensors"):
+        weights.unlink()  # what was measured is kept: nothing is loaded
+    again = surprise(voice, annotated, shown, turns, kept, done=counted.append)
+    assert again.nats.tolist() == found.nats.tolist()
+    assert sum(counted) == 8
     assert found.perplexity == pytest.approx(math.exp(found.nats.sum() / found.tokens.sum()))
 
 

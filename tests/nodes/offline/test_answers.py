@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 
 from langgraph_cooper.nodes.offline.answers import Answers
+from langgraph_cooper.nodes.offline.fitting import Floats, Pair
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
+from langgraph_cooper.nodes.offline.reading import weigher
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.prompts import Answer, TaskSpec, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -63,6 +68,31 @@ def test_an_example_in_which_the_other_person_did_it_is_left_out() -> None:
     answers = Answers(task_with(only), load_encoder().encode, likely=0.0)
     assert answers.find([user("I finally left my wife.")])
     assert answers.find([user("My wife left me.")]) is None
+
+
+def test_the_answer_is_chosen_by_what_reads_it_together_with_the_message() -> None:
+    fish = PET.model_copy(update={"topic": "Ask about fish.", "say": ("Which fish?", "How many?")})
+    task, seen = task_with(PET, fish), list[Pair]()
+
+    def weigh(pairs: Sequence[Pair], chances: Sequence[float]) -> Floats:
+        assert len(pairs) == len(chances)
+        seen.extend(pairs)
+        return np.array([0.9 if "fish" in pair.reply else 0.1 for pair in pairs], np.float32)
+
+    answers = Answers(task, embed, weigh=weigh)
+    history = [user("Hi."), system("What does the vet say?"), user("My dog is ill.")]
+    found = answers.find(history)
+    assert found is not None
+    assert found.topic == fish.topic
+    # The form that would be said next is read, after the system's last words.
+    assert set(seen) == {
+        Pair("What does the vet say?", "My dog is ill.", form)
+        for form in (PET.say[1], "Which fish?")
+    }
+    assert (
+        answers.find([user("My dog is ill."), system("Which fish?"), user("My dog is ill.")])
+        is None
+    )
 
 
 def test_nothing_is_answered_where_the_user_did_not_speak_last() -> None:
@@ -137,7 +167,10 @@ def test_what_is_not_understood_is_known() -> None:
 @pytest.fixture(scope="module")
 def shipped() -> dict[str, Answers]:
     encode = load_encoder().encode
-    return {task.name: Answers(task, encode) for task in (ESC, PERSUASION, NEGOTIATION)}
+    return {
+        task.name: Answers(task, encode, weigh=weigher(task))
+        for task in (ESC, PERSUASION, NEGOTIATION)
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""Reads replies that readers have graded, from which the weighing of prepared answers is learnt."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from langgraph_cooper.nodes.offline.fitting import Pair
+from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.data.jsonl import read_json_lines
+
+
+class Graded(BaseModel):
+    """Replies to one message, a line of a JSONL file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    source: str
+    """Where the message comes from, such as a data set or a writer."""
+    dialogue: str
+    before: str = ""
+    """The system's words before the message, or nothing."""
+    said: str = Field(min_length=1)
+    """The message."""
+    replies: tuple[str, ...] = Field(min_length=1)
+    grades: str = Field(pattern="^[012]+$")
+    """A digit for each reply: 0 not acceptable, 1 acceptable, 2 good."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if len(self.grades) != len(self.replies):
+            raise ValueError(f"{len(self.replies)} replies have {len(self.grades)} grades")
+        return self
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """What is read of each reply."""
+        return [Pair(self.before, self.said, reply) for reply in self.replies]
+
+
+def one_in(every: int, dialogue: str) -> bool:
+    """Return whether a conversation is among the share 1 / `every` that its name's hash draws."""
+    return int(hashlib.sha256(dialogue.encode()).hexdigest()[:8], 16) % every == 0
+
+
+def read_graded(file: Path) -> list[Graded]:
+    """Read a JSONL file of graded replies.
+
+    Raises:
+        DataError: It cannot be read, is empty, or a line is malformed (names the line).
+    """
+    found = []
+    for number, fields in read_json_lines(file):
+        try:
+            found.append(Graded.model_validate(fields))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "it"
+            raise DataError(
+                f"{file}, line {number}: {field}: {first['msg']}; a line is "
+                '{"task": "esc", "source": "...", "dialogue": "...", "before": "...", '
+                '"said": "...", "replies": ["..."], "grades": "0"}'
+            ) from None
+    if not found:
+        raise DataError(f"{file} holds no graded replies: one JSON object per line is expected")
+    return found

@@ -1,0 +1,51 @@
+"""What weighs answers: the shipped cross-encoder where it knows the task, else the regression."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from langgraph_cooper.nodes.offline import cross_encoder, reading
+from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoderError
+from langgraph_cooper.nodes.offline.fitting import Pair
+from langgraph_cooper.nodes.offline.reading import weigher
+from langgraph_cooper.prompts import load_task
+
+SAID = "My dog is ill and the vet cannot say what it is."
+PAIRS = [Pair("", SAID, "What does the vet say?"), Pair("", SAID, "Congratulations on the job!")]
+
+
+def test_the_cross_encoder_prefers_what_fits() -> None:
+    fits, does_not = weigher(load_task("esc"))(PAIRS, [0.4, 0.4])
+    assert fits > does_not + 0.1
+
+
+def test_the_regression_decides_for_a_task_that_it_does_not_know() -> None:
+    weigh = weigher(load_task("examples/negotiation.toml"))
+    assert weigh(PAIRS, [0.25, 0.75]).tolist() == [0.25, 0.75]
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    reading._loaded.cache_clear()
+    reading._known_tasks.cache_clear()
+    yield
+    reading._loaded.cache_clear()
+    reading._known_tasks.cache_clear()
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_the_regression_decides_where_it_cannot_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read(*_: object) -> None:
+        raise CrossEncoderError("it is damaged")
+
+    monkeypatch.setattr(cross_encoder, "read_cross_encoder", read)
+    weigh = weigher(load_task("esc"))
+    with caplog.at_level(logging.WARNING):
+        assert weigh(PAIRS, [0.25, 0.75]).tolist() == [0.25, 0.75]
+        weigh(PAIRS, [0.25, 0.75])
+    assert caplog.text.count("it is damaged") == 1
