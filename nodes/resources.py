@@ -25,7 +25,7 @@ from langgraph_cooper.nodes.llm.models import endpoint_of
 from langgraph_cooper.nodes.offline import offline_backend
 from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
-from langgraph_cooper.nodes.offline.reading import weigher
+from langgraph_cooper.nodes.offline.reading import ShippedReader
 from langgraph_cooper.nodes.second_reader import SecondReader
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.model.forking import wait_before_fork
@@ -86,7 +86,7 @@ class Resources:
         self._generator_model = generator_model
         self._load_ranker = load_ranker
         self._voice = voice
-        self.answers = Answers(task, self._embed, weigh=weigher(task))
+        self.answers = Answers(task, self._embed, reader=ShippedReader(task))
         self.offline = offline_backend(task, self._embed, self.answers)
         self._backend = lru_cache(maxsize=32)(self._build)
         # An app may take its key out of the environment once its models are set up.

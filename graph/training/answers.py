@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,9 +28,6 @@ from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.model.encoder import encoder_sha256
 from langgraph_cooper.ranker.training.adapters import add_adapters
 
-BARE = 0.3
-"""Share of the messages that are learnt from without the words before: where a source has none,
-that must not tell how its readers grade."""
 FOLDS = 5
 EPOCHS, RATE = 4.0, 6e-4
 
@@ -82,11 +78,9 @@ def train_cross_encoder(
     Returns:
         The model with its adapters, not merged.
     """
-    rng = random.Random(seed)
     examples = [
-        _Example(pair._replace(before="") if bare else pair, int(grade))
+        _Example(pair, int(grade))
         for each in graded
-        for bare in [rng.random() < BARE]
         for pair, grade in zip(each.pairs, each.grades, strict=True)
     ]
     torch.manual_seed(seed)

@@ -22,8 +22,6 @@ class Graded(BaseModel):
     source: str
     """Where the message comes from, such as a data set or a writer."""
     dialogue: str
-    before: str = ""
-    """The system's words before the message, or nothing."""
     said: str = Field(min_length=1)
     """The message."""
     replies: tuple[str, ...] = Field(min_length=1)
@@ -39,7 +37,7 @@ class Graded(BaseModel):
     @property
     def pairs(self) -> list[Pair]:
         """What is read of each reply."""
-        return [Pair(self.before, self.said, reply) for reply in self.replies]
+        return [Pair(self.said, reply) for reply in self.replies]
 
 
 def one_in(every: int, dialogue: str) -> bool:
@@ -62,7 +60,7 @@ def read_graded(file: Path) -> list[Graded]:
             field = ".".join(str(part) for part in first["loc"]) or "it"
             raise DataError(
                 f"{file}, line {number}: {field}: {first['msg']}; a line is "
-                '{"task": "esc", "source": "...", "dialogue": "...", "before": "...", '
+                '{"task": "esc", "source": "...", "dialogue": "...", '
                 '"said": "...", "replies": ["..."], "grades": "0"}'
             ) from None
     if not found:

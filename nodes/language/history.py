@@ -85,11 +85,6 @@ def clean(text: str) -> str:
     return " ".join(bare for word in text.split() if (bare := word.strip(JOINERS)))
 
 
-def last_system_text(history: Sequence[Utterance]) -> str:
-    """Return the system's last utterance, or nothing."""
-    return next((said.text for said in reversed(history) if said.speaker == "system"), "")
-
-
 def last_user_text(history: Sequence[Utterance]) -> str:
     """Return the user's last words; empty if the system spoke last or nobody has spoken."""
     return history[-1].text if history and history[-1].speaker == "user" else ""

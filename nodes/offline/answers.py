@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.language.acts import are_reversed
 from langgraph_cooper.nodes.language.amounts import Amount, amounts
-from langgraph_cooper.nodes.language.history import last_system_text, last_user_text
+from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.repetition import form_was_said, used_up
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
-from langgraph_cooper.nodes.offline.fitting import Pair, Rarity, chance, features, neighbours
+from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
 from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
 from langgraph_cooper.nodes.offline.passive import asks, passive_candidates
-from langgraph_cooper.nodes.offline.reading import Weigh
+from langgraph_cooper.nodes.offline.reading import Reader
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
@@ -59,9 +59,10 @@ class Answers:
         task: The task with its answers.
         embed: The sentence encoder.
         likely: Smallest probability at which an answer is said; to a question it is at most 0.4.
-        weigh: Weighs answers together with what was said; None: the regression alone does.
+        reader: Reads replies together with what was said; None: the regression decides alone.
 
     Attributes:
+        reader: The same.
         chances: From a message to the nearest answers with what the regression says of each,
             likeliest first.
     """
@@ -71,12 +72,12 @@ class Answers:
         task: TaskSpec,
         embed: Embed,
         likely: float = LIKELY,
-        weigh: Weigh | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self._task = task
         self._embed = embed
         self._likely = likely
-        self._weigh = weigh
+        self.reader = reader
         of = [index for index, one in enumerate(task.answers) for _ in one.heard]
         self._of = np.array(of, np.int64)
         self._heard = examples(task)
@@ -125,11 +126,10 @@ class Answers:
         chosen = list(itertools.islice(may, READ))
         # Readers have graded no answers to amounts: the range tells more than the words.
         read = [one for one in chosen if not one[0].amount]
-        if self._weigh is None or not read:
+        if self.reader is None:
             return chosen
-        before = last_system_text(history)
-        pairs = [Pair(before, said, next_form(one, history, self._task)) for one, _ in read]
-        probable = self._weigh(pairs, [chance for _, chance in read]).tolist()
+        forms = [next_form(one, history, self._task) for one, _ in read]
+        probable = self.reader.weigh(said, forms, [chance for _, chance in read]).tolist()
         weighed = [(answer, p) for (answer, _), p in zip(read, probable, strict=True)]
         return [*(one for one in chosen if one[0].amount), *weighed]
 

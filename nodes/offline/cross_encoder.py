@@ -56,11 +56,9 @@ class CrossEncoderConfig(BaseModel):
     encoder_sha256: str | None = None
     adapters: AdapterConfig = AdapterConfig(rank=16, alpha=32.0)
     hidden: int = Field(default=128, ge=1)
-    before_tokens: int = Field(default=32, ge=1)
-    """Most tokens of the system's words before. Of a longer text a quarter of them come from its
-    beginning, the others from its end."""
     said_tokens: int = Field(default=72, ge=1)
-    """Most tokens of the user's last words."""
+    """Most tokens of the user's last words. Of longer ones a quarter of them come from the
+    beginning, the others from the end."""
     reply_tokens: int = Field(default=48, ge=1)
     """Most tokens of the reply."""
     stacking: Stacking | None = None
@@ -70,7 +68,7 @@ class CrossEncoderConfig(BaseModel):
 class CrossEncoderModel(nn.Module):
     """The encoder and the head.
 
-    It reads `[CLS] before [SEP] said [SEP] reply [SEP]`, where the reply's tokens are of type 1.
+    It reads `[CLS] said [SEP] reply [SEP]`, where the reply's tokens are of type 1.
 
     Args:
         config: The form.
@@ -113,9 +111,8 @@ class CrossEncoderModel(nn.Module):
     def _tokens(self, pair: Pair) -> tuple[list[int], int]:
         """Return the tokens of a pair, and how many of them come before the reply."""
         config, sep = self.config, self.tokenizer.sep_token_id
-        before = self._ids(pair.before, config.before_tokens)
         said = self._ids(pair.said, config.said_tokens)
-        left = [self.tokenizer.cls_token_id, *before, sep, *said, sep]
+        left = [self.tokenizer.cls_token_id, *said, sep]
         return [*left, *self._ids(pair.reply, config.reply_tokens), sep], len(left)
 
     def _ids(self, text: str, most: int) -> list[int]:

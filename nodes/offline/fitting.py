@@ -60,8 +60,6 @@ ALONE = 0.8
 class Pair(NamedTuple):
     """What is read together."""
 
-    before: str
-    """The system's words before, or nothing."""
     said: str
     """The user's last words."""
     reply: str

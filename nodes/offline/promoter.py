@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.language.history import last_user_text
-from langgraph_cooper.nodes.language.repetition import used_up, was_said
+from langgraph_cooper.nodes.language.repetition import form_was_said, used_up, was_said
 from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.heard import Embed
@@ -23,6 +23,9 @@ from langgraph_cooper.ranker.model.computing import product
 RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
 LAST_WORD = 0.6  # weight of the user's last words in the query; the rest is the state summary's
 OPEN_QUESTIONS = 4  # that are compared: the bank has those first that fit nearly anything
+ACCEPTABLE = 0.5
+"""Smallest probability at which what presupposes nothing is offered (docs/answers-measured.md)."""
+READ = 6  # topics that presuppose nothing, the most relevant, that are read with the message
 IN_PLAY = 0.10  # added to the relevance of a topic about a subject in play
 
 
@@ -56,7 +59,7 @@ class OfflinePromoter:
             if topic.open_question and not asks_what_was_said(topic, said)
         ]
         fresh = [topic for topic in topics if not was_said(topic, history)]
-        topics = (fresh or topics)[:OPEN_QUESTIONS]
+        topics = self._acceptable((fresh or topics)[:OPEN_QUESTIONS], history, least=0)
         if not topics:
             return []
         relevance = product(self._embed([topic.topic for topic in topics]), self._query(given))
@@ -76,14 +79,40 @@ class OfflinePromoter:
         topics = fresh if len(fresh) >= given["m"] else fitting
         if not topics:
             return []
+        relevance = self._relevance(topics, given)
+        if unheard:
+            nearest = np.argsort(-relevance, kind="stable")[: max(READ, given["m"])]
+            topics = self._acceptable([topics[i] for i in nearest], history, least=1)
+            relevance = self._relevance(topics, given)
         vectors = self._embed([topic.topic for topic in topics])
-        relevance = product(vectors, self._query(given))
-        relevance += [IN_PLAY * bool(topic.about) for topic in topics]
-        chosen = _diverse(vectors, relevance, given["m"])
         return [
             Candidate(topic=topics[i].topic, strategy=topics[i].strategy, source="bank")
-            for i in chosen
+            for i in _diverse(vectors, relevance, given["m"])
         ]
+
+    def _relevance(self, topics: Sequence[Topic], given: PromoterInput) -> NDArray[np.float32]:
+        """Return [N] how relevant topics are."""
+        relevance = product(self._embed([topic.topic for topic in topics]), self._query(given))
+        relevance += [IN_PLAY * bool(topic.about) for topic in topics]
+        return relevance
+
+    def _acceptable(
+        self, topics: Sequence[Topic], history: Sequence[Utterance], *, least: int
+    ) -> list[Topic]:
+        """Return the topics whose next sentence fits the user's words, in their order.
+
+        Args:
+            topics: Some topics.
+            history: The dialogue so far.
+            least: Number of topics that are returned anyhow, those that fit best.
+        """
+        reader = self._answers.reader
+        if reader is None:
+            return list(topics)
+        forms = [_next_form(topic, history) for topic in topics]
+        fits = reader.acceptable(last_user_text(history), forms)
+        best = np.argsort(-fits, kind="stable")[:least]
+        return [topic for i, topic in enumerate(topics) if fits[i] >= ACCEPTABLE or i in best]
 
     def _fitting(self, given: PromoterInput) -> list[Topic]:
         """Return the topics that fit the round, the subjects in play and what was refused."""
@@ -101,6 +130,11 @@ class OfflinePromoter:
         last, state = self._embed([last_user_text(given["history"]), given["state"]])
         query: NDArray[np.float32] = LAST_WORD * last + (1 - LAST_WORD) * state
         return query
+
+
+def _next_form(topic: Topic, history: Sequence[Utterance]) -> str:
+    """Return the first form of a topic that was not said."""
+    return next((form for form in topic.say if not form_was_said(form, history)), topic.say[0])
 
 
 def _has_questions(aspect: AspectSpec) -> bool:

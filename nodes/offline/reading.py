@@ -1,13 +1,13 @@
-"""Reading answers together with what was said: the shipped cross-encoder, where it fits a task."""
+"""Reading replies together with what was said: the shipped cross-encoder, where it fits a task."""
 
 from __future__ import annotations
 
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -27,40 +27,68 @@ _loading = threading.RLock()
 wait_before_fork(_loading)
 
 
-Weigh = Callable[[Sequence[Pair], Sequence[float]], Floats]
-"""From N answers to one message and what the regression says of each to the probability [N] that
-each is accepted."""
+class Reader(Protocol):
+    """Tells how well replies fit a message that it reads together with each."""
+
+    def weigh(self, said: str, replies: Sequence[str], chances: Sequence[float]) -> Floats:
+        """Return [N] the probability that each of N prepared answers is accepted.
+
+        Args:
+            said: The user's last words.
+            replies: [N] the answers.
+            chances: [N] what the regression says of them.
+        """
+
+    def acceptable(self, said: str, replies: Sequence[str]) -> Floats:
+        """Return [N] the probability that each of N other replies is accepted."""
 
 
-def weigher(task: TaskSpec) -> Weigh:
-    """Return what weighs a task's answers; the cross-encoder is loaded with the first of them.
+class ShippedReader:
+    """The shipped cross-encoder, loaded with the first message.
 
-    The regression alone decides for a task of a name that the cross-encoder does not know, and
-    where it cannot be loaded.
+    Where it cannot be loaded, or does not know a task of this name, the regression's chances stay
+    as they are, and everything else is acceptable.
+
+    Args:
+        task: The task.
     """
 
-    def weigh(pairs: Sequence[Pair], chances: Sequence[float]) -> Floats:
-        model = _cross_encoder() if pairs and task.name in _known_tasks() else None
+    def __init__(self, task: TaskSpec) -> None:
+        self._task = task.name
+
+    def weigh(self, said: str, replies: Sequence[str], chances: Sequence[float]) -> Floats:
+        """Weigh prepared answers as `Reader` says."""
+        model = self._model(replies)
         if model is None or model.config.stacking is None:
             return np.asarray(chances, np.float32)
-        # Looked up in the computing thread: agents that ask at once wait for the first one's.
-        read = compute(partial(_read, json.dumps(pairs)))
-        return model.config.stacking.probable(chances, read)
+        return model.config.stacking.probable(chances, _read_once(said, replies))
 
-    return weigh
+    def acceptable(self, said: str, replies: Sequence[str]) -> Floats:
+        """Weigh other replies as `Reader` says."""
+        if self._model(replies) is None:
+            return np.ones(len(replies), np.float32)
+        found = 1 / (1 + np.exp(-_read_once(said, replies)[:, 0]))
+        return np.asarray(found, np.float32)
+
+    def _model(self, replies: Sequence[str]) -> CrossEncoder | None:
+        if not replies or self._task not in _known_tasks():
+            return None
+        with _loading:  # one load, however many threads ask
+            return _loaded()
+
+
+def _read_once(said: str, replies: Sequence[str]) -> Floats:
+    # Looked up in the computing thread: agents that ask at once wait for the first one's.
+    return compute(partial(_read, json.dumps([said, *replies])))
 
 
 @remembered(REMEMBERED)
-def _read(pairs: str) -> Floats:
-    """Return [N, 2] log-odds."""
+def _read(texts: str) -> Floats:
+    """Return [N, 2] log-odds for a message and N replies."""
+    said, *replies = json.loads(texts)
     model = _loaded()
     assert model is not None
-    return model.read([Pair(*pair) for pair in json.loads(pairs)])
-
-
-def _cross_encoder() -> CrossEncoder | None:
-    with _loading:  # one load, however many threads ask
-        return _loaded()
+    return model.read([Pair(said, reply) for reply in replies])
 
 
 @cache

@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from langgraph_cooper.prompts import TaskSpec, load_task
 from langgraph_cooper.ranker.data.reading import read_dialogues
@@ -23,11 +23,6 @@ from tests.benchmarks.replies import conversations
 TRIAL = Path(__file__).parents[1] / "trial"
 GRADES = TRIAL / "graded.tsv"
 FIELDS = ("source", "task", "dialogue", "message", "grades", "replies")
-
-
-class Message(NamedTuple):
-    before: str
-    said: str
 
 
 def read_grades() -> Iterator[dict[str, str]]:
@@ -40,21 +35,19 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def real_messages(task: TaskSpec, file: Path) -> Iterator[tuple[str, Message]]:
+def real_messages(task: TaskSpec, file: Path) -> Iterator[tuple[str, str]]:
     """Yield each message of a data set's users with its conversation's id."""
     for dialogue in read_dialogues(file, task).dialogues:
-        before = ""
         for said in dialogue.utterances:
             if said.speaker == "user":
-                yield dialogue.id, Message(before, said.text)
-            before = said.text if said.speaker == "system" else before
+                yield dialogue.id, said.text
 
 
-def trial_messages(source: str) -> Iterator[tuple[str, Message]]:
-    """Yield each message of a trial file with its conversation's number; nothing was before it."""
+def trial_messages(source: str) -> Iterator[tuple[str, str]]:
+    """Yield each message of a trial file with its conversation's number."""
     for number, (_, said) in enumerate(conversations(TRIAL / f"{source}.txt")):
         for text in said:
-            yield f"{source}{number}", Message("", text)
+            yield f"{source}{number}", text
 
 
 def sentences(task: TaskSpec) -> Iterator[str]:
@@ -76,25 +69,23 @@ def rows(esconv: Path, p4g: Path) -> Iterator[dict[str, Any] | None]:
         source, task = given["source"], given["task"]
         if source not in found:
             found[source] = dict(_keyed(trial_messages(source)))
-        message = found[source].get((given["dialogue"], given["message"]))
+        said = found[source].get((given["dialogue"], given["message"]))
         graded = [
             (say[task][reply], grade)
             for reply, grade in zip(given["replies"].split(), given["grades"], strict=True)
             if reply in say[task]
         ]
-        if message is None or not graded:
+        if said is None or not graded:
             yield None
             continue
         replies, grades = zip(*graded, strict=True)
-        yield {"task": task, "source": source, "dialogue": given["dialogue"], **message._asdict(),
+        yield {"task": task, "source": source, "dialogue": given["dialogue"], "said": said,
                "replies": replies, "grades": "".join(grades)}  # fmt: skip
 
 
-def _keyed(
-    messages: Iterator[tuple[str, Message]],
-) -> Iterator[tuple[tuple[str, str], Message]]:
-    for dialogue, message in messages:
-        yield (dialogue, digest(message.said)), message
+def _keyed(messages: Iterator[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], str]]:
+    for dialogue, said in messages:
+        yield (dialogue, digest(said)), said
 
 
 def main() -> None:

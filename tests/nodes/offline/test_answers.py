@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import pytest
 
 from langgraph_cooper.nodes.offline.answers import Answers
-from langgraph_cooper.nodes.offline.fitting import Floats, Pair
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
-from langgraph_cooper.nodes.offline.reading import weigher
+from langgraph_cooper.nodes.offline.reading import ShippedReader
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.prompts import Answer, TaskSpec, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.model.encoder import load_encoder
 from tests.support.rankers import embed
+from tests.support.readers import ScriptedReader
 from tests.support.talk import system, user
 
 ESC, PERSUASION = load_task("esc"), load_task("persuasion")
@@ -72,27 +69,29 @@ def test_an_example_in_which_the_other_person_did_it_is_left_out() -> None:
 
 def test_the_answer_is_chosen_by_what_reads_it_together_with_the_message() -> None:
     fish = PET.model_copy(update={"topic": "Ask about fish.", "say": ("Which fish?", "How many?")})
-    task, seen = task_with(PET, fish), list[Pair]()
-
-    def weigh(pairs: Sequence[Pair], chances: Sequence[float]) -> Floats:
-        assert len(pairs) == len(chances)
-        seen.extend(pairs)
-        return np.array([0.9 if "fish" in pair.reply else 0.1 for pair in pairs], np.float32)
-
-    answers = Answers(task, embed, weigh=weigh)
+    task, reader = task_with(PET, fish), ScriptedReader("fish")
+    answers = Answers(task, embed, reader=reader)
     history = [user("Hi."), system("What does the vet say?"), user("My dog is ill.")]
     found = answers.find(history)
     assert found is not None
     assert found.topic == fish.topic
-    # The form that would be said next is read, after the system's last words.
-    assert set(seen) == {
-        Pair("What does the vet say?", "My dog is ill.", form)
-        for form in (PET.say[1], "Which fish?")
-    }
-    assert (
-        answers.find([user("My dog is ill."), system("Which fish?"), user("My dog is ill.")])
-        is None
-    )
+    # The form that would be said next is read.
+    assert reader.read == {(history[-1].text, form) for form in (PET.say[1], "Which fish?")}
+    told = [user("My dog is ill."), system("Which fish?"), user("My dog is ill.")]
+    assert answers.find(told) is None  # "How many?" is not accepted
+
+
+def test_answers_to_amounts_are_not_read() -> None:
+    reader = ScriptedReader("nothing")
+    answers = Answers(task_with(OFFER, PET, task=PERSUASION), embed, reader=reader)
+    assert answers.find([user("I can pay 100 for it.")]) == OFFER
+    assert not any("it is" in reply for _, reply in reader.read)
+
+
+@pytest.mark.parametrize("said", ["My dog is ill.", "Is my dog ill?"])
+def test_a_question_is_answered_with_less_certainty(said: str) -> None:
+    answers = Answers(task_with(PET), embed, reader=ScriptedReader("vet", sure=0.45))
+    assert (answers.find([user(said)]) is not None) == said.endswith("?")
 
 
 def test_nothing_is_answered_where_the_user_did_not_speak_last() -> None:
@@ -168,7 +167,7 @@ def test_what_is_not_understood_is_known() -> None:
 def shipped() -> dict[str, Answers]:
     encode = load_encoder().encode
     return {
-        task.name: Answers(task, encode, weigh=weigher(task))
+        task.name: Answers(task, encode, reader=ShippedReader(task))
         for task in (ESC, PERSUASION, NEGOTIATION)
     }
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.promoter import OfflinePromoter
-from langgraph_cooper.prompts import AspectSpec, Subject, TaskSpec, Topic, load_task
+from langgraph_cooper.prompts import Answer, AspectSpec, Subject, TaskSpec, Topic, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from tests.support.rankers import embed
+from tests.support.readers import ScriptedReader
 from tests.support.talk import rounds, system, user
 
 ESC = load_task("esc").without_answers()
@@ -43,6 +44,31 @@ def test_the_nearest_to_the_last_words_comes_first() -> None:
     task = task_of(topic("music you love"), topic("your old boss"), topic("a walk outside"))
     assert offered(task, [user("It was my old boss.")])[0] == "your old boss"
     assert offered(task, [user("It was a walk outside.")])[0] == "a walk outside"
+
+
+def unheard(*topics: Topic, accepted: str, m: int = 4) -> list[str]:
+    """Return what is offered after words that no answer is for, to a reader of one taste."""
+    answer = Answer(topic="Ask.", strategy="Question", heard=("My dog is ill.",), say=("Why?",))
+    task = task_of(*topics).model_copy(update={"answers": (answer,)})
+    given = PromoterInput(
+        aspect=task.aspects[0], history=[user("a"), system("b."), user("I moved my piano today.")],
+        state="", m=m,
+    )  # fmt: skip
+    found = OfflinePromoter(task, embed, Answers(task, embed, reader=ScriptedReader(accepted)))
+    return [candidate["topic"] for candidate in found(given)]
+
+
+def test_after_words_that_were_not_understood_what_does_not_fit_is_left_out() -> None:
+    topics = [topic(f"{word} {n}", anytime=True) for word in ("fine", "odd") for n in range(3)]
+    assert set(unheard(*topics, accepted="fine")) == {"fine 0", "fine 1", "fine 2"}
+    assert len(unheard(*topics, accepted="neither")) == 1  # an agent proposes something
+    assert set(unheard(*topics, accepted=":", m=20)) == {each.topic for each in topics}
+
+
+def test_an_open_question_that_does_not_fit_is_not_asked() -> None:
+    topics = (topic("a question", open_question=True), topic("thanks", anytime=True))
+    assert unheard(*topics, accepted="question")[0] == "a question"
+    assert unheard(*topics, accepted="thanks") == ["thanks"]
 
 
 def test_the_state_summary_counts_too() -> None:

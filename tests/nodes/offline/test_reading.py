@@ -9,22 +9,26 @@ import pytest
 
 from langgraph_cooper.nodes.offline import cross_encoder, reading
 from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoderError
-from langgraph_cooper.nodes.offline.fitting import Pair
-from langgraph_cooper.nodes.offline.reading import weigher
+from langgraph_cooper.nodes.offline.reading import ShippedReader
 from langgraph_cooper.prompts import load_task
 
 SAID = "My dog is ill and the vet cannot say what it is."
-PAIRS = [Pair("", SAID, "What does the vet say?"), Pair("", SAID, "Congratulations on the job!")]
+REPLIES = ["What does the vet say?", "Congratulations on the job!"]
 
 
 def test_the_cross_encoder_prefers_what_fits() -> None:
-    fits, does_not = weigher(load_task("esc"))(PAIRS, [0.4, 0.4])
+    reader = ShippedReader(load_task("esc"))
+    fits, does_not = reader.weigh(SAID, REPLIES, [0.4, 0.4])
     assert fits > does_not + 0.1
+    fits, does_not = reader.acceptable(SAID, ["Thank you for telling me that.", REPLIES[1]])
+    assert fits > 0.5 > does_not
+    assert reader.weigh(SAID, [], []).shape == (0,)
 
 
 def test_the_regression_decides_for_a_task_that_it_does_not_know() -> None:
-    weigh = weigher(load_task("examples/negotiation.toml"))
-    assert weigh(PAIRS, [0.25, 0.75]).tolist() == [0.25, 0.75]
+    reader = ShippedReader(load_task("examples/negotiation.toml"))
+    assert reader.weigh(SAID, REPLIES, [0.25, 0.75]).tolist() == [0.25, 0.75]
+    assert reader.acceptable(SAID, REPLIES).tolist() == [1.0, 1.0]
 
 
 @pytest.fixture
@@ -44,8 +48,8 @@ def test_the_regression_decides_where_it_cannot_be_loaded(
         raise CrossEncoderError("it is damaged")
 
     monkeypatch.setattr(cross_encoder, "read_cross_encoder", read)
-    weigh = weigher(load_task("esc"))
+    reader = ShippedReader(load_task("esc"))
     with caplog.at_level(logging.WARNING):
-        assert weigh(PAIRS, [0.25, 0.75]).tolist() == [0.25, 0.75]
-        weigh(PAIRS, [0.25, 0.75])
+        assert reader.weigh(SAID, REPLIES, [0.25, 0.75]).tolist() == [0.25, 0.75]
+        assert reader.acceptable(SAID, REPLIES).tolist() == [1.0, 1.0]
     assert caplog.text.count("it is damaged") == 1
