@@ -97,6 +97,7 @@ def write_weights(encoder: nn.Module, head: nn.Module, file: Path) -> str:
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(halves, file)
+    file.chmod(0o644)  # a checkpoint is not private
     return file_sha256(file)
 
 

@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,18 @@ from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 from langgraph_cooper.ranker.model.computing import product
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
-LIKELY = 0.52
-"""Smallest probability at which an answer is said (docs/answers-measured.md)."""
-ASKED = 0.4
-"""... to a question: an honest "I don't know", which would be said instead, is accepted less often
-than what is said in place of an answer to a statement."""
+
+class Thresholds(NamedTuple):
+    """Smallest probabilities at which an answer is said."""
+
+    statement: float
+    question: float
+    """... to a question: an honest "I don't know", which would be said instead, is accepted less
+    often than what is said in place of an answer to a statement."""
+
+
+WEIGHED, READ_TOO = Thresholds(0.52, 0.4), Thresholds(0.55, 0.5)
+"""Of the regression alone, and with the cross-encoder (docs/answers-measured.md)."""
 PART = 0.04
 """By how much a single sentence must be nearer than its whole message would have to be."""
 MOST_PARTS = 4  # sentences of a message that are read alone, the last ones
@@ -58,7 +66,7 @@ class Answers:
     Args:
         task: The task with its answers.
         embed: The sentence encoder.
-        likely: Smallest probability at which an answer is said; to a question it is at most 0.4.
+        thresholds: Smallest probabilities at which an answer is said; None: the usual ones.
         reader: Reads replies together with what was said; None: the regression decides alone.
 
     Attributes:
@@ -71,12 +79,12 @@ class Answers:
         self,
         task: TaskSpec,
         embed: Embed,
-        likely: float = LIKELY,
+        thresholds: Thresholds | None = None,
         reader: Reader | None = None,
     ) -> None:
         self._task = task
         self._embed = embed
-        self._likely = likely
+        self._thresholds = thresholds
         self.reader = reader
         of = [index for index, one in enumerate(task.answers) for _ in one.heard]
         self._of = np.array(of, np.int64)
@@ -103,7 +111,9 @@ class Answers:
         said = last_user_text(history)
         if not said or not self._task.answers or _is_simple(self._task, history):
             return None
-        least = min(self._likely, ASKED) if asks(said) else self._likely
+        reads = self.reader is not None and self.reader.reads
+        known = self._thresholds or (READ_TOO if reads else WEIGHED)
+        least = known.question if asks(said) else known.statement
         best = max(self._probable(said, history), key=lambda one: one[1], default=None)
         return best[0] if best and best[1] >= least else None
 

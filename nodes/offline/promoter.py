@@ -23,8 +23,10 @@ from langgraph_cooper.ranker.model.computing import product
 RELEVANCE = 0.7  # lambda of maximal marginal relevance: relevance against novelty
 LAST_WORD = 0.6  # weight of the user's last words in the query; the rest is the state summary's
 OPEN_QUESTIONS = 4  # that are compared: the bank has those first that fit nearly anything
-ACCEPTABLE = 0.5
-"""Smallest probability at which what presupposes nothing is offered (docs/answers-measured.md)."""
+ACCEPTABLE, QUESTION = 0.5, 0.2
+"""Smallest probabilities at which what presupposes nothing is offered, and an open question is
+asked: readers of whole conversations would rather be asked too often than only thanked
+(docs/answers-measured.md)."""
 READ = 6  # topics that presuppose nothing, the most relevant, that are read with the message
 IN_PLAY = 0.10  # added to the relevance of a topic about a subject in play
 
@@ -59,7 +61,7 @@ class OfflinePromoter:
             if topic.open_question and not asks_what_was_said(topic, said)
         ]
         fresh = [topic for topic in topics if not was_said(topic, history)]
-        topics = self._acceptable((fresh or topics)[:OPEN_QUESTIONS], history, least=0)
+        topics = self._acceptable((fresh or topics)[:OPEN_QUESTIONS], history, QUESTION)
         if not topics:
             return []
         relevance = product(self._embed([topic.topic for topic in topics]), self._query(given))
@@ -82,7 +84,7 @@ class OfflinePromoter:
         relevance = self._relevance(topics, given)
         if unheard:
             nearest = np.argsort(-relevance, kind="stable")[: max(READ, given["m"])]
-            topics = self._acceptable([topics[i] for i in nearest], history, least=1)
+            topics = self._acceptable([topics[i] for i in nearest], history, ACCEPTABLE, least=1)
             relevance = self._relevance(topics, given)
         vectors = self._embed([topic.topic for topic in topics])
         return [
@@ -97,13 +99,14 @@ class OfflinePromoter:
         return relevance
 
     def _acceptable(
-        self, topics: Sequence[Topic], history: Sequence[Utterance], *, least: int
+        self, topics: Sequence[Topic], history: Sequence[Utterance], probable: float, least: int = 0
     ) -> list[Topic]:
         """Return the topics whose next sentence fits the user's words, in their order.
 
         Args:
             topics: Some topics.
             history: The dialogue so far.
+            probable: Smallest probability at which a sentence fits.
             least: Number of topics that are returned anyhow, those that fit best.
         """
         reader = self._answers.reader
@@ -112,7 +115,7 @@ class OfflinePromoter:
         forms = [_next_form(topic, history) for topic in topics]
         fits = reader.acceptable(last_user_text(history), forms)
         best = np.argsort(-fits, kind="stable")[:least]
-        return [topic for i, topic in enumerate(topics) if fits[i] >= ACCEPTABLE or i in best]
+        return [topic for i, topic in enumerate(topics) if fits[i] >= probable or i in best]
 
     def _fitting(self, given: PromoterInput) -> list[Topic]:
         """Return the topics that fit the round, the subjects in play and what was refused."""

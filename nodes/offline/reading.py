@@ -30,6 +30,10 @@ wait_before_fork(_loading)
 class Reader(Protocol):
     """Tells how well replies fit a message that it reads together with each."""
 
+    @property
+    def reads(self) -> bool:
+        """Whether it does; else `weigh` returns the chances, and everything is acceptable."""
+
     def weigh(self, said: str, replies: Sequence[str], chances: Sequence[float]) -> Floats:
         """Return [N] the probability that each of N prepared answers is accepted.
 
@@ -56,22 +60,27 @@ class ShippedReader:
     def __init__(self, task: TaskSpec) -> None:
         self._task = task.name
 
+    @property
+    def reads(self) -> bool:
+        """Whether the cross-encoder is there and knows the task."""
+        return self._model() is not None
+
     def weigh(self, said: str, replies: Sequence[str], chances: Sequence[float]) -> Floats:
         """Weigh prepared answers as `Reader` says."""
-        model = self._model(replies)
+        model = self._model() if replies else None
         if model is None or model.config.stacking is None:
             return np.asarray(chances, np.float32)
         return model.config.stacking.probable(chances, _read_once(said, replies))
 
     def acceptable(self, said: str, replies: Sequence[str]) -> Floats:
         """Weigh other replies as `Reader` says."""
-        if self._model(replies) is None:
+        if not replies or not self.reads:
             return np.ones(len(replies), np.float32)
         found = 1 / (1 + np.exp(-_read_once(said, replies)[:, 0]))
         return np.asarray(found, np.float32)
 
-    def _model(self, replies: Sequence[str]) -> CrossEncoder | None:
-        if not replies or self._task not in _known_tasks():
+    def _model(self) -> CrossEncoder | None:
+        if self._task not in _known_tasks():
             return None
         with _loading:  # one load, however many threads ask
             return _loaded()

@@ -12,6 +12,8 @@ from langgraph_cooper.nodes.offline.fitting import Floats
 class ScriptedReader:
     """Accepts what holds a word, and nothing else."""
 
+    reads = True
+
     def __init__(self, word: str, sure: float = 0.9) -> None:
         self._word, self._sure = word, sure
         self.read: set[tuple[str, str]] = set()

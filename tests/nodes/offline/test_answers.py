@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langgraph_cooper.nodes.offline.answers import Answers
+from langgraph_cooper.nodes.offline.answers import Answers, Thresholds
 from langgraph_cooper.nodes.offline.generator import OfflineGenerator
 from langgraph_cooper.nodes.offline.reading import ShippedReader
 from langgraph_cooper.nodes.state import RankedCandidate
@@ -58,11 +58,11 @@ def test_a_message_like_an_example_is_answered() -> None:
 
 def test_an_example_in_which_the_other_person_did_it_is_left_out() -> None:
     left = PET.model_copy(update={"heard": ("I left my wife.", "I dumped him.")})
-    answers = Answers(task_with(left), load_encoder().encode, likely=0.0)
+    answers = Answers(task_with(left), load_encoder().encode, thresholds=Thresholds(0, 0))
     assert answers.find([user("I finally left my wife.")])
     assert answers.find([user("My wife left me.")]) is not None  # by the other example
     only = left.model_copy(update={"heard": ("I left my wife.",)})
-    answers = Answers(task_with(only), load_encoder().encode, likely=0.0)
+    answers = Answers(task_with(only), load_encoder().encode, thresholds=Thresholds(0, 0))
     assert answers.find([user("I finally left my wife.")])
     assert answers.find([user("My wife left me.")]) is None
 
@@ -90,7 +90,7 @@ def test_answers_to_amounts_are_not_read() -> None:
 
 @pytest.mark.parametrize("said", ["My dog is ill.", "Is my dog ill?"])
 def test_a_question_is_answered_with_less_certainty(said: str) -> None:
-    answers = Answers(task_with(PET), embed, reader=ScriptedReader("vet", sure=0.45))
+    answers = Answers(task_with(PET), embed, reader=ScriptedReader("vet", sure=0.52))
     assert (answers.find([user(said)]) is not None) == said.endswith("?")
 
 
@@ -175,7 +175,7 @@ def shipped() -> dict[str, Answers]:
 @pytest.mark.parametrize(
     ("task", "text", "word"),
     [
-        ("esc", "my rabbit isn't well, the vet has no idea", "vet"),
+        ("esc", "my rabbit has been poorly since Sunday", "vet"),
         ("esc", "What would you do if you were in my place?", "program"),
         ("esc", "You keep telling me the same thing", "repeats"),
         ("persuasion", "How much of my money gets to the kids?", "report"),
