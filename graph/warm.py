@@ -26,8 +26,9 @@ def warm_up(graph: Graph) -> None:
     """Load what the first turn of a graph needs, and try it once.
 
     That is the ranker with its sentence encoder, the safety guard's classifier, the embeddings of
-    the offline agents' topics and answers, the fine-tuned generator where it speaks (whose first
-    use takes a minute), and the clients of the language models. No model is asked anything.
+    the offline agents' topics and answers, the model that reads them, the fine-tuned generator
+    where it speaks (whose first use takes a minute), and the clients of the language models. No
+    model is asked anything.
 
     Args:
         graph: A graph of `create_cooper`, compiled or not, or a compiled graph around one.
@@ -73,6 +74,8 @@ def _load(resources: Resources) -> None:
         reader(task.guard)(WORDS)
     if resources.second:
         resources.second.prepare()
+    if resources.answers.reader:
+        _ = resources.answers.reader.reads
     context = CooperContext()
     backend = resources.backend(context)
     if resources.thinks_offline(context):

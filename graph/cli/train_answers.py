@@ -51,9 +51,9 @@ def train_answers(
     out = {name.strip() for name in held_out.split(",") if name.strip()}
     if unknown := sorted(out - {each.source for each in graded}):
         raise DataError(f"--held-out: {data} has no source {unknown[0]!r}")
-    apart = {each.dialogue for each in graded if each.source in out or one_in(every, each.dialogue)}
-    held = [each for each in graded if each.dialogue in apart]
-    learnt = [each for each in graded if each.dialogue not in apart]
+    apart = [each.source in out or one_in(every, each.dialogue) for each in graded]
+    held = [each for each, away in zip(graded, apart, strict=True) if away]
+    learnt = [each for each, away in zip(graded, apart, strict=True) if not away]
     if not learnt:
         raise DataError("--held-out: name some of the sources, but not all")
     answers = {

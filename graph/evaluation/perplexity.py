@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from langgraph_cooper.graph.evaluation.generation import RealTurns
 from langgraph_cooper.graph.evaluation.kept import KeptRows
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, LearnedTurn, packs_of
-from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
+from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, VoiceConfig
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
 from langgraph_cooper.ranker.evaluation.metrics import Bootstrap
 
@@ -72,14 +72,13 @@ def surprise(
     """
     wanted = {(turn.dialogue.id, turn.index): row for row, turn in enumerate(turns.turns)}
     nats, tokens = np.zeros(len(wanted)), np.zeros(len(wanted))
-    form = {"weights_sha256", "base", "base_sha256", "budgets"}
-    costs = KeptRows(kept, COSTS, checkpoint.config.model_dump(mode="json", include=form))
+    costs = KeptRows(kept, COSTS, {})
     losses_of = _Losses(checkpoint)
     with_turns = [each for each in annotated if each.turns]
     with costs.writing():
         for dialogue, prepared in zip(with_turns, shown, strict=True):
             chosen = [turn for turn in prepared.turns if (dialogue.id, turn.index) in wanted]
-            keys = [_key(prepared, turn) for turn in chosen]
+            keys = [_key(checkpoint.config, prepared, turn) for turn in chosen]
             if any(key not in costs.rows for key in keys):
                 found = losses_of(prepared.model_copy(update={"turns": tuple(chosen)}))
                 for key, loss in zip(keys, found, strict=True):
@@ -114,10 +113,12 @@ class _Losses:
         return learner_of(base), base.format(self._checkpoint.config.budgets)
 
 
-def _key(prepared: LearnedDialogue, turn: LearnedTurn) -> str:
-    """A hash of all that the cost of a turn's reply depends on besides the generator."""
+def _key(generator: VoiceConfig, prepared: LearnedDialogue, turn: LearnedTurn) -> str:
+    """A hash of all that the cost of a turn's reply depends on."""
+    form = {"weights_sha256", "base", "base_sha256", "budgets"}
     alone = prepared.model_copy(update={"turns": (turn,)})
-    return hashlib.sha256(alone.model_dump_json().encode()).hexdigest()[:32]
+    made_of = f"{generator.model_dump_json(include=form)} {alone.model_dump_json()}"
+    return hashlib.sha256(made_of.encode()).hexdigest()[:32]
 
 
 def perplexity_report(

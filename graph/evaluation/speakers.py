@@ -180,11 +180,16 @@ def _pipeline(
 
 
 def pipeline_sha256(task: TaskSpec) -> str:
-    """Return a hash of the shipped weights of every pipeline: the ranker's and the guard's."""
+    """Return a hash of what every pipeline ships: the ranker, what reads answers, and the guard."""
     from langgraph_cooper.nodes.crisis import classifier
+    from langgraph_cooper.nodes.offline import cross_encoder
 
     folder = shipped_checkpoint(task)
     files = [folder / name for name in (CONFIG, WEIGHTS, CALIBRATION)] if folder else []
+    if task.answers:
+        files += [
+            cross_encoder.SHIPPED / name for name in (cross_encoder.CONFIG, cross_encoder.WEIGHTS)
+        ]
     if task.guard:
         files += [classifier.SHIPPED / name for name in (classifier.CONFIG, classifier.WEIGHTS)]
     return _sha256_of(files)

@@ -29,6 +29,10 @@ from langgraph_cooper.ranker.model.encoder import encoder_sha256
 from langgraph_cooper.ranker.training.adapters import add_adapters
 
 FOLDS = 5
+TOO_FEW = (
+    f"the stacking cannot be learnt: hold out prepared answers in more than {FOLDS} conversations, "
+    "some of them accepted and some not"
+)
 EPOCHS, RATE = 4.0, 6e-4
 
 
@@ -146,10 +150,7 @@ def prepared_among(
             if reply in likely:
                 rows.append((likely[reply], one, grade != "0", number))
     if len({row[2] for row in rows}) < 2 or len({row[3] for row in rows}) < FOLDS:
-        raise DataError(
-            "the stacking cannot be learnt: hold out sources with prepared answers in "
-            f"{FOLDS} conversations or more, some of them accepted and some not"
-        )
+        raise DataError(TOO_FEW)
     return Prepared(
         np.array([row[0] for row in rows], np.float32),
         np.stack([row[1] for row in rows]),
@@ -171,9 +172,12 @@ def fit_stacking(given: Prepared) -> tuple[Stacking, dict[str, float]]:
 
     model, x, y = LogisticRegression(), given.features, given.accepted
     folds = GroupKFold(FOLDS)
-    apart = cross_val_predict(
-        model, x, y, groups=given.dialogues, cv=folds, method="decision_function"
-    )
+    try:
+        apart = cross_val_predict(
+            model, x, y, groups=given.dialogues, cv=folds, method="decision_function"
+        )
+    except ValueError:  # all answers to learn from in a fold are accepted, or none
+        raise DataError(TOO_FEW) from None
     model.fit(x, y)
     chance, acceptable, good = (float(weight) for weight in model.coef_[0])
     stacking = Stacking(

@@ -22,7 +22,7 @@ from langgraph_cooper.nodes.language.acts import are_reversed
 from langgraph_cooper.nodes.language.amounts import Amount, amounts
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.remembering import remembered
-from langgraph_cooper.nodes.language.repetition import form_was_said, used_up
+from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
@@ -111,11 +111,8 @@ class Answers:
         said = last_user_text(history)
         if not said or not self._task.answers or _is_simple(self._task, history):
             return None
-        reads = self.reader is not None and self.reader.reads
-        known = self._thresholds or (READ_TOO if reads else WEIGHED)
-        least = known.question if asks(said) else known.statement
-        best = max(self._probable(said, history), key=lambda one: one[1], default=None)
-        return best[0] if best and best[1] >= least else None
+        best = max(self._margins(said, history), key=lambda one: one[1], default=None)
+        return best[0] if best and best[1] >= 0 else None
 
     def unheard(self, history: Sequence[Utterance]) -> bool:
         """Return whether the user's last words were not understood.
@@ -129,19 +126,36 @@ class Answers:
         in_play = subjects_in_play(self._task.subjects, history)
         return not any(subject.alone for subject in in_play) and self.find(history) is None
 
-    def _probable(self, said: str, history: Sequence[Utterance]) -> list[tuple[Answer, float]]:
-        """Return the likeliest answers that may be said, with their probabilities."""
+    def _margins(self, said: str, history: Sequence[Utterance]) -> list[tuple[Answer, float]]:
+        """Return the likeliest answers that may be said.
+
+        Returns:
+            Each with its probability, less the smallest one at which it is said.
+        """
         in_play = {subject.id for subject in subjects_in_play(self._task.subjects, history)}
-        may = (one for one in self.chances(said) if self._may_be_said(one[0], history, in_play))
-        chosen = list(itertools.islice(may, READ))
+        forms = (
+            (answer, chance, next_form(answer, history, self._task))
+            for answer, chance in self.chances(said)
+            if self._may_be_said(answer, history, in_play)
+        )
+        chosen = list(itertools.islice((one for one in forms if one[2]), READ))
+        reader = self.reader if self.reader and self.reader.reads else None
         # Readers have graded no answers to amounts: the range tells more than the words.
-        read = [one for one in chosen if not one[0].amount]
-        if self.reader is None:
-            return chosen
-        forms = [next_form(one, history, self._task) for one, _ in read]
-        probable = self.reader.weigh(said, forms, [chance for _, chance in read]).tolist()
-        weighed = [(answer, p) for (answer, _), p in zip(read, probable, strict=True)]
-        return [*(one for one in chosen if one[0].amount), *weighed]
+        read = [one for one in chosen if reader and not one[0].amount]
+        least = self._least(said, WEIGHED)
+        found = [
+            (answer, chance - least) for answer, chance, _ in chosen if answer.amount or not reader
+        ]
+        if reader and read:
+            replies, chances = [form for *_, form in read], [chance for _, chance, _ in read]
+            probable = reader.weigh(said, replies, chances).tolist()
+            least = self._least(said, READ_TOO)
+            found += [(one[0], p - least) for one, p in zip(read, probable, strict=True)]
+        return found
+
+    def _least(self, said: str, usual: Thresholds) -> float:
+        known = self._thresholds or usual
+        return known.question if asks(said) else known.statement
 
     def _may_be_said(
         self, answer: Answer, history: Sequence[Utterance], in_play: AbstractSet[str]
@@ -155,8 +169,7 @@ class Answers:
         refused = owner != PASSIVE and not in_play.isdisjoint(self._task.aspect(owner).unless)
         # Who has refused is not asked again, but gets an answer to what they ask or offer.
         asked = "?" in said or bool(answer.amount)
-        offered = answer.offered_in(dialogue_round(history)) and (asked or not refused)
-        return offered and not used_up(answer, history)
+        return answer.offered_in(dialogue_round(history)) and (asked or not refused)
 
     def _chances(self, said: str) -> list[tuple[Answer, float]]:
         """Return the nearest answers with what the regression says of each, likeliest first."""

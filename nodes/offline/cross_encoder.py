@@ -2,7 +2,7 @@
 
 Embeddings of two texts made apart tell whether these are about the same; only a model that sees
 both at once tells who did what (Nogueira and Cho 2019, "Passage re-ranking with BERT"). It is the
-default sentence encoder with adapters, trained on readers' grades of answers.
+default sentence encoder with adapters, trained on readers' grades of answers and other replies.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, AdapterConfig
 from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256, first_line
 from langgraph_cooper.ranker.model.lora import adapter_shapes, merge_adapters
 from langgraph_cooper.ranker.model.transformer import load_transformer
+from langgraph_cooper.ranker.trained import computes_bfloat16
 
 Floats = NDArray[np.float32]
 
@@ -102,7 +103,7 @@ class CrossEncoderModel(nn.Module):
         """Return log-odds `[N, 2]`: that the reply is acceptable, and that it is good."""
         hidden = self.encoder(
             input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-        )[0]
+        )[0].float()
         mask = attention_mask[..., None]
         mean = (hidden * mask).sum(1) / mask.sum(1)
         odds: Tensor = self.head(torch.cat([hidden[:, 0], mean], 1))
@@ -129,6 +130,8 @@ class CrossEncoderModel(nn.Module):
 class CrossEncoder:
     """A trained model, safe to share between threads.
 
+    It computes in bfloat16 where the processor has instructions for it, which takes half the time.
+
     Args:
         model: The model, its adapters merged.
     """
@@ -136,6 +139,8 @@ class CrossEncoder:
     def __init__(self, model: CrossEncoderModel) -> None:
         self.config = model.config
         self._model = model.eval()
+        if computes_bfloat16():
+            self._model.encoder.bfloat16()
 
     def read(self, pairs: Sequence[Pair]) -> Floats:
         """Return [N, 2] the log-odds that each reply is acceptable, and that it is good."""

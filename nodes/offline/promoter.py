@@ -50,7 +50,8 @@ class OfflinePromoter:
         unheard = self._answers.unheard(history)
         if unheard and _has_questions(given["aspect"]) and invites_question(history):
             due = self._open_question(given)
-        return [*due, *self._relevant(given, unheard)][: given["m"]]
+        # What is due is said alone: nobody need read the others.
+        return [*due, *self._relevant(given, unheard, read=not due)][: given["m"]]
 
     def _open_question(self, given: PromoterInput) -> list[Candidate]:
         """Return the most relevant of the first open questions in the bank that were not said."""
@@ -68,7 +69,7 @@ class OfflinePromoter:
         best = topics[int(relevance.argmax())]
         return [Candidate(topic=best.topic, strategy=best.strategy, source="bank", due=True)]
 
-    def _relevant(self, given: PromoterInput, unheard: bool) -> list[Candidate]:
+    def _relevant(self, given: PromoterInput, unheard: bool, *, read: bool) -> list[Candidate]:
         """Return diverse topics that fit, none of them due."""
         history = given["history"]
         fitting = [
@@ -82,7 +83,7 @@ class OfflinePromoter:
         if not topics:
             return []
         relevance = self._relevance(topics, given)
-        if unheard:
+        if unheard and read and self._reads:
             nearest = np.argsort(-relevance, kind="stable")[: max(READ, given["m"])]
             topics = self._acceptable([topics[i] for i in nearest], history, ACCEPTABLE, least=1)
             relevance = self._relevance(topics, given)
@@ -91,6 +92,11 @@ class OfflinePromoter:
             Candidate(topic=topics[i].topic, strategy=topics[i].strategy, source="bank")
             for i in _diverse(vectors, relevance, given["m"])
         ]
+
+    @property
+    def _reads(self) -> bool:
+        """Whether replies are read together with the message."""
+        return self._answers.reader is not None and self._answers.reader.reads
 
     def _relevance(self, topics: Sequence[Topic], given: PromoterInput) -> NDArray[np.float32]:
         """Return [N] how relevant topics are."""
@@ -110,7 +116,7 @@ class OfflinePromoter:
             least: Number of topics that are returned anyhow, those that fit best.
         """
         reader = self._answers.reader
-        if reader is None:
+        if reader is None or not reader.reads:
             return list(topics)
         forms = [_next_form(topic, history) for topic in topics]
         fits = reader.acceptable(last_user_text(history), forms)

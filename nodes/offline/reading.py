@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoder
 
 LOG = logging.getLogger(__name__)
-REMEMBERED = 256  # messages whose answers are kept
+REMEMBERED = 512  # lists of replies to a message whose log-odds are kept
 
 _loading = threading.RLock()
 wait_before_fork(_loading)

@@ -1,6 +1,6 @@
 """Puts the replies that readers graded together again, to train `cooper train-answers` on.
 
-python -m tests.benchmarks.graded --esconv train.txt --p4g full_dialog.csv --output graded.jsonl
+python -m tests.benchmarks.graded --esconv train.txt --p4g 300_dialog.xlsx --output graded.jsonl
 
 `tests/trial/graded.tsv` holds the grades, but quotes no data set: a row names a message by the
 digest of its text and replies by theirs. The messages are read from the data sets and the files

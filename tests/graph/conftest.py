@@ -7,13 +7,16 @@ import gc
 import pytest
 
 from langgraph_cooper.nodes.crisis.reading import read_meaning
+from langgraph_cooper.nodes.offline.reading import ShippedReader
+from langgraph_cooper.prompts import load_task
 from tests.support.role_model import RoleModel
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _guard_is_loaded() -> None:
-    """Load the guard's classifier before anything is timed."""
+def _models_are_loaded() -> None:
+    """Load what reads messages before anything is timed."""
     read_meaning("")
+    assert ShippedReader(load_task("esc")).reads
     gc.freeze()
 
 

@@ -18,7 +18,7 @@ ANSWERS = load_task("esc").answers[:8]
 
 def write(file: Path) -> Path:
     lines = [
-        {"task": "esc", "source": source, "dialogue": str(number), "said": answer.heard[0],
+        {"task": "esc", "source": source, "dialogue": f"talk {number}", "said": answer.heard[0],
          "replies": [answer.say[0], ANSWERS[number - 1].say[0]], "grades": f"{number % 2}0"}
         for number, answer in enumerate(ANSWERS)
         for source in ("learnt", "held")
@@ -32,7 +32,7 @@ def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
     options = ("--data", data, "--output", model, "--epochs", 1)
     done = cooper("train-answers", "--held-out", "held", *options)
     assert done.code == 0, done.err
-    assert "prepared answers of the sources held out: regression" in done.out
+    assert "prepared answers that were held out: regression" in done.out
     config = read_cross_encoder(model).config
     assert config.tasks == ("esc",)
     assert config.stacking is not None
@@ -40,7 +40,7 @@ def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("held_out", "told"),
-    [("other", "no source 'other'"), ("", "name some"), ("learnt,held", "but not all")],
+    [("other", "no source 'other'"), ("", "cannot be learnt"), ("learnt,held", "but not all")],
 )
 def test_sources_are_held_out_by_name(
     cooper: Cooper, tmp_path: Path, held_out: str, told: str

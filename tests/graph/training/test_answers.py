@@ -63,7 +63,7 @@ def test_it_reads_the_same_after_writing(model: CrossEncoderModel, tmp_path: Pat
     read = read_cross_encoder(tmp_path)
     assert read.config == config
     for each, odds in zip(LEARNT, read_all(model, LEARNT), strict=True):
-        assert read.read(each.pairs) == pytest.approx(odds, abs=0.05)
+        assert read.read(each.pairs) == pytest.approx(odds, abs=0.2)  # in bfloat16
     assert read.read([]).shape == (0, 2)
 
 
@@ -75,7 +75,7 @@ def test_what_is_read_beside_an_answer_changes_nothing(
     pair = Pair(ILL[0], VET)
     (alone,) = read.read([pair])
     among = read.read([Pair("no", "a"), pair, Pair("So " * 200, "And then? " * 40)])
-    assert among[1] == pytest.approx(alone, abs=1e-4)
+    assert among[1] == pytest.approx(alone, abs=0.05)
 
 
 def test_of_a_long_message_the_beginning_and_the_end_are_read(model: CrossEncoderModel) -> None:
@@ -131,7 +131,7 @@ def test_prepared_answers_are_weighed_and_other_replies_are_not() -> None:
     chance = answers["esc"].chances(ILL[0])[0][1]
     assert found.chances[0] == pytest.approx(chance)
     for few in (held[:12], held[:1] + held[12:13]):  # all alike; too few conversations
-        with pytest.raises(DataError, match="hold out sources"):
+        with pytest.raises(DataError, match="cannot be learnt"):
             prepared_among(few, read[: len(few)], answers)
 
 

@@ -86,6 +86,13 @@ def test_answers_to_amounts_are_not_read() -> None:
     answers = Answers(task_with(OFFER, PET, task=PERSUASION), embed, reader=reader)
     assert answers.find([user("I can pay 100 for it.")]) == OFFER
     assert not any("it is" in reply for _, reply in reader.read)
+    # Their thresholds are those of the regression, too.
+    alone = Answers(task_with(OFFER, task=PERSUASION), embed)
+    question = [user("Can I maybe pay 100?")]
+    (answer, chance), *_ = alone.chances(question[0].text)
+    assert 0.4 < chance < 0.5
+    read = Answers(task_with(OFFER, task=PERSUASION), embed, reader=reader)
+    assert alone.find(question) == read.find(question) == answer
 
 
 @pytest.mark.parametrize("said", ["My dog is ill.", "Is my dog ill?"])
@@ -175,7 +182,7 @@ def shipped() -> dict[str, Answers]:
 @pytest.mark.parametrize(
     ("task", "text", "word"),
     [
-        ("esc", "my rabbit has been poorly since Sunday", "vet"),
+        ("esc", "my cat is sick and I'm scared", "vet"),
         ("esc", "What would you do if you were in my place?", "program"),
         ("esc", "You keep telling me the same thing", "repeats"),
         ("persuasion", "How much of my money gets to the kids?", "report"),

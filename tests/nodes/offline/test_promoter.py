@@ -46,7 +46,7 @@ def test_the_nearest_to_the_last_words_comes_first() -> None:
     assert offered(task, [user("It was a walk outside.")])[0] == "a walk outside"
 
 
-def unheard(*topics: Topic, accepted: str, m: int = 4) -> list[str]:
+def unheard(*topics: Topic, accepted: str, m: int = 4, sure: float = 0.9) -> list[str]:
     """Return what is offered after words that no answer is for, to a reader of one taste."""
     answer = Answer(topic="Ask.", strategy="Question", heard=("My dog is ill.",), say=("Why?",))
     task = task_of(*topics).model_copy(update={"answers": (answer,)})
@@ -54,20 +54,25 @@ def unheard(*topics: Topic, accepted: str, m: int = 4) -> list[str]:
         aspect=task.aspects[0], history=[user("a"), system("b."), user("I moved my piano today.")],
         state="", m=m,
     )  # fmt: skip
-    found = OfflinePromoter(task, embed, Answers(task, embed, reader=ScriptedReader(accepted)))
+    found = OfflinePromoter(
+        task, embed, Answers(task, embed, reader=ScriptedReader(accepted, sure))
+    )
     return [candidate["topic"] for candidate in found(given)]
 
 
 def test_after_words_that_were_not_understood_what_does_not_fit_is_left_out() -> None:
-    topics = [topic(f"{word} {n}", anytime=True) for word in ("fine", "odd") for n in range(3)]
-    assert set(unheard(*topics, accepted="fine")) == {"fine 0", "fine 1", "fine 2"}
-    assert len(unheard(*topics, accepted="neither")) == 1  # an agent proposes something
+    topics = [topic(f"{word} {n}", anytime=True) for word in ("fine", "odd") for n in range(5)]
+    fine = {each.topic for each in topics if "fine" in each.topic}
+    assert set(unheard(*topics, accepted="fine", m=20)) == fine
     assert set(unheard(*topics, accepted=":", m=20)) == {each.topic for each in topics}
+    # An agent proposes something: what fits best.
+    assert unheard(*topics, accepted="fine 3", m=20, sure=0.4) == ["fine 3"]
 
 
 def test_an_open_question_that_does_not_fit_is_not_asked() -> None:
     topics = (topic("a question", open_question=True), topic("thanks", anytime=True))
     assert unheard(*topics, accepted="question")[0] == "a question"
+    assert unheard(*topics, accepted="question", sure=0.3)[0] == "a question"
     assert unheard(*topics, accepted="thanks") == ["thanks"]
 
 

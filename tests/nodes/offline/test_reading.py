@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from langchain_core.messages import HumanMessage
 
+from langgraph_cooper.graph import create_cooper, warm_up
 from langgraph_cooper.nodes.offline import cross_encoder, reading
-from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoderError
+from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoder, CrossEncoderError
 from langgraph_cooper.nodes.offline.reading import ShippedReader
 from langgraph_cooper.prompts import load_task
 
@@ -53,3 +56,30 @@ def test_the_regression_decides_where_it_cannot_be_loaded(
         assert reader.weigh(SAID, REPLIES, [0.25, 0.75]).tolist() == [0.25, 0.75]
         assert reader.acceptable(SAID, REPLIES).tolist() == [1.0, 1.0]
     assert caplog.text.count("it is damaged") == 1
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_graph_that_was_warmed_up_loads_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[object] = []
+    read = cross_encoder.read_cross_encoder
+
+    def counted(*given: Path) -> CrossEncoder:
+        loaded.append(given)
+        return read(*given)
+
+    monkeypatch.setattr(cross_encoder, "read_cross_encoder", counted)
+    warm_up(graph := create_cooper("esc"))
+    assert len(loaded) == 1
+    graph.compile().invoke({"messages": [HumanMessage("The balcony faces north-east there.")]})
+    assert len(loaded) == 1
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_damaged_configuration_is_told_of_and_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    monkeypatch.setattr(cross_encoder, "SHIPPED", tmp_path)
+    with caplog.at_level(logging.WARNING):
+        assert not ShippedReader(load_task("esc")).reads
+    assert "train-answers" in caplog.text
