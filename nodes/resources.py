@@ -86,7 +86,7 @@ class Resources:
         self._generator_model = generator_model
         self._load_ranker = load_ranker
         self._voice = voice
-        self.answers = Answers(task, self._embed, reader=ShippedReader(task))
+        self.answers = Answers(task, self._embed, reader=ShippedReader(task, self._embed))
         self.offline = offline_backend(task, self._embed, self.answers)
         self._backend = lru_cache(maxsize=32)(self._build)
         # An app may take its key out of the environment once its models are set up.

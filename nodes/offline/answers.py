@@ -51,6 +51,9 @@ PART = 0.04
 """By how much a single sentence must be nearer than its whole message would have to be."""
 MOST_PARTS = 4  # sentences of a message that are read alone, the last ones
 LEAST_WORDS = 3  # words of such a sentence
+NEARLY = 0.15
+"""The cross-encoder decides between answers that the regression holds nearly as likely as the
+likeliest: a small encoder alone takes "go to the website" for an answer to "why should I?"."""
 READ = 6  # answers, the likeliest, that are read together with the message
 REMEMBERED = 256  # messages whose answers are kept
 NEAREST = 12  # examples whose answers are weighed
@@ -141,7 +144,8 @@ class Answers:
         chosen = list(itertools.islice((one for one in forms if one[2]), READ))
         reader = self.reader if self.reader and self.reader.reads else None
         # Readers have graded no answers to amounts: the range tells more than the words.
-        read = [one for one in chosen if reader and not one[0].amount]
+        plain = [one for one in chosen if not one[0].amount]
+        read = [one for one in plain if reader and one[1] >= plain[0][1] - NEARLY]
         least = self._least(said, WEIGHED)
         found = [
             (answer, chance - least) for answer, chance, _ in chosen if answer.amount or not reader

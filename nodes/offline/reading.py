@@ -6,13 +6,14 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.offline.fitting import Floats, Pair
+from langgraph_cooper.nodes.offline.heard import Embed, examples, stored_vectors
 from langgraph_cooper.prompts import CooperError, TaskSpec
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.forking import wait_before_fork
@@ -50,15 +51,16 @@ class Reader(Protocol):
 class ShippedReader:
     """The shipped cross-encoder, loaded with the first message.
 
-    Where it cannot be loaded, or does not know a task of this name, the regression's chances stay
-    as they are, and everything else is acceptable.
+    Where it cannot be loaded, or the task's answers or the sentence encoder are not those that it
+    was stacked with, the regression's chances stay as they are, and everything else is acceptable.
 
     Args:
         task: The task.
+        embed: The sentence encoder of the regression.
     """
 
-    def __init__(self, task: TaskSpec) -> None:
-        self._task = task.name
+    def __init__(self, task: TaskSpec, embed: Embed) -> None:
+        self._task, self._embed = task, embed
 
     @property
     def reads(self) -> bool:
@@ -79,8 +81,13 @@ class ShippedReader:
         found = 1 / (1 + np.exp(-_read_once(said, replies)[:, 0]))
         return np.asarray(found, np.float32)
 
+    @cached_property
+    def _known(self) -> bool:
+        name, heard = self._task.name, examples(self._task)
+        return name in _known_tasks() and stored_vectors(name, heard, self._embed) is not None
+
     def _model(self) -> CrossEncoder | None:
-        if self._task not in _known_tasks():
+        if not self._known:
             return None
         with _loading:  # one load, however many threads ask
             return _loaded()
@@ -125,3 +132,8 @@ def _loaded() -> CrossEncoder | None:
 
 def _warn(error: CooperError) -> None:
     LOG.warning("prepared answers are weighed by the regression alone: %s", error)
+
+
+# Python 3.11 computes a cached property under a lock.
+if _lock := getattr(vars(ShippedReader)["_known"], "lock", None):
+    wait_before_fork(_lock)

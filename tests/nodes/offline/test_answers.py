@@ -174,7 +174,7 @@ def test_what_is_not_understood_is_known() -> None:
 def shipped() -> dict[str, Answers]:
     encode = load_encoder().encode
     return {
-        task.name: Answers(task, encode, reader=ShippedReader(task))
+        task.name: Answers(task, encode, reader=ShippedReader(task, encode))
         for task in (ESC, PERSUASION, NEGOTIATION)
     }
 

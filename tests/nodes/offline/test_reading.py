@@ -14,13 +14,15 @@ from langgraph_cooper.nodes.offline import cross_encoder, reading
 from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoder, CrossEncoderError
 from langgraph_cooper.nodes.offline.reading import ShippedReader
 from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.model.encoder import load_encoder
+from tests.support.rankers import embed
 
 SAID = "My dog is ill and the vet cannot say what it is."
 REPLIES = ["What does the vet say?", "Congratulations on the job!"]
 
 
 def test_the_cross_encoder_prefers_what_fits() -> None:
-    reader = ShippedReader(load_task("esc"))
+    reader = ShippedReader(load_task("esc"), load_encoder().encode)
     fits, does_not = reader.weigh(SAID, REPLIES, [0.4, 0.4])
     assert fits > does_not + 0.1
     fits, does_not = reader.acceptable(SAID, ["Thank you for telling me that.", REPLIES[1]])
@@ -28,8 +30,13 @@ def test_the_cross_encoder_prefers_what_fits() -> None:
     assert reader.weigh(SAID, [], []).shape == (0,)
 
 
-def test_the_regression_decides_for_a_task_that_it_does_not_know() -> None:
-    reader = ShippedReader(load_task("examples/negotiation.toml"))
+@pytest.mark.parametrize("other", ["task", "answers", "encoder"])
+def test_the_regression_decides_for_what_it_does_not_know(other: str) -> None:
+    task = load_task("examples/negotiation.toml" if other == "task" else "esc")
+    if other == "answers":
+        task = task.model_copy(update={"answers": task.answers[:1]})
+    reader = ShippedReader(task, embed if other == "encoder" else load_encoder().encode)
+    assert not reader.reads
     assert reader.weigh(SAID, REPLIES, [0.25, 0.75]).tolist() == [0.25, 0.75]
     assert reader.acceptable(SAID, REPLIES).tolist() == [1.0, 1.0]
 
@@ -51,7 +58,7 @@ def test_the_regression_decides_where_it_cannot_be_loaded(
         raise CrossEncoderError("it is damaged")
 
     monkeypatch.setattr(cross_encoder, "read_cross_encoder", read)
-    reader = ShippedReader(load_task("esc"))
+    reader = ShippedReader(load_task("esc"), load_encoder().encode)
     with caplog.at_level(logging.WARNING):
         assert reader.weigh(SAID, REPLIES, [0.25, 0.75]).tolist() == [0.25, 0.75]
         assert reader.acceptable(SAID, REPLIES).tolist() == [1.0, 1.0]
@@ -81,5 +88,5 @@ def test_a_damaged_configuration_is_told_of_and_nothing_is_read(
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     monkeypatch.setattr(cross_encoder, "SHIPPED", tmp_path)
     with caplog.at_level(logging.WARNING):
-        assert not ShippedReader(load_task("esc")).reads
+        assert not ShippedReader(load_task("esc"), load_encoder().encode).reads
     assert "train-answers" in caplog.text
