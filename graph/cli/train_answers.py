@@ -49,8 +49,9 @@ def train_answers(
 
     graded = read_graded(data)
     out = {name.strip() for name in held_out.split(",") if name.strip()}
+    sources = ", ".join(sorted({each.source for each in graded}))
     if unknown := sorted(out - {each.source for each in graded}):
-        raise DataError(f"--held-out: {data} has no source {unknown[0]!r}")
+        raise DataError(f"--held-out: {data} has no source {unknown[0]!r}, but {sources}")
     apart = [each.source in out or one_in(every, each.dialogue) for each in graded]
     held = [each for each, away in zip(graded, apart, strict=True) if away]
     learnt = [each for each, away in zip(graded, apart, strict=True) if not away]
@@ -65,6 +66,12 @@ def train_answers(
     form = CrossEncoderConfig(tasks=()).model_dump(mode="json")
     learnt_from = [each.model_dump(mode="json") for each in learnt]
     run = run_folder(output, learnt_from, seed, epochs, RATE, form)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{output} cannot be made ({error.strerror}): name another --output"
+        ) from None
     model = train_cross_encoder(learnt, run, seed=seed, epochs=epochs)
     found = prepared_among(held, read_all(model, held), answers)
     stacking, figures = fit_stacking(found)

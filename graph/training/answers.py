@@ -30,8 +30,8 @@ from langgraph_cooper.ranker.training.adapters import add_adapters
 
 FOLDS = 5
 TOO_FEW = (
-    f"the stacking cannot be learnt: hold out prepared answers in more than {FOLDS} conversations, "
-    "some of them accepted and some not"
+    f"the stacking cannot be learnt: hold out prepared answers in {FOLDS} conversations or more, "
+    "accepted and other ones in most of them"
 )
 EPOCHS, RATE = 4.0, 6e-4
 

@@ -58,8 +58,9 @@ def read_graded(file: Path) -> list[Graded]:
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "it"
+            problem = first["msg"].removeprefix("Value error, ")
             raise DataError(
-                f"{file}, line {number}: {field}: {first['msg']}; a line is "
+                f"{file}, line {number}: {field}: {problem}; a line is "
                 '{"task": "esc", "source": "...", "dialogue": "...", '
                 '"said": "...", "replies": ["..."], "grades": "0"}'
             ) from None

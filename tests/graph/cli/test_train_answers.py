@@ -38,6 +38,13 @@ def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
     assert config.stacking is not None
 
 
+def test_an_output_that_cannot_be_made_is_named(cooper: Cooper, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    data, model = write(tmp_path / "graded.jsonl"), tmp_path / "file" / "model"
+    options = ("--data", data, "--output", model, "--held-out", "held")
+    cooper("train-answers", *options).fails(str(model), "name another --output")
+
+
 @pytest.mark.parametrize(
     ("held_out", "told"),
     [("other", "no source 'other'"), ("", "cannot be learnt"), ("learnt,held", "but not all")],
