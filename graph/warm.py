@@ -74,8 +74,7 @@ def _load(resources: Resources) -> None:
         reader(task.guard)(WORDS)
     if resources.second:
         resources.second.prepare()
-    if resources.answers.reader:
-        _ = resources.answers.reader.reads
+    _ = resources.answers.reader  # loads it
     context = CooperContext()
     backend = resources.backend(context)
     if resources.thinks_offline(context):

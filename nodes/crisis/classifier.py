@@ -28,7 +28,7 @@ from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, AdapterConfig
 from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
-from langgraph_cooper.ranker.model.lora import adapter_shapes, merge_adapters
+from langgraph_cooper.ranker.model.lora import load_adapted
 from langgraph_cooper.ranker.model.transformer import load_transformer
 
 SHIPPED = Path(__file__).parent / "checkpoint"
@@ -249,14 +249,9 @@ def read_classifier(folder: str | Path) -> CrisisClassifier:
             f"{config.encoder}: {REMEDY}"
         )
     model = CrisisModel(config)
-    head = {name.removeprefix("head."): t.float() for name, t in tensors.items() if "head." in name}
-    expected = adapter_shapes(model.encoder, config.adapters)
-    if {name: tuple(tensors[name].shape) for name in expected if name in tensors} != expected:
-        raise ClassifierError(f"the guard's classifier in {folder} lacks weights: {REMEDY}")
-    merge_adapters(model.encoder, config.adapters, tensors)
     try:
-        model.head.load_state_dict(head)
-    except RuntimeError:
+        load_adapted(model.encoder, model.head, config.adapters, tensors)
+    except ValueError:
         raise ClassifierError(
             f"the guard's classifier in {folder} lacks weights: {REMEDY}"
         ) from None

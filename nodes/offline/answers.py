@@ -3,8 +3,8 @@
 An answer stands for one kind of message, which its examples show. Of the nearest examples
 (retrieval by nearest neighbours) the one decides whose answer most likely fits, if that is likely
 enough. The likeliest answers are read once more, together with the message (`cross_encoder`). The
-agent whose aspect the answer's strategy promotes proposes it, and the coordinator ranks
-it above what is not an answer.
+agent whose aspect the answer's strategy promotes proposes it, and the coordinator ranks it above
+what is not an answer.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ class Answers:
         reader: Reads replies together with what was said; None: the regression decides alone.
 
     Attributes:
-        reader: The same.
         chances: From a message to the nearest answers with what the regression says of each,
             likeliest first.
     """
@@ -88,11 +87,16 @@ class Answers:
         self._task = task
         self._embed = embed
         self._thresholds = thresholds
-        self.reader = reader
+        self._reader = reader
         of = [index for index, one in enumerate(task.answers) for _ in one.heard]
         self._of = np.array(of, np.int64)
         self._heard = examples(task)
         self.chances = remembered(REMEMBERED)(self._chances)  # each agent asks the same
+
+    @property
+    def reader(self) -> Reader | None:
+        """What reads replies together with the message; None where nothing does."""
+        return self._reader if self._reader and self._reader.reads else None
 
     def candidates(self, aspect: str, history: Sequence[Utterance]) -> list[Candidate]:
         """Return the answer to the user's last words as a candidate of its aspect.
@@ -142,7 +146,7 @@ class Answers:
             if self._may_be_said(answer, history, in_play)
         )
         chosen = list(itertools.islice((one for one in forms if one[2]), READ))
-        reader = self.reader if self.reader and self.reader.reads else None
+        reader = self.reader
         # Readers have graded no answers to amounts: the range tells more than the words.
         plain = [one for one in chosen if not one[0].amount]
         read = [one for one in plain if reader and one[1] >= plain[0][1] - NEARLY]

@@ -14,23 +14,20 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from langgraph_cooper.nodes.offline.fitting import Pair, Stacking
+from langgraph_cooper.nodes.offline.fitting import Floats, Pair, Stacking
 from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, AdapterConfig
 from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256, first_line
-from langgraph_cooper.ranker.model.lora import adapter_shapes, merge_adapters
+from langgraph_cooper.ranker.model.lora import load_adapted
 from langgraph_cooper.ranker.model.transformer import load_transformer
 from langgraph_cooper.ranker.trained import computes_bfloat16
-
-Floats = NDArray[np.float32]
 
 SHIPPED = Path(__file__).parent / "checkpoint"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -185,9 +182,7 @@ def read_cross_encoder(folder: Path = SHIPPED) -> CrossEncoder:
         )
     try:
         return CrossEncoder(compute(partial(_merged, config, tensors)))
-    except CooperError:  # the encoder's
-        raise
-    except (KeyError, RuntimeError, ValueError):  # shapes, names or layers that differ
+    except ValueError:
         raise CrossEncoderError(f"{_named(folder)} lacks weights: {REMEDY}") from None
 
 
@@ -200,17 +195,6 @@ def _unreadable(folder: Path, error: Exception) -> CrossEncoderError:
 
 
 def _merged(config: CrossEncoderConfig, tensors: Mapping[str, Tensor]) -> CrossEncoderModel:
-    """Build a model.
-
-    Raises:
-        ValueError: The adapters have other shapes, or the encoder other layers.
-        RuntimeError: The head has other shapes.
-    """
     model = CrossEncoderModel(config)
-    expected = adapter_shapes(model.encoder, config.adapters)
-    if {name: tuple(tensors[name].shape) for name in expected if name in tensors} != expected:
-        raise ValueError("the adapters do not fit")
-    merge_adapters(model.encoder, config.adapters, tensors)
-    head = {name.removeprefix("head."): t.float() for name, t in tensors.items() if "head." in name}
-    model.head.load_state_dict(head)
+    load_adapted(model.encoder, model.head, config.adapters, tensors)
     return model

@@ -83,7 +83,7 @@ class OfflinePromoter:
         if not topics:
             return []
         relevance = self._relevance(topics, given)
-        if unheard and read and self._reads:
+        if unheard and read and self._answers.reader:
             nearest = np.argsort(-relevance, kind="stable")[: max(READ, given["m"])]
             topics = self._acceptable([topics[i] for i in nearest], history, ACCEPTABLE, least=1)
             relevance = self._relevance(topics, given)
@@ -92,11 +92,6 @@ class OfflinePromoter:
             Candidate(topic=topics[i].topic, strategy=topics[i].strategy, source="bank")
             for i in _diverse(vectors, relevance, given["m"])
         ]
-
-    @property
-    def _reads(self) -> bool:
-        """Whether replies are read together with the message."""
-        return self._answers.reader is not None and self._answers.reader.reads
 
     def _relevance(self, topics: Sequence[Topic], given: PromoterInput) -> NDArray[np.float32]:
         """Return [N] how relevant topics are."""
@@ -116,7 +111,7 @@ class OfflinePromoter:
             least: Number of topics that are returned anyhow, those that fit best.
         """
         reader = self._answers.reader
-        if reader is None or not reader.reads:
+        if reader is None or not topics:
             return list(topics)
         forms = [_next_form(topic, history) for topic in topics]
         fits = reader.acceptable(last_user_text(history), forms)

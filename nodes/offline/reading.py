@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from langgraph_cooper.nodes.language.remembering import remembered
-from langgraph_cooper.nodes.offline.fitting import Floats, Pair
+from langgraph_cooper.nodes.offline.fitting import Floats, Pair, Stacking
 from langgraph_cooper.nodes.offline.heard import Embed, examples, stored_vectors
 from langgraph_cooper.prompts import CooperError, TaskSpec
 from langgraph_cooper.ranker.model.computing import compute
@@ -33,7 +33,7 @@ class Reader(Protocol):
 
     @property
     def reads(self) -> bool:
-        """Whether it does; else `weigh` returns the chances, and everything is acceptable."""
+        """Whether it does; else nothing else may be asked of it."""
 
     def weigh(self, said: str, replies: Sequence[str], chances: Sequence[float]) -> Floats:
         """Return [N] the probability that each of N prepared answers is accepted.
@@ -51,8 +51,8 @@ class Reader(Protocol):
 class ShippedReader:
     """The shipped cross-encoder, loaded with the first message.
 
-    Where it cannot be loaded, or the task's answers or the sentence encoder are not those that it
-    was stacked with, the regression's chances stay as they are, and everything else is acceptable.
+    It reads nothing where it cannot be loaded, or where the task's answers or the sentence encoder
+    are not those that it was stacked with.
 
     Args:
         task: The task.
@@ -65,19 +65,16 @@ class ShippedReader:
     @property
     def reads(self) -> bool:
         """Whether the cross-encoder is there and knows the task."""
-        return self._model() is not None
+        return self._known and _stacking() is not None
 
     def weigh(self, said: str, replies: Sequence[str], chances: Sequence[float]) -> Floats:
         """Weigh prepared answers as `Reader` says."""
-        model = self._model() if replies else None
-        if model is None or model.config.stacking is None:
-            return np.asarray(chances, np.float32)
-        return model.config.stacking.probable(chances, _read_once(said, replies))
+        stacking = _stacking()
+        assert stacking is not None
+        return stacking.probable(chances, _read_once(said, replies))
 
     def acceptable(self, said: str, replies: Sequence[str]) -> Floats:
         """Weigh other replies as `Reader` says."""
-        if not replies or not self.reads:
-            return np.ones(len(replies), np.float32)
         found = 1 / (1 + np.exp(-_read_once(said, replies)[:, 0]))
         return np.asarray(found, np.float32)
 
@@ -86,11 +83,11 @@ class ShippedReader:
         name, heard = self._task.name, examples(self._task)
         return name in _known_tasks() and stored_vectors(name, heard, self._embed) is not None
 
-    def _model(self) -> CrossEncoder | None:
-        if not self._known:
-            return None
-        with _loading:  # one load, however many threads ask
-            return _loaded()
+
+def _stacking() -> Stacking | None:
+    with _loading:  # one load, however many threads ask
+        model = _loaded()
+    return None if model is None else model.config.stacking
 
 
 def _read_once(said: str, replies: Sequence[str]) -> Floats:

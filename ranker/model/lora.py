@@ -61,6 +61,25 @@ def adapter_tensors(transformer: nn.Module) -> dict[str, Tensor]:
     }
 
 
+def load_adapted(
+    transformer: nn.Module, head: nn.Module, config: AdapterConfig, tensors: Mapping[str, Tensor]
+) -> None:
+    """Merge a checkpoint's adapters into a Transformer, and fill a head from its `head.*`.
+
+    Raises:
+        ValueError: Tensors are missing or of other shapes, or the Transformer has other layers.
+    """
+    expected = adapter_shapes(transformer, config)
+    if {name: tuple(tensors[name].shape) for name in expected if name in tensors} != expected:
+        raise ValueError("the adapters do not fit the Transformer")
+    merge_adapters(transformer, config, tensors)
+    own = {name.removeprefix("head."): t.float() for name, t in tensors.items() if "head." in name}
+    try:
+        head.load_state_dict(own)
+    except RuntimeError:
+        raise ValueError("the tensors do not fit the head") from None
+
+
 @torch.no_grad()
 def merge_adapters(
     transformer: nn.Module, config: AdapterConfig, tensors: Mapping[str, Tensor]

@@ -31,7 +31,7 @@ def talk(task: str, *, reads: bool) -> Talk:
     graph = create_cooper(task).compile(checkpointer=InMemorySaver())
 
     def turn(thread: str, text: str) -> float:
-        blind = patch.object(ShippedReader, "_model", lambda _: None)
+        blind = patch.object(ShippedReader, "reads", False)
         with nullcontext() if reads else blind:
             began = time.perf_counter()
             config = {"configurable": {"thread_id": thread}}

@@ -21,6 +21,7 @@ from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker, speakers
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.crisis import classifier
 from langgraph_cooper.nodes.finetuned import relevance
+from langgraph_cooper.nodes.offline import cross_encoder
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker import load
 from langgraph_cooper.ranker.data.dialogue import Dialogue, LabelledUtterance, Utterance
@@ -77,10 +78,11 @@ def settings_of_a_run() -> object:
     ("module", "systems", "others"),
     [
         (classifier, ["bank", "finetuned"], ["finetuned-alone"]),
+        (cross_encoder, ["bank", "finetuned"], ["finetuned-alone"]),
         (relevance, ["finetuned", "finetuned-alone"], ["bank"]),
     ],
 )
-def test_another_classifier_or_model_of_relevance_makes_other_replies(
+def test_another_model_of_the_pipeline_makes_other_replies(
     module: Any,
     systems: Sequence[str],
     others: Sequence[str],
@@ -91,7 +93,7 @@ def test_another_classifier_or_model_of_relevance_makes_other_replies(
     monkeypatch.setattr(made, "loaded_voice", lambda _: None)
     folder = tmp_path / "shipped"
     models = ["config.json", "model.safetensors"]
-    for name in models if module is classifier else [f"esc/{name}" for name in models]:
+    for name in [f"esc/{name}" for name in models] if module is relevance else models:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(module.SHIPPED / name, folder / name)
     monkeypatch.setattr(module, "SHIPPED", folder)

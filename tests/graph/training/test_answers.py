@@ -27,6 +27,7 @@ from langgraph_cooper.nodes.offline.cross_encoder import (
 from langgraph_cooper.nodes.offline.fitting import Floats, Pair, Stacking
 from langgraph_cooper.prompts import Answer, TaskSpec, load_task
 from langgraph_cooper.ranker.data.dialogue import DataError
+from tests.support.damage import DAMAGES, damage
 from tests.support.rankers import embed
 
 STACKING = Stacking(bias=-1.0, chance=0.5, acceptable=1.0, good=0.25)
@@ -90,24 +91,16 @@ def test_of_a_long_message_the_beginning_and_the_end_are_read(model: CrossEncode
     assert typed.count(short.tokenizer.sep_token_id) == 2
 
 
-@pytest.mark.parametrize("spoil", ["missing", "cut", "other weights", "no configuration", "rank"])
-def test_a_damaged_model_is_named(model: CrossEncoderModel, tmp_path: Path, spoil: str) -> None:
+@pytest.mark.parametrize("how", [*DAMAGES, "rank"])
+def test_a_damaged_model_is_named(model: CrossEncoderModel, tmp_path: Path, how: str) -> None:
     write_cross_encoder(model, tmp_path, STACKING)
-    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
-    if spoil == "missing":
-        weights.unlink()
-    elif spoil == "cut":
-        weights.write_bytes(weights.read_bytes()[:100])
-    elif spoil == "other weights":
-        data = bytearray(weights.read_bytes())
-        data[-1] ^= 1
-        weights.write_bytes(bytes(data))
-    elif spoil == "rank":
+    if how == "rank":
+        config = tmp_path / "config.json"
         fields = json.loads(config.read_text(encoding="utf-8"))
         fields["adapters"]["rank"] = 3
         config.write_text(json.dumps(fields), encoding="utf-8")
     else:
-        config.write_text("{}", encoding="utf-8")
+        damage(tmp_path, how)
     with pytest.raises(CrossEncoderError, match=r"weighs prepared answers .* train-answers"):
         read_cross_encoder(tmp_path)
 

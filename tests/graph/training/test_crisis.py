@@ -24,6 +24,7 @@ from langgraph_cooper.nodes.crisis.classifier import (
     read_classifier,
     windows,
 )
+from tests.support.damage import DAMAGES, damage
 
 SAD = [f"I gave my {thing} away, nobody will need it" for thing in ["books", "dog", "ring", "car"]]
 GLAD = [f"I bought a {thing} with my sister" for thing in ["book", "dog", "ring", "car"]]
@@ -67,20 +68,10 @@ def test_a_state_that_a_full_disk_cut_is_not_gone_on_from(
     assert odds_of(resumed, SAD) == pytest.approx(odds_of(whole, SAD))
 
 
-@pytest.mark.parametrize("spoil", ["missing", "cut", "other weights", "no configuration"])
-def test_a_damaged_classifier_is_named(model: CrisisModel, tmp_path: Path, spoil: str) -> None:
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_classifier_is_named(model: CrisisModel, tmp_path: Path, how: str) -> None:
     write_classifier(model, tmp_path, certain=1.0, concern=0.0)
-    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
-    if spoil == "missing":
-        weights.unlink()
-    elif spoil == "cut":
-        weights.write_bytes(weights.read_bytes()[:100])
-    elif spoil == "other weights":
-        data = bytearray(weights.read_bytes())
-        data[-1] ^= 1
-        weights.write_bytes(bytes(data))
-    else:
-        config.write_text("{}", encoding="utf-8")
+    damage(tmp_path, how)
     with pytest.raises(ClassifierError, match=r"the guard's classifier in .* train-guard"):
         read_classifier(tmp_path)
 

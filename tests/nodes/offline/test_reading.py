@@ -11,6 +11,7 @@ from langchain_core.messages import HumanMessage
 
 from langgraph_cooper.graph import create_cooper, warm_up
 from langgraph_cooper.nodes.offline import cross_encoder, reading
+from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoder, CrossEncoderError
 from langgraph_cooper.nodes.offline.reading import ShippedReader
 from langgraph_cooper.prompts import load_task
@@ -27,7 +28,7 @@ def test_the_cross_encoder_prefers_what_fits() -> None:
     assert fits > does_not + 0.1
     fits, does_not = reader.acceptable(SAID, ["Thank you for telling me that.", REPLIES[1]])
     assert fits > 0.5 > does_not
-    assert reader.weigh(SAID, [], []).shape == (0,)
+    assert reader.reads
 
 
 @pytest.mark.parametrize("other", ["task", "answers", "encoder"])
@@ -37,8 +38,7 @@ def test_the_regression_decides_for_what_it_does_not_know(other: str) -> None:
         task = task.model_copy(update={"answers": task.answers[:1]})
     reader = ShippedReader(task, embed if other == "encoder" else load_encoder().encode)
     assert not reader.reads
-    assert reader.weigh(SAID, REPLIES, [0.25, 0.75]).tolist() == [0.25, 0.75]
-    assert reader.acceptable(SAID, REPLIES).tolist() == [1.0, 1.0]
+    assert Answers(task, embed, reader=reader).reader is None
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_the_regression_decides_where_it_cannot_be_loaded(
     monkeypatch.setattr(cross_encoder, "read_cross_encoder", read)
     reader = ShippedReader(load_task("esc"), load_encoder().encode)
     with caplog.at_level(logging.WARNING):
-        assert reader.weigh(SAID, REPLIES, [0.25, 0.75]).tolist() == [0.25, 0.75]
-        assert reader.acceptable(SAID, REPLIES).tolist() == [1.0, 1.0]
+        assert not reader.reads
+        assert not reader.reads
     assert caplog.text.count("it is damaged") == 1
 
 
