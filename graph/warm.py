@@ -14,6 +14,7 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.crisis.reading import reader
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.resources import Resources
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.ranker.api import ScoredTopic
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
@@ -25,10 +26,10 @@ WORDS = "I lost my job."
 def warm_up(graph: Graph) -> None:
     """Load what the first turn of a graph needs, and try it once.
 
-    That is the ranker with its sentence encoder, the safety guard's classifier, the embeddings of
-    the offline agents' topics and answers, the model that reads them, the fine-tuned generator
-    where it speaks (whose first use takes a minute), and the clients of the language models. No
-    model is asked anything.
+    That is the ranker with its sentence encoder, the safety guard's classifier, what reads
+    decisions, the embeddings of the offline agents' topics and answers, the model that reads them,
+    the fine-tuned generator where it speaks (whose first use takes a minute), and the clients of
+    the language models. No model is asked anything.
 
     Args:
         graph: A graph of `create_cooper`, compiled or not, or a compiled graph around one.
@@ -72,6 +73,7 @@ def _load(resources: Resources) -> None:
     ranker.score([Utterance("user", WORDS)], topics, signals)
     if task.guard:
         reader(task.guard)(WORDS)
+    subjects_in_play(task.subjects, [Utterance("user", WORDS)])
     if resources.second:
         resources.second.prepare()
     _ = resources.answers.reader  # loads it

@@ -21,10 +21,10 @@ from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import emit, fault_event, ranking_events, turn_of
 from langgraph_cooper.nodes.language.history import utterances
-from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.node import Node, Update, fault_of
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import Candidate, Explanation, RankedCandidate, with_fault
+from langgraph_cooper.nodes.subjects.in_play import may_be_raised, subjects_in_play
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 

@@ -45,6 +45,8 @@ FORMS = {
 }
 """What an error says in place of a pattern."""
 Name = Annotated[str, StringConstraints(pattern=NAME)]
+Decision = Literal["agrees", "doubts", "refuses"]
+"""What a user may decide about what they are asked for."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
 Role = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ROLE)]
 Side = Literal["user", "system"]
@@ -156,12 +158,14 @@ class Subject(Cues):
         id: Its name in the `about`, `unless` and `ends` of others.
         phrase: The noun phrase that replaces `{subject}`.
         more: More cues, ruled out by more words: their own besides the subject's.
-        unless: Ids of subjects whose cues in the same utterance rule this one out ("I don't think
+        unless: Ids of subjects that rule this one out in the same utterance ("I don't think
             I will donate" refuses, although "I will donate" agrees).
         alone: While this subject is in play, no topic about another one is offered.
         ends: Ids of earlier subjects that are over once this one comes up: a later agreement
             ends a refusal.
         notice: What the generator's language model is told while the subject is in play.
+        decision: What the user decides about what they are asked for. A model then reads the
+            message together with what was said before it; the cues count where it cannot be loaded.
     """
 
     id: Name
@@ -171,6 +175,7 @@ class Subject(Cues):
     alone: Switch = False
     ends: tuple[Name, ...] = ()
     notice: Line | None = None
+    decision: Decision | None = None
 
 
 class PassiveKind(Part):

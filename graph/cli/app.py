@@ -27,6 +27,7 @@ from langgraph_cooper.graph.cli import (
     threads,
     train,
     train_answers,
+    train_decisions,
     train_generator,
     train_guard,
     train_relevance,
@@ -50,6 +51,7 @@ for command in (
     annotate.annotate,
     replay.replay,
     train_answers.train_answers,
+    train_decisions.train_decisions,
     train_guard.train_guard,
     train_relevance.train_relevance,
 ):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import read_file
+from langgraph_cooper.graph.cli.holding_out import going_on, run_folder
 from langgraph_cooper.prompts import load_task
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def train_guard(
         examples = told + longer(told, ordinary, LONGER, rng) + disguised(told, DISGUISED, rng)
         examples += [Example(text, 0.0, weight=REAL_WEIGHT) for text in others]
         examples += [Example(text, 0.0) for text in usual]
-        return train_classifier(examples, run / name, seed=seed, epochs=epochs)
+        with going_on(run):
+            return train_classifier(examples, run / name, seed=seed, epochs=epochs)
 
     model = learn(learnt, "all")
     if chosen:
@@ -160,12 +161,6 @@ def _everyday(tasks: Sequence[str], doubtful: Path | None) -> tuple[list[str], l
         part = learnt if place % EVERY else kept
         part += [text for text in answer.heard if text not in out]
     return learnt, kept
-
-
-def run_folder(output: Path, *learnt: Any) -> Path:
-    """Return the folder of an unfinished run: other data or settings begin another one."""
-    digest = hashlib.sha256(json.dumps(learnt).encode()).hexdigest()[:12]
-    return output.parent / f".{output.name}-run-{digest}"
 
 
 def _user_messages(file: Path) -> list[str]:

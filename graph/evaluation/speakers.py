@@ -183,15 +183,17 @@ def pipeline_sha256(task: TaskSpec) -> str:
     """Return a hash of what every pipeline ships: the ranker, what reads answers, and the guard."""
     from langgraph_cooper.nodes.crisis import classifier
     from langgraph_cooper.nodes.offline import cross_encoder
+    from langgraph_cooper.nodes.subjects import decider
 
     folder = shipped_checkpoint(task)
     files = [folder / name for name in (CONFIG, WEIGHTS, CALIBRATION)] if folder else []
-    if task.answers:
-        files += [
-            cross_encoder.SHIPPED / name for name in (cross_encoder.CONFIG, cross_encoder.WEIGHTS)
-        ]
-    if task.guard:
-        files += [classifier.SHIPPED / name for name in (classifier.CONFIG, classifier.WEIGHTS)]
+    shipped = {
+        cross_encoder.SHIPPED: bool(task.answers),
+        decider.SHIPPED: any(subject.decision for subject in task.subjects),
+        classifier.SHIPPED: bool(task.guard),
+    }
+    read = [folder for folder, does in shipped.items() if does]
+    files += [folder / name for folder in read for name in (CONFIG, WEIGHTS)]
     return _sha256_of(files)
 
 

@@ -14,13 +14,16 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
-from langgraph_cooper.graph.training.resuming import remove_cut_checkpoints
-from langgraph_cooper.ranker.model.encoder import file_sha256
+from langgraph_cooper.graph.training.resuming import SaveByClock, remove_cut_checkpoints
+from langgraph_cooper.nodes.pairs.form import CONFIG, WEIGHTS
+from langgraph_cooper.nodes.pairs.model import Form, PairModel
+from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
 from langgraph_cooper.ranker.model.lora import adapter_tensors
 
 Example = TypeVar("Example")
 
 BATCH = 32
+SAVED_EVERY = 2.0  # minutes of a run
 POOL = 20 * BATCH  # examples that are sorted by length together
 
 
@@ -77,14 +80,17 @@ def train_adapters(
         output_dir=str(run), num_train_epochs=epochs, per_device_train_batch_size=1,
         learning_rate=rate, warmup_steps=0.1, lr_scheduler_type="linear", weight_decay=0.01,
         max_grad_norm=1.0, bf16=True, use_cpu=not torch.cuda.is_available(), seed=seed,
-        save_strategy="steps", save_steps=200, save_total_limit=1, logging_steps=50,
+        save_strategy="epoch", save_total_limit=1, logging_steps=50,
         remove_unused_columns=False, report_to=[], dataloader_pin_memory=False,
     )  # fmt: skip
 
     def collate(drawn: Sequence[Sequence[Example]]) -> dict[str, Any]:
         return {**inputs([example for batch in drawn for example in batch])}
 
-    trainer = Trainer(model=learner, args=arguments, train_dataset=batches, data_collator=collate)
+    trainer = Trainer(
+        model=learner, args=arguments, train_dataset=batches, data_collator=collate,
+        callbacks=[SaveByClock(SAVED_EVERY)],
+    )  # fmt: skip
     begun = remove_cut_checkpoints(run)
     trainer.train(resume_from_checkpoint=str(begun) if begun else None)
     learner.cpu()
@@ -99,6 +105,26 @@ def write_weights(encoder: nn.Module, head: nn.Module, file: Path) -> str:
     save_file(halves, file)
     file.chmod(0o644)  # a checkpoint is not private
     return file_sha256(file)
+
+
+def write_pair_model(model: PairModel[Form], folder: Path, **fields: Any) -> Form:
+    """Write a trained model that reads pairs.
+
+    Args:
+        model: The model, its adapters not merged.
+        folder: Where.
+        fields: More of its form, known since the training.
+
+    Returns:
+        Its form.
+    """
+    known = {
+        "encoder_sha256": encoder_sha256(model.form.encoder),
+        "weights_sha256": write_weights(model.encoder, model.head, folder / WEIGHTS),
+    }
+    form = model.form.model_copy(update={**known, **fields})
+    (folder / CONFIG).write_text(form.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return form
 
 
 def _forget_precision() -> None:

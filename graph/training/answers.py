@@ -12,20 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from langgraph_cooper.graph.training.adapting import Batches, train_adapters, write_weights
+from langgraph_cooper.graph.training.adapting import Batches, train_adapters
 from langgraph_cooper.graph.training.graded import Graded
 from langgraph_cooper.nodes.offline.answers import Answers
-from langgraph_cooper.nodes.offline.cross_encoder import (
-    CONFIG,
-    GRADES,
-    WEIGHTS,
-    CrossEncoderConfig,
-    CrossEncoderModel,
-)
-from langgraph_cooper.nodes.offline.fitting import Floats, Pair, Stacking, log_odds
+from langgraph_cooper.nodes.offline.cross_encoder import GRADES, CrossEncoderForm
+from langgraph_cooper.nodes.offline.fitting import Stacking, log_odds
+from langgraph_cooper.nodes.pairs.form import Floats, Pair
+from langgraph_cooper.nodes.pairs.model import PairModel
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import DataError
-from langgraph_cooper.ranker.model.encoder import encoder_sha256
 from langgraph_cooper.ranker.training.adapters import add_adapters
 
 FOLDS = 5
@@ -48,7 +43,7 @@ class _Example(NamedTuple):
 class _Learner(nn.Module):
     """The model with its loss, as `Trainer` wants it."""
 
-    def __init__(self, model: CrossEncoderModel) -> None:
+    def __init__(self, model: PairModel[CrossEncoderForm]) -> None:
         super().__init__()
         self.model = model
 
@@ -69,7 +64,7 @@ def train_cross_encoder(
     seed: int = 1,
     epochs: float = EPOCHS,
     rate: float = RATE,
-) -> CrossEncoderModel:
+) -> PairModel[CrossEncoderForm]:
     """Train a cross-encoder. The same call goes on where an earlier one was stopped.
 
     Args:
@@ -89,15 +84,15 @@ def train_cross_encoder(
     ]
     torch.manual_seed(seed)
     tasks = tuple(sorted({load_task(each.task).name for each in graded}))
-    model = CrossEncoderModel(CrossEncoderConfig(tasks=tasks))
-    add_adapters(model.encoder, model.config.adapters)
+    model = PairModel(CrossEncoderForm(tasks=tasks), len(GRADES))
+    add_adapters(model.encoder, model.form.adapters)
     learner = _Learner(model)
     batches = Batches(examples, lambda example: example.length, seed)
     train_adapters(learner, batches, learner.inputs, run, seed=seed, epochs=epochs, rate=rate)
     return model.eval()
 
 
-def read_all(model: CrossEncoderModel, graded: Sequence[Graded]) -> list[Floats]:
+def read_all(model: PairModel[CrossEncoderForm], graded: Sequence[Graded]) -> list[Floats]:
     """Return what a model says of each message's replies, [N, 2] log-odds."""
     with torch.inference_mode():
         return [model(**model.inputs(each.pairs)).float().numpy() for each in graded]
@@ -185,18 +180,3 @@ def fit_stacking(given: Prepared) -> tuple[Stacking, dict[str, float]]:
     )
     named = {"regression": x[:, 0], "cross-encoder": x[:, 1], "both": apart}
     return stacking, {name: float(roc_auc_score(y, odds)) for name, odds in named.items()}
-
-
-def write_cross_encoder(
-    model: CrossEncoderModel, folder: Path, stacking: Stacking
-) -> CrossEncoderConfig:
-    """Write a trained model's adapters and head, in half precision, and its stacking."""
-    config = model.config.model_copy(
-        update={
-            "stacking": stacking,
-            "encoder_sha256": encoder_sha256(model.config.encoder),
-            "weights_sha256": write_weights(model.encoder, model.head, folder / WEIGHTS),
-        }
-    )
-    (folder / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    return config

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from langgraph_cooper.nodes.offline.fitting import Pair
+from langgraph_cooper.graph.training.rows import read_rows
+from langgraph_cooper.nodes.pairs.form import Pair
 from langgraph_cooper.ranker.data.dialogue import DataError
-from langgraph_cooper.ranker.data.jsonl import read_json_lines
 
 
 class Graded(BaseModel):
@@ -40,30 +39,17 @@ class Graded(BaseModel):
         return [Pair(self.said, reply) for reply in self.replies]
 
 
-def one_in(every: int, dialogue: str) -> bool:
-    """Return whether a conversation is among the share 1 / `every` that its name's hash draws."""
-    return int(hashlib.sha256(dialogue.encode()).hexdigest()[:8], 16) % every == 0
-
-
 def read_graded(file: Path) -> list[Graded]:
     """Read a JSONL file of graded replies.
 
     Raises:
         DataError: It cannot be read, is empty, or a line is malformed (names the line).
     """
-    found = []
-    for number, fields in read_json_lines(file):
-        try:
-            found.append(Graded.model_validate(fields))
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "it"
-            problem = first["msg"].removeprefix("Value error, ")
-            raise DataError(
-                f"{file}, line {number}: {field}: {problem}; a line is "
-                '{"task": "esc", "source": "...", "dialogue": "...", '
-                '"said": "...", "replies": ["..."], "grades": "0"}'
-            ) from None
+    example = (
+        '{"task": "esc", "source": "...", "dialogue": "...", '
+        '"said": "...", "replies": ["..."], "grades": "0"}'
+    )
+    found = list(read_rows(file, Graded, example))
     if not found:
         raise DataError(f"{file} holds no graded replies: one JSON object per line is expected")
     return found

@@ -21,8 +21,12 @@ VALUES = {
 _UNITS = r"(?:\s*(?:cents?|¢|dollars?|bucks?|euros?|pounds?|quid|usd|eur|gbp|[$€£]))?"
 _WORDS = "|".join(sorted(map(re.escape, VALUES), key=len, reverse=True))
 _TENS = "|".join(TENS)
+# "-$5" and "minus five" are no offers; "$5-$10" holds two.
+_NOT_NEGATIVE = (
+    r"(?<!\s[-\u2212])(?<!\A[-\u2212])(?<!\s[-\u2212][$€£])(?<!\A[-\u2212][$€£])(?<!minus\s)"
+)
 _AMOUNT = re.compile(
-    rf"(?<![\w.])(?:[$€£]\s*)?(?:(?P<digits>\d[\d,]*(?:\.\d+)?)(?!\d|\s*(?:%|percent))"
+    rf"(?<![\w.]){_NOT_NEGATIVE}(?:[$€£]\s*)?(?:(?P<digits>\d[\d,]*(?:\.\d+)?)(?!\d|\s*(?:%|percent))"
     rf"|(?P<ten>{_TENS})[\s-](?P<one>{'|'.join(SMALL[1:10])})|(?P<word>{_WORDS})){_UNITS}"
     r"(?![\w%])",
     re.IGNORECASE,

@@ -10,7 +10,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask, prompt_limit
 from langgraph_cooper.nodes.llm.faults import capped_short
@@ -32,6 +31,7 @@ from langgraph_cooper.nodes.llm.parsing import (
 )
 from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import TaskSpec, fill
 from langgraph_cooper.ranker.data.dialogue import Utterance
 

@@ -23,13 +23,13 @@ from langgraph_cooper.nodes.language.amounts import Amount, amounts
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.repetition import form_was_said
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
 from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
 from langgraph_cooper.nodes.offline.passive import asks, passive_candidates
 from langgraph_cooper.nodes.offline.reading import Reader
 from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.subjects.in_play import last_mentioned, subjects_in_play
 from langgraph_cooper.prompts import PASSIVE, Answer, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 from langgraph_cooper.ranker.model.computing import product
@@ -169,7 +169,7 @@ class Answers:
         self, answer: Answer, history: Sequence[Utterance], in_play: AbstractSet[str]
     ) -> bool:
         said = last_user_text(history)
-        if answer.amount and not _agrees(answer, amounts(said)):
+        if answer.amount and (not _agrees(answer, amounts(said)) or self._refuses(history)):
             return False
         if answer.about and in_play.isdisjoint(answer.about):
             return False
@@ -178,6 +178,10 @@ class Answers:
         # Who has refused is not asked again, but gets an answer to what they ask or offer.
         asked = "?" in said or bool(answer.amount)
         return answer.offered_in(dialogue_round(history)) and (asked or not refused)
+
+    def _refuses(self, history: Sequence[Utterance]) -> bool:
+        """Return whether the user's last words refuse, as "$0" and "minus five dollars" do."""
+        return any(s.decision == "refuses" for s in last_mentioned(self._task.subjects, history))
 
     def _chances(self, said: str) -> list[tuple[Answer, float]]:
         """Return the nearest answers with what the regression says of each, likeliest first."""

@@ -18,8 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import words
-
-Floats = NDArray[np.float32]
+from langgraph_cooper.nodes.pairs.form import Floats
 
 NEGATIONS = frozenset(
     [
@@ -55,14 +54,6 @@ MOST_LEAD = 0.1
 """Where a task has few answers, all others are far away, which says nothing."""
 ALONE = 0.8
 """The second example's cosine, as a part of the nearest one's, of an answer that has one alone."""
-
-
-class Pair(NamedTuple):
-    """What is read together."""
-
-    said: str
-    """The user's last words."""
-    reply: str
 
 
 class Stacking(BaseModel):

@@ -12,11 +12,11 @@ from langgraph_cooper.nodes.backend import GeneratorInput
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, unsayable
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import form_was_said
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import echo, words
 from langgraph_cooper.nodes.offline.answers import next_form
 from langgraph_cooper.nodes.offline.passive import FILLERS
 from langgraph_cooper.nodes.state import RankedCandidate
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 

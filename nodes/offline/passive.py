@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import was_said
-from langgraph_cooper.nodes.language.subjects import mentioned
 from langgraph_cooper.nodes.language.text import contains_phrase, sentences, words
 from langgraph_cooper.nodes.offline.fitting import ASKING
 from langgraph_cooper.nodes.state import Candidate
-from langgraph_cooper.prompts import PassiveKind, Subject, TaskSpec
+from langgraph_cooper.nodes.subjects.in_play import last_mentioned
+from langgraph_cooper.prompts import PassiveKind, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
 # Words that change nothing about a greeting, thanks or a goodbye.
@@ -70,22 +70,23 @@ def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
 def _called_for(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> bool:
     if kind.opening or not history:
         return kind.opening and not history
-    return calls_for(kind, last_user_text(history), task.subjects)
+    about = {subject.id for subject in last_mentioned(task.subjects, history)} if kind.about else ()
+    return calls_for(kind, last_user_text(history), about)
 
 
-def calls_for(kind: PassiveKind, text: str, subjects: tuple[Subject, ...] = ()) -> bool:
+def calls_for(kind: PassiveKind, text: str, about: Collection[str] = ()) -> bool:
     """Return whether a message calls for a kind of passive turn.
 
     Args:
         kind: The kind, with its words.
         text: The message.
-        subjects: The task's subjects, for a kind that is called for by a subject.
+        about: Ids of the subjects that it mentions.
     """
     if kind.max_words is not None and len(words(text)) > kind.max_words:
         return False
     if not kind.cues and not kind.about:
         return True
-    if kind.about and any(subject.id in kind.about for subject in mentioned(subjects, text)):
+    if any(subject in kind.about for subject in about):
         return True
     # What rules a cue out stands in its sentence: "He never said goodbye. Well, bye for now."
     parts = sentences(text) if kind.unless else [text]

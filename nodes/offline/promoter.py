@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from langgraph_cooper.nodes.backend import PromoterInput
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import form_was_said, used_up, was_said
-from langgraph_cooper.nodes.language.subjects import may_be_raised, subjects_in_play
 from langgraph_cooper.nodes.offline.answers import Answers
 from langgraph_cooper.nodes.offline.heard import Embed
 from langgraph_cooper.nodes.offline.inviting import asks_what_was_said, invites_question
 from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.subjects.in_play import may_be_raised, subjects_in_play
 from langgraph_cooper.prompts import AspectSpec, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 from langgraph_cooper.ranker.model.computing import product

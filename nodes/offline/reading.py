@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from langgraph_cooper.nodes.language.remembering import remembered
-from langgraph_cooper.nodes.offline.fitting import Floats, Pair, Stacking
+from langgraph_cooper.nodes.offline.fitting import Stacking
 from langgraph_cooper.nodes.offline.heard import Embed, examples, stored_vectors
+from langgraph_cooper.nodes.pairs.form import Floats, Pair
 from langgraph_cooper.prompts import CooperError, TaskSpec
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.forking import wait_before_fork
@@ -87,7 +88,7 @@ class ShippedReader:
 def _stacking() -> Stacking | None:
     with _loading:  # one load, however many threads ask
         model = _loaded()
-    return None if model is None else model.config.stacking
+    return None if model is None else model.form.stacking
 
 
 def _read_once(said: str, replies: Sequence[str]) -> Floats:
@@ -107,10 +108,10 @@ def _read(texts: str) -> Floats:
 @cache
 def _known_tasks() -> tuple[str, ...]:
     """Return the names of the tasks that the shipped model knows, without its weights."""
-    from langgraph_cooper.nodes.offline.cross_encoder import SHIPPED, read_config
+    from langgraph_cooper.nodes.offline.cross_encoder import SHIPPED, read_cross_encoder_form
 
     try:
-        return read_config(SHIPPED).tasks
+        return read_cross_encoder_form(SHIPPED).tasks
     except CooperError as error:
         _warn(error)
         return ()

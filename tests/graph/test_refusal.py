@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import create_cooper
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.subjects import in_play as subjects
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from tests.support.rankers import FakeRanker
@@ -35,6 +37,12 @@ class Talk:
         for ranked in self.state["ranking"]:
             found.setdefault(ranked["aspect"], []).append(ranked["source"])
         return found
+
+
+@pytest.fixture
+def words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model that reads decisions cannot be loaded."""
+    monkeypatch.setattr(subjects, "read_decision", lambda _: None)
 
 
 def in_play(*texts: str) -> set[str]:
@@ -97,6 +105,7 @@ def test_offline_nothing_is_asked_of_somebody_who_said_no(text: str) -> None:
         "I would not be happy to help.",
     ],
 )
+@pytest.mark.usefixtures("words_alone")
 def test_words_that_refuse_doubt_or_ask_are_no_yes(text: str) -> None:
     talk = Talk("offline")
     talk.say("Hello")
@@ -115,6 +124,7 @@ def test_words_that_refuse_doubt_or_ask_are_no_yes(text: str) -> None:
         "Would you be willing to donate?",
     ],
 )
+@pytest.mark.usefixtures("words_alone")
 def test_a_no_is_not_taken_back_by_less_than_a_yes(text: str) -> None:
     talk = Talk("offline")
     for said in ("Hello", NO, text, "I see."):
@@ -159,6 +169,7 @@ YES = [
 ]
 
 
+@pytest.mark.usefixtures("words_alone")
 @pytest.mark.parametrize("text", YES)
 def test_a_plain_yes_is_thanked_for(text: str) -> None:
     talk = Talk("offline")
@@ -168,6 +179,7 @@ def test_a_plain_yes_is_thanked_for(text: str) -> None:
     assert talk.state["ranking"][0]["topic"] in {topic.topic for topic in pledge.topics}
 
 
+@pytest.mark.usefixtures("words_alone")
 @pytest.mark.parametrize("text", YES)
 def test_a_plain_yes_takes_a_no_back(text: str) -> None:
     assert "agrees" in in_play(NO, text)
@@ -186,6 +198,7 @@ def test_a_plain_yes_takes_a_no_back(text: str) -> None:
         "No :) thank you",
     ],
 )
+@pytest.mark.usefixtures("words_alone")
 def test_a_plain_no_is_heard(text: str) -> None:
     assert "refuses" in in_play(text)
     talk = Talk("offline")
@@ -193,6 +206,44 @@ def test_a_plain_no_is_heard(text: str) -> None:
     talk.say(text)
     (refusal,) = [kind for kind in load_task("persuasion").passive if kind.name == "refusal"]
     assert talk.state["ranking"][0]["topic"] in {topic.topic for topic in refusal.topics}
+
+
+ASKS = ["Would you give a part of your pay to the children?", "Could you spare a dollar today?"]
+TALKS = ["Do you have children yourself?", "Had you heard of Save the Children before?"]
+
+
+def decided(*said: str) -> set[str]:
+    """What is in play after the system's and the user's words, in turn; no yes or no: nothing."""
+    sides = itertools.cycle(("system", "user"))
+    history = [Utterance(side, text) for side, text in zip(sides, said, strict=False)]
+    found = {each.id for each in subjects_in_play(load_task("persuasion").subjects, history)}
+    return found & {"agrees", "refuses"}
+
+
+@pytest.mark.parametrize("text", ["No.", "nope", "No way.", "I refuse", "nah im good", "not today"])
+def test_a_no_is_heard_after_an_ask_alone(text: str) -> None:
+    assert [decided(ask, text) for ask in ASKS] == [{"refuses"}] * 2
+
+
+@pytest.mark.parametrize("text", ["No.", "nope", "Not yet."])
+def test_a_no_to_another_question_is_none(text: str) -> None:
+    assert [decided(talk, text) for talk in TALKS] == [set()] * 2
+
+
+@pytest.mark.parametrize(
+    "text", ["my wallet stays shut, sorry", "I have bills to pay, sorry", "hard pass"]
+)
+def test_a_no_needs_no_word_for_it(text: str) -> None:
+    assert decided(ASKS[0], text) == {"refuses"}
+    assert decided(ASKS[0], text, "I understand.", "ok then, put me down for 20 cents") == {
+        "agrees"
+    }
+
+
+def test_most_plain_decisions_are_read_as_the_words_say() -> None:
+    """None of these lines was learnt from."""
+    heard = [decided(ASKS[0], text) == {"agrees"} for text in YES]
+    assert sum(heard) >= 0.85 * len(heard)
 
 
 def test_a_yes_is_thanked_for_and_nothing_is_pretended() -> None:

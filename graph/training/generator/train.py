@@ -35,7 +35,7 @@ from langgraph_cooper.graph.training.generator.learner import (
     Seq2SeqLearner,
 )
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, Pack, packs_of
-from langgraph_cooper.graph.training.resuming import STATE, remove_cut_checkpoints
+from langgraph_cooper.graph.training.resuming import STATE, SaveByClock, remove_cut_checkpoints
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, load_base
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.format import Budgets
@@ -158,22 +158,6 @@ def _had_ended(state: TrainerState) -> bool:
     return bool(saved.get("TrainerControl", {}).get("args", {}).get("should_training_stop"))
 
 
-class _SaveByClock(TrainerCallback):
-    """Saves every few minutes, however long a step takes."""
-
-    def __init__(self, minutes: float) -> None:
-        self._seconds = 60 * minutes
-        self._last = time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        # Not at the end of an epoch, which is yet to be measured and saved into the same folder: a
-        # kill meanwhile would leave new adapters, cut, beside the state of the save before.
-        ends = control.should_training_stop or float(state.epoch).is_integer()
-        if time.monotonic() - self._last > self._seconds and not ends:
-            control.should_save = True
-            self._last = time.monotonic()
-
-
 def collate(packs: Sequence[Pack]) -> dict[str, Any]:
     """Hand packs on as they are: a pack is a batch already."""
     return {"packs": list(packs)}
@@ -248,7 +232,7 @@ def train_generator(
         dataloader_pin_memory=False, label_names=[], prediction_loss_only=True,
         max_steps=settings.steps or -1, restore_callback_states_from_checkpoint=True,
     )  # fmt: skip
-    callbacks: list[TrainerCallback] = [_SaveByClock(SAVE_MINUTES)]
+    callbacks: list[TrainerCallback] = [SaveByClock(SAVE_MINUTES)]
     if held:
         callbacks.append(EarlyStoppingCallback(settings.patience))
     trainer = _Trainer(

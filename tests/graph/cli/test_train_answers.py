@@ -33,7 +33,7 @@ def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
     done = cooper("train-answers", "--held-out", "held", *options)
     assert done.code == 0, done.err
     assert "prepared answers that were held out: regression" in done.out
-    config = read_cross_encoder(model).config
+    config = read_cross_encoder(model).form
     assert config.tasks == ("esc",)
     assert config.stacking is not None
 

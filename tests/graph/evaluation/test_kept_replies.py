@@ -22,6 +22,7 @@ from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.crisis import classifier
 from langgraph_cooper.nodes.finetuned import relevance
 from langgraph_cooper.nodes.offline import cross_encoder
+from langgraph_cooper.nodes.subjects import decider
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker import load
 from langgraph_cooper.ranker.data.dialogue import Dialogue, LabelledUtterance, Utterance
@@ -101,6 +102,21 @@ def test_another_model_of_the_pipeline_makes_other_replies(
     spaced(next(folder.rglob(file)))
     assert all(not before[name] & identities(name) for name in systems)
     assert all(before[name] == identities(name) for name in others)
+
+
+def test_another_model_of_decisions_makes_other_replies_of_tasks_that_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hashes() -> list[str]:
+        return [made.pipeline_sha256(load_task(name)) for name in ("esc", "persuasion")]
+
+    before = hashes()
+    shutil.copytree(decider.SHIPPED, tmp_path / "shipped")
+    monkeypatch.setattr(decider, "SHIPPED", tmp_path / "shipped")
+    spaced(tmp_path / "shipped" / "model.safetensors")
+    esc, persuasion = hashes()
+    assert esc == before[0]
+    assert persuasion != before[1]
 
 
 @pytest.mark.parametrize("system", ["plain", "cot", "mixinit"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,25 +9,24 @@ import pytest
 
 pytest.importorskip("peft")
 
+from langgraph_cooper.graph.training.adapting import write_pair_model
 from langgraph_cooper.graph.training.answers import (
     fit_stacking,
     prepared_among,
     read_all,
     train_cross_encoder,
-    write_cross_encoder,
 )
 from langgraph_cooper.graph.training.graded import Graded, read_graded
 from langgraph_cooper.nodes.offline.answers import Answers
-from langgraph_cooper.nodes.offline.cross_encoder import (
-    CrossEncoderError,
-    CrossEncoderModel,
-    read_cross_encoder,
-)
-from langgraph_cooper.nodes.offline.fitting import Floats, Pair, Stacking
+from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoderForm, read_cross_encoder
+from langgraph_cooper.nodes.offline.fitting import Stacking
+from langgraph_cooper.nodes.pairs.form import Floats
+from langgraph_cooper.nodes.pairs.model import PairModel
 from langgraph_cooper.prompts import Answer, TaskSpec, load_task
 from langgraph_cooper.ranker.data.dialogue import DataError
-from tests.support.damage import DAMAGES, damage
 from tests.support.rankers import embed
+
+Model = PairModel[CrossEncoderForm]
 
 STACKING = Stacking(bias=-1.0, chance=0.5, acceptable=1.0, good=0.25)
 VET, GLAD = "What does the vet say?", "That is wonderful news."
@@ -45,12 +43,12 @@ LEARNT = [graded(said, "20") for said in ILL] + [graded(said, "01") for said in 
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> CrossEncoderModel:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     run = tmp_path_factory.mktemp("run")
     return train_cross_encoder(LEARNT, run, epochs=60, rate=2e-3)
 
 
-def test_it_learns_which_reply_fits(model: CrossEncoderModel) -> None:
+def test_it_learns_which_reply_fits(model: Model) -> None:
     for each, odds in zip(LEARNT, read_all(model, LEARNT), strict=True):
         fits = odds[:, 0] > 0
         assert fits.tolist() == [grade != "0" for grade in each.grades]
@@ -58,51 +56,14 @@ def test_it_learns_which_reply_fits(model: CrossEncoderModel) -> None:
     assert min(good[: len(ILL)]) > max(good[len(ILL) :])  # the vet is good, the news acceptable
 
 
-def test_it_reads_the_same_after_writing(model: CrossEncoderModel, tmp_path: Path) -> None:
-    config = write_cross_encoder(model, tmp_path, STACKING)
-    assert (config.tasks, config.stacking) == (("esc",), STACKING)
+def test_it_reads_the_same_after_writing(model: Model, tmp_path: Path) -> None:
+    form = write_pair_model(model, tmp_path, stacking=STACKING)
+    assert (form.tasks, form.stacking) == (("esc",), STACKING)
     read = read_cross_encoder(tmp_path)
-    assert read.config == config
+    assert read.form == form
     for each, odds in zip(LEARNT, read_all(model, LEARNT), strict=True):
         assert read.read(each.pairs) == pytest.approx(odds, abs=0.2)  # in bfloat16
     assert read.read([]).shape == (0, 2)
-
-
-def test_what_is_read_beside_an_answer_changes_nothing(
-    model: CrossEncoderModel, tmp_path: Path
-) -> None:
-    write_cross_encoder(model, tmp_path, STACKING)
-    read = read_cross_encoder(tmp_path)
-    pair = Pair(ILL[0], VET)
-    (alone,) = read.read([pair])
-    among = read.read([Pair("no", "a"), pair, Pair("So " * 200, "And then? " * 40)])
-    assert among[1] == pytest.approx(alone, abs=0.05)
-
-
-def test_of_a_long_message_the_beginning_and_the_end_are_read(model: CrossEncoderModel) -> None:
-    config = model.config.model_copy(update={"said_tokens": 8})
-    short = CrossEncoderModel(config)
-    one, other, third = (
-        short.inputs([Pair(f"a b {middle} u v w x y {end}", VET)])["input_ids"].tolist()
-        for middle, end in (("c " * 500, "z"), ("d " * 900, "z"), ("d " * 900, "q"))
-    )
-    assert one == other != third
-    typed = short.inputs([Pair("[SEP]", VET)])["input_ids"][0].tolist()
-    assert typed.count(short.tokenizer.sep_token_id) == 2
-
-
-@pytest.mark.parametrize("how", [*DAMAGES, "rank"])
-def test_a_damaged_model_is_named(model: CrossEncoderModel, tmp_path: Path, how: str) -> None:
-    write_cross_encoder(model, tmp_path, STACKING)
-    if how == "rank":
-        config = tmp_path / "config.json"
-        fields = json.loads(config.read_text(encoding="utf-8"))
-        fields["adapters"]["rank"] = 3
-        config.write_text(json.dumps(fields), encoding="utf-8")
-    else:
-        damage(tmp_path, how)
-    with pytest.raises(CrossEncoderError, match=r"weighs prepared answers .* train-answers"):
-        read_cross_encoder(tmp_path)
 
 
 def pet_task() -> TaskSpec:

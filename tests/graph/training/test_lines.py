@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_cooper.graph.cli.train_guard import run_folder
+from langgraph_cooper.graph.cli.holding_out import run_folder
 from langgraph_cooper.graph.training.lines import (
     Example,
     Line,

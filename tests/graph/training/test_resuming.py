@@ -64,7 +64,7 @@ def test_the_figures_of_a_stopped_run_are_those_of_the_whole(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(training._SaveByClock, "on_step_end", stop)
+        patched.setattr(training.SaveByClock, "on_step_end", stop)
         with pytest.raises(KeyboardInterrupt):
             train_generator(data, [], run, given)
     cut = run / "checkpoint-999"

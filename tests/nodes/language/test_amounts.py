@@ -18,6 +18,11 @@ from langgraph_cooper.nodes.language.amounts import amounts
         ("Fine, 90 and you deliver it.", [("90", 90.0)]),
         ("How much of it? 100%?", []),
         ("Someone told me so.", []),
+        ("-$5", []),
+        ("I offer - $ 5", [("$ 5", 5.0)]),
+        ("minus five dollars, or -3", []),
+        ("$5-$10", [("$5", 5.0), ("$10", 10.0)]),
+        ("between 5-10 dollars", [("5", 5.0), ("10 dollars", 10.0)]),
         ("", []),
     ],
 )

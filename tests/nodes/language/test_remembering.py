@@ -11,7 +11,7 @@ import pytest
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, withdraws
 from langgraph_cooper.nodes.language.acts import acts
 from langgraph_cooper.nodes.language.remembering import remembered
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import Subject
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.data.keys import LONGEST

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
 from langgraph_cooper.nodes.language.text import (
     contains_phrase,
     echo,
@@ -14,6 +13,7 @@ from langgraph_cooper.nodes.language.text import (
     without_sentences,
     words,
 )
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import Subject
 from tests.support.talk import system, user
 

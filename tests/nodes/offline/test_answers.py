@@ -87,11 +87,12 @@ def test_answers_to_amounts_are_not_read() -> None:
     assert answers.find([user("I can pay 100 for it.")]) == OFFER
     assert not any("it is" in reply for _, reply in reader.read)
     # Their thresholds are those of the regression, too.
-    alone = Answers(task_with(OFFER, task=PERSUASION), embed)
+    task = task_with(OFFER, task=PERSUASION).model_copy(update={"subjects": ()})  # no yes is read
+    alone = Answers(task, embed)
     question = [user("Can I maybe pay 100?")]
     (answer, chance), *_ = alone.chances(question[0].text)
     assert 0.4 < chance < 0.5
-    read = Answers(task_with(OFFER, task=PERSUASION), embed, reader=reader)
+    read = Answers(task, embed, reader=reader)
     assert alone.find(question) == read.find(question) == answer
 
 

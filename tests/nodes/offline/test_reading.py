@@ -12,8 +12,9 @@ from langchain_core.messages import HumanMessage
 from langgraph_cooper.graph import create_cooper, warm_up
 from langgraph_cooper.nodes.offline import cross_encoder, reading
 from langgraph_cooper.nodes.offline.answers import Answers
-from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoder, CrossEncoderError
+from langgraph_cooper.nodes.offline.cross_encoder import CrossEncoder
 from langgraph_cooper.nodes.offline.reading import ShippedReader
+from langgraph_cooper.nodes.pairs.model import PairError
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.model.encoder import load_encoder
 from tests.support.rankers import embed
@@ -55,7 +56,7 @@ def test_the_regression_decides_where_it_cannot_be_loaded(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def read(*_: object) -> None:
-        raise CrossEncoderError("it is damaged")
+        raise PairError("it is damaged")
 
     monkeypatch.setattr(cross_encoder, "read_cross_encoder", read)
     reader = ShippedReader(load_task("esc"), load_encoder().encode)

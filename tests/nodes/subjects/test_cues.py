@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from langgraph_cooper.nodes.language.subjects import subjects_in_play
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import Subject, load_task
 from langgraph_cooper.prompts.task import Cues
 from tests.support.talk import user

@@ -1,18 +1,16 @@
-"""Finds the subjects of a dialogue by their cue words, and applies a refusal to an aspect."""
+"""Finds the subjects of a message by their cue words."""
 
 from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import sentences, words
-from langgraph_cooper.prompts import AspectSpec, Subject
+from langgraph_cooper.prompts import Subject
 from langgraph_cooper.prompts.task import Cues
-from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # Words that may stand between a cue and what rules it out: "it really hit me".
 BETWEEN = "(?:also|always|just|often|really|sometimes|still|suddenly)"
@@ -26,48 +24,8 @@ CLAUSE_END = re.compile(
 )
 
 
-def subjects_in_play(
-    subjects: tuple[Subject, ...], history: Sequence[Utterance]
-) -> tuple[Subject, ...]:
-    """Return the task's subjects that the user has mentioned.
-
-    Args:
-        subjects: All subjects of the task, the more specific first.
-        history: The dialogue so far.
-
-    Returns:
-        The subjects mentioned, the latest mention first; within one utterance in the task's order.
-    """
-    found: dict[str, Subject] = {}
-    ended: set[str] = set()
-    for utterance in reversed(history):
-        if utterance.speaker == "user":
-            here = [s for s in _finder(subjects)(utterance.text) if s.id not in ended]
-            for subject in here:
-                found.setdefault(subject.id, subject)
-            ended.update(*(subject.ends for subject in here))
-    return tuple(found.values())
-
-
-def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> bool:
-    """Return whether a topic respects what the user has refused (`AspectSpec.unless`).
-
-    Never ask again after a refusal. After a refusal only the aspect's own topics about that
-    refusal are left, whoever proposes them.
-
-    Args:
-        topic: The topic's text.
-        aspect: The aspect that proposes it.
-        in_play: Ids of the subjects in play.
-    """
-    refused = {*aspect.unless} & in_play
-    return not refused or any(
-        own.topic == topic and refused.intersection(own.about) for own in aspect.topics
-    )
-
-
-def mentioned(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
-    """Return the task's subjects that one message mentions, in the task's order."""
+def cued(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
+    """Return the task's subjects whose cues one message holds, in the task's order."""
     return _finder(subjects)(text)
 
 

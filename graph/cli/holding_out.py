@@ -1,0 +1,90 @@
+"""Holds labelled data out of a training, and begins its run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import typer
+
+from langgraph_cooper.ranker.data.dialogue import DataError
+
+
+class Sourced(Protocol):
+    """A row of labelled data."""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from."""
+
+    @property
+    def dialogue(self) -> str:
+        """Its conversation."""
+
+
+Row = TypeVar("Row", bound=Sourced)
+
+
+def apart(
+    rows: Sequence[Row], data: Path, held_out: str, every: int
+) -> tuple[list[Row], list[Row]]:
+    """Return the rows to learn from, and those that are held out.
+
+    Args:
+        rows: All of them.
+        data: Their file, for a message.
+        held_out: Sources, with commas between, that are held out whole.
+        every: One conversation in so many of the others is held out.
+
+    Raises:
+        DataError: There is no such source, or nothing is left to learn from.
+    """
+    from langgraph_cooper.graph.training.rows import one_in
+
+    out = {name.strip() for name in held_out.split(",") if name.strip()}
+    sources = sorted({row.source for row in rows})
+    if unknown := sorted(out.difference(sources)):
+        raise DataError(
+            f"--held-out: {data} has no source {unknown[0]!r}, but {', '.join(sources)}"
+        )
+    away = [row.source in out or one_in(every, row.dialogue) for row in rows]
+    learnt = [row for row, held in zip(rows, away, strict=True) if not held]
+    if not learnt:
+        raise DataError("--held-out: name some of the sources, but not all")
+    return learnt, [row for row, held in zip(rows, away, strict=True) if held]
+
+
+def run_folder(output: Path, *learnt: Any) -> Path:
+    """Return the folder of an unfinished run: other data or settings begin another one."""
+    digest = hashlib.sha256(json.dumps(learnt).encode()).hexdigest()[:12]
+    return output.parent / f".{output.name}-run-{digest}"
+
+
+def begun_run(output: Path, *learnt: Any) -> Path:
+    """Make the folder of an unfinished run.
+
+    Raises:
+        DataError: It cannot be made.
+    """
+    run = run_folder(output, *learnt)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{output} cannot be made ({error.strerror}): name another --output"
+        ) from None
+    return run
+
+
+@contextmanager
+def going_on(run: Path) -> Iterator[None]:
+    """Say on Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; the same command goes on from {run}", err=True)
+        raise

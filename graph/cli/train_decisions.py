@@ -1,0 +1,53 @@
+"""`cooper train-decisions`: from labelled answers to what tells a yes from a no."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langgraph_cooper.graph.cli.holding_out import apart, begun_run, going_on
+
+
+def train_decisions(
+    data: Annotated[Path, typer.Option(help="Labelled answers (.jsonl).")],
+    output: Annotated[Path, typer.Option(help="The folder of the model.")],
+    held_out: Annotated[
+        str, typer.Option(help="Sources, with commas between, that the model does not learn from.")
+    ] = "",
+    every: Annotated[
+        int,
+        typer.Option(
+            help="Of the other sources one conversation in so many is not learnt from either. "
+            "The model is measured on what is held out.",
+            min=2,
+        ),
+    ] = 7,
+    epochs: Annotated[float, typer.Option(help="Passes over the answers.", min=0.1)] = 3.0,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+) -> None:
+    """Train the model that reads what users decide; stopped, it goes on by the same command."""
+    # Imported here: it brings torch.
+    from langgraph_cooper.graph.training.adapting import write_pair_model
+    from langgraph_cooper.graph.training.decided import read_decided
+    from langgraph_cooper.graph.training.decisions import RATE, found, likeliest, train_decider
+    from langgraph_cooper.nodes.subjects.decider import DeciderForm, read_decider
+
+    learnt, held = apart(read_decided(data), data, held_out, every)
+    form = DeciderForm().model_dump(mode="json")
+    learnt_from = [each.model_dump(mode="json") for each in learnt]
+    run = begun_run(output, learnt_from, seed, epochs, RATE, form)
+    with going_on(run):
+        model = train_decider(learnt, run, seed=seed, epochs=epochs)
+    write_pair_model(model, output)
+    read = likeliest(read_decider(output), held)
+    for each in found([one.decision for one in held], read):
+        typer.echo(
+            f"{each.label}: {each.right} of {each.decided} recognised ({each.recall:.3f}), "
+            f"{each.read} read so ({each.precision:.3f} rightly)"
+        )
+    typer.echo(
+        f"the model is in {output}; measured on {len(held):,} answers that were held out; "
+        f"the run in {run} is no longer needed"
+    )

@@ -1,0 +1,114 @@
+"""Trains the model that reads what users decide, and measures it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from langgraph_cooper.graph.training.adapting import Batches, train_adapters
+from langgraph_cooper.graph.training.decided import Decided
+from langgraph_cooper.nodes.pairs.form import Floats
+from langgraph_cooper.nodes.pairs.model import PairModel, PairReader
+from langgraph_cooper.nodes.subjects.decider import LABELS, NONE, DeciderForm
+from langgraph_cooper.ranker.training.adapters import add_adapters
+
+EPOCHS, RATE = 3.0, 1e-3
+SMOOTHING = 0.05  # of the labels: readers do not agree on all of them
+
+
+class _Learner(nn.Module):
+    """The model with its loss, as `Trainer` wants it."""
+
+    def __init__(self, model: PairModel[DeciderForm]) -> None:
+        super().__init__()
+        self.model = model
+
+    def inputs(self, decided: Sequence[Decided]) -> dict[str, Tensor]:
+        given = self.model.inputs([each.pair for each in decided])
+        return {**given, "label": torch.tensor([LABELS.index(each.decision) for each in decided])}
+
+    def forward(self, label: Tensor, **given: Tensor) -> Any:
+        odds = self.model(**given).float()
+        loss = functional.cross_entropy(odds, label, label_smoothing=SMOOTHING)
+        return {"loss": loss, "odds": odds}
+
+
+def train_decider(
+    decided: Sequence[Decided],
+    run: Path,
+    *,
+    seed: int = 1,
+    epochs: float = EPOCHS,
+    rate: float = RATE,
+) -> PairModel[DeciderForm]:
+    """Train a model. The same call goes on where an earlier one was stopped.
+
+    Args:
+        decided: Labelled answers to learn from.
+        run: Folder of the unfinished run, saved every few minutes.
+        seed: Of everything random.
+        epochs: Passes over the answers.
+        rate: Largest learning rate.
+
+    Returns:
+        The model with its adapters, not merged.
+    """
+    torch.manual_seed(seed)
+    model = PairModel(DeciderForm(), len(LABELS))
+    add_adapters(model.encoder, model.form.adapters)
+    learner = _Learner(model)
+    batches = Batches(decided, lambda each: len(each.before) + len(each.said), seed)
+    train_adapters(learner, batches, learner.inputs, run, seed=seed, epochs=epochs, rate=rate)
+    return model.eval()
+
+
+def likeliest(reader: PairReader[DeciderForm], decided: Sequence[Decided]) -> list[str]:
+    """Return the likeliest label of each answer."""
+    odds: list[Floats] = [reader.read([each.pair])[0] for each in decided]
+    return [LABELS[int(each.argmax())] for each in odds]
+
+
+class Found(NamedTuple):
+    """How well one decision is recognised.
+
+    Attributes:
+        label: The decision.
+        right: Answers that decide so and are read so.
+        decided: Answers that decide so.
+        read: Answers that are read so.
+    """
+
+    label: str
+    right: int
+    decided: int
+    read: int
+
+    @property
+    def recall(self) -> float:
+        """Share of those that decide so."""
+        return self.right / max(self.decided, 1)
+
+    @property
+    def precision(self) -> float:
+        """Share of those that are read so."""
+        return self.right / max(self.read, 1)
+
+
+def found(labelled: Sequence[str], read: Sequence[str]) -> list[Found]:
+    """Compare labels, one decision after another."""
+    pairs = list(zip(labelled, read, strict=True))
+    return [
+        Found(
+            label,
+            sum(pair == (label, label) for pair in pairs),
+            sum(one == label for one, _ in pairs),
+            sum(other == label for _, other in pairs),
+        )
+        for label in LABELS
+        if label != NONE
+    ]

@@ -1,0 +1,1 @@
+"""What users talk about, found by cue words, and what they decide, read by meaning."""

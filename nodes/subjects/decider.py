@@ -1,0 +1,41 @@
+"""The model that tells a yes from a no: a cross-encoder of what was said before and the answer.
+
+Words alone do not tell: "No." may answer "Do you have children?", and "My wallet stays shut." holds
+no word of a refusal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from langgraph_cooper.nodes.pairs.form import PairForm
+from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
+from langgraph_cooper.prompts import Decision
+
+SHIPPED = Path(__file__).parent / "checkpoint"
+WANTED = Wanted("reads decisions", "cooper train-decisions")
+NONE, ENOUGH = "none", "enough"
+LABELS: tuple[str, ...] = (NONE, *get_args(Decision), ENOUGH)
+"""What the outputs are the log-odds of. "enough" refuses no more than a larger amount."""
+
+
+class DeciderForm(PairForm):
+    """The form of a model that reads what the system said and the user's answer."""
+
+    format: Literal["langgraph-cooper-decisions"] = "langgraph-cooper-decisions"
+    first_tokens: int = 40
+    second_tokens: int = 72
+
+
+Decider = PairReader[DeciderForm]
+
+
+def read_decider(folder: Path) -> Decider:
+    """Load a model.
+
+    Raises:
+        PairError: Its files are missing or damaged, or made for another encoder.
+        EncoderError: The encoder cannot be loaded.
+    """
+    return read_pair_reader(folder, read_form(folder, DeciderForm, WANTED), len(LABELS), WANTED)

@@ -1,0 +1,88 @@
+"""Tells which subjects are in play in a dialogue, and applies a refusal to an aspect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+from langgraph_cooper.nodes.pairs.form import Pair
+from langgraph_cooper.nodes.subjects.cues import cued
+from langgraph_cooper.nodes.subjects.decisions import read_decision
+from langgraph_cooper.prompts import AspectSpec, Subject
+from langgraph_cooper.ranker.data.dialogue import Utterance
+
+READ = 200
+"""The user's last messages that are read for decisions; older ones by cue words alone. Thousands,
+of a conversation that was held elsewhere, would take a minute."""
+
+
+def subjects_in_play(
+    subjects: tuple[Subject, ...], history: Sequence[Utterance]
+) -> tuple[Subject, ...]:
+    """Return the task's subjects that the user has mentioned.
+
+    Args:
+        subjects: All subjects of the task, the more specific first.
+        history: The dialogue so far.
+
+    Returns:
+        The subjects mentioned, the latest mention first; within one utterance in the task's order.
+    """
+    found: dict[str, Subject] = {}
+    ended: set[str] = set()
+    places = [place for place, said in enumerate(history) if said.speaker == "user"]
+    for number, place in enumerate(reversed(places)):
+        mentioned = _mentioned(subjects, history, place, read=number < READ)
+        here = [subject for subject in mentioned if subject.id not in ended]
+        for subject in here:
+            found.setdefault(subject.id, subject)
+        ended.update(*(subject.ends for subject in here))
+    return tuple(found.values())
+
+
+def last_mentioned(
+    subjects: tuple[Subject, ...], history: Sequence[Utterance]
+) -> tuple[Subject, ...]:
+    """Return the task's subjects that the dialogue's last utterance mentions, if it is a user's."""
+    if not history or history[-1].speaker != "user":
+        return ()
+    return _mentioned(subjects, history, len(history) - 1)
+
+
+def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> bool:
+    """Return whether a topic respects what the user has refused (`AspectSpec.unless`).
+
+    Never ask again after a refusal. After a refusal only the aspect's own topics about that
+    refusal are left, whoever proposes them.
+
+    Args:
+        topic: The topic's text.
+        aspect: The aspect that proposes it.
+        in_play: Ids of the subjects in play.
+    """
+    refused = {*aspect.unless} & in_play
+    return not refused or any(
+        own.topic == topic and refused.intersection(own.about) for own in aspect.topics
+    )
+
+
+def _mentioned(
+    subjects: tuple[Subject, ...], history: Sequence[Utterance], place: int, *, read: bool = True
+) -> tuple[Subject, ...]:
+    """Return the subjects of one utterance: decisions by meaning, the others by cue words."""
+    said = history[place].text
+    found = cued(subjects, said)
+    if not read or not any(subject.decision for subject in subjects):
+        return found
+    before = history[place - 1] if place else None
+    heard = before.text if before and before.speaker == "system" else ""
+    decision = read_decision(Pair(heard, said))
+    if decision is None:  # nothing can read it
+        return found
+    here = [
+        subject
+        for subject in subjects
+        if (subject.decision == decision if subject.decision else subject in found)
+    ]
+    ids = {subject.id for subject in here}
+    return tuple(subject for subject in here if not ids.intersection(subject.unless))

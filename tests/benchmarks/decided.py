@@ -1,0 +1,174 @@
+"""Puts labelled answers together again, and measures how decisions are read.
+
+python -m tests.benchmarks.decided --p4g full_dialog.csv --p4g 300_dialog.xlsx \\
+    --output decided.jsonl
+python -m tests.benchmarks.decided --p4g full_dialog.csv --p4g 300_dialog.xlsx
+
+`tests/trial/decided.tsv` holds labels of persuadees' messages in Persuasion for Good, but quotes
+none: a row names a conversation, the digest of its messages, and a letter for each of them. Where a
+second reader's letters follow, the conversation is for measuring alone. With `--output` the others
+are written, with the lines of `decided_lines.tsv`, to train `cooper train-decisions` on. Without,
+what `persuasion` hears is measured on those conversations, with the shipped model and by its cue
+words alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from langgraph_cooper.nodes.pairs.form import Pair
+from langgraph_cooper.nodes.subjects.cues import cued
+from langgraph_cooper.nodes.subjects.in_play import last_mentioned
+from langgraph_cooper.prompts import Subject, load_task
+from langgraph_cooper.ranker.data.dialogue import Utterance
+from langgraph_cooper.ranker.data.reading import load_dialogues
+
+TRIAL = Path(__file__).parents[1] / "trial"
+LETTERS = {"N": "none", "A": "agrees", "H": "doubts", "R": "refuses", "M": "enough"}
+TASK = load_task("persuasion")
+
+
+class Labelled(NamedTuple):
+    """A conversation whose messages readers have labelled."""
+
+    dialogue: str
+    pairs: list[Pair]
+    readers: list[list[str]]
+    """Each reader's labels of the pairs: of one, or of two."""
+
+
+def answers(utterances: Sequence[Utterance]) -> Iterator[Pair]:
+    """Yield each message of the user's with what the other side had said before."""
+    before = ""
+    for said in utterances:
+        text = " ".join(said.text.split())
+        if said.speaker == "user":
+            yield Pair(before, text)
+        else:
+            before = text
+
+
+def conversations(p4g: Sequence[Path]) -> Iterator[Labelled]:
+    """Yield the labelled conversations that are found in files of Persuasion for Good.
+
+    The two files cut some conversations differently: a digest tells the one that was read.
+    """
+    said = [list(answers(each.utterances)) for file in p4g for each in load_dialogues(file, TASK)]
+    known = {_digest(pairs): pairs for pairs in said}
+    for line in (TRIAL / "decided.tsv").read_text(encoding="utf-8").splitlines():
+        dialogue, digest, *readers = line.split("\t")
+        if pairs := known.get(digest):
+            labels = [[LETTERS[letter] for letter in letters] for letters in readers]
+            yield Labelled(dialogue, pairs, labels)
+
+
+def _digest(pairs: Sequence[Pair]) -> str:
+    told = "\n".join(pair.second for pair in pairs)
+    return hashlib.sha256(told.encode()).hexdigest()[:10]
+
+
+def lines() -> Iterator[dict[str, str]]:
+    """Yield the lines that writers wrote."""
+    written = (TRIAL / "decided_lines.tsv").read_text(encoding="utf-8")
+    for number, line in enumerate(written.splitlines()):
+        writer, letter, before, said = line.split("\t")
+        yield row(writer, f"{writer}-{number}", Pair(before, said), LETTERS[letter])
+
+
+def row(source: str, dialogue: str, pair: Pair, decision: str) -> dict[str, str]:
+    """Return a row to train on."""
+    return {"source": source, "dialogue": dialogue, "before": pair.first, "said": pair.second,
+            "decision": decision}  # fmt: skip
+
+
+def write(found: Sequence[Labelled], output: Path) -> None:
+    """Write what is learnt from."""
+    rows = [
+        row("p4g", each.dialogue, pair, decision)
+        for each in found
+        if len(each.readers) == 1
+        for pair, decision in zip(each.pairs, each.readers[0], strict=True)
+    ]
+    rows += lines()
+    told = (json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
+    output.write_text("".join(told), encoding="utf-8")
+    print(f"{len(rows):,} labelled answers: {output}")
+
+
+def by_words(pair: Pair) -> str:
+    """Return what the cue words of the task alone take a message for."""
+    return _decision(cued(TASK.subjects, pair.second))
+
+
+def by_meaning(pair: Pair) -> str:
+    """Return what a message is taken for."""
+    before = [Utterance("system", pair.first)] if pair.first else []
+    return _decision(last_mentioned(TASK.subjects, [*before, Utterance("user", pair.second)]))
+
+
+def _decision(found: Sequence[Subject]) -> str:
+    ids = {subject.id for subject in found}
+    return "refuses" if ids & {"refuses", "asks_to_stop"} else "agrees" if "agrees" in ids else ""
+
+
+def measure(found: Sequence[Labelled]) -> None:
+    """Print how well both recognise what two readers agree on."""
+    for name, read in (("by words", by_words), ("by meaning", by_meaning)):
+        told = [[read(pair) for pair in each.pairs] for each in found]
+        print(f"{name}:")
+        for decision in ("refuses", "agrees"):
+            print(f"  {decision}: {_shares(decision, found, told)}")
+        print(f"  conversations: {_conversations(found, told)}")
+
+
+def _shares(decision: str, found: Sequence[Labelled], told: Sequence[Sequence[str]]) -> str:
+    """Count messages: what one of two readers calls so is neither missed nor wrong."""
+    rows = [
+        (one, other, read)
+        for each, reads in zip(found, told, strict=True)
+        for one, other, read in zip(*each.readers, reads, strict=True)
+    ]
+    sure = [read for one, other, read in rows if one == other == decision]
+    wrong = [one for one, other, read in rows if read == decision and decision not in (one, other)]
+    kinds: Mapping[str, int] = {kind: wrong.count(kind) for kind in sorted(set(wrong))}
+    return f"{sure.count(decision)} of {len(sure)}; wrongly {len(wrong)} {dict(kinds)}"
+
+
+def _conversations(found: Sequence[Labelled], told: Sequence[Sequence[str]]) -> str:
+    ever = first = refusing = falsely = others = 0
+    for each, reads in zip(found, told, strict=True):
+        one, other = each.readers
+        sure = [place for place, pair in enumerate(zip(one, other, strict=True))
+                if pair == ("refuses", "refuses")]  # fmt: skip
+        if sure:
+            refusing += 1
+            ever += any(reads[place] == "refuses" for place in sure)
+            first += reads[sure[0]] == "refuses"
+        elif "refuses" not in (*one, *other):
+            others += 1
+            falsely += "refuses" in reads
+    return (
+        f"a no is noticed in {ever} of {refusing}, at once in {first}; taken for one without any "
+        f"in {falsely} of {others}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--p4g", type=Path, action="append", required=True)
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    found = list(conversations(given.p4g))
+    if given.output:
+        write(found, given.output)
+    else:
+        measure([each for each in found if len(each.readers) == 2])
+
+
+if __name__ == "__main__":
+    main()

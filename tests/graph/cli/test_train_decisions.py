@@ -1,0 +1,46 @@
+"""`cooper train-decisions`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("peft")
+
+from langgraph_cooper.nodes.subjects.decider import read_decider
+from tests.support.commands import Cooper
+
+
+def write(file: Path) -> Path:
+    lines = [
+        {"source": source, "dialogue": f"talk {number}", "before": "Would you donate?",
+         "said": said, "decision": decision}
+        for number, (said, decision) in enumerate([("No.", "refuses"), ("Yes.", "agrees")] * 4)
+        for source in ("learnt", "held")
+    ]  # fmt: skip
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
+    data, model = write(tmp_path / "decided.jsonl"), tmp_path / "model"
+    options = ("--data", data, "--output", model, "--every", 1000, "--epochs", 1)
+    done = cooper("train-decisions", "--held-out", "held", *options)
+    assert done.code == 0, done.err
+    assert "of 4 recognised" in done.out
+    assert "8 answers that were held out" in done.out
+    read_decider(model)
+
+
+@pytest.mark.parametrize(
+    ("held_out", "told"), [("other", "no source 'other'"), ("learnt,held", "but not all")]
+)
+def test_sources_are_held_out_by_name(
+    cooper: Cooper, tmp_path: Path, held_out: str, told: str
+) -> None:
+    data, model = write(tmp_path / "decided.jsonl"), tmp_path / "model"
+    options = ("--data", data, "--output", model)
+    cooper("train-decisions", "--held-out", held_out, *options).fails(told)
+    assert not model.exists()

@@ -1,0 +1,64 @@
+"""What reads decisions learns to hear what a "no" answers, and tells of malformed labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("peft")
+
+from langgraph_cooper.graph.training.adapting import write_pair_model
+from langgraph_cooper.graph.training.decided import Decided, read_decided
+from langgraph_cooper.graph.training.decisions import found, likeliest, train_decider
+from langgraph_cooper.nodes.subjects.decider import read_decider
+from langgraph_cooper.ranker.data.dialogue import DataError
+
+ASKED = ["Would you donate?", "Will you give a dollar?", "Can we count on you?", "Any gift helps."]
+CHATTED = ["Do you have children?", "Have you heard of us?", "Are you busy?", "Is it raining?"]
+
+
+def decided(before: str, said: str, decision: str) -> Decided:
+    return Decided(source="writer", dialogue=before, before=before, said=said, decision=decision)
+
+
+LEARNT = [
+    *(decided(before, "No.", "refuses") for before in ASKED),
+    *(decided(before, "No.", "none") for before in CHATTED),
+    *(decided(before, "Sure, two dollars.", "agrees") for before in ASKED),
+]
+
+
+def test_it_learns_what_a_no_answers_and_is_read_again(tmp_path: Path) -> None:
+    model = train_decider(LEARNT, tmp_path / "run", epochs=60)
+    form = write_pair_model(model, tmp_path)
+    reader = read_decider(tmp_path)
+    assert reader.form == form
+    assert likeliest(reader, LEARNT) == [each.decision for each in LEARNT]
+
+
+def test_what_is_found_is_counted() -> None:
+    labelled = ["refuses", "refuses", "none", "agrees"]
+    counted = {each.label: each for each in found(labelled, ["refuses", "none", "refuses", "none"])}
+    refuses, agrees = counted["refuses"], counted["agrees"]
+    assert (refuses.right, refuses.recall, refuses.precision) == (1, 0.5, 0.5)
+    assert (agrees.right, agrees.recall, agrees.precision) == (0, 0.0, 0.0)
+    assert "none" not in counted
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"source": "a"}', "dialogue"),
+        ('{"source": "a", "dialogue": "b", "before": "c", "said": "d", "decision": "perhaps"}',
+         "choose one of none, agrees, doubts, refuses, enough, not 'perhaps'"),
+        ('{"source": "a", "dialogue": "b", "before": "c", "said": "", "decision": "none"}', "said"),
+        ("", "holds no labelled answers"),
+    ],
+)  # fmt: skip
+def test_a_malformed_line_is_named(tmp_path: Path, line: str, told: str) -> None:
+    file = tmp_path / "decided.jsonl"
+    file.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=told) as caught:
+        read_decided(file)
+    assert str(file) in str(caught.value)
