@@ -196,7 +196,13 @@ def unfinished(
 def made_by(task: TaskSpec, model: str | BaseChatModel | None) -> str:
     """The annotator's name: the model, the task, and a hash of the task's settings."""
     name = name_of(model) if isinstance(model, BaseChatModel) else model or "offline"
-    digest = hashlib.sha256(task.model_dump_json().encode()).hexdigest()[:12]
+    settings = task.model_dump_json().encode()
+    if any(subject.decision for subject in task.subjects):
+        from langgraph_cooper.nodes.pairs.form import CONFIG
+        from langgraph_cooper.nodes.subjects.decider import SHIPPED
+
+        settings += (SHIPPED / CONFIG).read_bytes()  # candidates depend on what is read as a no
+    digest = hashlib.sha256(settings).hexdigest()[:12]
     return f"{name}, {task.name} {digest}"
 
 

@@ -7,6 +7,7 @@ is nothing to learn from.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -86,7 +87,7 @@ async def annotate_dialogue(
     turns, from_bank = [], 0
     for index in dialogue.system_turns:
         state = await _run(annotator.turn, task, {**state, "messages": messages[:index]}, context)
-        gathered = gather(task, state)
+        gathered = await asyncio.to_thread(gather, task, state)
         candidates = tuple(
             Candidate(aspect=aspect, strategy=candidate["strategy"], topic=candidate["topic"])
             for aspect, candidate in gathered

@@ -41,7 +41,7 @@ def apart(
         every: One conversation in so many of the others is held out.
 
     Raises:
-        DataError: There is no such source, or nothing is left to learn from.
+        DataError: There is no such source, or one of the two would be empty.
     """
     from langgraph_cooper.graph.training.rows import one_in
 
@@ -53,9 +53,13 @@ def apart(
         )
     away = [row.source in out or one_in(every, row.dialogue) for row in rows]
     learnt = [row for row, held in zip(rows, away, strict=True) if not held]
-    if not learnt:
+    kept = [row for row, held in zip(rows, away, strict=True) if held]
+    if out == {*sources}:
         raise DataError("--held-out: name some of the sources, but not all")
-    return learnt, [row for row, held in zip(rows, away, strict=True) if held]
+    if not learnt or not kept:
+        much = "nothing is left to learn from" if kept else "nothing is held out"
+        raise DataError(f"{much}: name other sources by --held-out, or another --every")
+    return learnt, kept
 
 
 def run_folder(output: Path, *learnt: Any) -> Path:
@@ -82,7 +86,7 @@ def begun_run(output: Path, *learnt: Any) -> Path:
 
 @contextmanager
 def going_on(run: Path) -> Iterator[None]:
-    """Say on Ctrl-C that nothing is lost."""
+    """Say on Ctrl-C what to do; little is lost."""
     try:
         yield
     except KeyboardInterrupt:

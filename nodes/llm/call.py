@@ -129,7 +129,8 @@ def ask(question: Question[Given, Result]) -> Runnable[Given, Result]:
                 asking.meet()
             else:
                 await asyncio.to_thread(asking.meet)
-            messages = question.prompt(given)
+            # In a thread: it may read what was said with a model.
+            messages = await asyncio.to_thread(question.prompt, given)
             answer = await asking.aanswer(messages)
             try:
                 return asking.read(answer)

@@ -1,4 +1,7 @@
-"""The offline passive candidate: a greeting, thanks, a closing or small talk, by cue words."""
+"""The offline passive candidate: a greeting, thanks, a closing or small talk.
+
+It is found by cue words, and an answer to a decision by that decision.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from langgraph_cooper.nodes.language.repetition import was_said
 from langgraph_cooper.nodes.language.text import contains_phrase, sentences, words
 from langgraph_cooper.nodes.offline.fitting import ASKING
 from langgraph_cooper.nodes.state import Candidate
+from langgraph_cooper.nodes.subjects.decisions import reads_decisions
 from langgraph_cooper.nodes.subjects.in_play import last_mentioned
 from langgraph_cooper.prompts import PassiveKind, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
@@ -70,8 +74,16 @@ def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
 def _called_for(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> bool:
     if kind.opening or not history:
         return kind.opening and not history
-    about = {subject.id for subject in last_mentioned(task.subjects, history)} if kind.about else ()
+    if not kind.about:
+        return calls_for(kind, last_user_text(history))
+    about = {subject.id for subject in last_mentioned(task.subjects, history)}
+    if _decides(kind, task) and reads_decisions():  # what was read counts, and no cue does
+        kind = kind.model_copy(update={"cues": ()})
     return calls_for(kind, last_user_text(history), about)
+
+
+def _decides(kind: PassiveKind, task: TaskSpec) -> bool:
+    return any(subject.decision and subject.id in kind.about for subject in task.subjects)
 
 
 def calls_for(kind: PassiveKind, text: str, about: Collection[str] = ()) -> bool:

@@ -25,7 +25,10 @@ CLAUSE_END = re.compile(
 
 
 def cued(subjects: tuple[Subject, ...], text: str) -> tuple[Subject, ...]:
-    """Return the task's subjects whose cues one message holds, in the task's order."""
+    """Return the task's subjects whose cues one message holds, in the task's order.
+
+    What rules a cue out in its sentence is minded, and what other subjects rule out is not.
+    """
     return _finder(subjects)(text)
 
 
@@ -43,9 +46,7 @@ def _finder(subjects: tuple[Subject, ...]) -> Callable[[str], tuple[Subject, ...
     @remembered(4096)
     def found(text: str) -> tuple[Subject, ...]:
         parted = [_clauses(sentence) for sentence in sentences(text)]
-        here = [subject for subject, read in readers if any(meant(parted) for meant in read)]
-        ids = {subject.id for subject in here}
-        return tuple(subject for subject in here if not ids.intersection(subject.unless))
+        return tuple(s for s, read in readers if any(meant(parted) for meant in read))
 
     return found
 

@@ -1,4 +1,4 @@
-"""The model that tells a yes from a no: a cross-encoder of what was said before and the answer.
+"""The decision model: a cross-encoder of what was said before and the answer.
 
 Words alone do not tell: "No." may answer "Do you have children?", and "My wallet stays shut." holds
 no word of a refusal.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
+from pydantic import Field, field_validator
+
 from langgraph_cooper.nodes.pairs.form import PairForm
 from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
 from langgraph_cooper.prompts import Decision
@@ -17,15 +19,24 @@ SHIPPED = Path(__file__).parent / "checkpoint"
 WANTED = Wanted("reads decisions", "cooper train-decisions")
 NONE, ENOUGH = "none", "enough"
 LABELS: tuple[str, ...] = (NONE, *get_args(Decision), ENOUGH)
-"""What the outputs are the log-odds of. "enough" refuses no more than a larger amount."""
+""" "enough" refuses no more than a larger amount."""
 
 
 class DeciderForm(PairForm):
     """The form of a model that reads what the system said and the user's answer."""
 
     format: Literal["langgraph-cooper-decisions"] = "langgraph-cooper-decisions"
-    first_tokens: int = 40
-    second_tokens: int = 72
+    labels: tuple[str, ...] = LABELS
+    """What the outputs are the log-odds of, in their order."""
+    first_tokens: int = Field(default=40, ge=1)
+    second_tokens: int = Field(default=72, ge=1)
+
+    @field_validator("labels")
+    @classmethod
+    def _known(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if labels != LABELS:
+            raise ValueError(f"the labels are not {', '.join(LABELS)}")
+        return labels
 
 
 Decider = PairReader[DeciderForm]

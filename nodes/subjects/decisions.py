@@ -27,6 +27,12 @@ _loading = threading.RLock()
 wait_before_fork(_loading)
 
 
+def reads_decisions() -> bool:
+    """Return whether the model is there."""
+    with _loading:  # one load, however many threads ask
+        return _model() is not None
+
+
 def read_decision(pair: Pair) -> str | None:
     """Return what the user decides, one of `decider.LABELS`.
 
@@ -36,28 +42,23 @@ def read_decision(pair: Pair) -> str | None:
     Returns:
         The likeliest label; None if the model cannot be loaded.
     """
-    return _read(json.dumps(pair)) if _loaded() else None
+    return _read(json.dumps(pair))
 
 
 @remembered(REMEMBERED)
-def _read(texts: str) -> str:
+def _read(texts: str) -> str | None:
     # Looked up again in the computing thread: of agents that ask at once, one waits for another.
-    return compute(partial(_read_there, texts))
+    return compute(partial(_read_there, texts)) if reads_decisions() else None
 
 
 @remembered(REMEMBERED)
 def _read_there(texts: str) -> str:
     from langgraph_cooper.nodes.subjects.decider import LABELS
 
-    model = _model()
+    model = _model()  # without the lock: who holds it may wait for this thread
     assert model is not None
     (odds,) = model.read([Pair(*json.loads(texts))])
     return LABELS[int(odds.argmax())]
-
-
-def _loaded() -> bool:
-    with _loading:  # one load, however many threads ask
-        return _model() is not None
 
 
 @cache

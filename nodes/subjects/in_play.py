@@ -11,9 +11,9 @@ from langgraph_cooper.nodes.subjects.decisions import read_decision
 from langgraph_cooper.prompts import AspectSpec, Subject
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
-READ = 200
-"""The user's last messages that are read for decisions; older ones by cue words alone. Thousands,
-of a conversation that was held elsewhere, would take a minute."""
+READ = 1_000
+"""The user's last messages that are searched for a decision; older ones by cue words alone. Each
+takes some ten milliseconds, once, in a conversation that was held elsewhere."""
 
 
 def subjects_in_play(
@@ -30,9 +30,13 @@ def subjects_in_play(
     """
     found: dict[str, Subject] = {}
     ended: set[str] = set()
+    decisions = {subject.id for subject in subjects if subject.decision}
     places = [place for place, said in enumerate(history) if said.speaker == "user"]
     for number, place in enumerate(reversed(places)):
-        mentioned = _mentioned(subjects, history, place, read=number < READ)
+        # Once later messages have settled all decisions, earlier ones need not be read.
+        open_ones = decisions - found.keys() - ended
+        read = bool(open_ones) and number < READ
+        mentioned = _mentioned(subjects, history, place, read=read)
         here = [subject for subject in mentioned if subject.id not in ended]
         for subject in here:
             found.setdefault(subject.id, subject)
@@ -41,12 +45,18 @@ def subjects_in_play(
 
 
 def last_mentioned(
-    subjects: tuple[Subject, ...], history: Sequence[Utterance]
+    subjects: tuple[Subject, ...], history: Sequence[Utterance], *, read: bool = True
 ) -> tuple[Subject, ...]:
-    """Return the task's subjects that the dialogue's last utterance mentions, if it is a user's."""
+    """Return the task's subjects that the dialogue's last utterance mentions, if it is a user's.
+
+    Args:
+        subjects: All subjects of the task.
+        history: The dialogue so far.
+        read: Whether decisions are read by meaning; else by cue words.
+    """
     if not history or history[-1].speaker != "user":
         return ()
-    return _mentioned(subjects, history, len(history) - 1)
+    return _mentioned(subjects, history, len(history) - 1, read=read)
 
 
 def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> bool:
@@ -67,22 +77,22 @@ def may_be_raised(topic: str, aspect: AspectSpec, in_play: AbstractSet[str]) -> 
 
 
 def _mentioned(
-    subjects: tuple[Subject, ...], history: Sequence[Utterance], place: int, *, read: bool = True
+    subjects: tuple[Subject, ...], history: Sequence[Utterance], place: int, *, read: bool
 ) -> tuple[Subject, ...]:
     """Return the subjects of one utterance: decisions by meaning, the others by cue words."""
-    said = history[place].text
-    found = cued(subjects, said)
-    if not read or not any(subject.decision for subject in subjects):
-        return found
+    found = cued(subjects, history[place].text)
+    decision = _decision(history, place) if read and any(s.decision for s in subjects) else None
+    if decision is None:  # nothing reads it
+        ids = {subject.id for subject in found}
+        return tuple(subject for subject in found if not ids.intersection(subject.unless))
+    here = [s for s in subjects if (s.decision == decision if s.decision else s in found)]
+    ids = {subject.id for subject in here}
+    # No cue rules out what was read.
+    return tuple(s for s in here if s.decision or not ids.intersection(s.unless))
+
+
+def _decision(history: Sequence[Utterance], place: int) -> str | None:
+    """Return what one of the user's utterances decides; None if nothing can read it."""
     before = history[place - 1] if place else None
     heard = before.text if before and before.speaker == "system" else ""
-    decision = read_decision(Pair(heard, said))
-    if decision is None:  # nothing can read it
-        return found
-    here = [
-        subject
-        for subject in subjects
-        if (subject.decision == decision if subject.decision else subject in found)
-    ]
-    ids = {subject.id for subject in here}
-    return tuple(subject for subject in here if not ids.intersection(subject.unless))
+    return read_decision(Pair(heard, history[place].text))

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from langgraph_cooper.nodes.pairs.form import Pair
-from langgraph_cooper.nodes.subjects.cues import cued
 from langgraph_cooper.nodes.subjects.in_play import last_mentioned
 from langgraph_cooper.prompts import Subject, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -102,7 +101,7 @@ def write(found: Sequence[Labelled], output: Path) -> None:
 
 def by_words(pair: Pair) -> str:
     """Return what the cue words of the task alone take a message for."""
-    return _decision(cued(TASK.subjects, pair.second))
+    return _decision(last_mentioned(TASK.subjects, [Utterance("user", pair.second)], read=False))
 
 
 def by_meaning(pair: Pair) -> str:

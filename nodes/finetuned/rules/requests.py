@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from langgraph_cooper.nodes.finetuned.rules.situation import Situation, bare_words
 from langgraph_cooper.nodes.language.text import sentences
+from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 
 # What a reply does when it gives what was refused.
 ADVISES = (
@@ -19,6 +20,7 @@ ADVISES = (
     r"call|go|start|think about|focus|remember to|tell (?:him|her|them)|ask (?:him|her|them)|"
     r"consider|set|give yourself|let yourself)\b"
 )
+MONEY = "money"
 KINDS: dict[str, tuple[str, str]] = {
     # The first pattern finds what was refused; the second, what gives it all the same.
     "advice": (
@@ -65,7 +67,7 @@ KINDS: dict[str, tuple[str, str]] = {
         r"journal\w*|diary|writ(?:e|ing) (?:it |things |my \w+ )?down",
         r"\bjournal|\bdiary|\bwrit(?:e|ing) (?:it|things|down|your)",
     ),
-    "money": (
+    MONEY: (
         r"donat\w*|money|giv(?:e|ing)(?! up| me| in\b| him| her| it a| (?:\w+ )?(?:advice|tips|"
         r"ideas))|pay(?:ing)?",
         r"\bdonat|\bwould you (?:like to |be willing to )?give|\bhow much would you\b|\bspare\b|"
@@ -128,7 +130,7 @@ DULL = frozenset(
 def gives_what_was_refused(situation: Situation, reply: str) -> str | None:
     """Return what the user asked not to be told and the reply tells, if anything."""
     lowered = reply.replace("’", "'")
-    for kind in refused(situation.user_texts):
+    for kind in _refused_in(situation):
         if found := re.search(KINDS[kind][1], lowered, re.IGNORECASE):
             return f"{kind}: {found.group()}"
         if kind == "advice" and any(
@@ -136,6 +138,15 @@ def gives_what_was_refused(situation: Situation, reply: str) -> str | None:
         ):
             return kind
     return None
+
+
+def _refused_in(situation: Situation) -> list[str]:
+    """Return the kinds that the user has refused; of money, what the task's subjects say."""
+    kinds = refused(situation.user_texts)
+    decided = [s.decision for s in subjects_in_play(situation.task.subjects, situation.said)]
+    if "agrees" in decided:  # the later of the two, which ends the other
+        return [kind for kind in kinds if kind != MONEY]
+    return [*kinds, MONEY] if "refuses" in decided and MONEY not in kinds else kinds
 
 
 def refused(texts: Iterable[str]) -> list[str]:
@@ -162,7 +173,7 @@ AGREES = re.compile(
 
 
 def _asks_for(sentence: str, kind: str, what: str) -> bool:
-    if kind == "money" and AGREES.search(sentence) and not REFUSES.search(sentence):
+    if kind == MONEY and AGREES.search(sentence) and not REFUSES.search(sentence):
         return True
     if NEGATED.search(sentence) or not WANTS.search(sentence):
         return False

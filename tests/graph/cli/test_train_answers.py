@@ -47,7 +47,7 @@ def test_an_output_that_cannot_be_made_is_named(cooper: Cooper, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("held_out", "told"),
-    [("other", "no source 'other'"), ("", "cannot be learnt"), ("learnt,held", "but not all")],
+    [("other", "no source 'other'"), ("", "nothing is held out"), ("learnt,held", "but not all")],
 )
 def test_sources_are_held_out_by_name(
     cooper: Cooper, tmp_path: Path, held_out: str, told: str

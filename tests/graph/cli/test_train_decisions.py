@@ -35,12 +35,17 @@ def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("held_out", "told"), [("other", "no source 'other'"), ("learnt,held", "but not all")]
+    ("held_out", "told"),
+    [
+        ("other", "no source 'other'"),
+        ("learnt,held", "but not all"),
+        ("", "nothing is held out: name other sources by --held-out, or another --every"),
+    ],
 )
 def test_sources_are_held_out_by_name(
     cooper: Cooper, tmp_path: Path, held_out: str, told: str
 ) -> None:
     data, model = write(tmp_path / "decided.jsonl"), tmp_path / "model"
-    options = ("--data", data, "--output", model)
+    options = ("--data", data, "--output", model, "--every", 100_000)
     cooper("train-decisions", "--held-out", held_out, *options).fails(told)
     assert not model.exists()

@@ -74,9 +74,23 @@ def test_a_no_is_taken_for_one_at_any_length() -> None:
     ],
 )
 def test_a_yes_a_no_and_a_how(text: str, kind: str) -> None:
-    history = [system("Hello."), user(text)]
+    history = [system("Would you give a part of your pay to the children?"), user(text)]
     assert kind_of(PERSUASION, history) == kind
     assert passive_candidates(PERSUASION, history)[0]["due"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "kind"),
+    [
+        ("Would you give a dollar?", "I'd rather not give $5, but I'll donate $1", "pledge"),
+        ("Would you give a dollar?", "No thanks needed, just take my donation", "pledge"),
+        ("Do you have children?", "No, I don't think so.", None),
+        ("I see.", "my sister said no thanks to you last week", None),
+    ],
+)
+def test_words_of_a_no_are_none_where_none_is_read(asked: str, text: str, kind: str | None) -> None:
+    found = kind_of(PERSUASION, [system(asked), user(text)])
+    assert found == kind if kind else found != "refusal"
 
 
 def test_what_was_said_is_not_offered_again() -> None:

@@ -75,8 +75,39 @@ def test_of_a_long_conversation_the_last_messages_are_read(
         return "none"
 
     monkeypatch.setattr(in_play, "read_decision", decision)
-    assert found(user("I won't."), *(user(f"It is day {n}.") for n in range(READ))) == ["no"]
-    assert len(read) == READ
+    monkeypatch.setattr(in_play, "READ", 20)
+    assert found(user("I won't."), *(user(f"It is day {n}.") for n in range(20))) == ["no"]
+    assert len(read) == 20
+
+
+def test_a_no_is_remembered_however_long_ago(reads: dict[Pair, str | None]) -> None:
+    reads[Pair(ASKED.text, "Hard pass.")] = "refuses"
+    later = [user(f"It is day {n}.") for n in range(READ - 1)]
+    assert found(ASKED, user("Hard pass."), *later) == ["no"]
+
+
+def test_messages_before_a_decision_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def decision(pair: Pair) -> str:
+        read.append(pair.second)
+        return "refuses" if pair.second == "Nope." else "none"
+
+    monkeypatch.setattr(in_play, "read_decision", decision)
+    assert found(user("I will."), ASKED, user("Nope."), system("I see."), user("my cat")) == [
+        "cats",
+        "no",
+    ]
+    assert read == ["my cat", "Nope."]
+
+
+def test_a_cue_rules_out_no_decision_that_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    no = SUBJECTS[1].model_copy(update={"unless": ("cats",)})
+    cats = SUBJECTS[0].model_copy(update={"unless": ("no",)})
+    for decision, expected in (("refuses", ["no"]), ("none", ["cats"]), (None, [])):
+        monkeypatch.setattr(in_play, "read_decision", lambda _, read=decision: read)
+        said = [user("I won't, my cat is ill.")]
+        assert [subject.id for subject in subjects_in_play((cats, no), said)] == expected
 
 
 def test_a_task_without_decisions_reads_none(monkeypatch: pytest.MonkeyPatch) -> None:
