@@ -26,8 +26,8 @@ WORDS = "I lost my job."
 def warm_up(graph: Graph) -> None:
     """Load what the first turn of a graph needs, and try it once.
 
-    That is the ranker with its sentence encoder, the safety guard's classifier, what reads
-    decisions, the embeddings of the offline agents' topics and answers, the model that reads them,
+    That is the ranker with its sentence encoder, the safety guard's classifier, the decision
+    model, the embeddings of the offline agents' topics and answers, the model that reads them,
     the fine-tuned generator where it speaks (whose first use takes a minute), and the clients of
     the language models. No model is asked anything.
 

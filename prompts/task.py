@@ -45,7 +45,7 @@ FORMS = {
 }
 """What an error says in place of a pattern."""
 Name = Annotated[str, StringConstraints(pattern=NAME)]
-Decision = Literal["agrees", "doubts", "refuses"]
+Decision = Literal["agrees", "refuses"]
 """What a user may decide about what they are asked for."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
 Role = Annotated[str, StringConstraints(strip_whitespace=True, pattern=ROLE)]

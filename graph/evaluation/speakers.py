@@ -180,7 +180,7 @@ def _pipeline(
 
 
 def pipeline_sha256(task: TaskSpec) -> str:
-    """Return a hash of what every pipeline ships: the ranker, what reads answers, and the guard."""
+    """Return a hash of the shipped models of a pipeline: ranker, answers, decisions, guard."""
     from langgraph_cooper.nodes.crisis import classifier
     from langgraph_cooper.nodes.offline import cross_encoder
     from langgraph_cooper.nodes.subjects import decider

@@ -7,19 +7,18 @@ no word of a refusal.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from langgraph_cooper.nodes.pairs.form import PairForm
 from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
-from langgraph_cooper.prompts import Decision
 
 SHIPPED = Path(__file__).parent / "checkpoint"
 WANTED = Wanted("reads decisions", "cooper train-decisions")
-NONE, ENOUGH = "none", "enough"
-LABELS: tuple[str, ...] = (NONE, *get_args(Decision), ENOUGH)
-""" "enough" refuses no more than a larger amount."""
+NONE = "none"
+LABELS = (NONE, "agrees", "doubts", "refuses", "enough")
+"""`Decision`s and others; "enough" refuses no more than a larger amount."""
 
 
 class DeciderForm(PairForm):

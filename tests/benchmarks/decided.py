@@ -28,6 +28,8 @@ from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.data.reading import load_dialogues
 
 TRIAL = Path(__file__).parents[1] / "trial"
+HELD_OUT = ("w3", "w4", "w12")
+"""Writers of `decided_lines.tsv` whose lines the shipped model did not learn from."""
 LETTERS = {"N": "none", "A": "agrees", "H": "doubts", "R": "refuses", "M": "enough"}
 TASK = load_task("persuasion")
 
@@ -79,6 +81,13 @@ def lines() -> Iterator[dict[str, str]]:
         yield row(writer, f"{writer}-{number}", Pair(before, said), LETTERS[letter])
 
 
+def written() -> Labelled:
+    """Return the lines of the writers that were held out, as if one conversation held them all."""
+    held = [line for line in lines() if line["source"] in HELD_OUT]
+    labels = [line["decision"] for line in held]
+    return Labelled("", [Pair(line["before"], line["said"]) for line in held], [labels, labels])
+
+
 def row(source: str, dialogue: str, pair: Pair, decision: str) -> dict[str, str]:
     """Return a row to train on."""
     return {"source": source, "dialogue": dialogue, "before": pair.first, "said": pair.second,
@@ -123,6 +132,10 @@ def measure(found: Sequence[Labelled]) -> None:
         for decision in ("refuses", "agrees"):
             print(f"  {decision}: {_shares(decision, found, told)}")
         print(f"  conversations: {_conversations(found, told)}")
+        line = [written()]
+        told = [[read(pair) for pair in line[0].pairs]]
+        for decision in ("refuses", "agrees"):
+            print(f"  {decision}, writers that were held out: {_shares(decision, line, told)}")
 
 
 def _shares(decision: str, found: Sequence[Labelled], told: Sequence[Sequence[str]]) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("peft")
 
+from transformers import Trainer
+
+from langgraph_cooper.graph.training import adapting
 from langgraph_cooper.nodes.subjects.decider import read_decider
 from tests.support.commands import Cooper
 
@@ -49,3 +53,29 @@ def test_sources_are_held_out_by_name(
     options = ("--data", data, "--output", model, "--every", 100_000)
     cooper("train-decisions", "--held-out", held_out, *options).fails(told)
     assert not model.exists()
+
+
+def test_a_training_that_was_stopped_goes_on(
+    cooper: Cooper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, model = write(tmp_path / "decided.jsonl"), tmp_path / "model"
+    data.write_text(data.read_text(encoding="utf-8") * 20, encoding="utf-8")  # five batches
+    command = ("train-decisions", "--data", data, "--output", model, "--held-out", "held")
+    command = (*command, "--every", 1000, "--epochs", 1)
+    monkeypatch.setattr(adapting, "SAVED_EVERY", 0.0)
+    steps: list[int] = []
+    learn = Trainer.training_step
+
+    def step(self: Trainer, *given: Any, **more: Any) -> Any:
+        steps.append(1)
+        if len(steps) == 2:
+            raise KeyboardInterrupt
+        return learn(self, *given, **more)
+
+    monkeypatch.setattr(Trainer, "training_step", step)
+    stopped = cooper(*command)
+    assert stopped.code == 130
+    assert "the same command goes on from" in stopped.err
+    assert cooper(*command).code == 0
+    assert len(steps) == 6  # of five batches, the second one twice
+    read_decider(model)

@@ -1,4 +1,4 @@
-"""What reads decisions learns to hear what a "no" answers, and tells of malformed labels."""
+"""The decision model learns to hear what a "no" answers; malformed labels are named."""
 
 from __future__ import annotations
 

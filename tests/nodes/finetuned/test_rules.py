@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from langgraph_cooper.nodes.finetuned.rules import BANK_RULES, RULES, Situation, broken
-from langgraph_cooper.nodes.finetuned.rules.requests import refused
+from langgraph_cooper.nodes.finetuned.rules.requests import gives_what_was_refused, refused
 from langgraph_cooper.prompts import TaskSpec, list_tasks, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
+from tests.support.talk import system, user
 
 ESC, PERSUASION = load_task("esc"), load_task("persuasion")
 NEGOTIATION = load_task(Path(__file__).parents[3] / "examples" / "negotiation.toml")
@@ -259,3 +260,18 @@ def test_every_rule_has_a_name_and_reads_an_empty_conversation() -> None:
     assert {name: rule(empty, "Hello there.") for name, rule in RULES.items()} == dict.fromkeys(
         RULES
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "refuses"),
+    [
+        (["My wallet stays shut, sorry."], True),
+        (["I don't want to donate anything.", "ok then, put me down for 20 cents"], False),
+        (["I don't want to donate anything.", "What do they do there?"], True),
+    ],
+)
+def test_money_is_refused_as_the_task_reads_it(said: list[str], refuses: bool) -> None:
+    talk = [line for text in said for line in (system("Would you give a dollar?"), user(text))]
+    situation = Situation(load_task("persuasion"), talk)
+    found = gives_what_was_refused(situation, "How much would you like to donate?")
+    assert (found is not None) == refuses
