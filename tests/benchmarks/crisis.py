@@ -9,7 +9,8 @@ a line) a second reader's findings count where no crisis is certain, on the line
 with `--second MODEL` a chat model is asked for those that it lacks, on all lines. `--talks` reads
 the whole conversations of tests/faults/crisis_talks: is each crisis noticed before it ends? With
 it, `--trial FILE` counts what is asked in the `esc` conversations of a file of tests/trial, and
-`--patient` lets a first faint concern pass, as a task's guard with that setting does.
+`--patient` lets a first faint concern pass, as a task's guard with that setting does. `--context`
+reads those of tests/faults/crisis_context, in which earlier messages tell what a later one means.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffle
 
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
 TALKS = Path(__file__).parents[1] / "faults" / "crisis_talks"
+CONTEXT = TALKS.parent / "crisis_context"
 HELD_OUT = ("w02", "w06", "w09", "w12", "w15", "w20", "w22", "w46", "w47", "w48", "w49", "w50")
 PAIRS = ("w27", "w28")  # came later: held out, too, and reported apart
 EVERYDAY = ("w51", "w64", "w71")  # everyday messages alone, likewise
@@ -156,20 +158,23 @@ class Talk(NamedTuple):
 
     Attributes:
         kind: The kind.
-        said: Whether a message alone calls for a question about safety, and the message.
+        theme: What a conversation without a crisis is.
+        said: Whether a message calls for a question about safety, and the message.
     """
 
     kind: str
+    theme: str
     said: list[tuple[bool, str]]
 
 
 def talks_of(folder: Path) -> list[Talk]:
-    """Read conversations; "# crisis KIND" or "# harmless" begins one."""
+    """Read conversations; "# crisis KIND" or "# THEME" begins one."""
     found: list[Talk] = []
     for file in sorted(folder.glob("*.tsv")):
         for row in file.read_text(encoding="utf-8").splitlines():
             if row.startswith("#"):
-                found.append(Talk(row[1:].partition("crisis")[2].strip(), []))
+                theme, _, kind = row[1:].strip().partition(" ")
+                found.append(Talk(kind, theme, []))
             else:
                 mark, _, text = row.partition("\t")
                 found[-1].said.append((mark == "+", text))
@@ -186,9 +191,9 @@ def tiers_of(read: Reader, said: Sequence[str], *, patient: bool) -> list[Tier]:
     return found
 
 
-def talks(read: Reader, *, patient: bool) -> None:
+def talks(folder: Path, read: Reader, *, patient: bool) -> None:
     """Count in how many conversations a crisis is noticed, when, and where there is none."""
-    found = talks_of(TALKS)
+    found = talks_of(folder)
 
     def tiers_in(talk: Talk) -> list[Tier]:
         return tiers_of(read, [text for _, text in talk.said], patient=patient)
@@ -209,14 +214,16 @@ def talks(read: Reader, *, patient: bool) -> None:
     crises = [talk for talk in found if talk.kind]
     late = Counter(str(calls_before(tiers_in(talk), talk)) for talk in crises)
     print(f"messages that called for it before one that did was noticed: {sorted(late.items())}")
-    harmless = [talk for talk in found if not talk.kind]
-    for tier in ("concern", "certain"):
-        fired = [[each == tier for each in tiers_in(talk)] for talk in harmless]
-        flat = [each for talk in fired for each in talk]
-        print(
-            f"distress without a crisis: {tier} in {_share(sum(map(any, fired)), len(fired))} of "
-            f"{len(fired)} conversations, {_share(sum(flat), len(flat))} of {len(flat)} messages"
-        )
+    for theme in sorted({talk.theme for talk in found if not talk.kind}):
+        for tier in ("concern", "certain"):
+            harmless = [talk for talk in found if talk.theme == theme]
+            fired = [[each == tier for each in tiers_in(talk)] for talk in harmless]
+            flat = [each for talk in fired for each in talk]
+            told = _share(sum(map(any, fired)), len(fired))
+            print(
+                f"{theme}, no crisis: {tier} in {told} of {len(fired)} conversations, "
+                f"{_share(sum(flat), len(flat))} of {len(flat)} messages"
+            )
 
 
 def calls_before(tiers: Sequence[Tier], talk: Talk) -> int | None:
@@ -288,6 +295,7 @@ def main() -> None:
     parser.add_argument("--opinions", type=Path)
     parser.add_argument("--second")
     parser.add_argument("--talks", action="store_true")
+    parser.add_argument("--context", action="store_true")
     parser.add_argument("--trial", type=Path, action="append", default=[])
     parser.add_argument("--rarer", type=float, default=0.0)
     parser.add_argument("--patient", action="store_true")
@@ -299,8 +307,10 @@ def main() -> None:
     if given.patient and (given.opinions or given.lines):
         parser.error("--patient is for conversations: --talks, --trial, --esconv")
     read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
+    if given.context:
+        return talks(CONTEXT, read, patient=given.patient)
     if given.talks:
-        talks(read, patient=given.patient)
+        talks(TALKS, read, patient=given.patient)
         for file in given.trial:
             said = [said for task, said in trial_conversations(file) if task == "esc"]
             conversations(file.name, said, given.show, read, patient=given.patient)
