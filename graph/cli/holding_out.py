@@ -75,6 +75,8 @@ def begun_run(output: Path, *learnt: Any) -> Path:
         DataError: It cannot be made.
     """
     run = run_folder(output, *learnt)
+    if output.exists() and not output.is_dir():
+        raise DataError(f"{output} is no folder: name another --output")
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:

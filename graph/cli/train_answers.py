@@ -26,8 +26,10 @@ def train_answers(
             min=2,
         ),
     ] = 6,
-    epochs: Annotated[float, typer.Option(help="Passes over the replies.", min=0.1)] = 4.0,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+    epochs: Annotated[
+        float, typer.Option(help="Passes over the replies.", min=0.1, max=1_000)
+    ] = 4.0,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0, max=2**32 - 1)] = 1,
 ) -> None:
     """Train the cross-encoder that weighs prepared answers; stopped, it goes on."""
     # Imported here: it brings torch.

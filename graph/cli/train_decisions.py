@@ -24,8 +24,10 @@ def train_decisions(
             min=2,
         ),
     ] = 7,
-    epochs: Annotated[float, typer.Option(help="Passes over the answers.", min=0.1)] = 3.0,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+    epochs: Annotated[
+        float, typer.Option(help="Passes over the answers.", min=0.1, max=1_000)
+    ] = 3.0,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0, max=2**32 - 1)] = 1,
 ) -> None:
     """Train the model that reads what users decide; stopped, it goes on by the same command."""
     # Imported here: it brings torch.

@@ -56,8 +56,10 @@ def train_guard(
     folds: Annotated[
         int, typer.Option(help="Models that leave writers out, for the thresholds.", min=2)
     ] = 3,
-    epochs: Annotated[float, typer.Option(help="Passes over the messages.", min=0.1)] = 4.0,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
+    epochs: Annotated[
+        float, typer.Option(help="Passes over the messages.", min=0.1, max=1_000)
+    ] = 4.0,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0, max=2**32 - 1)] = 1,
 ) -> None:
     """Train the classifier of the safety guard; stopped, it goes on by the same command."""
     # Imported here: it brings torch.

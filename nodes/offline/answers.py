@@ -175,8 +175,10 @@ class Answers:
             return False
         owner = self._task.owner(answer.strategy)
         refused = owner != PASSIVE and not in_play.isdisjoint(self._task.aspect(owner).unless)
-        # Who has refused is not asked again, but gets an answer to what they ask or offer.
-        asked = "?" in said or bool(answer.amount)
+        # Who has refused is not asked again, but gets an answer to what they ask or offer. Where
+        # decisions are read, an amount is no offer before a yes: "A dollar is a lot for me".
+        decides = any(subject.decision for subject in self._task.subjects)
+        asked = not decides if answer.amount else "?" in said
         return answer.offered_in(dialogue_round(history)) and (asked or not refused)
 
     def _refuses(self, history: Sequence[Utterance]) -> bool:

@@ -151,8 +151,8 @@ class OfflineGenerator:
         return _Line(" ".join(form.format(heard=heard).split()[:room]), PASSIVE)
 
     def _passives(self) -> Iterable[Topic]:
-        """Return the topics that fit at any time: those of the kinds without cues."""
-        kinds = [kind for kind in self._task.passive if not kind.cues and not kind.opening]
+        """Return the topics that fit at any time: those of the kinds that nothing calls for."""
+        kinds = [k for k in self._task.passive if not (k.cues or k.about or k.opening)]
         return [topic for kind in kinds for topic in kind.topics]
 
 

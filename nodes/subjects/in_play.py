@@ -11,6 +11,7 @@ from langgraph_cooper.nodes.subjects.decisions import read_decision
 from langgraph_cooper.prompts import AspectSpec, Subject
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
+UNDECIDED = "none"
 READ = 1_000
 """The user's last messages that are searched for a decision; older ones by cue words alone. Each
 takes some ten milliseconds, once, in a conversation that was held elsewhere."""
@@ -82,7 +83,8 @@ def _mentioned(
     """Return the subjects of one utterance: decisions by meaning, the others by cue words."""
     found = cued(subjects, history[place].text)
     decision = _decision(history, place) if read and any(s.decision for s in subjects) else None
-    if decision is None:  # nothing reads it
+    # The model learnt that first words decide nothing, and reads "no thanks" to an opening so.
+    if decision is None or (decision == UNDECIDED and place <= 1):
         ids = {subject.id for subject in found}
         return tuple(subject for subject in found if not ids.intersection(subject.unless))
     here = [s for s in subjects if (s.decision == decision if s.decision else s in found)]

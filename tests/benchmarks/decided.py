@@ -108,15 +108,27 @@ def write(found: Sequence[Labelled], output: Path) -> None:
     print(f"{len(rows):,} labelled answers: {output}")
 
 
-def by_words(pair: Pair) -> str:
-    """Return what the cue words of the task alone take a message for."""
-    return _decision(last_mentioned(TASK.subjects, [Utterance("user", pair.second)], read=False))
+def taken_for(pair: Pair, *, first: bool, read: bool) -> str:
+    """Return what a message is taken for.
 
-
-def by_meaning(pair: Pair) -> str:
-    """Return what a message is taken for."""
+    Args:
+        pair: The message, and what was said before it.
+        first: Whether it holds the user's first words.
+        read: Whether it is read by meaning; else by cue words.
+    """
     before = [Utterance("system", pair.first)] if pair.first else []
-    return _decision(last_mentioned(TASK.subjects, [*before, Utterance("user", pair.second)]))
+    earlier = [] if first else [Utterance("user", "Hello.")]
+    history = [*earlier, *before, Utterance("user", pair.second)]
+    return _decision(last_mentioned(TASK.subjects, history, read=read))
+
+
+def all_taken_for(each: Labelled, *, read: bool) -> list[str]:
+    """Return what the messages of a conversation are taken for."""
+    places = enumerate(each.pairs)
+    return [
+        taken_for(pair, first=not place and bool(each.dialogue), read=read)
+        for place, pair in places
+    ]
 
 
 def _decision(found: Sequence[Subject]) -> str:
@@ -126,14 +138,14 @@ def _decision(found: Sequence[Subject]) -> str:
 
 def measure(found: Sequence[Labelled]) -> None:
     """Print how well both recognise what two readers agree on."""
-    for name, read in (("by words", by_words), ("by meaning", by_meaning)):
-        told = [[read(pair) for pair in each.pairs] for each in found]
+    for name, read in (("by words", False), ("by meaning", True)):
+        told = [all_taken_for(each, read=read) for each in found]
         print(f"{name}:")
         for decision in ("refuses", "agrees"):
             print(f"  {decision}: {_shares(decision, found, told)}")
         print(f"  conversations: {_conversations(found, told)}")
         line = [written()]
-        told = [[read(pair) for pair in line[0].pairs]]
+        told = [all_taken_for(line[0], read=read)]
         for decision in ("refuses", "agrees"):
             print(f"  {decision}, writers that were held out: {_shares(decision, line, told)}")
 

@@ -27,7 +27,7 @@ def test_alarms_at_other_messages_do_not_count(
     said: list[tuple[bool, str]], before: int | None
 ) -> None:
     tiers = tiers_of(read, [text for _, text in said], patient=False)
-    assert calls_before(tiers, Talk("suicide", said)) == before
+    assert calls_before(tiers, Talk("suicide", "crisis", said)) == before
 
 
 def test_a_patient_guard_waits_for_a_second_hint() -> None:
@@ -43,8 +43,8 @@ def test_conversations_are_read(tmp_path: Path) -> None:
     lines = ["# crisis self_harm", "+\tIt is late.", "-\tHello.", "# harmless", "-\tAll well."]
     (tmp_path / "t01.tsv").write_text("\n".join(lines) + "\n")
     assert talks_of(tmp_path) == [
-        Talk("self_harm", [(True, "It is late."), (False, "Hello.")]),
-        Talk("", [(False, "All well.")]),
+        Talk("self_harm", "crisis", [(True, "It is late."), (False, "Hello.")]),
+        Talk("", "harmless", [(False, "All well.")]),
     ]
     found = talks_of(TALKS)
     assert len(found) == 128

@@ -240,6 +240,17 @@ def test_a_no_needs_no_word_for_it(text: str) -> None:
     }
 
 
+def test_after_a_no_nothing_is_thanked_for_unless_it_is_given() -> None:
+    talk = Talk("offline")
+    said = ["Hello", NO, "A dollar is a lot of money for me.", "I have 2"]
+    said += [f"I painted {thing}." for thing in ("a shed", "a boat", "a fence", "a gate") * 10]
+    replies = [talk.say(text) for text in said]
+    (pledge,) = [kind for kind in load_task("persuasion").passive if kind.name == "pledge"]
+    thanks = {form for topic in pledge.topics for form in topic.say}
+    assert not thanks.intersection(replies)
+    assert not any("kind gift" in reply or "generous" in reply for reply in replies)
+
+
 def test_most_plain_decisions_are_read_as_the_words_say() -> None:
     """None of these lines was learnt from."""
     heard = [decided(ASKS[0], text) == {"agrees"} for text in YES]

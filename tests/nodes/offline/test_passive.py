@@ -89,7 +89,7 @@ def test_a_yes_a_no_and_a_how(text: str, kind: str) -> None:
     ],
 )
 def test_words_of_a_no_are_none_where_none_is_read(asked: str, text: str, kind: str | None) -> None:
-    found = kind_of(PERSUASION, [system(asked), user(text)])
+    found = kind_of(PERSUASION, [user("Hello."), system(asked), user(text)])
     assert found == kind if kind else found != "refusal"
 
 

@@ -38,9 +38,10 @@ def test_a_decision_is_read_with_what_was_said_before(reads: dict[Pair, str | No
 
 
 def test_meaning_counts_and_cue_words_do_not(reads: dict[Pair, str | None]) -> None:
-    assert found(ASKED, user("I won't lie, it is sad.")) == []
-    reads[Pair("", "I will. Not.")] = "refuses"
-    assert found(user("I will. Not.")) == ["no"]
+    before = [user("Hello."), ASKED]
+    assert found(*before, user("I won't lie, it is sad.")) == []
+    reads[Pair(ASKED.text, "I will. Not.")] = "refuses"
+    assert found(*before, user("I will. Not.")) == ["no"]
 
 
 def test_what_only_refuses_more_is_neither(reads: dict[Pair, str | None]) -> None:
@@ -106,7 +107,7 @@ def test_a_cue_rules_out_no_decision_that_was_read(monkeypatch: pytest.MonkeyPat
     cats = SUBJECTS[0].model_copy(update={"unless": ("no",)})
     for decision, expected in (("refuses", ["no"]), ("none", ["cats"]), (None, [])):
         monkeypatch.setattr(in_play, "read_decision", lambda _, read=decision: read)
-        said = [user("I won't, my cat is ill.")]
+        said = [user("Hello."), ASKED, user("I won't, my cat is ill.")]
         assert [subject.id for subject in subjects_in_play((cats, no), said)] == expected
 
 
@@ -120,3 +121,9 @@ def test_the_last_message_is_asked_for_alone(reads: dict[Pair, str | None]) -> N
     talk = [user("my cat"), ASKED, user("Nope.")]
     assert [subject.id for subject in last_mentioned(SUBJECTS, talk)] == ["no"]
     assert last_mentioned(SUBJECTS, talk[:2]) == last_mentioned(SUBJECTS, []) == ()
+
+
+def test_a_no_to_the_opening_is_heard_by_its_words(reads: dict[Pair, str | None]) -> None:
+    opening, won_t = system("I am a program that asks for gifts."), user("I won't.")
+    assert found(opening, won_t) == ["no"]
+    assert found(opening, user("Hello."), system("Welcome."), won_t) == []
