@@ -7,11 +7,16 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 
 from langgraph_cooper.ranker.data.dialogue import DataError
+
+HeldOut = Annotated[
+    str, typer.Option(help="Sources, with commas between, that the model does not learn from.")
+]
+Seed = Annotated[int, typer.Option(help="Of everything random.", min=0, max=2**32 - 1)]
 
 
 class Sourced(Protocol):

@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
-from langgraph_cooper.graph.cli.holding_out import apart, begun_run, going_on
+from langgraph_cooper.graph.cli.holding_out import HeldOut, Seed, apart, begun_run, going_on
 from langgraph_cooper.prompts import load_task
 
 
 def train_answers(
     data: Annotated[Path, typer.Option(help="Graded replies to messages (.jsonl).")],
     output: Annotated[Path, typer.Option(help="The folder of the model.")],
-    held_out: Annotated[
-        str, typer.Option(help="Sources, with commas between, that the model does not learn from.")
-    ] = "",
+    held_out: HeldOut = "",
     every: Annotated[
         int,
         typer.Option(
@@ -29,7 +27,7 @@ def train_answers(
     epochs: Annotated[
         float, typer.Option(help="Passes over the replies.", min=0.1, max=1_000)
     ] = 4.0,
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0, max=2**32 - 1)] = 1,
+    seed: Seed = 1,
 ) -> None:
     """Train the cross-encoder that weighs prepared answers; stopped, it goes on."""
     # Imported here: it brings torch.

@@ -7,15 +7,13 @@ from typing import Annotated
 
 import typer
 
-from langgraph_cooper.graph.cli.holding_out import apart, begun_run, going_on
+from langgraph_cooper.graph.cli.holding_out import HeldOut, Seed, apart, begun_run, going_on
 
 
 def train_decisions(
     data: Annotated[Path, typer.Option(help="Labelled answers (.jsonl).")],
     output: Annotated[Path, typer.Option(help="The folder of the model.")],
-    held_out: Annotated[
-        str, typer.Option(help="Sources, with commas between, that the model does not learn from.")
-    ] = "",
+    held_out: HeldOut = "",
     every: Annotated[
         int,
         typer.Option(
@@ -27,14 +25,16 @@ def train_decisions(
     epochs: Annotated[
         float, typer.Option(help="Passes over the answers.", min=0.1, max=1_000)
     ] = 3.0,
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0, max=2**32 - 1)] = 1,
+    seed: Seed = 1,
 ) -> None:
     """Train the model that reads what users decide; stopped, it goes on by the same command."""
     # Imported here: it brings torch.
+    from sklearn.metrics import classification_report
+
     from langgraph_cooper.graph.training.adapting import write_pair_model
     from langgraph_cooper.graph.training.decided import read_decided
-    from langgraph_cooper.graph.training.decisions import RATE, found, likeliest, train_decider
-    from langgraph_cooper.nodes.subjects.decider import DeciderForm, read_decider
+    from langgraph_cooper.graph.training.decisions import RATE, likeliest, train_decider
+    from langgraph_cooper.nodes.subjects.decider import LABELS, DeciderForm, read_decider
 
     learnt, held = apart(read_decided(data), data, held_out, every)
     form = DeciderForm().model_dump(mode="json")
@@ -44,11 +44,8 @@ def train_decisions(
         model = train_decider(learnt, run, seed=seed, epochs=epochs)
     write_pair_model(model, output)
     read = likeliest(read_decider(output), held)
-    for each in found([one.decision for one in held], read):
-        typer.echo(
-            f"{each.label}: {each.right} of {each.decided} recognised ({each.recall:.3f}), "
-            f"{each.read} read so ({each.precision:.3f} rightly)"
-        )
+    labelled = [each.decision for each in held]
+    typer.echo(classification_report(labelled, read, labels=LABELS, digits=3, zero_division=0.0))
     typer.echo(
         f"the model is in {output}; measured on {len(held):,} answers that were held out; "
         f"the run in {run} is no longer needed"

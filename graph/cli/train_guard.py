@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import read_file
-from langgraph_cooper.graph.cli.holding_out import going_on, run_folder
+from langgraph_cooper.graph.cli.holding_out import Seed, going_on, run_folder
 from langgraph_cooper.prompts import load_task
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def train_guard(
     epochs: Annotated[
         float, typer.Option(help="Passes over the messages.", min=0.1, max=1_000)
     ] = 4.0,
-    seed: Annotated[int, typer.Option(help="Of everything random.", min=0, max=2**32 - 1)] = 1,
+    seed: Seed = 1,
 ) -> None:
     """Train the classifier of the safety guard; stopped, it goes on by the same command."""
     # Imported here: it brings torch.

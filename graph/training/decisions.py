@@ -1,10 +1,10 @@
-"""Trains the model that reads what users decide, and measures it."""
+"""Trains the model that reads what users decide, and reads with it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from langgraph_cooper.graph.training.adapting import Batches, train_adapters
 from langgraph_cooper.graph.training.decided import Decided
 from langgraph_cooper.nodes.pairs.form import Floats
 from langgraph_cooper.nodes.pairs.model import PairModel, PairReader
-from langgraph_cooper.nodes.subjects.decider import LABELS, NONE, DeciderForm
+from langgraph_cooper.nodes.subjects.decider import LABELS, DeciderForm
 from langgraph_cooper.ranker.training.adapters import add_adapters
 
 EPOCHS, RATE = 3.0, 1e-3
@@ -71,44 +71,3 @@ def likeliest(reader: PairReader[DeciderForm], decided: Sequence[Decided]) -> li
     """Return the likeliest label of each answer."""
     odds: list[Floats] = [reader.read([each.pair])[0] for each in decided]
     return [LABELS[int(each.argmax())] for each in odds]
-
-
-class Found(NamedTuple):
-    """How well one decision is recognised.
-
-    Attributes:
-        label: The decision.
-        right: Answers that decide so and are read so.
-        decided: Answers that decide so.
-        read: Answers that are read so.
-    """
-
-    label: str
-    right: int
-    decided: int
-    read: int
-
-    @property
-    def recall(self) -> float:
-        """Share of those that decide so."""
-        return self.right / max(self.decided, 1)
-
-    @property
-    def precision(self) -> float:
-        """Share of those that are read so."""
-        return self.right / max(self.read, 1)
-
-
-def found(labelled: Sequence[str], read: Sequence[str]) -> list[Found]:
-    """Compare labels, one decision after another."""
-    pairs = list(zip(labelled, read, strict=True))
-    return [
-        Found(
-            label,
-            sum(pair == (label, label) for pair in pairs),
-            sum(one == label for one, _ in pairs),
-            sum(other == label for _, other in pairs),
-        )
-        for label in LABELS
-        if label != NONE
-    ]

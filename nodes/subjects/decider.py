@@ -16,8 +16,7 @@ from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, re
 
 SHIPPED = Path(__file__).parent / "checkpoint"
 WANTED = Wanted("reads decisions", "cooper train-decisions")
-NONE = "none"
-LABELS = (NONE, "agrees", "doubts", "refuses", "enough")
+LABELS = ("none", "agrees", "doubts", "refuses", "enough")
 """`Decision`s and others; "enough" refuses no more than a larger amount."""
 
 

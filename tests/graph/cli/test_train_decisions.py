@@ -33,7 +33,9 @@ def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
     options = ("--data", data, "--output", model, "--every", 1000, "--epochs", 1)
     done = cooper("train-decisions", "--held-out", "held", *options)
     assert done.code == 0, done.err
-    assert "of 4 recognised" in done.out
+    rows = {row.split()[0]: row.split()[-1] for row in done.out.splitlines() if row.strip()}
+    told = [float(rows[label]) for label in ("refuses", "agrees", "none")]
+    assert told == [4, 4, 0]  # how many there are
     assert "8 answers that were held out" in done.out
     read_decider(model)
 

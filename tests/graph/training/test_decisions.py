@@ -10,7 +10,7 @@ pytest.importorskip("peft")
 
 from langgraph_cooper.graph.training.adapting import write_pair_model
 from langgraph_cooper.graph.training.decided import Decided, read_decided
-from langgraph_cooper.graph.training.decisions import found, likeliest, train_decider
+from langgraph_cooper.graph.training.decisions import likeliest, train_decider
 from langgraph_cooper.nodes.subjects.decider import read_decider
 from langgraph_cooper.ranker.data.dialogue import DataError
 
@@ -35,15 +35,6 @@ def test_it_learns_what_a_no_answers_and_is_read_again(tmp_path: Path) -> None:
     reader = read_decider(tmp_path)
     assert reader.form == form
     assert likeliest(reader, LEARNT) == [each.decision for each in LEARNT]
-
-
-def test_what_is_found_is_counted() -> None:
-    labelled = ["refuses", "refuses", "none", "agrees"]
-    counted = {each.label: each for each in found(labelled, ["refuses", "none", "refuses", "none"])}
-    refuses, agrees = counted["refuses"], counted["agrees"]
-    assert (refuses.right, refuses.recall, refuses.precision) == (1, 0.5, 0.5)
-    assert (agrees.right, agrees.recall, agrees.precision) == (0, 0.0, 0.0)
-    assert "none" not in counted
 
 
 @pytest.mark.parametrize(
