@@ -11,7 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph.cooper import resources_of
 from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.crisis.reading import reader
+from langgraph_cooper.nodes.crisis.reading import readers
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
@@ -26,7 +26,7 @@ WORDS = "I lost my job."
 def warm_up(graph: Graph) -> None:
     """Load what the first turn of a graph needs, and try it once.
 
-    That is the ranker with its sentence encoder, the safety guard's classifier, the decision
+    That is the ranker with its sentence encoder, the safety guard's two models, the decision
     model, the embeddings of the offline agents' topics and answers, the model that reads them,
     the fine-tuned generator where it speaks (whose first use takes a minute), and the clients of
     the language models. No model is asked anything.
@@ -72,7 +72,7 @@ def _load(resources: Resources) -> None:
     topics = [ScoredTopic(name, WORDS) for name in task.aspect_names]
     ranker.score([Utterance("user", WORDS)], topics, signals)
     if task.guard:
-        reader(task.guard)(WORDS)
+        readers(task.guard).first(WORDS)
     subjects_in_play(task.subjects, [Utterance("user", WORDS)])
     if resources.second:
         resources.second.prepare()

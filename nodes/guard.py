@@ -25,7 +25,7 @@ from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
-from langgraph_cooper.nodes.crisis.reading import ends, read_meaning, reader
+from langgraph_cooper.nodes.crisis.reading import Readers, ends, readers
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import emit, fault_event, help_event, reply_event, turn_of
 from langgraph_cooper.nodes.intake import check_text
@@ -53,16 +53,6 @@ CHARACTERS_ANEW = 100_000  # of these messages
 REMEMBERED = 8  # messages up to a release, some of which may be removed later
 
 
-class Readers(NamedTuple):
-    """What reads a message before and after a crisis was first feared in the conversation.
-
-    From then on one is no longer as rare as the task's settings say.
-    """
-
-    first: Reader
-    later: Reader
-
-
 class Manner(NamedTuple):
     """How a conversation goes on from what its messages show."""
 
@@ -85,21 +75,21 @@ def guard_node(
 
     Args:
         task: The task.
-        read: Finds what one message shows, in place of the reader for the task's settings.
+        read: Finds what one message shows, in place of the readers for the task's settings.
         second: Reads what the first reader is not certain of. If it fails, the first reader's
             finding counts.
     """
     settings = task.guard or GuardSettings()
-    own = Readers(read, read) if read else Readers(reader(settings), read_meaning)
+    own = Readers(read, read) if read else readers(settings)
 
     def guard(
         state: Mapping[str, Any], config: RunnableConfig, opinions: Opinions = NONE
     ) -> Update:
         messages: Sequence[AnyMessage] = state.get("messages", [])
         context, known = current_context(), _known(state)
-        readers = Readers(*(opinions.over(each) for each in own))
+        informed = Readers(*(opinions.over(each) for each in own))
         manner = Manner(_is_strict(context, settings), settings.patient)
-        course = _course(messages, known, readers, manner)
+        course = _course(messages, known, informed, manner)
         now: GuardState = {**known, **_saved(course, messages), "fired": course.tier == "certain"}
         if known.get("tier") == "certain" and course.tier != "certain":
             now["settled"] = _remembered(messages)
@@ -264,13 +254,13 @@ def _course(
     It goes on from the state where that has the last message that was read. A graph inside another
     one may have no state, and reads all messages.
     """
-    reading = _Reading(messages, readers, manner)
+    settled = _settled(messages, known)
+    reading = _Reading(messages, readers, manner, since=settled)
     if start := _place(messages, known):
         fields = {key: known[key] for key in COURSE if key in known}  # type: ignore[literal-required]
         return reading.on_from(start, Course(**fields), kept=True)
-    start = _settled(messages, known)
-    kind, hinted = known.get("kind") if start else None, known.get("hinted", 0)
-    course = reading.on_from(start, Course("none", kind, hinted=hinted))
+    kind, hinted = known.get("kind") if settled else None, known.get("hinted", 0)
+    course = reading.on_from(settled, Course("none", kind, hinted=hinted))
     if known.get("fired") and course.tier != "certain":
         # Messages were removed or edited: that alone lifts nothing. What was said since may.
         before = Course("certain", known.get("kind", "suicide"), given=known.get("given", 0))
@@ -286,11 +276,14 @@ class _Reading:
         messages: All messages.
         readers: Find what one message shows.
         manner: How the course goes on from what they find.
+        since: The number of messages up to the last release. They explain nothing that comes later,
+            and make it no graver.
     """
 
     messages: Sequence[AnyMessage]
     readers: Readers
     manner: Manner
+    since: int
 
     def on_from(self, start: int, course: Course, *, kept: bool = False) -> Course:
         """Return the course after the last message.
@@ -302,7 +295,8 @@ class _Reading:
                 nothing: the guard was not asked about it.
         """
         start = max(start, _first_to_read(self.messages))
-        said = [text_of(m) for m in self.messages[:start] if isinstance(m, HumanMessage)]
+        before = self.messages[self.since : start]
+        said = [text_of(m) for m in before if isinstance(m, HumanMessage)]
         reply: AIMessage | None = None
         for side, group in itertools.groupby(self.messages[start:], speaker_of):
             if side == "user":
@@ -423,8 +417,9 @@ def _found(said: Sequence[str], new: Sequence[str], read: Reader) -> Finding:
     They are also joined with the ones before, where only that makes a phrase: "I want to" / "kill
     myself".
     """
-    texts = [*new, " ".join(new)] if len(new) > 1 else list(new)
-    found = [read(text) for text in texts]
+    found = [read(text, [*said, *new[:place]]) for place, text in enumerate(new)]
+    if len(new) > 1:
+        found.append(read(" ".join(new), said))
     earlier = said[1 - MAX_JOINED :]
     all_said = [ends(text) for text in (*earlier, *new)]
     for end in range(len(earlier) + 1, len(all_said) + 1):

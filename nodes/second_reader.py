@@ -1,4 +1,4 @@
-"""The guard's second reader: looks at all messages of which the first one is not certain.
+"""The guard's second reader: looks at messages of which the first one is not certain, each alone.
 
 It may find a crisis that the first one misses, and clear a concern. Where the first reader alone
 comes to a certain crisis, it is not asked: nothing that it says, and none of its faults, takes the
@@ -39,11 +39,18 @@ class Opinions(NamedTuple):
     found: Mapping[str, Finding]
 
     def over(self, first: Reader) -> Reader:
-        """Return a reader that takes an opinion where there is one, else the first reader's."""
+        """Return a reader that takes an opinion where there is one, else the first reader's.
 
-        def read(text: str) -> Finding:
-            finding = first(text)
-            return finding if finding.tier == "certain" else self.found.get(digest(text), finding)
+        An opinion is of a message alone: it clears no concern that what was said before brings.
+        """
+
+        def read(text: str, said: Sequence[str] = ()) -> Finding:
+            finding = first(text, said)
+            opinion = self.found.get(digest(text))
+            if opinion is None or finding.tier == "certain":
+                return finding
+            by_context = finding.tier != "none" and first(text).tier == "none"
+            return finding if opinion.tier == "none" and by_context else opinion
 
         return read if self.found else first
 

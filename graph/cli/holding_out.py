@@ -50,7 +50,7 @@ def apart(
     """
     from langgraph_cooper.graph.training.rows import one_in
 
-    out = {name.strip() for name in held_out.split(",") if name.strip()}
+    out = set(names_of(held_out))
     sources = sorted({row.source for row in rows})
     if unknown := sorted(out.difference(sources)):
         raise DataError(
@@ -65,6 +65,11 @@ def apart(
         much = "nothing is left to learn from" if kept else "nothing is held out"
         raise DataError(f"{much}: name other sources by --held-out, or another --every")
     return learnt, kept
+
+
+def names_of(given: str) -> list[str]:
+    """Return the names in an option, with commas between."""
+    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def run_folder(output: Path, *learnt: Any) -> Path:

@@ -32,11 +32,11 @@ def train_decisions(
     from sklearn.metrics import classification_report
 
     from langgraph_cooper.graph.training.adapting import write_pair_model
-    from langgraph_cooper.graph.training.decided import read_decided
     from langgraph_cooper.graph.training.decisions import RATE, likeliest, train_decider
+    from langgraph_cooper.graph.training.labelled import read_labelled
     from langgraph_cooper.nodes.subjects.decider import LABELS, DeciderForm, read_decider
 
-    learnt, held = apart(read_decided(data), data, held_out, every)
+    learnt, held = apart(read_labelled(data, LABELS), data, held_out, every)
     form = DeciderForm().model_dump(mode="json")
     learnt_from = [each.model_dump(mode="json") for each in learnt]
     run = begun_run(output, learnt_from, seed, epochs, RATE, form)
@@ -44,7 +44,7 @@ def train_decisions(
         model = train_decider(learnt, run, seed=seed, epochs=epochs)
     write_pair_model(model, output)
     read = likeliest(read_decider(output), held)
-    labelled = [each.decision for each in held]
+    labelled = [each.label for each in held]
     typer.echo(classification_report(labelled, read, labels=LABELS, digits=3, zero_division=0.0))
     typer.echo(
         f"the model is in {output}; measured on {len(held):,} answers that were held out; "

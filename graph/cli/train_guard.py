@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import read_file
-from langgraph_cooper.graph.cli.holding_out import Seed, going_on, run_folder
+from langgraph_cooper.graph.cli.holding_out import Seed, going_on, names_of, run_folder
 from langgraph_cooper.prompts import load_task
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 KEPT = 0.25  # of the real messages: for the thresholds
 EVERY = 4  # of so many answers one's examples are kept, too
-LONGER, DISGUISED = 0.2, 0.1  # shares of the lines that are learnt from in another form, too
-SHORT = 25  # words of an ordinary sentence that others are hidden among
 REAL_WEIGHT = 0.5  # nobody labelled the real messages
 
 
@@ -73,34 +71,32 @@ def train_guard(
     from langgraph_cooper.graph.training.lines import (
         Example,
         check_lines,
-        disguised,
         line_examples,
-        longer,
         read_lines,
         read_phrases,
+        variants,
     )
+    from langgraph_cooper.graph.training.rows import writers_apart
     from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 
-    written = read_lines(lines, _names(held_out))
+    written = read_lines(lines, names_of(held_out))
     known = read_phrases(phrases) if phrases else []
     real = [text for file in dialogues for text in _user_messages(file)]
     usual, usual_kept = _everyday(everyday or [], doubtful)
-    chosen = _chosen(written, _names(chosen_on))
+    learnt, chosen = writers_apart(written, names_of(chosen_on), "--chosen-on")
     check_lines(chosen or written, folds if not chosen else 0)
     rng = random.Random(seed)
     rng.shuffle(real)
     kept = real[: round(KEPT * len(real))]
     # Those that the phrases find are mostly crises, which nobody labelled.
     others = [text for text in real[len(kept) :] if not crisis_kind(text)][:most]
-    ordinary = [text for text in others if len(text.split()) < SHORT]
-    learnt = [line for line in written if line.writer not in _names(chosen_on)]
     run = run_folder(output, learnt, chosen, known, kept, others, usual, seed, epochs, folds)
 
     def learn(some: Sequence[Line], name: str) -> CrisisModel:
         typer.echo(f"{name}: {len(some)} lines", err=True)
         rng = random.Random(seed)
         told = line_examples([*some, *known])
-        examples = told + longer(told, ordinary, LONGER, rng) + disguised(told, DISGUISED, rng)
+        examples = told + variants(told, others, rng)
         examples += [Example(text, 0.0, weight=REAL_WEIGHT) for text in others]
         examples += [Example(text, 0.0) for text in usual]
         with going_on(run):
@@ -129,25 +125,9 @@ def train_guard(
     ]
     typer.echo(
         f"the classifier is in {output}; of lines by writers that were left out it finds "
-        f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed"
+        f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed; "
+        "train the context model for it by 'cooper train-context'"
     )
-
-
-def _names(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",") if name.strip()]
-
-
-def _chosen(written: Sequence[Line], writers: Sequence[str]) -> list[Line]:
-    """Return the lines of the writers on whom the thresholds are chosen.
-
-    Raises:
-        DataError: There is no such writer.
-    """
-    from langgraph_cooper.ranker.data.dialogue import DataError
-
-    if unknown := sorted(set(writers) - {line.writer for line in written}):
-        raise DataError(f"--chosen-on: no lines are by {unknown[0]!r}; name writers as w01,w02")
-    return [line for line in written if line.writer in writers]
 
 
 def _everyday(tasks: Sequence[str], doubtful: Path | None) -> tuple[list[str], list[str]]:

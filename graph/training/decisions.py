@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from langgraph_cooper.graph.training.adapting import Batches, train_adapters
-from langgraph_cooper.graph.training.decided import Decided
+from langgraph_cooper.graph.training.labelled import Labelled
 from langgraph_cooper.nodes.pairs.form import Floats
 from langgraph_cooper.nodes.pairs.model import PairModel, PairReader
 from langgraph_cooper.nodes.subjects.decider import LABELS, DeciderForm
@@ -28,9 +28,9 @@ class _Learner(nn.Module):
         super().__init__()
         self.model = model
 
-    def inputs(self, decided: Sequence[Decided]) -> dict[str, Tensor]:
+    def inputs(self, decided: Sequence[Labelled]) -> dict[str, Tensor]:
         given = self.model.inputs([each.pair for each in decided])
-        return {**given, "label": torch.tensor([LABELS.index(each.decision) for each in decided])}
+        return {**given, "label": torch.tensor([LABELS.index(each.label) for each in decided])}
 
     def forward(self, label: Tensor, **given: Tensor) -> Any:
         odds = self.model(**given).float()
@@ -39,7 +39,7 @@ class _Learner(nn.Module):
 
 
 def train_decider(
-    decided: Sequence[Decided],
+    decided: Sequence[Labelled],
     run: Path,
     *,
     seed: int = 1,
@@ -67,7 +67,7 @@ def train_decider(
     return model.eval()
 
 
-def likeliest(reader: PairReader[DeciderForm], decided: Sequence[Decided]) -> list[str]:
+def likeliest(reader: PairReader[DeciderForm], decided: Sequence[Labelled]) -> list[str]:
     """Return the likeliest label of each answer."""
     odds: list[Floats] = [reader.read([each.pair])[0] for each in decided]
     return [LABELS[int(each.argmax())] for each in odds]

@@ -15,6 +15,8 @@ from langgraph_cooper.ranker.data.jsonl import read_text
 
 TARGETS = {"+": 1.0, "-": 0.0, "?": 0.5}
 MANNERS = {"+": "hint", "-": "trap", "?": "unsure"}  # where a line does not say
+LONGER, DISGUISED = 0.2, 0.1  # shares of the lines that are learnt from in another form, too
+SHORT = 25  # words of an ordinary sentence that others are hidden among
 DISGUISES = str.maketrans({"i": "1", "e": "3", "a": "4", "o": "0", "s": "5"})
 
 
@@ -131,6 +133,14 @@ def line_examples(lines: Iterable[Line]) -> list[Example]:
         )
         for line in lines
     ]
+
+
+def variants(
+    examples: Sequence[Example], ordinary: Iterable[str], rng: random.Random
+) -> list[Example]:
+    """Return some of the examples in another form: among short ordinary messages, or disguised."""
+    short = [text for text in ordinary if len(text.split()) < SHORT]
+    return longer(examples, short, LONGER, rng) + disguised(examples, DISGUISED, rng)
 
 
 def longer(

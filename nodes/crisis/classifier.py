@@ -3,15 +3,22 @@
 A sentence encoder with low-rank adapters (LoRA) reads the message. From the mean and the maximum of
 its token embeddings, and from what the phrases find, a linear head gives the log-odds of a crisis
 and of each kind. Reference: Hu et al., "LoRA" (2022), section 4.
+
+A second model reads it together with what the user said before. Their log-odds are pooled: a
+weighted mean, which is the logarithmic opinion pool of Genest and Zidek, "Combining probability
+distributions" (1986), section 3.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,10 +26,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from langgraph_cooper.nodes.crisis.context import ContextForm, ContextModel, said_before
 from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, withdraws
 from langgraph_cooper.nodes.language.remembering import remembered
+from langgraph_cooper.nodes.pairs.form import Pair
 from langgraph_cooper.prompts import CooperError, CrisisKind
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.computing import compute
@@ -31,11 +40,14 @@ from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
 from langgraph_cooper.ranker.model.lora import load_adapted
 from langgraph_cooper.ranker.model.transformer import load_transformer
 
+LOG = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "checkpoint"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+STALE = "belongs to another classifier: train it again with 'cooper train-context'"
 REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train-guard'"
 CLAUSE_END = re.compile(r"[.,;:!?\u2026\n\u2013\u2014]+(?:\s|$)|\s-+\s")
 MAX_TOKENS = 96
+REMEMBERED = 4_096  # messages
 FEWEST_WORDS = 3  # of "Last week." no encoder can say whether it is a farewell
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
@@ -59,9 +71,9 @@ class ClassifierConfig(BaseModel):
     adapters: AdapterConfig = AdapterConfig(rank=16, alpha=32.0)
     kinds: tuple[CrisisKind, ...]
     certain: float = 0.0
-    """Log-odds from which a crisis is certain."""
+    """Log-odds from which a crisis is certain, where no context model is at hand."""
     concern: float = 0.0
-    """Log-odds from which it is a concern."""
+    """Log-odds from which it is a concern, likewise."""
     weights_sha256: str = ""
 
 
@@ -109,29 +121,40 @@ class CrisisModel(nn.Module):
         return odds
 
 
+class Belief(NamedTuple):
+    """What is believed of a text: the log-odds of a crisis, and its likeliest kind."""
+
+    odds: float
+    kind: CrisisKind
+
+
 class CrisisClassifier:
     """A trained classifier, safe to share between threads.
 
     Args:
         model: The model, its adapters merged.
+        context: Reads a message together with those before it. None: each is read by itself.
     """
 
-    def __init__(self, model: CrisisModel) -> None:
+    def __init__(self, model: CrisisModel, context: ContextModel | None = None) -> None:
         self.config = model.config
-        self._model = model.eval()
-        self._odds = remembered(4_096)(self._compute)
+        self.thresholds: ClassifierConfig | ContextForm = context.form if context else model.config
+        self._model, self._context = model.eval(), context
+        self._alone = remembered(REMEMBERED)(self._compute_alone)
+        self._pooled = remembered(REMEMBERED)(self._compute_pooled)
 
-    def read(self, text: str, rarer: float = 0.0) -> Finding:
+    def read(self, text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
         """Return what a message shows.
 
         A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
         it can read is a concern at least, unless its meaning is plainly harmless, and so is a
-        denial that is taken back. A concern by meaning alone is faint in the lower half between the
-        thresholds of the classifier. Of one or two words, and in other scripts, the phrases alone
-        decide.
+        denial that is taken back; nothing that was said before explains a phrase away. A concern by
+        meaning alone is faint in the lower half between the thresholds. Of one or two words, and in
+        other scripts, the phrases alone decide.
 
         Args:
             text: The message.
+            said: What the user said before it.
             rarer: How much rarer a crisis is than where the thresholds were chosen, as a natural
                 logarithm: by Bayes' rule the threshold of a concern by meaning rises by so much,
                 up to that of a certain crisis.
@@ -141,12 +164,14 @@ class CrisisClassifier:
             return Finding("certain", known)
         if not readable(text):
             return Finding("certain", known) if known else Finding()
-        odds, kind = self._believed(text)
-        certain, concern = self.config.certain, self.config.concern
-        plain = (concern + certain) / 2
         if known:
-            certain, concern = certain - PHRASE_CERTAIN, concern - PHRASE_CONCERN
+            odds, kind = self._believed(text, self._by_itself)
+            certain = self.config.certain - PHRASE_CERTAIN
+            concern = plain = self.config.concern - PHRASE_CONCERN
         else:
+            odds, kind = self._believed(text, partial(self._belief, before=said_before(said)))
+            certain, concern = self.thresholds.certain, self.thresholds.concern
+            plain = (concern + certain) / 2
             unsure = UNSURE if len(text.split()) <= FEW_WORDS else 0.0
             concern = min(concern + unsure + rarer, certain)
         if odds >= certain:
@@ -154,7 +179,7 @@ class CrisisClassifier:
         if withdraws(text):
             return Finding("concern", known or kind)
         if odds >= concern:
-            return Finding("concern", known or kind, faint=not known and odds < plain)
+            return Finding("concern", known or kind, faint=odds < plain)
         return Finding()
 
     def doubts(self, text: str) -> CrisisKind | None:
@@ -167,25 +192,43 @@ class CrisisClassifier:
             return None
         if not readable(text):
             return None if _is_english(text) else self.config.kinds[0]
-        return self._odds(text)[1]
+        return self._by_itself(text).kind
 
-    def _believed(self, text: str) -> tuple[float, CrisisKind]:
-        """Return the log-odds and the kind of a message, its plain denials believed."""
-        odds, kind = self._odds(text)
+    def odds(self, text: str, said: Sequence[str] = ()) -> float:
+        """Return the log-odds of a crisis: of the gravest window of a long message."""
+        return self._belief(text, said_before(said)).odds
+
+    @staticmethod
+    def _believed(text: str, read: Callable[[str], Belief]) -> Belief:
+        """Return what is believed of a message, its plain denials included."""
+        belief = read(text)
         if denies(text):
             # A plain denial is believed, but silences nothing else that was said.
             rest = "; ".join(part for part in clauses(text) if not denies(part))
-            odds = self.odds(rest) if readable(rest) else -math.inf
-        return odds, kind
+            belief = belief._replace(odds=read(rest).odds if readable(rest) else -math.inf)
+        return belief
 
-    def odds(self, text: str) -> float:
-        """Return the log-odds of a crisis: of the gravest window of a long message."""
-        return self._odds(text)[0]
+    def _belief(self, text: str, before: str) -> Belief:
+        if self._context is None:
+            return self._by_itself(text)
+        return self._pooled(json.dumps((text, PICTURES.sub(" ", before))))
 
-    def _compute(self, text: str) -> tuple[float, CrisisKind]:
-        odds = compute(partial(self._forward, windows(text)))
-        gravest = odds[odds[:, 0].argmax()]
-        return float(gravest[0]), self.config.kinds[int(gravest[1:].argmax())]
+    def _by_itself(self, text: str) -> Belief:
+        """Return the classifier's own belief, whatever was said before."""
+        return max(self._alone(text))
+
+    def _compute_alone(self, text: str) -> list[Belief]:
+        found = compute(partial(self._forward, windows(text)))
+        return [Belief(float(each[0]), self.config.kinds[int(each[1:].argmax())]) for each in found]
+
+    def _compute_pooled(self, texts: str) -> Belief:
+        assert self._context is not None
+        text, before = json.loads(texts)
+        share = self._context.form.share
+        pairs = [Pair(before, PICTURES.sub(" ", window)) for window in windows(text)]
+        read = self._context.read(pairs)[:, 0]
+        both = zip(self._alone(text), read.tolist(), strict=True)
+        return max(Belief((1 - share) * own.odds + share * odds, own.kind) for own, odds in both)
 
     def _forward(self, texts: Sequence[str]) -> Tensor:
         with torch.inference_mode():
@@ -224,8 +267,12 @@ def windows(text: str) -> list[str]:
     return cut[:MAX_WINDOWS]
 
 
-def read_classifier(folder: str | Path) -> CrisisClassifier:
+def read_classifier(folder: str | Path, context: ContextModel | None = None) -> CrisisClassifier:
     """Load a classifier.
+
+    Args:
+        folder: Its files.
+        context: Reads a message together with those before it, if any does.
 
     Raises:
         ClassifierError: Its files are missing or damaged, or made for another encoder.
@@ -255,7 +302,10 @@ def read_classifier(folder: str | Path) -> CrisisClassifier:
         raise ClassifierError(
             f"the guard's classifier in {folder} lacks weights: {REMEDY}"
         ) from None
-    return CrisisClassifier(model)
+    if context and context.form.classifier_sha256 != config.weights_sha256:
+        LOG.warning("the guard reads each message by itself: its context model %s", STALE)
+        context = None
+    return CrisisClassifier(model, context)
 
 
 def crisis_kinds() -> tuple[CrisisKind, ...]:

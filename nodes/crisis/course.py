@@ -7,9 +7,9 @@ has no other memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from langgraph_cooper.nodes.crisis.answers import answer_of, says_safe
 from langgraph_cooper.nodes.crisis.phrases import denies
@@ -28,7 +28,7 @@ OF_ONESELF: tuple[CrisisKind, ...] = ("suicide", "self_harm")
 
 
 class Finding(NamedTuple):
-    """What one message shows by itself.
+    """What one message shows.
 
     Attributes:
         tier: What is known.
@@ -41,7 +41,16 @@ class Finding(NamedTuple):
     faint: bool = False
 
 
-Reader = Callable[[str], Finding]
+class Reader(Protocol):
+    """Finds what one message shows."""
+
+    def __call__(self, text: str, said: Sequence[str] = ()) -> Finding:
+        """Return what it shows.
+
+        Args:
+            text: The message.
+            said: What the user said before it.
+        """
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class Course:
         """Return the course after the user's next turn.
 
         Args:
-            finding: What the turn shows by itself.
+            finding: What the turn shows.
             said: Its words.
             question: The kind of crisis that the system asked about just before, if it did.
             strict: Whether only a person can lift a certain crisis.

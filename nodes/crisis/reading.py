@@ -1,4 +1,4 @@
-"""Reads what one message shows: by its meaning, or by the phrases alone where nothing can read it.
+"""Reads what a message shows: by its meaning, or by the phrases alone where nothing can read it.
 
 Torch is imported with the first message, not with this module.
 """
@@ -6,10 +6,10 @@ Torch is imported with the first message, not with this module.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
@@ -19,6 +19,7 @@ from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 if TYPE_CHECKING:
     from langgraph_cooper.nodes.crisis.classifier import CrisisClassifier
+    from langgraph_cooper.nodes.crisis.context import ContextModel
 
 LOG = logging.getLogger(__name__)
 READ_OF_A_MESSAGE = 40_000
@@ -27,25 +28,45 @@ _loading = RLock()
 wait_before_fork(_loading)
 
 
-def reader(settings: GuardSettings) -> Reader:
-    """Return the reader for a task's guard, which loads the classifier with its first message."""
-    return partial(read_meaning, rarer=settings.rarer)
+class _Reads(Protocol):
+    def __call__(self, text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding: ...
 
 
-def read_phrases(text: str, rarer: float = 0.0) -> Finding:
-    """Return what the phrases find, however rare a crisis is."""
+class Readers(NamedTuple):
+    """What reads a message before and after a crisis was first feared in the conversation.
+
+    From then on one is no longer as rare as the task's settings say, and each message is read by
+    itself: what was said before neither explains it away nor makes it graver.
+    """
+
+    first: Reader
+    later: Reader
+
+
+def readers(settings: GuardSettings) -> Readers:
+    """Return the readers for a task's guard, which load their models with the first message."""
+    return Readers(partial(read_meaning, rarer=settings.rarer), _read_by_itself)
+
+
+def _read_by_itself(text: str, said: Sequence[str] = ()) -> Finding:
+    return read_meaning(text)
+
+
+def read_phrases(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
+    """Return what the phrases find, whatever was said before, and however rare a crisis is."""
     kind = crisis_kind(text)
     return Finding("certain", kind) if kind else Finding()
 
 
-def read_meaning(text: str, rarer: float = 0.0) -> Finding:
+def read_meaning(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
     """Return what the shipped classifier finds, or the phrases if it cannot be loaded.
 
     Args:
         text: The message.
+        said: What the user said before it.
         rarer: The setting of `GuardSettings`.
     """
-    return _shipped_reader()(ends(text), rarer)
+    return _shipped_reader()(ends(text), said, rarer=rarer)
 
 
 def doubts(text: str) -> CrisisKind | None:
@@ -65,7 +86,7 @@ def ends(text: str) -> str:
     return text if len(text) <= 2 * half else f"{text[:half]} … {text[-half:]}"
 
 
-def _shipped_reader() -> Callable[[str, float], Finding]:
+def _shipped_reader() -> _Reads:
     classifier = _classifier()
     return classifier.read if classifier else read_phrases
 
@@ -80,7 +101,17 @@ def _loaded() -> CrisisClassifier | None:
     from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
 
     try:
-        return compute(partial(read_classifier, SHIPPED))
+        return compute(partial(read_classifier, SHIPPED, _context_model()))
     except CooperError as error:
         LOG.warning("the guard reads by its phrases alone: %s", error)
+        return None
+
+
+def _context_model() -> ContextModel | None:
+    from langgraph_cooper.nodes.crisis.context import SHIPPED, read_context_model
+
+    try:
+        return read_context_model(SHIPPED)
+    except CooperError as error:
+        LOG.warning("the guard reads each message by itself: %s", error)
         return None

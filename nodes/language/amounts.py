@@ -38,6 +38,13 @@ _TOLD = re.compile(
     re.IGNORECASE,
 )
 """Before an amount that is told of something, and not offered: "the task pays 2.00"."""
+_DENIED = re.compile(
+    r"(?:(?<!why )\bnot|\b(?:can['’]?t|cannot|can not|couldn['’]?t|won['’]?t|don['’]?t)"
+    r"(?:\s+(?:to|do|give|afford|spare|pay|donate|offer|go|manage|promise|have|want))+)"
+    r"(?:\s+(?:you|them|even|as much as|the full|all))*\s*$",
+    re.IGNORECASE,
+)
+"""Before an amount that is too much: "not $5, only $1", "I can't do twenty, but ten"."""
 _BARE = {*SMALL, *TENS, *(f"{ten} {one}" for ten in TENS for one in SMALL[1:10])}
 _CENTS = re.compile(r"cents?$|¢$", re.IGNORECASE)
 
@@ -49,7 +56,7 @@ class Amount:
     Attributes:
         text: In the user's words.
         value: As a number.
-        told: Whether it is what something pays or costs, and thus no offer.
+        told: Whether it is what something pays or costs, or what is too much, and thus no offer.
     """
 
     text: str
@@ -79,5 +86,6 @@ def _amount(found: re.Match[str]) -> Amount:
         value = VALUES[found["ten"].lower()] + VALUES[found["one"].lower()]
     else:
         value = VALUES[found["word"].lower()]
-    told = bool(_TOLD.search(found.string, max(0, found.start() - 60), found.start()))
+    start, end = max(0, found.start() - 60), found.start()
+    told = bool(_TOLD.search(found.string, start, end) or _DENIED.search(found.string, start, end))
     return Amount(text, value / 100 if _CENTS.search(text) else value, told)

@@ -10,37 +10,40 @@ with `--second MODEL` a chat model is asked for those that it lacks, on all line
 the whole conversations of tests/faults/crisis_talks: is each crisis noticed before it ends? With
 it, `--trial FILE` counts what is asked in the `esc` conversations of a file of tests/trial, and
 `--patient` lets a first faint concern pass, as a task's guard with that setting does. `--context`
-reads those of tests/faults/crisis_context, in which earlier messages tell what a later one means.
+reads those of tests/faults/crisis_context, in which earlier messages tell what a later one means;
+`--alone` reads by the classifier alone, as where the context model cannot be loaded.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence, Set
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 from langgraph_cooper.graph.training.lines import Line, read_lines
-from langgraph_cooper.nodes.crisis.course import HINTED_TURNS, Finding, Reader, Tier
+from langgraph_cooper.graph.training.talks import read_talks
+from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
+from langgraph_cooper.nodes.crisis.course import Finding, Reader, Tier
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.nodes.crisis.reading import doubts, reader
+from langgraph_cooper.nodes.crisis.reading import Readers, doubts, readers
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
 from langgraph_cooper.nodes.second_reader import Opinions, digest
 from langgraph_cooper.prompts import GuardSettings, load_task
+from tests.benchmarks.crisis_talks import conversations, seekers, share, talks
 from tests.benchmarks.replies import conversations as trial_conversations
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
 TALKS = Path(__file__).parents[1] / "faults" / "crisis_talks"
 CONTEXT = TALKS.parent / "crisis_context"
+HELD_OUT_TALKS = ("c07", "c08", "c13", "c14", "c21", "c23", "c30", "c32", "c37", "c38")
 HELD_OUT = ("w02", "w06", "w09", "w12", "w15", "w20", "w22", "w46", "w47", "w48", "w49", "w50")
 PAIRS = ("w27", "w28")  # came later: held out, too, and reported apart
 EVERYDAY = ("w51", "w64", "w71")  # everyday messages alone, likewise
@@ -96,20 +99,9 @@ def _table(read: Reader, name: str, lines: Sequence[Line], key: Callable[[Line],
         certain = sum(tier == "certain" for tier in tiers)
         either = sum(tier != "none" for tier in tiers)
         print(
-            f"  {name + ' ' + value:20s} {len(tiers):5d}   certain {_share(certain, len(tiers))}"
-            f"   certain or concern {_share(either, len(tiers))}"
+            f"  {name + ' ' + value:20s} {len(tiers):5d}   certain {share(certain, len(tiers))}"
+            f"   certain or concern {share(either, len(tiers))}"
         )
-
-
-def _share(count: int, number: int) -> str:
-    """Return a share with Wilson's 95 % interval."""
-    if not number:
-        return "-"
-    share, z = count / number, 1.96
-    middle = (share + z * z / (2 * number)) / (1 + z * z / number)
-    half = z * math.sqrt(share * (1 - share) / number + z * z / (4 * number**2))
-    half /= 1 + z * z / number
-    return f"{share:.3f} [{max(0.0, middle - half):.3f}, {middle + half:.3f}]"
 
 
 def opinions_of(file: Path) -> dict[str, Finding]:
@@ -153,136 +145,19 @@ def other_lines(file: Path, show: bool, read: Reader) -> None:
                 print(f"  {finding.tier}: {text}")
 
 
-class Talk(NamedTuple):
-    """A conversation: its kind of crisis, "" if there is none, and what was said.
-
-    Attributes:
-        kind: The kind.
-        theme: What a conversation without a crisis is.
-        said: Whether a message calls for a question about safety, and the message.
-    """
-
-    kind: str
-    theme: str
-    said: list[tuple[bool, str]]
-
-
-def talks_of(folder: Path) -> list[Talk]:
-    """Read conversations; "# crisis KIND" or "# THEME" begins one."""
-    found: list[Talk] = []
-    for file in sorted(folder.glob("*.tsv")):
-        for row in file.read_text(encoding="utf-8").splitlines():
-            if row.startswith("#"):
-                theme, _, kind = row[1:].strip().partition(" ")
-                found.append(Talk(kind, theme, []))
-            else:
-                mark, _, text = row.partition("\t")
-                found[-1].said.append((mark == "+", text))
-    return found
-
-
-def tiers_of(read: Reader, said: Sequence[str], *, patient: bool) -> list[Tier]:
-    """Return the tier of each message; a patient guard lets a first faint concern pass."""
-    found, hinted = list[Tier](), 0
-    for finding in map(read, said):
-        passes = patient and finding.faint and not hinted
-        found.append("none" if passes else finding.tier)
-        hinted = HINTED_TURNS if finding.tier != "none" else max(0, hinted - 1)
-    return found
-
-
-def talks(folder: Path, read: Reader, *, patient: bool) -> None:
-    """Count in how many conversations a crisis is noticed, when, and where there is none."""
-    found = talks_of(folder)
-
-    def tiers_in(talk: Talk) -> list[Tier]:
-        return tiers_of(read, [text for _, text in talk.said], patient=patient)
-
-    for kind in ["", *sorted({talk.kind for talk in found if talk.kind})]:
-        some = [talk for talk in found if talk.kind and kind in ("", talk.kind)]
-        tiers = [tiers_in(talk) for talk in some]
-        noticed = sum(any(tier != "none" for tier in each) for each in tiers)
-        certain = sum("certain" in each for each in tiers)
-        calls = [t for talk, each in zip(some, tiers, strict=True)
-                 for (plus, _), t in zip(talk.said, each, strict=True) if plus]  # fmt: skip
-        told = sum(tier != "none" for tier in calls)
-        print(
-            f"crisis {kind or 'all':10s} {len(some):3d} conversations   noticed "
-            f"{_share(noticed, len(some))}   certain {_share(certain, len(some))}   of messages "
-            f"that call for it {_share(told, len(calls))} of {len(calls)}"
-        )
-    crises = [talk for talk in found if talk.kind]
-    late = Counter(str(calls_before(tiers_in(talk), talk)) for talk in crises)
-    print(f"messages that called for it before one that did was noticed: {sorted(late.items())}")
-    for theme in sorted({talk.theme for talk in found if not talk.kind}):
-        for tier in ("concern", "certain"):
-            harmless = [talk for talk in found if talk.theme == theme]
-            fired = [[each == tier for each in tiers_in(talk)] for talk in harmless]
-            flat = [each for talk in fired for each in talk]
-            told = _share(sum(map(any, fired)), len(fired))
-            print(
-                f"{theme}, no crisis: {tier} in {told} of {len(fired)} conversations, "
-                f"{_share(sum(flat), len(flat))} of {len(flat)} messages"
-            )
-
-
-def calls_before(tiers: Sequence[Tier], talk: Talk) -> int | None:
-    """Return how many messages called for a question before one that did was noticed.
-
-    None: none was noticed. Alarms at other messages do not count: they may be chance.
-    """
-    pairs = zip(talk.said, tiers, strict=True)
-    calls = [tier != "none" for (plus, _), tier in pairs if plus]
-    return calls.index(True) if True in calls else None
-
-
 def speed(read: Reader) -> None:
-    """Measure the milliseconds for one message that was not read before."""
-    for name, reads in (("by phrases", crisis_kind.__wrapped__), ("by meaning", read)):
+    """Measure the milliseconds for one message that was not read before, after six others."""
+    before = tuple(said for said, _ in BENIGN[:6])
+    for name, reads in (
+        ("by phrases", crisis_kind.__wrapped__),
+        ("by meaning", lambda text: read(text, before)),
+    ):
         times = []
         for said, _ in BENIGN:
             began = time.perf_counter()
             reads(f"{said} Well.")
             times.append(1000 * (time.perf_counter() - began))
         print(f"per message {name}  {statistics.median(times):.2f} ms (median of {len(times)})")
-
-
-def seekers(file: Path, show: bool, read: Reader, *, patient: bool) -> None:
-    """Count the tiers of the seekers' messages of ESConv."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    dialogues = [
-        [turn["text"] for turn in json.loads(line)["dialog"] if turn["speaker"] == "usr"]
-        for line in lines
-    ]
-    conversations(file.name, dialogues, show, read, patient=patient)
-
-
-def conversations(
-    name: str,
-    dialogues: Sequence[Sequence[str]],
-    show: bool,
-    read: Reader,
-    *,
-    patient: bool = False,
-) -> None:
-    """Count the tiers of what people said in conversations."""
-    found = [
-        [
-            (read(text)._replace(tier=tier), text)
-            for text, tier in zip(texts, tiers_of(read, texts, patient=patient), strict=True)
-        ]
-        for texts in dialogues
-    ]
-    flat = [each for dialogue in found for each in dialogue]
-    for tier in ("certain", "concern"):
-        hits = [each for each in flat if each[0].tier == tier]
-        touched = sum(any(f.tier == tier for f, _ in dialogue) for dialogue in found)
-        print(
-            f"{name}: {len(flat)} messages, {tier} {len(hits)}, {_share(len(hits), len(flat))} "
-            f"{dict(Counter(f.kind for f, _ in hits))}; {touched} of {len(found)} conversations"
-        )
-        for finding, text in hits if show else ():
-            print(f"  {finding.tier} {finding.kind}: {text}")
 
 
 def main() -> None:
@@ -296,6 +171,7 @@ def main() -> None:
     parser.add_argument("--second")
     parser.add_argument("--talks", action="store_true")
     parser.add_argument("--context", action="store_true")
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--trial", type=Path, action="append", default=[])
     parser.add_argument("--rarer", type=float, default=0.0)
     parser.add_argument("--patient", action="store_true")
@@ -306,16 +182,22 @@ def main() -> None:
         parser.error("--trial needs --talks")
     if given.patient and (given.opinions or given.lines):
         parser.error("--patient is for conversations: --talks, --trial, --esconv")
-    read = cache(reader(GuardSettings(rarer=given.rarer)))  # many lines are in several groups
+    read_by_turn = readers(GuardSettings(rarer=given.rarer))
+    if given.alone:
+        alone = read_classifier(SHIPPED).read
+        read_by_turn = Readers(partial(alone, rarer=given.rarer), alone)
+    read = cache(read_by_turn.first)  # many lines are in several groups
     if given.context:
-        return talks(CONTEXT, read, patient=given.patient)
+        found = read_talks(CONTEXT)
+        some = [talk for talk in found if (talk.writer in HELD_OUT_TALKS) != given.others]
+        return talks(some, read_by_turn, patient=given.patient)
     if given.talks:
-        talks(TALKS, read, patient=given.patient)
+        talks(read_talks(TALKS), read_by_turn, patient=given.patient)
         for file in given.trial:
             said = [said for task, said in trial_conversations(file) if task == "esc"]
-            conversations(file.name, said, given.show, read, patient=given.patient)
+            conversations(file.name, said, given.show, read_by_turn, patient=given.patient)
         for file in given.esconv:
-            seekers(file, given.show, read, patient=given.patient)
+            seekers(file, given.show, read_by_turn, patient=given.patient)
         return None
     if given.opinions:
         found = ask_second(given.second, given.opinions) if given.second else {}
@@ -328,7 +210,7 @@ def main() -> None:
     corpus(read)
     speed(read)
     for file in given.esconv:
-        seekers(file, given.show, read, patient=given.patient)
+        seekers(file, given.show, read_by_turn, patient=given.patient)
     for file in given.lines:
         other_lines(file, given.show, read)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ def conversations(p4g: Sequence[Path]) -> Iterator[Labelled]:
     The two files cut some conversations differently: a digest tells the one that was read.
     """
     said = [list(answers(each.utterances)) for file in p4g for each in load_dialogues(file, TASK)]
-    known = {_digest(pairs): pairs for pairs in said}
+    known = {digest(pairs): pairs for pairs in said}
     for line in (TRIAL / "decided.tsv").read_text(encoding="utf-8").splitlines():
         dialogue, digest, *readers = line.split("\t")
         if pairs := known.get(digest):
@@ -68,7 +68,8 @@ def conversations(p4g: Sequence[Path]) -> Iterator[Labelled]:
             yield Labelled(dialogue, pairs, labels)
 
 
-def _digest(pairs: Sequence[Pair]) -> str:
+def digest(pairs: Sequence[Pair]) -> str:
+    """Return what stands for a conversation."""
     told = "\n".join(pair.second for pair in pairs)
     return hashlib.sha256(told.encode()).hexdigest()[:10]
 
@@ -84,28 +85,30 @@ def lines() -> Iterator[dict[str, str]]:
 def written() -> Labelled:
     """Return the lines of the writers that were held out, as if one conversation held them all."""
     held = [line for line in lines() if line["source"] in HELD_OUT]
-    labels = [line["decision"] for line in held]
+    labels = [line["label"] for line in held]
     return Labelled("", [Pair(line["before"], line["said"]) for line in held], [labels, labels])
 
 
-def row(source: str, dialogue: str, pair: Pair, decision: str) -> dict[str, str]:
+def row(source: str, dialogue: str, pair: Pair, label: str) -> dict[str, str]:
     """Return a row to train on."""
     return {"source": source, "dialogue": dialogue, "before": pair.first, "said": pair.second,
-            "decision": decision}  # fmt: skip
+            "label": label}  # fmt: skip
 
 
-def write(found: Sequence[Labelled], output: Path) -> None:
-    """Write what is learnt from."""
+def write(
+    found: Sequence[Labelled], source: str, output: Path, more: Iterable[dict[str, str]] = ()
+) -> None:
+    """Write what is learnt from: the conversations of one reader, and more rows."""
     rows = [
-        row("p4g", each.dialogue, pair, decision)
+        row(source, each.dialogue, pair, label)
         for each in found
         if len(each.readers) == 1
-        for pair, decision in zip(each.pairs, each.readers[0], strict=True)
+        for pair, label in zip(each.pairs, each.readers[0], strict=True)
     ]
-    rows += lines()
+    rows += more
     told = (json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
     output.write_text("".join(told), encoding="utf-8")
-    print(f"{len(rows):,} labelled answers: {output}")
+    print(f"{len(rows):,} labelled pairs: {output}")
 
 
 def taken_for(pair: Pair, *, first: bool, read: bool) -> str:
@@ -189,7 +192,7 @@ def main() -> None:
     given = parser.parse_args()
     found = list(conversations(given.p4g))
     if given.output:
-        write(found, given.output)
+        write(found, "p4g", given.output, lines())
     else:
         measure([each for each in found if len(each.readers) == 2])
 

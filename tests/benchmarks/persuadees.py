@@ -1,8 +1,8 @@
 """Counts how often the guard of `persuasion` asks people who talk about a donation.
 
 `python -m tests.benchmarks.persuadees --data full_dialog.csv --first 151 --last 400` reads the
-persuadees' messages of these conversations of Persuasion for Good, each by itself, with the task's
-setting. `--rarer` reads with another one, and `--show` prints what was found.
+persuadees' messages of these conversations of Persuasion for Good with the task's setting.
+`--rarer` reads with another one, and `--show` prints what was found.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from langgraph_cooper.nodes.crisis.reading import reader
+from langgraph_cooper.nodes.crisis.reading import readers
 from langgraph_cooper.prompts import GuardSettings, load_task
 from langgraph_cooper.ranker.data.reading import load_dialogues
-from tests.benchmarks.crisis import conversations
+from tests.benchmarks.crisis_talks import conversations
 
 TASK = load_task("persuasion")
 
@@ -34,7 +34,7 @@ def main() -> None:
     ]
     for rarer in given.rarer or [settings.rarer]:
         print(f"rarer = {rarer}")
-        read = reader(settings.model_copy(update={"rarer": rarer}))
+        read = readers(settings.model_copy(update={"rarer": rarer}))
         conversations(given.data.name, dialogues, given.show, read)
 
 

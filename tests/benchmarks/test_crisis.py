@@ -2,50 +2,68 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from collections.abc import Sequence
 
 import pytest
 
+from langgraph_cooper.graph.training.talks import Said, Talk, read_talks
 from langgraph_cooper.nodes.crisis.course import Finding
-from tests.benchmarks.crisis import TALKS, Talk, calls_before, talks_of, tiers_of
+from langgraph_cooper.nodes.crisis.reading import Readers
+from tests.benchmarks.crisis import TALKS
+from tests.benchmarks.crisis_talks import calls_before, tiers_of
 
 
-def read(text: str) -> Finding:
+def read(text: str, said: Sequence[str] = ()) -> Finding:
     """Take each message with an exclamation mark for a concern, and one with a comma for faint."""
-    return Finding("concern" if "!" in text or "," in text else "none", faint="," in text)
+    explained = "puppy" in " ".join(said)
+    if explained or not {"!", ","} & {*text}:
+        return Finding()
+    return Finding("concern", faint="," in text)
+
+
+def read_later(text: str, said: Sequence[str] = ()) -> Finding:
+    return read(text)
+
+
+READERS = Readers(read, read_later)
 
 
 @pytest.mark.parametrize(
     ("said", "before"),
     [
-        ([(False, "Hello!"), (True, "It is late."), (True, "Too late!")], 1),
-        ([(True, "Now!"), (True, "It is late.")], 0),
-        ([(False, "Hello!"), (True, "It is late.")], None),
+        ("-Hello! +It is late. +Too late!", 1),
+        ("+Now! +It is late.", 0),
+        ("-Hello! +It is late.", None),
     ],
 )
-def test_alarms_at_other_messages_do_not_count(
-    said: list[tuple[bool, str]], before: int | None
-) -> None:
-    tiers = tiers_of(read, [text for _, text in said], patient=False)
-    assert calls_before(tiers, Talk("suicide", "crisis", said)) == before
+def test_alarms_at_other_messages_do_not_count(said: str, before: int | None) -> None:
+    messages = [Said(*each) for each in re.findall(r"([+-])([^+-]*[^+\s-])", said)]
+    talk = Talk("t01", "crisis", "suicide", messages)
+    assert calls_before(tiers_of(READERS, talk.texts, patient=False), talk) == before
+
+
+def test_what_was_said_before_counts_until_a_crisis_is_feared() -> None:
+    said = ["A puppy.", "It bit me!", "Well."]
+    assert tiers_of(READERS, said, patient=False) == ["none"] * 3
+    assert tiers_of(READERS, ["He!", *said], patient=False) == [
+        "concern",
+        "none",
+        "concern",
+        "none",
+    ]
 
 
 def test_a_patient_guard_waits_for_a_second_hint() -> None:
     said = ["Well, late.", "Late.", "Late.", "Well, now.", "Late.", "Late!"]
-    patient = tiers_of(read, said, patient=True)
+    patient = tiers_of(READERS, said, patient=True)
     assert [tier != "none" for tier in patient] == [False, False, False, True, False, True]
-    assert tiers_of(read, said, patient=False)[0] == "concern"
+    assert tiers_of(READERS, said, patient=False)[0] == "concern"
     far = [*said[:3], "Late.", *said[3:4]]
-    assert tiers_of(read, far, patient=True) == ["none"] * 5
+    assert tiers_of(READERS, far, patient=True) == ["none"] * 5
 
 
-def test_conversations_are_read(tmp_path: Path) -> None:
-    lines = ["# crisis self_harm", "+\tIt is late.", "-\tHello.", "# harmless", "-\tAll well."]
-    (tmp_path / "t01.tsv").write_text("\n".join(lines) + "\n")
-    assert talks_of(tmp_path) == [
-        Talk("self_harm", "crisis", [(True, "It is late."), (False, "Hello.")]),
-        Talk("", "harmless", [(False, "All well.")]),
-    ]
-    found = talks_of(TALKS)
+def test_the_conversations_are_marked_where_there_is_a_crisis() -> None:
+    found = read_talks(TALKS)
     assert len(found) == 128
-    assert all(any(plus for plus, _ in talk.said) == bool(talk.kind) for talk in found)
+    assert all(any(said.mark == "+" for said in talk.said) == bool(talk.kind) for talk in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -301,7 +301,7 @@ HINT = "I gave my records away, nobody will need them"
 
 @pytest.fixture
 def asks_about_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(text: str, rarer: float) -> Finding:
+    def read(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
         return Finding("concern", "suicide") if "records" in text else read_phrases(text)
 
     monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
@@ -311,7 +311,7 @@ def asks_about_hints(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_faint_concern_is_asked_about_once(faint: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Across runs, so that the state has to hold it; each message is read by itself."""
 
-    def read(text: str, rarer: float) -> Finding:
+    def read(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
         return Finding("concern", "suicide", faint) if "records" in text else Finding()
 
     monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
@@ -330,7 +330,7 @@ def test_of_several_findings_a_plain_concern_goes_before_a_faint_one(
     found = {"I gave it away.": Finding("concern", "suicide", faint=True),
              "He took my phone.": Finding("concern", "danger")}  # fmt: skip
     monkeypatch.setattr(
-        reading, "_shipped_reader", lambda: lambda text, rarer: found.get(text, Finding())
+        reading, "_shipped_reader", lambda: lambda text, said, rarer: found.get(text, Finding())
     )
     said = [HumanMessage(text) for text in found]
     state = esc("offline").invoke({"messages": said})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -194,7 +195,7 @@ def test_a_patient_guard_asks_at_a_second_hint(kept: bool) -> None:
     nodes = [
         guard_node(
             ESC.model_copy(update={"guard": GuardSettings(patient=patient)}),
-            lambda text: hint if "hat" in text else Finding(),
+            lambda text, said=(): hint if "hat" in text else Finding(),
         )
         for patient in (True, False)
     ]
@@ -264,6 +265,57 @@ def test_a_person_lifts_it_and_what_was_said_before_is_not_read_again() -> None:
     assert not update["guard"]["reviewed"]
 
 
+class Recorder:
+    """A reader that remembers what it was told had been said before each message."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, list[str]] = {}
+
+    def __call__(self, text: str, said: Sequence[str] = ()) -> Finding:
+        self.before[text] = [*said]
+        return Finding("certain", "suicide") if text == "I want to die" else Finding()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_each_message_is_read_after_those_before_it(kept: bool) -> None:
+    """In one turn and over turns; also inside another graph, which has no state."""
+    recorder = Recorder()
+    node = guard_node(ESC, recorder)
+    first = said("One.", "Two.")
+    guard = node.invoke(first)["guard"]
+    assert recorder.before == {"One.": [], "Two.": ["One."]}
+    reply = AIMessage("Oh.", id="r")
+    messages = [*first["messages"], reply, HumanMessage("Three.", id="t")]
+    node.invoke({"messages": messages, **({"guard": guard} if kept else {})})
+    assert recorder.before["Three."] == ["One.", "Two."]
+    if kept:  # a host may keep the last messages alone
+        node.invoke({"messages": [*messages[1:], HumanMessage("Four.", id="f")], "guard": guard})
+        assert recorder.before["Four."] == ["Two.", "Three."]
+
+
+def test_what_was_said_before_a_release_counts_no_more() -> None:
+    recorder = Recorder()
+    node = guard_node(ESC, recorder)
+    state = said("Hello.", "I want to die")
+    state["guard"] = node.invoke(state)["guard"]
+    state["messages"] += [AIMessage("Help.", id="h")]
+    state |= released(state)
+    state["messages"] += [HumanMessage("Better.", id="b")]
+    state["guard"] = node.invoke(state)["guard"]
+    state["messages"] += [AIMessage("Good.", id="g"), HumanMessage("Yes.", id="y")]
+    node.invoke(state)
+    assert recorder.before["Better."] == []
+    assert recorder.before["Yes."] == ["Better."]
+
+
+def test_who_does_judo_is_not_asked_whether_somebody_hurts_them() -> None:
+    pinned = "he pinned me down and i could hardly breathe"
+    judo = said("we do judo on mondays", "my partner is a heavyweight", pinned)
+    ex = said("my ex was waiting at my door last night", pinned)
+    assert guard_node(ESC).invoke(judo)["guard"]["tier"] == "none"
+    assert guard_node(ESC).invoke(ex)["guard"]["tier"] != "none"
+
+
 def test_too_long_a_message_is_read_before_it_is_refused() -> None:
     long = "It rained. " * 800
     with pytest.raises(InputError, match="more than the 8,000"):
@@ -273,7 +325,7 @@ def test_too_long_a_message_is_read_before_it_is_refused() -> None:
 
 def test_of_a_conversation_that_is_brought_along_the_end_is_read() -> None:
     read: list[str] = []
-    node = guard_node(ESC, lambda text: (read.append(text), Finding())[1])
+    node = guard_node(ESC, lambda text, said=(): (read.append(text), Finding())[1])
     node.invoke(said(*(f"Line {number}." for number in range(2_500))))
     assert [text for text in read if text.startswith("Line")] == [
         f"Line {number}." for number in range(2_300, 2_500)

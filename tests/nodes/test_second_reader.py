@@ -7,7 +7,7 @@ import faulthandler
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ ASK = help_texts().ask["suicide"][0]
 def first(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first reader misses the hint, and asks about the harmless line."""
 
-    def read(text: str, rarer: float) -> Finding:
+    def read(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
         if text.endswith(HARMLESS):
             return Finding("concern", "violence")
         return reading.read_phrases(text)
@@ -264,8 +264,24 @@ def test_an_answer_that_names_no_tier_or_several_is_unreadable(answer: str) -> N
 
 
 def test_a_certain_crisis_is_never_cleared() -> None:
-    read: Callable[[str], Finding] = Opinions({digest(SURE): Finding()}).over(reading.read_phrases)
+    read = Opinions({digest(SURE): Finding()}).over(
+        lambda text, said=(): reading.read_phrases(text)
+    )
     assert read(SURE) == Finding("certain", "suicide")
+
+
+def test_an_opinion_of_a_message_alone_clears_nothing_that_the_context_brings() -> None:
+    def first(text: str, said: Sequence[str] = ()) -> Finding:
+        return Finding("concern", "danger") if said else Finding()
+
+    read = Opinions({digest(HINT): Finding(), digest(HARMLESS): Finding("certain")}).over(first)
+    assert read(HINT, ["My husband drinks."]) == Finding("concern", "danger")
+    assert read(HARMLESS, ["My husband drinks."]) == Finding("certain")
+
+    def alone(text: str, said: Sequence[str] = ()) -> Finding:
+        return Finding("concern", "danger")
+
+    assert Opinions({digest(HINT): Finding()}).over(alone)(HINT, ["Hello."]) == Finding()
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from langgraph_cooper.nodes.finetuned.rules.requests import (
     returns_to,
     suggests_what_was_tried,
 )
-from langgraph_cooper.nodes.finetuned.rules.selfhood import claims_a_life
+from langgraph_cooper.nodes.finetuned.rules.selfhood import claims_a_life, means_a_life
 from langgraph_cooper.nodes.finetuned.rules.sides import is_broken, speaks_as_the_user
 from langgraph_cooper.nodes.finetuned.rules.situation import Situation, task_words
 
@@ -43,6 +43,7 @@ RULES: Mapping[str, Rule] = {
     "setting": leaves_the_setting,
     "guard": would_be_refused,
     "safety": asks_about_a_crisis,
+    "meaning": means_a_life,
 }
 """All rules by name, the frequent and cheap ones first."""
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 
+from langgraph_cooper.nodes.finetuned.claims.reading import claims
 from langgraph_cooper.nodes.finetuned.rules.situation import Situation, own_words
 from langgraph_cooper.nodes.language.text import sentences
+from langgraph_cooper.nodes.pairs.form import Pair
 
 ADVERBS = (
     r"(?:(?:also|always|already|actually|absolutely|almost|certainly|completely|definitely|do|"
@@ -277,6 +279,16 @@ def claims_a_life(situation: Situation, reply: str) -> str | None:
             if found := pattern.search(plain):
                 return found.group()
     return _answers_of_a_life(situation, reply)
+
+
+def means_a_life(situation: Situation, reply: str) -> str | None:
+    """Return a reply that claims a life by its meaning, whatever its words.
+
+    A reply that says what it is speaks truly of itself, which the model has hardly ever seen.
+    """
+    if TRUE_SELF.search(reply.lower()):
+        return None
+    return reply if claims(Pair(situation.last, own_words(reply))) else None
 
 
 def _answers_of_a_life(situation: Situation, reply: str) -> str | None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -252,7 +252,7 @@ def test_a_person_who_comes_back_after_a_concern_sees_where_help_is(
         Conversation(ESC, graph, turns, "anna").converse()
         return capsys.readouterr().out
 
-    def read(text: str, rarer: float) -> Finding:
+    def read(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
         return Finding("concern", "suicide") if "records" in text else Finding()
 
     monkeypatch.setattr("builtins.input", leave)

@@ -20,7 +20,7 @@ from tests.support.commands import Cooper
 def write(file: Path) -> Path:
     lines = [
         {"source": source, "dialogue": f"talk {number}", "before": "Would you donate?",
-         "said": said, "decision": decision}
+         "said": said, "label": decision}
         for number, (said, decision) in enumerate([("No.", "refuses"), ("Yes.", "agrees")] * 4)
         for source in ("learnt", "held")
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from torch import Tensor
 from langgraph_cooper.nodes.crisis import reading
 from langgraph_cooper.nodes.crisis.course import Tier
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.nodes.crisis.reading import read_meaning, reader
+from langgraph_cooper.nodes.crisis.reading import read_meaning, readers
 from langgraph_cooper.prompts import GuardSettings
 from tests.faults.corpus import CRISIS, DRESSED, ENGLISH
 
@@ -84,12 +84,12 @@ EVER_RARER = (0.0, 1.0, 50.0)
 def test_a_concern_has_to_mean_more_where_a_crisis_is_rarer(
     text: str, tiers: tuple[Tier, ...]
 ) -> None:
-    found = [reader(GuardSettings(rarer=rarer))(text).tier for rarer in EVER_RARER]
+    found = [readers(GuardSettings(rarer=rarer)).first(text).tier for rarer in EVER_RARER]
     assert tuple(found) == tiers
 
 
 def test_phrases_count_as_much_where_a_crisis_is_rarer() -> None:
-    rarely = reader(GuardSettings(rarer=EVER_RARER[-1]))
+    rarely = readers(GuardSettings(rarer=EVER_RARER[-1])).first
     assert [said for said, _ in CRISIS[::4] if rarely(said) != read_meaning(said)] == []
 
 

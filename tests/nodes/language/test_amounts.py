@@ -57,3 +57,20 @@ def test_bounds_are_included() -> None:
 )
 def test_what_something_pays_or_costs_is_no_offer(said: str, offered: list[bool]) -> None:
     assert [not one.told for one in amounts(said)] == offered
+
+
+@pytest.mark.parametrize(
+    ("said", "offered"),
+    [
+        ("no, not $5, only $1", [False, True]),
+        ("I can't do twenty but I could do $10", [False, True]),
+        ("I don't want to give you 2 dollars", [False]),
+        ("I can't give more than $5", [True]),  # that is the most, and may be given
+        ("not even a dollar", [False]),
+        ("Why not $5?", [True]),
+        ("I can't say. $5?", [True]),
+        ("It's not much. 5 dollars?", [True]),
+    ],
+)
+def test_what_is_too_much_is_no_offer(said: str, offered: list[bool]) -> None:
+    assert [not one.told for one in amounts(said)] == offered

@@ -1,0 +1,156 @@
+"""Trains the model that reads messages in their context, and chooses its weight and thresholds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from sklearn.linear_model import LogisticRegression
+
+from langgraph_cooper.graph.training import lines
+from langgraph_cooper.graph.training.crisis import choose_thresholds
+from langgraph_cooper.graph.training.lines import TARGETS, Line, check_lines
+from langgraph_cooper.graph.training.pairs import Example
+from langgraph_cooper.graph.training.talks import Said, Talk
+from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier, readable
+from langgraph_cooper.nodes.crisis.context import ContextForm, in_context
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind
+from langgraph_cooper.nodes.pairs.form import Pair
+from langgraph_cooper.nodes.pairs.model import PairReader
+from langgraph_cooper.ranker.data.dialogue import DataError
+
+TALK_WEIGHT, REAL_WEIGHT, UNSURE_WEIGHT = 1.5, 0.5, 0.5  # nobody labelled real messages
+WITH_OTHERS = 0.5  # of the single lines come after a harmless conversation of somebody else's
+MOST_REAL = 4_000  # messages, for the thresholds
+
+
+def talk_examples(talks: Iterable[Talk]) -> list[Example]:
+    """Return what is learnt from marked conversations."""
+    return [
+        Example(pair, TARGETS[said.mark], UNSURE_WEIGHT if said.mark == "?" else TALK_WEIGHT)
+        for talk in talks
+        for pair, said in _marked(talk)
+    ]
+
+
+def harmless_examples(conversations: Iterable[Sequence[str]], weight: float = 1.0) -> list[Example]:
+    """Return what is learnt from conversations without a crisis.
+
+    What the phrases find is left out: it is mostly a crisis, which nobody labelled.
+    """
+    return [
+        Example(pair, 0.0, weight)
+        for said in conversations
+        for pair in _pairs(said)
+        if not crisis_kind(pair.second)
+    ]
+
+
+def after_others(
+    told: Iterable[lines.Example], contexts: Sequence[str], rng: random.Random
+) -> list[Example]:
+    """Return what is learnt from single lines.
+
+    Half of them come after words of another, harmless conversation: such words clear nothing that
+    they do not explain.
+
+    Args:
+        told: The lines.
+        contexts: What is said before a message in harmless conversations.
+        rng: Draws the lines that come after them.
+    """
+    return [
+        Example(
+            Pair(rng.choice(contexts or [""]) if rng.random() < WITH_OTHERS else "", each.text),
+            each.crisis,
+            each.weight,
+        )
+        for each in told
+    ]
+
+
+def contexts_of(conversations: Iterable[Sequence[str]]) -> list[str]:
+    """Return what is said before each message but the first."""
+    return [pair.first for said in conversations for pair in _pairs(said) if pair.first]
+
+
+class Kept(NamedTuple):
+    """What the model did not learn from: its weight and thresholds are chosen on it.
+
+    Attributes:
+        talks: Marked conversations.
+        lines: Single lines.
+        real: Conversations of real people, hardly one of whom is in a crisis. The classifier may
+            have learnt from some.
+    """
+
+    talks: Sequence[Talk]
+    lines: Sequence[Line]
+    real: Sequence[Sequence[str]]
+
+
+def check_kept(kept: Kept) -> None:
+    """Refuse, before an hour of training, what no weight or threshold can be chosen on.
+
+    Raises:
+        DataError: It lacks a kind of message.
+    """
+    check_lines(kept.lines, 0)
+    marks = {said.mark for talk in kept.talks for said in talk.said}
+    labels = {line.label for line in kept.lines}
+    needed = {
+        'conversations with "+" and "-" by the writers of --talks-chosen-on': {"+", "-"} <= marks,
+        'lines with "+" by the writers of --lines-chosen-on': "+" in labels,
+        "four real conversations": any(kept.real),
+    }
+    if lacking := [what for what, there in needed.items() if not there]:
+        raise DataError(f"weight and thresholds cannot be chosen without {lacking[0]}: add some")
+
+
+def pooled(model: PairReader[ContextForm], kept: Kept) -> dict[str, float | str]:
+    """Choose how the model's log-odds are pooled with the shipped classifier's.
+
+    Args:
+        model: The trained model.
+        kept: What it did not learn from, nor the classifier from the writers' lines.
+
+    Returns:
+        Fields of `ContextForm`: the model's share, the thresholds, and whom they belong to.
+
+    Raises:
+        DataError: Neither model tells a "+" from a "-".
+    """
+    alone = read_classifier(SHIPPED)
+    marked = [
+        *((pair, said.mark) for talk in kept.talks for pair, said in _marked(talk)),
+        *((Pair("", line.text), line.label) for line in kept.lines),
+    ]
+    told = [(pair, mark == "+") for pair, mark in marked if mark != "?"]
+    odds = [(alone.odds(pair.second), float(model.read([pair])[0, 0])) for pair, _ in told]
+    fitted = LogisticRegression(C=10.0).fit(odds, [crisis for _, crisis in told])
+    weights = fitted.coef_[0].clip(0.0)
+    if not weights.sum():
+        raise DataError("neither model tells a crisis from none in what the threshold is chosen on")
+    share = round(float(weights[1] / weights.sum()), 2)
+    belongs: dict[str, float | str] = {
+        "share": share,
+        "classifier_sha256": alone.config.weights_sha256,
+    }
+    model.form = model.form.model_copy(update=belongs)
+    both = read_classifier(SHIPPED, model)
+    real = [(said[:place], text) for said in kept.real for place, text in enumerate(said)]
+    found = choose_thresholds(
+        [both.odds(line.text) for line in kept.lines if line.how == "trap"],
+        [[both.odds(text, said) for said, text in real[:MOST_REAL] if readable(text)]],
+        [both.odds(line.text) for line in kept.lines if line.kind == "everyday"],
+    )
+    return {**belongs, "certain": found.certain, "concern": found.concern}
+
+
+def _marked(talk: Talk) -> Iterable[tuple[Pair, Said]]:
+    return zip(_pairs(talk.texts), talk.said, strict=True)
+
+
+def _pairs(said: Sequence[str]) -> list[Pair]:
+    return [in_context(said[:place], text) for place, text in enumerate(said)]

@@ -1,0 +1,62 @@
+"""The context model: a cross-encoder of a user's message and of their earlier ones.
+
+The classifier reads each message by itself. "He pinned me down" is one person's crisis and
+another one's judo: only what was said before tells. The classifier pools the log-odds of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from langgraph_cooper.nodes.pairs.form import Pair, PairForm
+from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
+
+SHIPPED = Path(__file__).parent / "checkpoint" / "context"
+WANTED = Wanted("reads messages in their context", "cooper train-context")
+EARLIER = 6  # messages of the user's that are read before one
+BETWEEN = " / "
+CHARACTERS = 2_000  # of each of them: the tokens that are read are far fewer
+
+
+class ContextForm(PairForm):
+    """The form of a model that reads earlier messages and one message."""
+
+    format: Literal["langgraph-cooper-crisis-context"] = "langgraph-cooper-crisis-context"
+    first_tokens: int = Field(default=80, ge=1)
+    """Of the last messages: a quarter of them from the beginning, the others from the end."""
+    second_tokens: int = Field(default=72, ge=1)
+    classifier_sha256: str = ""
+    """Of the weights of the classifier that it is pooled with."""
+    share: float = Field(default=0.5, ge=0.0, le=1.0)
+    """Of this model in the pooled log-odds; the classifier has the rest."""
+    certain: float = 0.0
+    """Pooled log-odds from which a crisis is certain."""
+    concern: float = 0.0
+    """Pooled log-odds from which it is a concern."""
+
+
+ContextModel = PairReader[ContextForm]
+
+
+def said_before(said: Sequence[str]) -> str:
+    """Return what is read of a user's earlier messages."""
+    return BETWEEN.join(text[:CHARACTERS] for text in said[-EARLIER:])
+
+
+def in_context(said: Sequence[str], text: str) -> Pair:
+    """Return what is read of a message and of those that the user wrote before."""
+    return Pair(said_before(said), text)
+
+
+def read_context_model(folder: Path) -> ContextModel:
+    """Load a model.
+
+    Raises:
+        PairError: Its files are missing or damaged, or made for another encoder.
+        EncoderError: The encoder cannot be loaded.
+    """
+    return read_pair_reader(folder, read_form(folder, ContextForm, WANTED), 1, WANTED)

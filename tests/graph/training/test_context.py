@@ -1,0 +1,96 @@
+"""The context model learns what earlier words explain; its threshold gives up no more than told."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("peft")
+
+from langgraph_cooper.graph.training.adapting import write_pair_model
+from langgraph_cooper.graph.training.context import (
+    Kept,
+    after_others,
+    check_kept,
+    contexts_of,
+    harmless_examples,
+    pooled,
+    talk_examples,
+)
+from langgraph_cooper.graph.training.lines import Line, line_examples
+from langgraph_cooper.graph.training.pairs import train_pair_model
+from langgraph_cooper.graph.training.talks import Said, Talk
+from langgraph_cooper.nodes.crisis.context import ContextForm, read_context_model
+from langgraph_cooper.nodes.pairs.form import Pair
+from langgraph_cooper.ranker.data.dialogue import DataError
+
+HURT = "He pushed me against the wall and took my phone away again"
+PETS = ["We got a goat", "Our goat came on Monday", "I have a young goat now", "The goat is huge"]
+HUSBANDS = ["My husband drinks", "We argue a lot", "My husband is jealous", "He lost his job"]
+LINES = [
+    Line("w1", "+", "suicide", "plain", "I want to kill myself tonight"),
+    Line("w1", "-", "other", "trap", "I could murder a curry"),
+]
+REAL = [["Hello.", "It rained."]]
+TALKS = [
+    *(Talk("a", "harmless", "", [Said("-", before), Said("-", HURT)]) for before in PETS),
+    *(Talk("a", "crisis", "danger", [Said("-", before), Said("+", HURT)]) for before in HUSBANDS),
+]
+
+
+def test_it_learns_what_was_said_before_and_is_read_again(tmp_path: Path) -> None:
+    model = train_pair_model(ContextForm(), talk_examples(TALKS), tmp_path / "run", epochs=60)
+    form = write_pair_model(model, tmp_path, share=0.6)
+    reader = read_context_model(tmp_path)
+    assert reader.form == form
+    assert form.share == 0.6
+    explained = reader.read([Pair(before, HURT) for before in PETS])
+    meant = reader.read([Pair(before, HURT) for before in HUSBANDS])
+    assert explained.max() < 0 < meant.min()
+
+
+def test_what_the_phrases_find_is_not_taken_for_harmless() -> None:
+    said = [["Hello.", "I want to kill myself.", "It rained."]]
+    learnt = harmless_examples(said, 0.5)
+    assert [each.pair for each in learnt] == [
+        Pair("", "Hello."),
+        Pair("Hello. / I want to kill myself.", "It rained."),
+    ]
+    assert {(each.target, each.weight) for each in learnt} == {(0.0, 0.5)}
+    assert contexts_of(said) == ["Hello.", "Hello. / I want to kill myself."]
+
+
+def test_single_lines_come_after_words_that_explain_nothing() -> None:
+    lines = [Line("w01", "+", "suicide", "hint", f"line {number}") for number in range(100)]
+    learnt = after_others(line_examples(lines), ["It rained."], random.Random(1))
+    assert [each.pair.second for each in learnt] == [line.text for line in lines]
+    assert 30 < sum(each.pair.first == "It rained." for each in learnt) < 70
+    assert {each.pair.first for each in learnt} == {"", "It rained."}
+
+
+def test_weight_and_thresholds_are_chosen_on_what_was_not_learnt_from(tmp_path: Path) -> None:
+    model = train_pair_model(ContextForm(), talk_examples(TALKS), tmp_path / "run", epochs=60)
+    write_pair_model(model, tmp_path)
+    reader = read_context_model(tmp_path)
+    fields = pooled(reader, Kept(TALKS * 9, LINES, REAL))
+    # The classifier tells the lines apart, but gives the same odds to the same words in talks.
+    assert fields["share"] > pooled(reader, Kept(TALKS, LINES * 99, REAL))["share"] > 0
+    assert fields["concern"] < fields["certain"]
+    assert fields["classifier_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (Kept(TALKS[:4], LINES, REAL), "--talks-chosen-on"),
+        (Kept(TALKS, LINES[:1], REAL), "no trap"),
+        (Kept(TALKS, LINES[1:], REAL), "--lines-chosen-on"),
+        (Kept(TALKS, LINES, []), "four real conversations"),
+    ],
+)
+def test_what_nothing_can_be_chosen_on_is_refused(kept: Kept, told: str) -> None:
+    check_kept(Kept(TALKS, LINES, REAL))
+    with pytest.raises(DataError, match=told):
+        check_kept(kept)
