@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,7 +14,13 @@ from langgraph_cooper.graph.training.crisis import choose_thresholds
 from langgraph_cooper.graph.training.lines import TARGETS, Line, check_lines
 from langgraph_cooper.graph.training.pairs import Example
 from langgraph_cooper.graph.training.talks import Said, Talk
-from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier, readable
+from langgraph_cooper.nodes.crisis.classifier import (
+    SHIPPED,
+    CrisisClassifier,
+    read_classifier,
+    readable,
+    unsure,
+)
 from langgraph_cooper.nodes.crisis.context import ContextForm, in_context
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.pairs.form import Pair
@@ -22,6 +29,8 @@ from langgraph_cooper.ranker.data.dialogue import DataError
 
 TALK_WEIGHT, REAL_WEIGHT, UNSURE_WEIGHT = 1.5, 0.5, 0.5  # nobody labelled real messages
 WITH_OTHERS = 0.5  # of the single lines come after a harmless conversation of somebody else's
+LOST = 0.02
+"""Share of the needed questions of the classifier that its pooling with the model may cost."""
 MOST_REAL = 4_000  # messages, for the thresholds
 
 
@@ -102,7 +111,7 @@ def check_kept(kept: Kept) -> None:
     needed = {
         'conversations with "+" and "-" by the writers of --talks-chosen-on': {"+", "-"} <= marks,
         'lines with "+" by the writers of --lines-chosen-on': "+" in labels,
-        "four real conversations": any(kept.real),
+        "four real conversations": any(readable(text) for said in kept.real for text in said),
     }
     if lacking := [what for what, there in needed.items() if not there]:
         raise DataError(f"weight and thresholds cannot be chosen without {lacking[0]}: add some")
@@ -119,7 +128,7 @@ def pooled(model: PairReader[ContextForm], kept: Kept) -> dict[str, float | str]
         Fields of `ContextForm`: the model's share, the thresholds, and whom they belong to.
 
     Raises:
-        DataError: Neither model tells a "+" from a "-".
+        DataError: Neither model tells a "+" from a "-", or the classifier finds no "+".
     """
     alone = read_classifier(SHIPPED)
     marked = [
@@ -145,7 +154,38 @@ def pooled(model: PairReader[ContextForm], kept: Kept) -> dict[str, float | str]
         [[both.odds(text, said) for said, text in real[:MOST_REAL] if readable(text)]],
         [both.odds(line.text) for line in kept.lines if line.kind == "everyday"],
     )
-    return {**belongs, "certain": found.certain, "concern": found.concern}
+    return {**belongs, "certain": found.certain, "concern": choose_concern(alone, both, kept.talks)}
+
+
+def choose_concern(
+    alone: CrisisClassifier, both: CrisisClassifier, talks: Iterable[Talk], lost: float = LOST
+) -> float:
+    """Choose the highest threshold by which about as much is found as by the classifier alone.
+
+    Args:
+        alone: The classifier.
+        both: The same, with the context model.
+        talks: Conversations that neither learnt from.
+        lost: The share of what the classifier finds that may be lost.
+
+    Returns:
+        Pooled log-odds: of the messages that call for a question, come after others and hold no
+        phrase, at least 1 - `lost` times as many reach it as the classifier finds.
+
+    Raises:
+        DataError: It finds none.
+    """
+    needed = [
+        (talk.texts[:place], said.text)
+        for talk in talks
+        for place, said in enumerate(talk.said)
+        if place and said.mark == "+" and readable(said.text) and not crisis_kind(said.text)
+    ]
+    found = sum(alone.read(text).tier != "none" for _, text in needed)
+    if not found:
+        raise DataError("the classifier finds no crisis in what the threshold is chosen on")
+    odds = sorted((both.odds(text, said) - unsure(text) for said, text in needed), reverse=True)
+    return odds[math.ceil((1 - lost) * found) - 1]
 
 
 def _marked(talk: Talk) -> Iterable[tuple[Pair, Said]]:

@@ -71,7 +71,7 @@ class ClassifierConfig(BaseModel):
     adapters: AdapterConfig = AdapterConfig(rank=16, alpha=32.0)
     kinds: tuple[CrisisKind, ...]
     certain: float = 0.0
-    """Log-odds from which a crisis is certain, where no context model is at hand."""
+    """Log-odds from which a crisis is certain, where it is read by itself."""
     concern: float = 0.0
     """Log-odds from which it is a concern, likewise."""
     weights_sha256: str = ""
@@ -148,9 +148,10 @@ class CrisisClassifier:
 
         A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
         it can read is a concern at least, unless its meaning is plainly harmless, and so is a
-        denial that is taken back; nothing that was said before explains a phrase away. A concern by
-        meaning alone is faint in the lower half between the thresholds. Of one or two words, and in
-        other scripts, the phrases alone decide.
+        denial that is taken back; nothing that was said before explains a phrase away. The first
+        message is read by the classifier alone, a later one by both models. A concern by meaning is
+        faint in the lower half between the thresholds. Of one or two words, and in other scripts,
+        the phrases alone decide.
 
         Args:
             text: The message.
@@ -164,22 +165,22 @@ class CrisisClassifier:
             return Finding("certain", known)
         if not readable(text):
             return Finding("certain", known) if known else Finding()
+        alone = known or not said
+        read = self._by_itself if alone else partial(self._belief, before=said_before(said))
+        odds, kind = self._believed(text, read)
+        thresholds = self.config if alone else self.thresholds
+        certain, concern = thresholds.certain, thresholds.concern
+        plain = (concern + certain) / 2
         if known:
-            odds, kind = self._believed(text, self._by_itself)
-            certain = self.config.certain - PHRASE_CERTAIN
-            concern = plain = self.config.concern - PHRASE_CONCERN
+            certain, concern = certain - PHRASE_CERTAIN, concern - PHRASE_CONCERN
         else:
-            odds, kind = self._believed(text, partial(self._belief, before=said_before(said)))
-            certain, concern = self.thresholds.certain, self.thresholds.concern
-            plain = (concern + certain) / 2
-            unsure = UNSURE if len(text.split()) <= FEW_WORDS else 0.0
-            concern = min(concern + unsure + rarer, certain)
+            concern = min(concern + unsure(text) + rarer, certain)
         if odds >= certain:
             return Finding("certain", known or kind)
         if withdraws(text):
             return Finding("concern", known or kind)
         if odds >= concern:
-            return Finding("concern", known or kind, faint=odds < plain)
+            return Finding("concern", known or kind, faint=not known and odds < plain)
         return Finding()
 
     def doubts(self, text: str) -> CrisisKind | None:
@@ -234,6 +235,11 @@ class CrisisClassifier:
         with torch.inference_mode():
             odds: Tensor = self._model(**self._model.inputs(texts))
         return odds
+
+
+def unsure(text: str) -> float:
+    """Return by how much the log-odds of a concern have to be higher in so few words."""
+    return UNSURE if len(text.split()) <= FEW_WORDS else 0.0
 
 
 def readable(text: str) -> bool:

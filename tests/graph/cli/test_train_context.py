@@ -30,9 +30,14 @@ def data(tmp_path: Path) -> dict[str, Path]:
         (lines / f"{writer}.tsv").write_text(
             f"-\tnews\tIt rained.\n+\tsuicide\t{HINT}\n", encoding="utf-8"
         )
-    turns = [{"speaker": "usr", "text": "I lost my job."}, {"speaker": "sys", "text": "Oh no."}]
     dialogues = tmp_path / "train.txt"
-    dialogues.write_text(4 * (json.dumps({"dialog": turns}) + "\n"), encoding="utf-8")
+    for lost in ("job", "keys", "way", "watch"):
+        turns = [
+            {"speaker": "usr", "text": f"I lost my {lost}."},
+            {"speaker": "sys", "text": "Oh."},
+        ]
+        with dialogues.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"dialog": turns}) + "\n")
     return {"--talks": talks, "--lines": lines, "--dialogues": dialogues}
 
 
@@ -50,7 +55,7 @@ def test_it_trains_chooses_the_threshold_and_writes(
     assert done.code == 0, done.err
     assert "13 messages to learn from" in done.err  # of two writers, two lines, three real ones
     form = read_context_model(model).form
-    assert form.concern < form.certain
+    assert form.classifier_sha256
     assert f"a share of {form.share}" in done.out
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from langgraph_cooper.graph.training.context import (
     Kept,
     after_others,
     check_kept,
+    choose_concern,
     contexts_of,
     harmless_examples,
     pooled,
@@ -23,6 +26,7 @@ from langgraph_cooper.graph.training.lines import Line, line_examples
 from langgraph_cooper.graph.training.pairs import train_pair_model
 from langgraph_cooper.graph.training.talks import Said, Talk
 from langgraph_cooper.nodes.crisis.context import ContextForm, read_context_model
+from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.pairs.form import Pair
 from langgraph_cooper.ranker.data.dialogue import DataError
 
@@ -33,7 +37,7 @@ LINES = [
     Line("w1", "+", "suicide", "plain", "I want to kill myself tonight"),
     Line("w1", "-", "other", "trap", "I could murder a curry"),
 ]
-REAL = [["Hello.", "It rained."]]
+REAL = [["Hello there, friend.", "It rained all day."]]
 TALKS = [
     *(Talk("a", "harmless", "", [Said("-", before), Said("-", HURT)]) for before in PETS),
     *(Talk("a", "crisis", "danger", [Said("-", before), Said("+", HURT)]) for before in HUSBANDS),
@@ -77,8 +81,35 @@ def test_weight_and_thresholds_are_chosen_on_what_was_not_learnt_from(tmp_path: 
     fields = pooled(reader, Kept(TALKS * 9, LINES, REAL))
     # The classifier tells the lines apart, but gives the same odds to the same words in talks.
     assert fields["share"] > pooled(reader, Kept(TALKS, LINES * 99, REAL))["share"] > 0
-    assert fields["concern"] < fields["certain"]
     assert fields["classifier_sha256"]
+    found = reader.read([Pair(before, HURT) for before in HUSBANDS])
+    assert fields["concern"] < found.min() + 10  # the classifier's odds of it are about 5
+
+
+class FakeClassifier:
+    """Finds what has an exclamation mark; its log-odds are a message's number."""
+
+    def read(self, text: str) -> Finding:
+        return Finding("concern" if "!" in text else "none")
+
+    def odds(self, text: str, said: Sequence[str]) -> float:
+        return float(text.rsplit(maxsplit=1)[-1])
+
+
+@pytest.mark.parametrize(("lost", "least"), [(0.0, 7.0), (0.3, 8.0), (0.9, 10.0)])
+def test_about_as_much_is_found_as_by_the_classifier_alone(lost: float, least: float) -> None:
+    said = [
+        Said("+", f"is this long enough for it{'!' * (number < 4)} {number}")
+        for number in range(11)
+    ]
+    said += [Said("-", "is this long enough for it! 99"), Said("+", "short! 99")]
+    said += [Said("+", "I want to kill myself! 99")]
+    talk = Talk("a", "crisis", "suicide", [Said("+", "the first message! 99"), *said])
+    fake: Any = FakeClassifier()
+    # Four are found by the classifier: of all that call for a question the four highest count.
+    assert choose_concern(fake, fake, [talk], lost) == least
+    with pytest.raises(DataError, match="finds no crisis"):
+        choose_concern(fake, fake, [talk._replace(said=talk.said[:1])], lost)
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_the_log_odds_of_both_models_are_pooled() -> None:
     assert pooled.odds(PINNED) == pytest.approx(0.75 * alone - 0.25 * 2)
     assert pooled.odds(PINNED, JUDO) == pytest.approx(0.75 * alone + 0.25 * 2)
     assert len(model.read_pairs) == 2
-    assert pooled.read(PINNED).tier == "concern"  # by the thresholds of the pooled log-odds
+    assert pooled.read(PINNED, JUDO).tier == "concern"  # by the thresholds of the pooled log-odds
     assert pooled.odds(PINNED, JUDO) == pytest.approx(0.75 * alone + 0.25 * 2)
     assert len(model.read_pairs) == 2  # remembered
 

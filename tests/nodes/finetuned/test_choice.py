@@ -7,6 +7,7 @@ import math
 import pytest
 
 from langgraph_cooper.nodes.finetuned.choice import FALLBACK, HONESTY, Chooser, Length, Weights
+from langgraph_cooper.nodes.finetuned.rules import RULES
 from langgraph_cooper.nodes.finetuned.rules.answering import HONEST
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -20,7 +21,13 @@ SAID = [Utterance("user", "I lost my job and my garden.")]
 def only(**weights: float) -> Chooser:
     """A chooser with these parts alone."""
     zero = dict.fromkeys(Weights.__dataclass_fields__, 0.0)
-    return Chooser(ESC, embed, weights=Weights(**{**zero, **weights}), length=Length(1.386, 0.5))
+    return Chooser(
+        ESC,
+        embed,
+        weights=Weights(**{**zero, **weights}),
+        length=Length(1.386, 0.5),
+        rules=[name for name in RULES if name != "meaning"],  # a trained model, tested by itself
+    )
 
 
 def test_what_breaks_a_rule_is_out_and_the_reasons_say_why() -> None:
