@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from langgraph_cooper.nodes.crisis.context import ContextForm, ContextModel, said_before
-from langgraph_cooper.nodes.crisis.course import Finding
+from langgraph_cooper.nodes.crisis.course import TIERS, Finding
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, withdraws
 from langgraph_cooper.nodes.language.remembering import remembered
@@ -52,6 +52,9 @@ FEWEST_WORDS = 3  # of "Last week." no encoder can say whether it is a farewell
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
 PHRASE_CONCERN, PHRASE_CERTAIN = 3.3, 1.0  # a phrase lowers the two thresholds by so much
+EXPLAINED = 2.0
+"""Pooled log-odds by which the words before a message have to lower its own, to take away what the
+classifier finds in it."""
 FEW_WORDS, UNSURE = 5, 1.0  # so few words have to mean more: "It was last week." is mostly harmless
 PICTURES = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f]+")  # unknown to the encoder
 FOUND = 5.0  # as large as the strongest token features, so that its weight is learnt as quickly
@@ -149,9 +152,10 @@ class CrisisClassifier:
         A phrase in disguise ("k1ll mys3lf") is certain: the encoder cannot read it. A phrase that
         it can read is a concern at least, unless its meaning is plainly harmless, and so is a
         denial that is taken back; nothing that was said before explains a phrase away. The first
-        message is read by the classifier alone, a later one by both models. A concern by meaning is
-        faint in the lower half between the thresholds. Of one or two words, and in other scripts,
-        the phrases alone decide.
+        message is read by the classifier alone, a later one by both models; what the classifier
+        finds is given up only where the words before explain it. A concern by meaning is faint in
+        the lower half between the thresholds. Of one or two words, and in other scripts, the
+        phrases alone decide.
 
         Args:
             text: The message.
@@ -160,6 +164,20 @@ class CrisisClassifier:
                 logarithm: by Bayes' rule the threshold of a concern by meaning rises by so much,
                 up to that of a certain crisis.
         """
+        found = self._find(text, said, rarer)
+        alone = self._find(text, (), rarer) if said else found
+        less = TIERS.index(found.tier) < TIERS.index(alone.tier)
+        return alone if less and not self._explained(text, said) else found
+
+    def _explained(self, text: str, said: Sequence[str]) -> bool:
+        """Return whether it is the words before a message that make it less grave.
+
+        A mere disagreement of the two models explains nothing: the context model reads misspelt
+        words badly.
+        """
+        return self.odds(text) - self.odds(text, said) >= EXPLAINED
+
+    def _find(self, text: str, said: Sequence[str], rarer: float) -> Finding:
         known = crisis_kind(text)
         if known and disguised(text):
             return Finding("certain", known)

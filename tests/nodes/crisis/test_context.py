@@ -93,6 +93,39 @@ def test_what_a_phrase_says_is_not_explained_away() -> None:
     assert pooled.read(PINNED, [explained]).tier == "none"
 
 
+def test_a_mere_disagreement_of_the_models_clears_nothing() -> None:
+    """What the classifier finds is given up only where the words before lower the odds."""
+
+    class Doubting(FakeContextModel):
+        def read(self, pairs: Sequence[Pair]) -> Floats:
+            return np.array([[-40.0 - 4.0 * ("but" in pair.first)] for pair in pairs], np.float32)
+
+    pooled = CrisisClassifier(shipped()._model, Doubting(concern=-3.0))  # type: ignore[arg-type]
+    assert pooled.read(PINNED, ["I had soup."]) == read_meaning(PINNED)
+    assert pooled.read(PINNED, ["I had soup, but cold."]) == read_meaning(PINNED)
+
+    class Explaining(FakeContextModel):
+        def read(self, pairs: Sequence[Pair]) -> Floats:
+            return np.array([[-40.0 - 9.0 * ("but" in pair.first)] for pair in pairs], np.float32)
+
+    pooled = CrisisClassifier(shipped()._model, Explaining(concern=-3.0))  # type: ignore[arg-type]
+    assert pooled.read(PINNED, ["I had soup, but cold."]).tier == "none"
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        "had soup for lunch / i wnat ot dei",
+        "had soup for lunch / cnat do ths anymroe, gona jmup tonite",
+        "got my chem exam back, 43% / my dad hasnt spoken to me since / i dotn wnat to wkae up "
+        "tomorow",
+    ],
+)
+def test_small_talk_hides_no_crisis(talk: str) -> None:
+    *said, text = talk.split(" / ")
+    assert read_meaning(text, said).tier != "none"
+
+
 def test_pictures_hide_no_word() -> None:
     model = FakeContextModel()
     pooled = CrisisClassifier(shipped()._model, model)  # type: ignore[arg-type]
