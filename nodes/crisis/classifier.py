@@ -54,7 +54,7 @@ MAX_WINDOWS = 64
 PHRASE_CONCERN, PHRASE_CERTAIN = 3.3, 1.0  # a phrase lowers the two thresholds by so much
 EXPLAINED = 2.0
 """Pooled log-odds by which the words before a message have to lower its own, to take away what the
-classifier finds in it."""
+classifier plainly finds in it."""
 FEW_WORDS, UNSURE = 5, 1.0  # so few words have to mean more: "It was last week." is mostly harmless
 PICTURES = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f]+")  # unknown to the encoder
 FOUND = 5.0  # as large as the strongest token features, so that its weight is learnt as quickly
@@ -153,9 +153,9 @@ class CrisisClassifier:
         it can read is a concern at least, unless its meaning is plainly harmless, and so is a
         denial that is taken back; nothing that was said before explains a phrase away. The first
         message is read by the classifier alone, a later one by both models; what the classifier
-        finds is given up only where the words before explain it. A concern by meaning is faint in
-        the lower half between the thresholds. Of one or two words, and in other scripts, the
-        phrases alone decide.
+        finds plainly is given up only where the words before explain it. A concern by meaning is
+        faint in the lower half between the thresholds. Of one or two words, and in other scripts,
+        the phrases alone decide.
 
         Args:
             text: The message.
@@ -167,7 +167,8 @@ class CrisisClassifier:
         found = self._find(text, said, rarer)
         alone = self._find(text, (), rarer) if said else found
         less = TIERS.index(found.tier) < TIERS.index(alone.tier)
-        return alone if less and not self._explained(text, said) else found
+        plainly = less and not alone.faint
+        return alone if plainly and not self._explained(text, said) else found
 
     def _explained(self, text: str, said: Sequence[str]) -> bool:
         """Return whether it is the words before a message that make it less grave.
