@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from langgraph_cooper.graph.training.lines import TARGETS
-from langgraph_cooper.nodes.crisis.lexicon import phrases
+from langgraph_cooper.nodes.crisis.classifier import crisis_kinds
 from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.data.jsonl import read_text
 
@@ -76,11 +76,6 @@ def read_harmless(file: Path) -> list[list[str]]:
     if not any(found):
         raise DataError(f'{file} holds no conversation: "# NAME" begins one')
     return [said for said in found if said]
-
-
-def crisis_kinds() -> list[str]:
-    """Return the kinds of crisis."""
-    return [kind.name for kind in phrases().kinds]
 
 
 def _talks(file: Path, writer: str) -> Iterator[Talk]:

@@ -5,8 +5,8 @@ its token embeddings, and from what the phrases find, a linear head gives the lo
 and of each kind. Reference: Hu et al., "LoRA" (2022), section 4.
 
 A second model reads it together with what the user said before. Their log-odds are pooled: a
-weighted mean, which is the logarithmic opinion pool of Genest and Zidek, "Combining probability
-distributions" (1986), section 3.
+weighted mean, as in the logarithmic opinion pool of Genest and Zidek, "Combining probability
+distributions" (1986).
 """
 
 from __future__ import annotations
