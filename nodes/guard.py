@@ -20,8 +20,8 @@ from langgraph.types import interrupt
 
 from langgraph_cooper.nodes.candidates import TAKEN
 from langgraph_cooper.nodes.context import NESTED, CooperContext, current_context
-from langgraph_cooper.nodes.crisis.answers import answer_of
-from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader
+from langgraph_cooper.nodes.crisis.answers import answer_of, takes_back
+from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader, ToRead
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
@@ -132,18 +132,21 @@ def _with_second_reader(
 ) -> Node:
     """Let the second reader look at what is new before the guard decides."""
 
-    def unread(state: Mapping[str, Any]) -> tuple[list[str], bool] | None:
+    def unread(state: Mapping[str, Any]) -> tuple[list[ToRead], bool] | None:
         """Return the messages to read, and whether a crisis is feared without the second reader.
 
         None: one is certain without it.
         """
         messages: Sequence[AnyMessage] = state.get("messages", [])
+        known = _known(state)
         manner = Manner(_is_strict(current_context(), settings), settings.patient)
-        tier = _course(messages, _known(state), own, manner).tier
+        tier = _course(messages, known, own, manner).tier
         if tier == "certain":
             return None
-        new = _last_words(messages[_first_to_read(messages) :])
-        return second.unknown([*new, " ".join(new)]), tier != "none"
+        since = _settled(messages, known)
+        said, new = _last_turn(messages, since=since, read=_place(messages, known))
+        ones = [ToRead.after([*said, *new[:place]], text) for place, text in enumerate(new)]
+        return second.unknown([*ones, ToRead.after(said, " ".join(new))]), tier != "none"
 
     def decided(
         state: Mapping[str, Any], config: RunnableConfig, opinions: Opinions, fault: Fault | None
@@ -157,15 +160,15 @@ def _with_second_reader(
     def run(state: Mapping[str, Any], config: RunnableConfig) -> Update:
         if (new := unread(state)) is None:
             return guard(state, config, NONE)
-        texts, feared = new
-        fault = second.read(texts, config, feared=feared)
+        to_read, feared = new
+        fault = second.read(to_read, config, feared=feared)
         return decided(state, config, second.opinions(), fault)
 
     async def arun(state: Mapping[str, Any], config: RunnableConfig) -> Update:
         if (new := await run_in_executor(config, unread, state)) is None:
             return await run_in_executor(config, guard, state, config, NONE)
-        texts, feared = new
-        fault = await second.aread(texts, config, feared=feared)
+        to_read, feared = new
+        fault = await second.aread(to_read, config, feared=feared)
         return await run_in_executor(config, decided, state, config, second.opinions(), fault)
 
     return RunnableLambda(run, afunc=arun, name="guard")
@@ -295,14 +298,15 @@ class _Reading:
                 nothing: the guard was not asked about it.
         """
         start = max(start, _first_to_read(self.messages))
-        before = self.messages[self.since : start]
-        said = [text_of(m) for m in before if isinstance(m, HumanMessage)]
+        said = _words_of(self.messages[self.since : start])
         reply: AIMessage | None = None
+        released = self.since > 0 and not said
         for side, group in itertools.groupby(self.messages[start:], speaker_of):
             if side == "user":
-                new = [text_of(message) for message in group]
-                course = self._after_user(course, said, new, reply)
+                new, before = [text_of(message) for message in group], course
+                course = self._after_user(course, said, new, reply, released=released)
                 said, reply = said + new, None
+                released = before.tier == "certain" and course.tier == "none"
             elif side == "system":
                 for message in group:
                     assert isinstance(message, AIMessage)
@@ -315,7 +319,13 @@ class _Reading:
         return course
 
     def _after_user(
-        self, course: Course, said: Sequence[str], new: Sequence[str], reply: AIMessage | None
+        self,
+        course: Course,
+        said: Sequence[str],
+        new: Sequence[str],
+        reply: AIMessage | None,
+        *,
+        released: bool,
     ) -> Course:
         read = self.readers.later if course.kind else self.readers.first
         finding, question = _found(said, new, read), _question(reply, course)
@@ -323,6 +333,9 @@ class _Reading:
             finding = Finding("concern", "other")  # perhaps it is not so long ago
         if finding.tier == "none" and _is_unsafe(reply, new):
             finding, question = Finding("concern", course.kind or "danger"), None
+        asked = reply is not None and "?" in text_of(reply)
+        if released and course.kind and takes_back(" ".join(new), asked=asked):
+            finding = Finding("certain", course.kind)
         strict, patient = self.manner
         return course.after(finding, "\n".join(new), question, strict=strict, patient=patient)
 
@@ -339,10 +352,29 @@ def _first_to_read(messages: Sequence[AnyMessage]) -> int:
     return 0
 
 
-def _last_words(messages: Sequence[AnyMessage]) -> list[str]:
-    """Return what the user said since the last reply."""
-    new = itertools.takewhile(lambda m: speaker_of(m) != "system", reversed(messages))
-    return [text_of(each) for each in new if isinstance(each, HumanMessage)][::-1]
+def _words_of(messages: Sequence[AnyMessage]) -> list[str]:
+    """Return what the user said in some messages."""
+    return [text_of(each) for each in messages if isinstance(each, HumanMessage)]
+
+
+def _last_turn(
+    messages: Sequence[AnyMessage], *, since: int, read: int
+) -> tuple[list[str], list[str]]:
+    """Return what the user said before the last turn, and in it, as `_Reading` takes them.
+
+    Args:
+        messages: All messages.
+        since: The number of messages up to the last release, which explain nothing later.
+        read: The number of messages that were read before.
+    """
+    start = max(since, read, _first_to_read(messages))
+    said, new = _words_of(messages[since:start]), list[str]()
+    for side, group in itertools.groupby(messages[start:], speaker_of):
+        if side == "user":
+            said, new = said + new, [text_of(message) for message in group]
+        elif side == "system":
+            said, new = said + new, []
+    return said, new
 
 
 def _place(messages: Sequence[AnyMessage], known: GuardState) -> int:

@@ -1,14 +1,14 @@
-"""The guard's second reader: looks at messages of which the first one is not certain, each alone.
+"""The guard's second reader: looks at messages of which the first one is not certain.
 
-It may find a crisis that the first one misses, and clear a concern. Where the first reader alone
-comes to a certain crisis, it is not asked: nothing that it says, and none of its faults, takes the
-help text away. Nor does a fault take away the question that the first reader's concern brings.
+It reads each in the light of what the user typed before. It may find a crisis that the first
+reader misses, and clear a concern. Where the first reader alone comes to a certain crisis, it is
+not asked: nothing that it says, and none of its faults, takes the help text away. Nor does a fault
+take away the question that the first reader's concern brings.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langgraph_cooper.nodes.crisis import reading
-from langgraph_cooper.nodes.crisis.course import Finding, Reader
+from langgraph_cooper.nodes.crisis.course import Finding, Reader, ToRead
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.budget import guard_step
 from langgraph_cooper.nodes.llm.faults import no_credit
@@ -39,25 +39,14 @@ class Opinions(NamedTuple):
     found: Mapping[str, Finding]
 
     def over(self, first: Reader) -> Reader:
-        """Return a reader that takes an opinion where there is one, else the first reader's.
-
-        An opinion is of a message alone: it clears no concern that what was said before brings.
-        """
+        """Return a reader that takes an opinion where there is one, else the first reader's."""
 
         def read(text: str, said: Sequence[str] = ()) -> Finding:
             finding = first(text, said)
-            opinion = self.found.get(digest(text))
-            if opinion is None or finding.tier == "certain":
-                return finding
-            by_context = finding.tier != "none" and first(text).tier == "none"
-            return finding if opinion.tier == "none" and by_context else opinion
+            opinion = self.found.get(ToRead.after(said, text).digest)
+            return finding if opinion is None or finding.tier == "certain" else opinion
 
         return read if self.found else first
-
-
-def digest(text: str) -> str:
-    """Return what stands for a message: people's words are not kept."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 NONE = Opinions(MappingProxyType({}))
@@ -68,17 +57,17 @@ class SecondReader:
 
     Args:
         make: Returns what reads a message; called with the first one.
-        doubts: Returns the likeliest kind of crisis of a message that it should read, else None;
-            None: `reading.doubts`.
+        doubts: Returns the likeliest kind of crisis of a message that it should read, after those
+            before it, else None; None: `reading.doubts`.
     """
 
     def __init__(
         self,
-        make: Callable[[], Runnable[str, Finding]],
-        doubts: Callable[[str], CrisisKind | None] | None = None,
+        make: Callable[[], Runnable[ToRead, Finding]],
+        doubts: Callable[[str, Sequence[str]], CrisisKind | None] | None = None,
     ) -> None:
         self._make = make
-        self._made: Runnable[str, Finding] | None = None
+        self._made: Runnable[ToRead, Finding] | None = None
         self._doubts = doubts or reading.doubts
         self._known: OrderedDict[str, Finding] = OrderedDict()
         self.forked()
@@ -96,12 +85,12 @@ class SecondReader:
         """
         self._reader()
 
-    def unknown(self, texts: Sequence[str]) -> list[str]:
-        """Return those texts that it should read and has not: the last few, the last one first."""
-        short = [text for text in dict.fromkeys(texts) if len(text) <= MOST_CHARACTERS]
+    def unknown(self, messages: Sequence[ToRead]) -> list[ToRead]:
+        """Return those that it should read and has not: the last few, the last one first."""
+        short = [each for each in dict.fromkeys(messages) if len(each.text) <= MOST_CHARACTERS]
         with self._lock:
-            new = [text for text in reversed(short) if digest(text) not in self._known]
-        return list(islice((text for text in new if self._doubts(text)), MOST_READ))
+            new = [each for each in reversed(short) if each.digest not in self._known]
+        return list(islice((each for each in new if self._doubts(*each)), MOST_READ))
 
     def opinions(self) -> Opinions:
         """Return all that is known."""
@@ -109,12 +98,12 @@ class SecondReader:
             return Opinions(dict(self._known))
 
     def read(
-        self, texts: Sequence[str], config: RunnableConfig, *, feared: bool = False
+        self, messages: Sequence[ToRead], config: RunnableConfig, *, feared: bool = False
     ) -> Fault | None:
         """Read messages until one fails, and return what went wrong.
 
         Args:
-            texts: The messages.
+            messages: The messages.
             config: The run's.
             feared: Whether the conversation is about a feared crisis already.
 
@@ -123,55 +112,55 @@ class SecondReader:
                 feared. Credit runs out while people talk: without it the turn goes on.
         """
         try:
-            with guard_step(len(texts)):
-                for text in texts:
-                    self._keep(text, self._reader().invoke(text, config))
+            with guard_step(len(messages)):
+                for each in messages:
+                    self._keep(each, self._reader().invoke(each, config))
         except Exception as error:
-            return self._fault(error, texts, feared=feared)
+            return self._fault(error, messages, feared=feared)
         return None
 
     async def aread(
-        self, texts: Sequence[str], config: RunnableConfig, *, feared: bool = False
+        self, messages: Sequence[ToRead], config: RunnableConfig, *, feared: bool = False
     ) -> Fault | None:
         """Do as `read` does, all messages at once; none is read on once one fails."""
         tasks: list[asyncio.Task[None]] = []
 
-        async def one(reader: Runnable[str, Finding], text: str) -> None:
-            self._keep(text, await reader.ainvoke(text, config))
+        async def one(reader: Runnable[ToRead, Finding], message: ToRead) -> None:
+            self._keep(message, await reader.ainvoke(message, config))
 
         try:
-            if texts:
+            if messages:
                 reader = await asyncio.to_thread(self._reader)
-                with guard_step(len(texts)):  # the tasks take it over
-                    tasks += [asyncio.create_task(one(reader, text)) for text in texts]
+                with guard_step(len(messages)):  # the tasks take it over
+                    tasks += [asyncio.create_task(one(reader, each)) for each in messages]
             await asyncio.gather(*tasks)
         except Exception as error:
-            return await asyncio.to_thread(self._fault, error, texts, feared=feared)
+            return await asyncio.to_thread(self._fault, error, messages, feared=feared)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return None
 
-    def _fault(self, error: Exception, texts: Sequence[str], *, feared: bool) -> Fault:
+    def _fault(self, error: Exception, messages: Sequence[ToRead], *, feared: bool) -> Fault:
         lasting = isinstance(error, ModelError) and not error.passing
         goes_on = lasting and (
             feared
             or no_credit(error)
-            or any(reading.read_meaning(text).tier != "none" for text in texts)
+            or any(reading.read_meaning(*each).tier != "none" for each in messages)
         )
         return fault_of("guard", error, feared=goes_on)
 
-    def _reader(self) -> Runnable[str, Finding]:
+    def _reader(self) -> Runnable[ToRead, Finding]:
         with self._making:  # which takes a second: others look their messages up meanwhile
             if self._made is None:
                 self._made = self._make()
             return self._made
 
-    def _keep(self, text: str, finding: Finding) -> None:
+    def _keep(self, message: ToRead, finding: Finding) -> None:
         if finding.tier != "none" and finding.kind is None:
-            finding = finding._replace(kind=self._doubts(text) or "suicide")
+            finding = finding._replace(kind=self._doubts(*message) or "suicide")
         with self._lock:
-            self._known[digest(text)] = finding
+            self._known[message.digest] = finding
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)

@@ -54,7 +54,7 @@ def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
     Raises:
         DataError: A file cannot be read, a line is malformed, or there is none.
     """
-    lines = []
+    lines, kinds = [], [kind.name for kind in phrases().kinds]
     for file in sorted(folder.glob("*.tsv")):
         writer = file.stem.split("_")[0]
         if writer in held_out:
@@ -68,6 +68,11 @@ def read_lines(folder: Path, held_out: Collection[str] = ()) -> list[Line]:
                 raise DataError(
                     f"{file}, line {number}: write label, kind, how (may be left out) and text, "
                     'with tabs between; a label is "+", "-" or "?"'
+                )
+            if label == "+" and rest[0] not in kinds:
+                raise DataError(
+                    f"{file}, line {number}: no kind of crisis is called {rest[0]!r}: write "
+                    f"{', '.join(kinds)}"
                 )
             how = rest[1] if len(rest) == 3 else MANNERS[label]
             lines.append(Line(writer, label, rest[0], how, rest[-1]))

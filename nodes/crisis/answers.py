@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
+from langgraph_cooper.nodes.crisis.foreign import foreign_answer
 from langgraph_cooper.nodes.crisis.lexicon import answers, phrases
 from langgraph_cooper.nodes.crisis.patterns import Matcher
 from langgraph_cooper.nodes.crisis.phrases import denies, phrase_book
@@ -19,6 +20,11 @@ from langgraph_cooper.prompts import CrisisKind
 MOST_HEDGED = 5  # words
 MOST_ABOUT = 60  # characters of a request to go on that say what about
 MARKS = ".!?,;:"
+# Words before what is meant: `<oh>` in the patterns.
+OPENERS = (
+    "lol", "haha", "well", "actually", "sorry", "ok", "okay", "oh", "no", "nah", "and", "but", "so",
+    "yeah", "yes", "tbh", "honestly",
+)  # fmt: skip
 CLAUSE_END = re.compile(rf"(?<=[{MARKS}])\s+|\n")
 # In the words of the normaliser, without doubled letters.
 AND = re.compile(r"\band ")
@@ -36,6 +42,8 @@ def answer_of(text: str) -> Answer:
     A hedge ("sometimes", "I guess") is a yes if little else is said.
     """
     patterns, words = _patterns(), phrase_book().normalised(text)
+    if (foreign := foreign_answer(text)) in ("yes", "no"):
+        return cast(Answer, foreign)
     if denies(text):
         words = words.removeprefix("no thanks ").removeprefix("no thank you ")
     if patterns["no"].begins(words):
@@ -57,6 +65,8 @@ def says_safe(text: str, kind: CrisisKind) -> bool:
             "Is everybody safe?" about others.
     """
     patterns, others = _patterns(), kind in ("other", "violence")
+    if foreign := foreign_answer(text):
+        return "?" not in text and (foreign == "yes" or (foreign == "safe" and not others))
     clauses = [_clause(part) for part in CLAUSE_END.split(text)]
     words = "".join(clause.words for clause in clauses)
     # Also clause by clause, where a pattern means the end of one: "I'm safe. He is."
@@ -66,7 +76,9 @@ def says_safe(text: str, kind: CrisisKind) -> bool:
         return False
     if others and UNREASSURING.search(words.replace(NO_DANGER, "")):
         return False
-    if any(clause.asks for clause in clauses):
+    # "I'm safe. Just kidding."
+    taken_back = any(patterns["taken_back"].begins(clause.words) for clause in clauses[1:])
+    if taken_back or any(clause.asks for clause in clauses):
         return False
     if any(clause.cut for clause in clauses) and "safe" not in words.split():
         return False  # "Yes, can we go on?"
@@ -77,6 +89,18 @@ def says_safe(text: str, kind: CrisisKind) -> bool:
     if patterns["safe_alone"].begins(words) or any(patterns["safe"].spans(words)):
         return True
     return any(patterns["we_are_safe"].begins(clause.words) for clause in clauses)
+
+
+def takes_back(text: str, *, asked: bool) -> bool:
+    """Return whether the user takes back at once what they said of being safe.
+
+    Args:
+        text: What they say.
+        asked: Whether they were asked something in between: "not yet" then answers it.
+    """
+    words = phrase_book().normalised(text)
+    names = ("taken_back",) if asked else ("taken_back", "taken_back_unasked")
+    return any(_patterns()[name].begins(words) for name in names)
 
 
 class _Clause(NamedTuple):
@@ -107,4 +131,5 @@ def _states(name: str, clauses: Iterable[_Clause]) -> bool:
 
 @lru_cache(maxsize=1)
 def _patterns() -> dict[str, Matcher]:
-    return {name: Matcher(patterns, phrases().words) for name, patterns in answers().items()}
+    words = {**phrases().words, "oh": OPENERS}
+    return {name: Matcher(patterns, words) for name, patterns in answers().items()}

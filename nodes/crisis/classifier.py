@@ -28,9 +28,12 @@ from torch import Tensor, nn
 
 from langgraph_cooper.nodes.crisis.context import ContextForm, ContextModel, said_before
 from langgraph_cooper.nodes.crisis.course import TIERS, Finding
+from langgraph_cooper.nodes.crisis.foreign import foreign_phrase
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, withdraws
+from langgraph_cooper.nodes.language.english import may_be_english
 from langgraph_cooper.nodes.language.remembering import remembered
+from langgraph_cooper.nodes.language.spelling import corrected
 from langgraph_cooper.nodes.pairs.form import Pair
 from langgraph_cooper.prompts import CooperError, CrisisKind
 from langgraph_cooper.ranker.data.dialogue import encodable
@@ -92,8 +95,16 @@ class CrisisModel(nn.Module):
         self.config = config
         encoder = load_transformer(config.encoder)
         self.encoder, self.tokenizer = encoder.module, encoder.tokenizer
+        self._words = frozenset(self.tokenizer.get_vocab())
         width = int(self.encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.head = nn.Linear(2 * width + len(config.kinds) + 1, 1 + len(config.kinds))
+
+    def legible(self, text: str) -> str:
+        """Return what the encoder can read of a text: without pictures and slips of the keyboard.
+
+        A word that it knows whole is none.
+        """
+        return corrected(PICTURES.sub(" ", text), self._words)
 
     def inputs(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Return the model's input for N texts.
@@ -103,7 +114,7 @@ class CrisisModel(nn.Module):
             where the phrases find a kind of crisis or a denial, else 0.
         """
         tokens = self.tokenizer(
-            [encodable(PICTURES.sub(" ", text)) for text in texts],
+            [encodable(self.legible(text)) for text in texts],
             padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt",
         )  # fmt: skip
         found = [
@@ -154,7 +165,7 @@ class CrisisClassifier:
         denial that is taken back; nothing that was said before explains a phrase away. The first
         message is read by the classifier alone, a later one by both models; what the classifier
         finds plainly is given up only where the words before explain it. A concern by meaning is
-        faint in the lower half between the thresholds. Of one or two words, and in other scripts,
+        faint in the lower half between the thresholds. Of one or two words, and in other languages,
         the phrases alone decide.
 
         Args:
@@ -179,11 +190,12 @@ class CrisisClassifier:
         return self.odds(text) - self.odds(text, said) >= EXPLAINED
 
     def _find(self, text: str, said: Sequence[str], rarer: float) -> Finding:
-        known = crisis_kind(text)
-        if known and disguised(text):
+        known, foreign = crisis_kind(text), foreign_phrase(text)
+        if known and (disguised(text) or foreign):
             return Finding("certain", known)
+        worry = Finding("concern", foreign.kind) if foreign else Finding()
         if not readable(text):
-            return Finding("certain", known) if known else Finding()
+            return Finding("certain", known) if known else worry
         alone = known or not said
         read = self._by_itself if alone else partial(self._belief, before=said_before(said))
         odds, kind = self._believed(text, read)
@@ -198,20 +210,21 @@ class CrisisClassifier:
             return Finding("certain", known or kind)
         if withdraws(text):
             return Finding("concern", known or kind)
-        if odds >= concern:
+        if odds >= concern and not foreign:
             return Finding("concern", known or kind, faint=not known and odds < plain)
-        return Finding()
+        return worry
 
-    def doubts(self, text: str) -> CrisisKind | None:
+    def doubts(self, text: str, said: Sequence[str] = ()) -> CrisisKind | None:
         """Return the likeliest kind of crisis of a message at which a second reader should look.
 
-        None: it is certain, or too short to mean anything by itself. In another script a word may
-        be a whole message.
+        `said` is what the user said before it. None: it is certain, or too short to mean anything
+        by itself. In another script a word may be a whole message.
         """
-        if self.read(text).tier == "certain" or not any(map(str.isalpha, text)):
+        by_both = self.read(text, said).tier == "certain" == self.read(text).tier
+        if by_both or not any(map(str.isalpha, text)):
             return None
         if not readable(text):
-            return None if _is_english(text) else self.config.kinds[0]
+            return None if may_be_english(text) else self.config.kinds[0]
         return self._by_itself(text).kind
 
     def odds(self, text: str, said: Sequence[str] = ()) -> float:
@@ -231,7 +244,7 @@ class CrisisClassifier:
     def _belief(self, text: str, before: str) -> Belief:
         if self._context is None:
             return self._by_itself(text)
-        return self._pooled(json.dumps((text, PICTURES.sub(" ", before))))
+        return self._pooled(json.dumps((text, self._model.legible(before))))
 
     def _by_itself(self, text: str) -> Belief:
         """Return the classifier's own belief, whatever was said before."""
@@ -245,7 +258,7 @@ class CrisisClassifier:
         assert self._context is not None
         text, before = json.loads(texts)
         share = self._context.form.share
-        pairs = [Pair(before, PICTURES.sub(" ", window)) for window in windows(text)]
+        pairs = [Pair(before, self._model.legible(window)) for window in windows(text)]
         read = self._context.read(pairs)[:, 0]
         both = zip(self._alone(text), read.tolist(), strict=True)
         return max(Belief((1 - share) * own.odds + share * odds, own.kind) for own, odds in both)
@@ -262,14 +275,8 @@ def unsure(text: str) -> float:
 
 
 def readable(text: str) -> bool:
-    """Return whether a message is long enough to mean something, in letters of English."""
-    return len(text.split()) >= FEWEST_WORDS and _is_english(text)
-
-
-def _is_english(text: str) -> bool:
-    letters = sum(character.isalpha() for character in text)
-    english = sum(character.isascii() and character.isalpha() for character in text)
-    return english >= letters / 2
+    """Return whether a message is long enough to mean something, and may be English."""
+    return len(text.split()) >= FEWEST_WORDS and may_be_english(text)
 
 
 def clauses(text: str) -> list[str]:

@@ -12,12 +12,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from langgraph_cooper.nodes.crisis.course import EARLIER
+from langgraph_cooper.nodes.language.english import may_be_english
 from langgraph_cooper.nodes.pairs.form import Pair, PairForm
 from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
 
 SHIPPED = Path(__file__).parent / "checkpoint" / "context"
 WANTED = Wanted("reads messages in their context", "cooper train-context")
-EARLIER = 6  # messages of the user's that are read before one
 BETWEEN = " / "
 CHARACTERS = 2_000  # of each of them: the tokens that are read are far fewer
 
@@ -43,8 +44,9 @@ ContextModel = PairReader[ContextForm]
 
 
 def said_before(said: Sequence[str]) -> str:
-    """Return what is read of a user's earlier messages."""
-    return BETWEEN.join(text[:CHARACTERS] for text in said[-EARLIER:])
+    """Return what is read of a user's earlier messages: those in English."""
+    read = [text[:CHARACTERS] for text in said[-EARLIER:]]
+    return BETWEEN.join(text for text in read if may_be_english(text))
 
 
 def in_context(said: Sequence[str], text: str) -> Pair:

@@ -7,6 +7,8 @@ has no other memory.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, Protocol, get_args
@@ -19,6 +21,7 @@ Tier = Literal["none", "concern", "certain"]
 """What is known: no crisis; perhaps one, so that the system asks; one, so that help is named."""
 TIERS: tuple[Tier, ...] = get_args(Tier)
 
+EARLIER = 6  # messages of the user's that are read before one
 MOST_QUESTIONS = 2  # about one concern
 QUIET_TURNS = 3  # after a clear no, or after the last question, nothing is asked about its kind
 FAINT_TURNS = 12  # ... and nothing about a faint concern of any kind
@@ -39,6 +42,24 @@ class Finding(NamedTuple):
     tier: Tier = "none"
     kind: CrisisKind | None = None
     faint: bool = False
+
+
+class ToRead(NamedTuple):
+    """A message of the user's, and what the user typed before it."""
+
+    text: str
+    before: tuple[str, ...] = ()
+
+    @classmethod
+    def after(cls, said: Sequence[str], text: str) -> ToRead:
+        """Return a message after others, of which the last few are read."""
+        return cls(text, tuple(said[-EARLIER:]))
+
+    @property
+    def digest(self) -> str:
+        """What stands for it: people's words are not kept."""
+        words = json.dumps([self.text, *self.before])  # escapes lone surrogates
+        return hashlib.sha256(words.encode()).hexdigest()
 
 
 class Reader(Protocol):

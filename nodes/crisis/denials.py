@@ -14,6 +14,7 @@ from langgraph_cooper.nodes.crisis.patterns import Matcher, words_after
 
 LOOK_AHEAD = 12  # words after a denial that may take it back
 LOOK_BACK = 5  # words before it that may make it another thing
+SOFTENED = "though"
 CLAUSES = frozenset(("and", "so", "but", "because", "though", "although"))  # begin a new clause
 
 
@@ -37,6 +38,8 @@ class PlainDenials:
         """Yield the spans of the plain denials in a normalised text."""
         for start, stop in self._plain.spans(text):
             after = words_after(text, stop, LOOK_AHEAD)
+            if after == [SOFTENED]:  # "I don't want to die though"
+                after = []
             if self._unless.intersection(after) or self._limits.begins(text, stop):
                 continue
             if not any(self._led.spans(_before(text, start))):

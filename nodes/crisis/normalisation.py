@@ -10,9 +10,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from string import ascii_lowercase
 
 from langgraph_cooper.nodes.crisis.lexicon import Spelling, spelling
+from langgraph_cooper.nodes.language.spelling import one_edit
 
 # Letters of other scripts that look like Latin ones, and small capitals: NFKD keeps both.
 LOOK_ALIKES = dict(
@@ -97,7 +97,7 @@ class Normaliser:
         self._longest = max(map(len, self._vocabulary))
         self._joined = frozenset(spelling.joined)
         self._keys = frozenset(collapsed(key) for key in spelling.keys)
-        self._near = {near: key for key in spelling.keys for near in _one_off(collapsed(key))}
+        self._near = {near: key for key in spelling.keys for near in one_edit(collapsed(key))}
         self._starred = {pattern: word for word in spelling.starred for pattern in _starred(word)}
         self._cached = lru_cache(maxsize=16_384)(self._read_word)
 
@@ -201,18 +201,6 @@ def _without_leet(token: str) -> Iterator[str]:
     choices = [LEET.get(character, character) for character in token[:24]]
     readings = itertools.islice(itertools.product(*choices), MAX_READINGS)
     return (collapsed("".join(reading)) for reading in readings)
-
-
-def _one_off(word: str) -> Iterator[str]:
-    """Yield all words one edit away: a letter lost, added or changed, or two swapped."""
-    for i in range(len(word) + 1):
-        before, after = word[:i], word[i:]
-        yield from (before + letter + after for letter in ascii_lowercase)
-        if after:
-            yield before + after[1:]
-            yield from (before + letter + after[1:] for letter in ascii_lowercase)
-        if len(after) > 1:
-            yield before + after[1] + after[0] + after[2:]
 
 
 def _starred(word: str) -> Iterator[str]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from langgraph_cooper.nodes.crisis.normalisation import collapsed
 
 SHORT_GAP = 3  # largest number of words that "~" stands for
 REPEATED = 5  # largest number of times that a piece with "*" is there
+REMOVED = "_"  # replaces a harmless phrase; no pattern contains it
 PART = re.compile(r"[()|?$*]|~\d*|<\w+>|[^\s()|?~<>$*]+")
 
 
@@ -35,9 +36,14 @@ class _Parser:
     """A recursive descent parser of one pattern."""
 
     def __init__(
-        self, pattern: str, words: Mapping[str, Sequence[str]], known: dict[str, _Piece]
+        self,
+        pattern: str,
+        words: Mapping[str, Sequence[str]],
+        known: dict[str, _Piece],
+        read: Callable[[str], Sequence[str]],
     ) -> None:
         self._known = known  # the lists of words that were parsed before
+        self._read = read
         self._parts: list[str] = PART.findall(pattern)
         self._words = words
         self._pattern = pattern
@@ -85,12 +91,19 @@ class _Parser:
             return _Piece(rf"(?:\S+ ){{0,{part[1:] or SHORT_GAP}}}?", frozenset(), True)
         if part.startswith("<"):
             return self._named(part[1:-1])
-        word = collapsed(part)
-        return _Piece(f"{re.escape(word)} ", frozenset({word}), False)
+        words = self._read(part)
+        if not words:
+            raise ValueError(f"the phrase {self._pattern!r} has a word without letters")
+        expression = "".join(f"{re.escape(word)} " for word in words)
+        return _Piece(expression, frozenset(words[:1]), False)
 
     def _named(self, name: str) -> _Piece:
         if name not in self._known:
-            parsers = [_Parser(text, self._words, self._known) for text in self._words[name]]
+            if name not in self._words:
+                raise ValueError(f"the phrase {self._pattern!r} names no list of words: <{name}>")
+            parsers = [
+                _Parser(text, self._words, self._known, self._read) for text in self._words[name]
+            ]
             self._known[name] = _alternatives([parser.parse() for parser in parsers])
         return self._known[name]
 
@@ -111,6 +124,17 @@ def _alternatives(choices: Sequence[_Piece]) -> _Piece:
     return _Piece(f"(?:{expression})", first, any(choice.empty for choice in choices))
 
 
+def without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Replace spans, in the order of their starts, by a word that no pattern contains."""
+    kept, end = [], 0
+    for start, stop in spans:
+        if start < end:
+            continue
+        kept += [text[end:start], REMOVED, " "]
+        end = stop
+    return "".join(kept) + text[end:]
+
+
 def words_after(text: str, start: int, most: int) -> list[str]:
     """Return the next words of a normalised text, without a copy of all the rest."""
     stop = start
@@ -121,14 +145,29 @@ def words_after(text: str, start: int, most: int) -> list[str]:
     return text[start:stop].split()
 
 
-class Matcher:
-    """Patterns, indexed by the words that they can begin with."""
+def _collapsed(part: str) -> list[str]:
+    return [collapsed(part)]
 
-    def __init__(self, patterns: Iterable[str], words: Mapping[str, Sequence[str]]) -> None:
+
+class Matcher:
+    """Patterns, indexed by the words that they can begin with.
+
+    Args:
+        patterns: The patterns.
+        words: The lists that they name.
+        read: Returns the normalised words of a pattern's word.
+    """
+
+    def __init__(
+        self,
+        patterns: Iterable[str],
+        words: Mapping[str, Sequence[str]],
+        read: Callable[[str], Sequence[str]] = _collapsed,
+    ) -> None:
         expressions: dict[str, list[str]] = defaultdict(list)
         known: dict[str, _Piece] = {}
         for pattern in patterns:
-            piece = _Parser(pattern, words, known).parse()
+            piece = _Parser(pattern, words, known, read).parse()
             for word in piece.first:
                 expressions[word].append(piece.expression)
         self._expressions = dict(expressions)

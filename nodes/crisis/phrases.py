@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 from langgraph_cooper.nodes.crisis.denials import PlainDenials
+from langgraph_cooper.nodes.crisis.foreign import foreign_phrase
 from langgraph_cooper.nodes.crisis.lexicon import Phrases, denials, phrases, spelling
 from langgraph_cooper.nodes.crisis.normalisation import Normaliser, collapsed
-from langgraph_cooper.nodes.crisis.patterns import PART, Matcher, words_after
+from langgraph_cooper.nodes.crisis.patterns import PART, Matcher, without, words_after
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.text import sentences
 from langgraph_cooper.prompts import CrisisKind
 
 APOSTROPHES = str.maketrans("", "", "'’")
-REMOVED = "_"  # replaces a harmless phrase; no pattern contains it
 LOOK_AHEAD = 12  # words after a harmless phrase that are searched for a "but"
 # Second person to first: a reply that echoes a crisis phrase is found by the same phrases.
 FIRST_PERSON = {"you": "I", "your": "my", "yours": "mine", "yourself": "myself", "you're": "I'm"}
@@ -75,19 +75,8 @@ class PhraseBook:
 
     def _without_harmless(self, text: str) -> str:
         for matcher, unless in self._harmless:
-            text = _without(text, _counted(text, matcher, unless))
-        return _without(text, self._denials.spans(text))
-
-
-def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """Replace spans, in the order of their starts, by a word that no pattern contains."""
-    kept, end = [], 0
-    for start, stop in spans:
-        if start < end:
-            continue
-        kept += [text[end:start], REMOVED, " "]
-        end = stop
-    return "".join(kept) + text[end:]
+            text = without(text, _counted(text, matcher, unless))
+        return without(text, self._denials.spans(text))
 
 
 def _counted(text: str, matcher: Matcher, unless: frozenset[str]) -> Iterator[tuple[int, int]]:
@@ -112,7 +101,10 @@ def phrase_book() -> PhraseBook:
 @remembered(1024)
 def crisis_kind(text: str) -> CrisisKind | None:
     """Return the kind of crisis that a message speaks of, if any, by the shipped phrases."""
-    return phrase_book().kind_of(text)
+    if kind := phrase_book().kind_of(text):
+        return kind
+    foreign = foreign_phrase(text)
+    return foreign.kind if foreign and foreign.certain else None
 
 
 @remembered(1024)

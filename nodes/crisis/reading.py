@@ -12,6 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
+from langgraph_cooper.nodes.crisis.foreign import foreign_phrase
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.prompts import CooperError, CrisisKind, GuardSettings
 from langgraph_cooper.ranker.model.computing import compute
@@ -54,8 +55,10 @@ def _read_by_itself(text: str, said: Sequence[str] = ()) -> Finding:
 
 def read_phrases(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
     """Return what the phrases find, whatever was said before, and however rare a crisis is."""
-    kind = crisis_kind(text)
-    return Finding("certain", kind) if kind else Finding()
+    if kind := crisis_kind(text):
+        return Finding("certain", kind)
+    foreign = foreign_phrase(text)
+    return Finding("concern", foreign.kind) if foreign else Finding()
 
 
 def read_meaning(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
@@ -69,14 +72,16 @@ def read_meaning(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> 
     return _shipped_reader()(ends(text), said, rarer=rarer)
 
 
-def doubts(text: str) -> CrisisKind | None:
+def doubts(text: str, said: Sequence[str] = ()) -> CrisisKind | None:
     """Return the likeliest kind of crisis of a message at which a second reader should look.
+
+    `said` is what the user said before it.
 
     None: a crisis is certain, or the message is too short. Without a classifier a message with a
     known phrase is certain.
     """
     if classifier := _classifier():
-        return classifier.doubts(text)
+        return classifier.doubts(text, said)
     return None if crisis_kind(text) else "suicide"
 
 

@@ -9,15 +9,16 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
 
-from langgraph_cooper.nodes.crisis.course import TIERS, Finding, Tier
+from langgraph_cooper.nodes.crisis.course import TIERS, Finding, Tier, ToRead
 from langgraph_cooper.nodes.language.thoughts import strip_thoughts
-from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask
-from langgraph_cooper.nodes.llm.material import delimited, prompt_line
+from langgraph_cooper.nodes.llm.call import Question, UnreadableError, ask, prompt_limit
+from langgraph_cooper.nodes.llm.material import delimited, prompt_line, tokens_of
 from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.prompts import CrisisKind, TaskSpec, fill
 from langgraph_cooper.prompts.task import shared_prompt
 
 ANSWER_TOKENS = 16
+SHOWN = 500  # characters of each message before the one that is read
 KINDS: tuple[CrisisKind, ...] = get_args(CrisisKind)
 _TIER = re.compile(rf"\b({'|'.join(TIERS)})\b", re.IGNORECASE)
 _KIND = re.compile(
@@ -25,10 +26,11 @@ _KIND = re.compile(
 )
 
 
-def llm_crisis_reader(task: TaskSpec, model: BaseChatModel) -> Runnable[str, Finding]:
-    """Build the Runnable that asks a model what one message shows.
+def llm_crisis_reader(task: TaskSpec, model: BaseChatModel) -> Runnable[ToRead, Finding]:
+    """Build the Runnable that asks a model what one message shows, after those before it.
 
-    Its findings are never faint. One without a kind leaves the kind to the classifier.
+    Of these the oldest are left out where the prompt would grow too long. Its findings are never
+    faint. One without a kind leaves the kind to the classifier.
     """
     values = {
         "title": task.title,
@@ -37,10 +39,18 @@ def llm_crisis_reader(task: TaskSpec, model: BaseChatModel) -> Runnable[str, Fin
     }
     system = SystemMessage(fill(shared_prompt("crisis"), values))
 
-    def prompt(text: str) -> list[BaseMessage]:
-        return [system, HumanMessage(delimited("message", prompt_line(text)))]
+    def prompt(given: ToRead) -> list[BaseMessage]:
+        before = [f"- {prompt_line(text, SHOWN)}" for text in given.before]
+        last = delimited("message", prompt_line(given.text))
+        while before:
+            said = delimited("before", "\n".join(before))
+            messages: list[BaseMessage] = [system, HumanMessage(f"{said}\n{last}")]
+            if tokens_of(messages) <= prompt_limit(model):
+                return messages
+            del before[0]
+        return [system, HumanMessage(last)]
 
-    def read(_: str, answer: AIMessage) -> Finding:
+    def read(_: ToRead, answer: AIMessage) -> Finding:
         return read_finding(answer.text)
 
     quiet = model.with_config(QUIET)

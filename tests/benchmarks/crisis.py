@@ -10,8 +10,12 @@ with `--second MODEL` a chat model is asked for those that it lacks, on all line
 the whole conversations of tests/faults/crisis_talks: is each crisis noticed before it ends? With
 it, `--trial FILE` counts what is asked in the `esc` conversations of a file of tests/trial, and
 `--patient` lets a first faint concern pass, as a task's guard with that setting does. `--context`
-reads those of tests/faults/crisis_context, in which earlier messages tell what a later one means;
-`--alone` reads by the classifier alone, as where the context model cannot be loaded.
+reads those of tests/faults/crisis_context, in which earlier messages tell what a later one means.
+With either of these, `--opinions FILE` has the second reader's findings in context (see
+crisis_talks.py), and the other reader's are counted on the same conversations; `--second MODEL`
+asks for those that the file lacks. `--slips SHARE` puts slips of the keyboard into a share of the
+longer words of these conversations. `--alone` reads by the classifier alone, as where the context
+model cannot be loaded.
 """
 
 from __future__ import annotations
@@ -29,15 +33,16 @@ from typing import cast
 from langgraph_cooper.graph.training.lines import Line, read_lines
 from langgraph_cooper.graph.training.talks import read_talks
 from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
-from langgraph_cooper.nodes.crisis.course import Finding, Reader, Tier
+from langgraph_cooper.nodes.crisis.course import Finding, Reader, Tier, ToRead
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.reading import Readers, doubts, readers
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
-from langgraph_cooper.nodes.second_reader import Opinions, digest
+from langgraph_cooper.nodes.second_reader import Opinions
 from langgraph_cooper.prompts import GuardSettings, load_task
-from tests.benchmarks.crisis_talks import conversations, seekers, share, talks
+from tests.benchmarks.crisis_talks import conversations, seekers, share, talks, with_opinions
 from tests.benchmarks.replies import conversations as trial_conversations
+from tests.benchmarks.slips import with_slips
 from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffled
 
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
@@ -119,7 +124,7 @@ def ask_second(model: str, file: Path) -> dict[str, Finding]:
     waiting = [text for text in texts if text not in known and doubts(text)]
     with file.open("a", encoding="utf-8") as out:
         for number, text in enumerate(waiting, start=1):
-            known[text] = reader.invoke(text)
+            known[text] = reader.invoke(ToRead(text))
             out.write(f"{known[text].tier}\t{text}\n")
             out.flush()
             print(f"\r{number} of {len(waiting)} asked", end="", file=sys.stderr)
@@ -129,7 +134,7 @@ def ask_second(model: str, file: Path) -> dict[str, Finding]:
 def second_reader(read: Reader, found: dict[str, Finding], only: Set[str]) -> None:
     """Count the tiers with the second reader's findings."""
     print("\nwith the second reader")
-    opinions = Opinions({digest(text): each for text, each in found.items() if doubts(text)})
+    opinions = Opinions({ToRead(text).digest: each for text, each in found.items() if doubts(text)})
     writers(False, opinions.over(read), only)
 
 
@@ -172,6 +177,7 @@ def main() -> None:
     parser.add_argument("--talks", action="store_true")
     parser.add_argument("--context", action="store_true")
     parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--slips", type=float, default=0.0)
     parser.add_argument("--trial", type=Path, action="append", default=[])
     parser.add_argument("--rarer", type=float, default=0.0)
     parser.add_argument("--patient", action="store_true")
@@ -181,29 +187,44 @@ def main() -> None:
     if given.trial and not given.talks:
         parser.error("--trial needs --talks")
     if given.patient and (given.opinions or given.lines):
-        parser.error("--patient is for conversations: --talks, --trial, --esconv")
+        parser.error("--patient is for conversations without opinions: --talks, --trial, --esconv")
     read_by_turn = readers(GuardSettings(rarer=given.rarer))
     if given.alone:
         alone = read_classifier(SHIPPED).read
         read_by_turn = Readers(partial(alone, rarer=given.rarer), alone)
-    read = cache(read_by_turn.first)  # many lines are in several groups
+    if given.context or given.talks:
+        whole_conversations(given, read_by_turn)
+    else:
+        single_lines(given, read_by_turn)
+
+
+def whole_conversations(given: argparse.Namespace, read_by_turn: Readers) -> None:
+    """Measure on conversations."""
+    found = read_talks(CONTEXT if given.context else TALKS)
     if given.context:
-        found = read_talks(CONTEXT)
-        some = [talk for talk in found if (talk.writer in HELD_OUT_TALKS) != given.others]
-        return talks(some, read_by_turn, patient=given.patient)
-    if given.talks:
-        talks(read_talks(TALKS), read_by_turn, patient=given.patient)
-        for file in given.trial:
-            said = [said for task, said in trial_conversations(file) if task == "esc"]
-            conversations(file.name, said, given.show, read_by_turn, patient=given.patient)
-        for file in given.esconv:
-            seekers(file, given.show, read_by_turn, patient=given.patient)
-        return None
+        found = [talk for talk in found if (talk.writer in HELD_OUT_TALKS) != given.others]
+    if given.slips:
+        found = with_slips(found, given.slips)
     if given.opinions:
-        found = ask_second(given.second, given.opinions) if given.second else {}
-        only = frozenset() if given.second else frozenset(found := opinions_of(given.opinions))
+        model = chat_model(given.second) if given.second else None
+        return with_opinions(found, read_by_turn, given.opinions, model)
+    talks(found, read_by_turn, patient=given.patient)
+    for file in given.trial:
+        said = [said for task, said in trial_conversations(file) if task == "esc"]
+        conversations(file.name, said, given.show, read_by_turn, patient=given.patient)
+    for file in given.esconv:
+        seekers(file, given.show, read_by_turn, patient=given.patient)
+    return None
+
+
+def single_lines(given: argparse.Namespace, read_by_turn: Readers) -> None:
+    """Measure on messages one by one."""
+    read = cache(read_by_turn.first)  # many lines are in several groups
+    if given.opinions:
+        told = ask_second(given.second, given.opinions) if given.second else {}
+        only = frozenset() if given.second else frozenset(told := opinions_of(given.opinions))
         writers(False, read, only)
-        return second_reader(read, found, only)
+        return second_reader(read, told, only)
     writers(False, read)
     if given.others:
         writers(True, read)
@@ -213,6 +234,7 @@ def main() -> None:
         seekers(file, given.show, read_by_turn, patient=given.patient)
     for file in given.lines:
         other_lines(file, given.show, read)
+    return None
 
 
 if __name__ == "__main__":

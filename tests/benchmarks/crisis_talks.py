@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable
+
 from langgraph_cooper.graph.training.talks import Talk
-from langgraph_cooper.nodes.crisis.course import HINTED_TURNS, Finding, Tier
-from langgraph_cooper.nodes.crisis.reading import Readers
+from langgraph_cooper.nodes.crisis.course import HINTED_TURNS, Finding, Tier, ToRead
+from langgraph_cooper.nodes.crisis.reading import Readers, doubts
+from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader, read_finding
+from langgraph_cooper.nodes.second_reader import Opinions
+from langgraph_cooper.prompts import load_task
 
 
 def share(count: int, number: int) -> str:
@@ -86,6 +93,87 @@ def calls_before(tiers: Sequence[Tier], talk: Talk) -> int | None:
     pairs = zip(talk.said, tiers, strict=True)
     calls = [tier != "none" for said, tier in pairs if said.mark == "+"]
     return calls.index(True) if True in calls else None
+
+
+def with_opinions(
+    found: Sequence[Talk], first: Readers, file: Path, model: BaseChatModel | None
+) -> None:
+    """Count what the guard notices without a second reader's findings in context, and with them.
+
+    Args:
+        found: The conversations; counted are those that the second reader read wholly.
+        first: The guard's own readers.
+        file: The findings: the writer, the number of the conversation among the writer's, that of
+            the message, and a tier, perhaps with a kind.
+        model: Asked for those that the file lacks, which are added to it. None: nothing is.
+    """
+    known = _opinions_of(file)
+    if model:
+        _ask(found, first, llm_crisis_reader(load_task("esc"), model), file, known)
+    whole = [
+        talk
+        for talk, name in zip(found, _names(found), strict=True)
+        if model or all((*name, place) in known for place in _put_to_it(talk))
+    ]
+    print(f"{len(whole)} of {len(found)} conversations\n\nwithout the second reader")
+    talks(whole, first, patient=False)
+    names = zip(found, _names(found), strict=True)
+    opinions = Opinions(
+        {
+            ToRead.after(talk.texts[: place - 1], talk.texts[place - 1]).digest: known[*name, place]
+            for talk, name in names
+            for place in _put_to_it(talk)
+            if (*name, place) in known
+        }
+    )
+    print("\nwith it")
+    talks(whole, Readers(opinions.over(first.first), opinions.over(first.later)), patient=False)
+
+
+def _put_to_it(talk: Talk) -> list[int]:
+    """Return the numbers of the messages that the guard would put to a second reader."""
+    texts = talk.texts
+    return [n for n, text in enumerate(texts, start=1) if doubts(text, texts[: n - 1])]
+
+
+def _names(found: Sequence[Talk]) -> list[tuple[str, int]]:
+    """Return the writer of each conversation and its number among the writer's."""
+    numbers = Counter[str]()
+    names = []
+    for talk in found:
+        numbers[talk.writer] += 1
+        names.append((talk.writer, numbers[talk.writer]))
+    return names
+
+
+def _opinions_of(file: Path) -> dict[tuple[str, int, int], Finding]:
+    rows = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    found = {}
+    for row in rows:
+        writer, talk, place, finding = row.split("\t")
+        found[writer, int(talk), int(place)] = read_finding(finding)
+    return found
+
+
+def _ask(
+    found: Sequence[Talk],
+    first: Readers,
+    reader: Runnable[ToRead, Finding],
+    file: Path,
+    known: dict[tuple[str, int, int], Finding],
+) -> None:
+    """Ask about the messages that the guard would put to the model; write what it says at once."""
+    with file.open("a", encoding="utf-8") as out:
+        for talk, name in zip(found, _names(found), strict=True):
+            for place, text in enumerate(talk.texts, start=1):
+                before = talk.texts[: place - 1]
+                if (*name, place) in known or not doubts(text, before):
+                    continue
+                finding = known[*name, place] = reader.invoke(ToRead.after(before, text))
+                told = " ".join(filter(None, finding[:2]))
+                out.write(f"{name[0]}\t{name[1]}\t{place}\t{told}\n")
+                out.flush()
+                print(f"\r{len(known)} known", end="", file=sys.stderr)
 
 
 def seekers(file: Path, show: bool, readers: Readers, *, patient: bool) -> None:

@@ -14,7 +14,7 @@ from tests.benchmarks.soak.worker import said_in
 
 SAID = said_in(7, 3)
 SMALL = ["--conversations", "4", "--turns", "3", "--timeout", "1", "--faults", "0.2", "--json"]
-SMALL += ["--kills", "1", "--drops", "0.3", "--postgres", "none"]
+SMALL += ["--kills", "1", "--drops", "0.3", "--postgres", "none", "--guard", "phrases"]
 
 
 def answered(*users: BaseMessage) -> list[BaseMessage]:

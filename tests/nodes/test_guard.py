@@ -15,6 +15,7 @@ from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.normalisation import plain
 from langgraph_cooper.nodes.crisis.phrases import PhraseBook, crisis_kind, phrase_book, unsayable
 from langgraph_cooper.nodes.guard import MARK, guard_node, help_text, released
+from langgraph_cooper.nodes.state import GuardState
 from langgraph_cooper.prompts import (
     GuardSettings,
     TaskError,
@@ -535,3 +536,89 @@ def test_the_switch_in_a_task_file(tmp_path) -> None:
 
 def test_the_book_is_read_once() -> None:
     assert phrase_book() is phrase_book()
+
+
+def talked(*texts: str) -> tuple[GuardState, list[AnyMessage]]:
+    """Return what the guard knows after a conversation, and the conversation."""
+    node, known, talk = guard_node(ESC), GuardState(), list[AnyMessage]()
+    for number, text in enumerate(texts):
+        talk.append(HumanMessage(text, id=f"u{number}"))
+        update = node.invoke({"messages": talk, "guard": known})
+        known = update["guard"]
+        talk += update.get("messages") or [AIMessage("I see.", id=f"r{number}")]
+    return known, talk
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "lol just kidding I took them",
+        "but not for long",
+        "I lied",
+        "actually I'm not safe",
+        "for now",
+        "I already took them all",
+        "actually I took the pills",
+        "no, I'm not",
+        "I wasn't telling the truth",
+        "not for much longer",
+        "jk",
+    ],
+)
+def test_what_is_taken_back_at_once_is_the_crisis_again(back: str) -> None:
+    known, _ = talked("I am going to kill myself tonight.", "I am safe now.")
+    assert not known["fired"]
+    known, talk = talked("I am going to kill myself tonight.", "I am safe now.", back)
+    assert (known["fired"], known["kind"]) == (True, "suicide")
+    # Likewise where nothing is known, as in another graph.
+    assert guard_node(ESC).invoke({"messages": talk[:-1]})["guard"]["fired"]
+
+
+@pytest.mark.parametrize("later", ["jk", "for now", "I lied about my age on the form"])
+def test_later_the_same_words_take_nothing_back(later: str) -> None:
+    known, _ = talked("I am going to kill myself.", "I am safe now.", "It rained all day.", later)
+    assert not known["fired"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Can we talk about my job?",
+        "thank you",
+        "it only rained today",
+        "For now let's talk about my job",
+        "Until last year I had a job",
+        "I lie awake at night",
+        "I lied to my boss about the sick day",
+        "I took it to the vet",
+        "I did all the dishes today",
+    ],
+)
+def test_other_words_take_nothing_back(text: str) -> None:
+    known, _ = talked("I am going to kill myself tonight.", "I am safe now.", text)
+    assert not known["fired"]
+
+
+@pytest.mark.parametrize("answer", ["Not yet", "Not really", "I took them", "I'll do it"])
+def test_an_answer_to_a_question_takes_nothing_back(answer: str) -> None:
+    known, talk = talked("I am going to kill myself tonight.", "I am safe now.")
+    talk[-1] = AIMessage("Good. Did you take your meds this morning?", id="q")
+    now = guard_node(ESC).invoke(
+        {"messages": [*talk, HumanMessage(answer, id="n")], "guard": known}
+    )["guard"]
+    assert not now["fired"]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["I'm safe. Just kidding."], ["I'm safe", "jk"], ["I'm safe", "I lied"], ["I'm safe. lol jk"]],
+)
+def test_what_is_taken_back_in_the_same_turn_releases_nobody(texts: list[str]) -> None:
+    known, talk = talked("I am going to kill myself tonight.")
+    more = [HumanMessage(text, id=f"n{number}") for number, text in enumerate(texts)]
+    assert guard_node(ESC).invoke({"messages": [*talk, *more], "guard": known})["guard"]["fired"]
+
+
+def test_a_softened_denial_is_believed() -> None:
+    assert not guard_node(ESC).invoke(said("i don't want to die though"))["guard"]["fired"]
+    assert guard_node(ESC).invoke(said("i don't want to die though"))["guard"]["tier"] == "none"

@@ -11,22 +11,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import create_cooper, load_task
+from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.crisis import reading
-from langgraph_cooper.nodes.crisis.course import Finding
+from langgraph_cooper.nodes.crisis.course import EARLIER, Finding, ToRead
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.call import UnreadableError
-from langgraph_cooper.nodes.llm.crisis import read_finding
+from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader, read_finding
+from langgraph_cooper.nodes.llm.material import tokens_of
 from langgraph_cooper.nodes.second_reader import (
     MOST_CHARACTERS,
     MOST_READ,
     Opinions,
     SecondReader,
-    digest,
 )
 from langgraph_cooper.prompts import help_texts
 from tests.support.processes import forked
@@ -49,7 +50,7 @@ def first(monkeypatch: pytest.MonkeyPatch) -> None:
             return Finding("concern", "violence")
         return reading.read_phrases(text)
 
-    def doubts(text: str) -> Any:
+    def doubts(text: str, said: Sequence[str] = ()) -> Any:
         return {HINT: "suicide", HARMLESS: "violence"}.get(text)
 
     monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
@@ -145,8 +146,9 @@ async def test_its_words_are_not_streamed() -> None:
 
 
 def test_a_long_message_is_not_put_to_it() -> None:
-    reader = SecondReader(lambda: RunnableLambda(lambda _: Finding()), lambda _: "suicide")
-    assert reader.unknown(["a " * MOST_CHARACTERS, "short"]) == ["short"]
+    reader = SecondReader(lambda: RunnableLambda(lambda _: Finding()), lambda *_: "suicide")
+    short = ToRead("short")
+    assert reader.unknown([ToRead("a " * MOST_CHARACTERS), short]) == [short]
 
 
 def test_an_opinion_is_remembered_and_few_messages_are_read() -> None:
@@ -157,9 +159,9 @@ def test_an_opinion_is_remembered_and_few_messages_are_read() -> None:
     said = [HumanMessage(HARMLESS), AIMessage("Oh?"), HumanMessage("The one with olives.")]
     assert graph.invoke({"messages": said})["guard"]["tier"] == "none"
     assert len(model.asked("guard")) == 1
-    reader = SecondReader(lambda: RunnableLambda(lambda _: Finding()), lambda _: "suicide")
-    texts = [str(number) for number in range(9)]
-    assert reader.unknown([*texts, *texts]) == texts[: -MOST_READ - 1 : -1]
+    reader = SecondReader(lambda: RunnableLambda(lambda _: Finding()), lambda *_: "suicide")
+    messages = [ToRead(str(number)) for number in range(9)]
+    assert reader.unknown([*messages, *messages]) == messages[: -MOST_READ - 1 : -1]
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -196,7 +198,7 @@ async def test_no_fault_takes_the_question_away(sync: bool) -> None:
 def test_a_child_forked_while_it_is_made_reads() -> None:
     begun, over, parent = threading.Event(), threading.Event(), os.getpid()
 
-    def make() -> RunnableLambda[str, Finding]:
+    def make() -> RunnableLambda[ToRead, Finding]:
         if os.getpid() == parent:
             begun.set()
             over.wait(60)
@@ -204,9 +206,10 @@ def test_a_child_forked_while_it_is_made_reads() -> None:
 
     def work() -> list[Any]:
         faulthandler.dump_traceback_later(30, exit=True)
-        return [reader.read(["a"], {}), *reader.opinions().found[digest("a")][:2]]
+        message = ToRead("a")
+        return [reader.read([message], {}), *reader.opinions().found[message.digest][:2]]
 
-    reader = SecondReader(make, lambda _: "suicide")
+    reader = SecondReader(make, lambda *_: "suicide")
     making = threading.Thread(target=reader.prepare)
     making.start()
     try:
@@ -264,24 +267,90 @@ def test_an_answer_that_names_no_tier_or_several_is_unreadable(answer: str) -> N
 
 
 def test_a_certain_crisis_is_never_cleared() -> None:
-    read = Opinions({digest(SURE): Finding()}).over(
+    read = Opinions({ToRead(SURE).digest: Finding()}).over(
         lambda text, said=(): reading.read_phrases(text)
     )
     assert read(SURE) == Finding("certain", "suicide")
 
 
-def test_an_opinion_of_a_message_alone_clears_nothing_that_the_context_brings() -> None:
+def test_an_opinion_is_of_a_message_after_what_was_said_before() -> None:
     def first(text: str, said: Sequence[str] = ()) -> Finding:
-        return Finding("concern", "danger") if said else Finding()
-
-    read = Opinions({digest(HINT): Finding(), digest(HARMLESS): Finding("certain")}).over(first)
-    assert read(HINT, ["My husband drinks."]) == Finding("concern", "danger")
-    assert read(HARMLESS, ["My husband drinks."]) == Finding("certain")
-
-    def alone(text: str, said: Sequence[str] = ()) -> Finding:
         return Finding("concern", "danger")
 
-    assert Opinions({digest(HINT): Finding()}).over(alone)(HINT, ["Hello."]) == Finding()
+    puppy = ["We got a puppy.", "All teeth."]
+    read = Opinions({ToRead.after(puppy, HINT).digest: Finding()}).over(first)
+    assert read(HINT, puppy) == Finding()
+    assert read(HINT, ["My husband drinks."]) == Finding("concern", "danger")
+    assert read(HINT) == Finding("concern", "danger")
+    # Only the last few are read.
+    assert read(HINT, ["Hello."] * (EARLIER - 2) + puppy) == Finding("concern", "danger")
+    long = ["Hello."] * EARLIER
+    read = Opinions({ToRead.after(long, HINT).digest: Finding()}).over(first)
+    assert read(HINT, ["Good evening.", *long]) == Finding()
+
+
+@pytest.mark.parametrize("sync", [True, False])
+async def test_it_is_shown_what_the_user_said_before(sync: bool) -> None:
+    graph, model = graph_with("none", checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "one"}}
+    for text in ("We cook a lot.", "Italian, mostly.", HARMLESS):
+        if sync:
+            state = graph.invoke(say(text), config)
+        else:
+            state = await graph.ainvoke(say(text), config)
+    assert state["guard"]["tier"] == "none"
+    (call,) = model.asked("guard")
+    shown = call.messages[1].text
+    before, last = shown.index("We cook a lot."), shown.index(HARMLESS)
+    assert before < shown.index("Italian, mostly.") < last
+    assert state["messages"][1].text not in shown  # the replies are left out
+
+
+def test_messages_of_one_turn_are_read_in_their_order() -> None:
+    graph, model = graph_with("none")
+    graph.invoke(say("We cook a lot.", HARMLESS))
+    (call,) = model.asked("guard")  # the two joined are not doubted here
+    shown = call.messages[1].text
+    assert shown.index("- We cook a lot.") < shown.index(HARMLESS)
+
+
+def test_what_was_said_before_a_release_is_not_shown() -> None:
+    graph, model = graph_with("none", checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "one"}}
+    for text in (SURE, "I am safe now.", "Good to talk to you.", HARMLESS):
+        state = graph.invoke(say(text), config)
+    assert state["guard"]["tier"] == "none"
+    (call,) = model.asked("guard")
+    assert "Good to talk to you." in call.messages[1].text
+    assert SURE not in call.messages[1].text
+
+
+@pytest.mark.parametrize("reply", [True, False])
+def test_its_opinion_is_found_after_a_release_whose_turn_failed(reply: bool) -> None:
+    """And where a host's message, or a turn without a reply, stands between two messages."""
+    graph, model = graph_with("none", checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "one"}}
+    for text in (SURE, "I am safe now."):
+        state = graph.invoke(say(text), config)
+    last = state["messages"][-1]
+    if not reply:
+        graph.update_state(config, {"messages": [RemoveMessage(last.id)]}, as_node="intake")
+    state = graph.invoke(
+        {"messages": [SystemMessage("Be kind."), *say(HARMLESS)["messages"]]}, config
+    )
+    assert state["guard"]["tier"] == "none"
+    assert len(model.asked("guard")) == 1
+
+
+def test_a_prompt_with_much_before_keeps_the_message() -> None:
+    model = ScriptedModel(script={"guard": "none"})
+    reader = llm_crisis_reader(ESC, model)
+    said = [f"{number} " + "слово " * 200 for number in range(EARLIER)]
+    reader.invoke(ToRead.after(said, HINT))
+    (call,) = model.asked("guard")
+    assert HINT in call.messages[1].text
+    assert "- 5 слово" in call.messages[1].text
+    assert tokens_of(call.messages) <= CooperContext().prompt_tokens
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ class Options:
     kills: int = 25
     seed: int = 1
     ranker: str = "light"
+    guard: str = "shipped"
     timeout: float = 3.0
     postgres: str = "auto"
 
@@ -146,7 +147,7 @@ class Run:
             return
         o, share = self.options, max(1, round(self.options.at_once * len(talks) / len(self.done)))
         work = {**self._work, "talks": left, "turns": o.turns, "at_once": share}
-        work |= {k: getattr(o, k) for k in ("drops", "seed", "timeout", "ranker")}
+        work |= {k: getattr(o, k) for k in ("drops", "seed", "timeout", "ranker", "guard")}
         worker = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.benchmarks.soak.worker",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -343,6 +344,7 @@ def _options(arguments: Sequence[str] | None) -> tuple[Options, Path | None, boo
     add("seed")
     add("timeout", float, help="the model client's, in seconds")
     add("ranker", str, choices=("light", "shipped"), help="light: hashed words, little CPU time")
+    add("guard", str, choices=("shipped", "phrases"), help="phrases: without its two models")
     add("postgres", str, help='a connection string, "none", or "auto": one started for the run')
     parser.add_argument("--folder", type=Path, help="keep the run there, to go on in it")
     parser.add_argument("--json", action="store_true", help="print JSON")

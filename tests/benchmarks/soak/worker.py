@@ -32,6 +32,7 @@ from langgraph_cooper.graph import (
     cooper_serde,
     create_cooper,
 )
+from langgraph_cooper.nodes.crisis import reading
 from tests.support.rankers import FakeRanker
 
 SAYINGS = (
@@ -66,6 +67,7 @@ class Work:
         seed: Draws them.
         timeout: The model client's, in seconds.
         ranker: "light" or "shipped".
+        guard: "shipped", or "phrases": without the models that read meaning.
     """
 
     url: str
@@ -77,6 +79,7 @@ class Work:
     seed: int
     timeout: float
     ranker: str
+    guard: str
 
 
 def said_in(talk: int, turns: int) -> list[HumanMessage]:
@@ -89,6 +92,8 @@ def said_in(talk: int, turns: int) -> list[HumanMessage]:
 
 def cooper(work: Work) -> Any:
     """Return the graph that converses."""
+    if work.guard == "phrases":
+        reading._shipped_reader = lambda: reading.read_phrases
     key = SecretStr("sk-soak")
     model = ChatOpenAI(model="soak", base_url=work.url, api_key=key, timeout=work.timeout)
     return create_cooper(

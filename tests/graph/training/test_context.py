@@ -29,6 +29,7 @@ from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
 from langgraph_cooper.nodes.crisis.context import ContextForm, read_context_model
 from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.pairs.form import Pair
+from langgraph_cooper.nodes.pairs.model import PairModel
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 HURT = "He pushed me against the wall and took my phone away again"
@@ -45,8 +46,16 @@ TALKS = [
 ]
 
 
-def test_it_learns_what_was_said_before_and_is_read_again(tmp_path: Path) -> None:
-    model = train_pair_model(ContextForm(), talk_examples(TALKS), tmp_path / "run", epochs=60)
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> PairModel[ContextForm]:
+    """A model that learnt from the few conversations."""
+    run = tmp_path_factory.mktemp("context") / "run"
+    return train_pair_model(ContextForm(), talk_examples(TALKS), run, epochs=60)
+
+
+def test_it_learns_what_was_said_before_and_is_read_again(
+    model: PairModel[ContextForm], tmp_path: Path
+) -> None:
     form = write_pair_model(model, tmp_path, share=0.6)
     reader = read_context_model(tmp_path)
     assert reader.form == form
@@ -75,8 +84,9 @@ def test_single_lines_come_after_words_that_explain_nothing() -> None:
     assert {each.pair.first for each in learnt} == {"", "It rained."}
 
 
-def test_weight_and_thresholds_are_chosen_on_what_was_not_learnt_from(tmp_path: Path) -> None:
-    model = train_pair_model(ContextForm(), talk_examples(TALKS), tmp_path / "run", epochs=60)
+def test_weight_and_thresholds_are_chosen_on_what_was_not_learnt_from(
+    model: PairModel[ContextForm], tmp_path: Path
+) -> None:
     write_pair_model(model, tmp_path)
     reader = read_context_model(tmp_path)
     fields = pooled(reader, Kept(TALKS * 9, LINES, REAL))

@@ -59,6 +59,11 @@ def test_a_malformed_line_is_named(tmp_path: Path, row: str) -> None:
         read_lines(folder(tmp_path, w01=f"+\tsuicide\tI want to die\n{row}\n"))
 
 
+def test_an_unknown_kind_of_crisis_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"line 1: no kind of crisis is called 'rage': write sui"):
+        read_lines(folder(tmp_path, w01="+\trage\tI want to die\n"))
+
+
 def test_blank_lines_are_skipped_and_a_line_is_not_split_within_its_text(tmp_path: Path) -> None:
     text = "I want\u2028to\u2029die\x85now"
     lines = read_lines(folder(tmp_path, w01=f"\n+\tsuicide\t{text}\n \t\n-\tidiom\ttea\n\n"))
