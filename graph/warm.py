@@ -11,7 +11,6 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph.cooper import resources_of
 from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.crisis.foreign import language_books
 from langgraph_cooper.nodes.crisis.reading import readers
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.resources import Resources
@@ -74,7 +73,6 @@ def _load(resources: Resources) -> None:
     ranker.score([Utterance("user", WORDS)], topics, signals)
     if task.guard:
         readers(task.guard).first(WORDS)
-        language_books()  # for whom writes in another language
     subjects_in_play(task.subjects, [Utterance("user", WORDS)])
     if resources.second:
         resources.second.prepare()

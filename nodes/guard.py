@@ -20,8 +20,9 @@ from langgraph.types import interrupt
 
 from langgraph_cooper.nodes.candidates import TAKEN
 from langgraph_cooper.nodes.context import NESTED, CooperContext, current_context
-from langgraph_cooper.nodes.crisis.answers import answer_of, takes_back
+from langgraph_cooper.nodes.crisis.answers import answer_of, says_unsafe, taken_back
 from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader, ToRead
+from langgraph_cooper.nodes.crisis.foreign import foreign_answer
 from langgraph_cooper.nodes.crisis.lexicon import phrases
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
@@ -333,9 +334,14 @@ class _Reading:
             finding = Finding("concern", "other")  # perhaps it is not so long ago
         if finding.tier == "none" and _is_unsafe(reply, new):
             finding, question = Finding("concern", course.kind or "danger"), None
+        words = " ".join(new)
+        if foreign_answer(words) == "safe":
+            finding = Finding()  # the models may read it as English
+        if finding.tier != "certain" and says_unsafe(words):
+            finding = Finding("certain" if course.kind else "concern", course.kind or "danger")
         asked = reply is not None and "?" in text_of(reply)
-        if released and course.kind and takes_back(" ".join(new), asked=asked):
-            finding = Finding("certain", course.kind)
+        if released and course.kind and (tier := taken_back(words, asked=asked)):
+            finding = max(finding, Finding(tier, course.kind), key=lambda f: TIERS.index(f.tier))
         strict, patient = self.manner
         return course.after(finding, "\n".join(new), question, strict=strict, patient=patient)
 

@@ -15,6 +15,7 @@ from langgraph_cooper.nodes.crisis.foreign import foreign_answer
 from langgraph_cooper.nodes.crisis.lexicon import answers, phrases
 from langgraph_cooper.nodes.crisis.patterns import Matcher
 from langgraph_cooper.nodes.crisis.phrases import denies, phrase_book
+from langgraph_cooper.nodes.language.english import is_english, may_be_english
 from langgraph_cooper.prompts import CrisisKind
 
 MOST_HEDGED = 5  # words
@@ -44,6 +45,8 @@ def answer_of(text: str) -> Answer:
     patterns, words = _patterns(), phrase_book().normalised(text)
     if (foreign := foreign_answer(text)) in ("yes", "no"):
         return cast(Answer, foreign)
+    if _is_foreign(text):
+        return "unclear"  # "no puedo más"
     if denies(text):
         words = words.removeprefix("no thanks ").removeprefix("no thank you ")
     if patterns["no"].begins(words):
@@ -77,8 +80,8 @@ def says_safe(text: str, kind: CrisisKind) -> bool:
     if others and UNREASSURING.search(words.replace(NO_DANGER, "")):
         return False
     # "I'm safe. Just kidding."
-    taken_back = any(patterns["taken_back"].begins(clause.words) for clause in clauses[1:])
-    if taken_back or any(clause.asks for clause in clauses):
+    back = any(patterns["taken_back"].begins(clause.words) for clause in clauses[1:])
+    if back or any(clause.asks for clause in clauses):
         return False
     if any(clause.cut for clause in clauses) and "safe" not in words.split():
         return False  # "Yes, can we go on?"
@@ -91,16 +94,27 @@ def says_safe(text: str, kind: CrisisKind) -> bool:
     return any(patterns["we_are_safe"].begins(clause.words) for clause in clauses)
 
 
-def takes_back(text: str, *, asked: bool) -> bool:
-    """Return whether the user takes back at once what they said of being safe.
+def taken_back(text: str, *, asked: bool) -> Literal["certain", "concern"] | None:
+    """Return what the user shows who takes back at once what they said of being safe, if any.
 
     Args:
         text: What they say.
         asked: Whether they were asked something in between: "not yet" then answers it.
     """
     words = phrase_book().normalised(text)
-    names = ("taken_back",) if asked else ("taken_back", "taken_back_unasked")
-    return any(_patterns()[name].begins(words) for name in names)
+    if _patterns()["taken_back"].begins(words):
+        return "certain"
+    return "concern" if not asked and _patterns()["perhaps_taken_back"].begins(words) else None
+
+
+def says_unsafe(text: str) -> bool:
+    """Return whether the user says that they are not safe, and nothing else."""
+    return _patterns()["not_safe"].begins(phrase_book().normalised(text))
+
+
+def _is_foreign(text: str) -> bool:
+    words = len(text.split())
+    return words > 1 and not (may_be_english(text) if words > 2 else is_english(text))
 
 
 class _Clause(NamedTuple):

@@ -30,6 +30,10 @@ APOSTROPHES = "'’‘ʼ`´"  # noqa: RUF001
 LAST_SPELLING_CLASS, NUKTA = 9, 7
 # Chinese and Japanese leave no spaces between words: each sign counts as one.
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+# Greek, Cyrillic, Hebrew, Arabic, Devanagari, Chinese, Japanese and others, with what is between.
+OTHER_SCRIPT = re.compile(
+    r"[\u0370-\u1dff\u3040-\ud7ff\uf900-\ufdff](?:[^A-Za-z]*[\u0370-\u1dff\u3040-\ud7ff\uf900-\ufdff])?"
+)
 RUN = re.compile(r"(.)\1+")
 CLAUSE_END = re.compile(r"[.,;:!?\u2026\n]+\s")
 
@@ -97,10 +101,9 @@ class LanguageBook:
 
     def find(self, text: str) -> Foreign | None:
         """Return what the gravest phrase shows in a text whose words each end in a space."""
-        if self._alone.begins(text):
-            return Foreign("suicide", certain=False)
+        alone = Foreign("suicide", certain=False) if self._alone.begins(text) else None
         text = without(text, self._harmless.spans(text))
-        return next((shown for shown, matcher in self._phrases if any(matcher.spans(text))), None)
+        return next((shown for shown, matcher in self._phrases if any(matcher.spans(text))), alone)
 
     def answer(self, text: str) -> str | None:
         """Return "yes", "no" or "safe" if a text whose words each end in a space is such."""
@@ -144,9 +147,11 @@ def read_language(text: str) -> LanguagePhrases:
 def foreign_phrase(text: str) -> Foreign | None:
     """Return what a phrase of a message shows in another language than English, if any does.
 
-    Of an English message its clauses are read that are not English: "no quiero vivir, I feel bad".
+    Of an English message its clauses are read that are not English ("no quiero vivir, I feel bad"),
+    and what is written in another script.
     """
-    parts = CLAUSE_END.split(text) if is_english(text) else [text]
+    mixed = is_english(text)
+    parts = [*CLAUSE_END.split(text), *OTHER_SCRIPT.findall(text)] if mixed else [text]
     found = [
         shown
         for part in parts

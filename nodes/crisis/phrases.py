@@ -131,7 +131,8 @@ def unsayable(reply: str) -> bool:
     A question is allowed: helpers are taught to ask directly about suicide.
     """
     stated = " ".join(part for part in sentences(reply) if not part.endswith("?"))
-    return phrase_book().unsayable(reply) or crisis_kind(to_first_person(stated)) is not None
+    book = phrase_book()
+    return book.unsayable(reply) or book.kind_of(to_first_person(stated)) is not None
 
 
 def to_first_person(reply: str) -> str:

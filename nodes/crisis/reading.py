@@ -12,7 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
-from langgraph_cooper.nodes.crisis.foreign import foreign_phrase
+from langgraph_cooper.nodes.crisis.foreign import foreign_phrase, language_books
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.prompts import CooperError, CrisisKind, GuardSettings
 from langgraph_cooper.ranker.model.computing import compute
@@ -105,6 +105,7 @@ def _classifier() -> CrisisClassifier | None:
 def _loaded() -> CrisisClassifier | None:
     from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
 
+    language_books()  # here, in the guard's thread: an event loop must not wait for files
     try:
         return compute(partial(read_classifier, SHIPPED, _context_model()))
     except CooperError as error:

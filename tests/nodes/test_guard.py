@@ -556,7 +556,8 @@ def talked(*texts: str) -> tuple[GuardState, list[AnyMessage]]:
         "but not for long",
         "I lied",
         "actually I'm not safe",
-        "for now",
+        "sike",
+        "too late",
         "I already took them all",
         "actually I took the pills",
         "no, I'm not",
@@ -588,6 +589,10 @@ def test_later_the_same_words_take_nothing_back(later: str) -> None:
         "it only rained today",
         "For now let's talk about my job",
         "Until last year I had a job",
+        "Until tomorrow!",
+        "I did it",
+        "just kidding around with the kids",
+        "I took the pills back to the pharmacy",
         "I lie awake at night",
         "I lied to my boss about the sick day",
         "I took it to the vet",
@@ -597,6 +602,41 @@ def test_later_the_same_words_take_nothing_back(later: str) -> None:
 def test_other_words_take_nothing_back(text: str) -> None:
     known, _ = talked("I am going to kill myself tonight.", "I am safe now.", text)
     assert not known["fired"]
+
+
+@pytest.mark.parametrize("text", ["for now", "I'll do it anyway tonight", "I took them already"])
+def test_what_may_be_taken_back_is_asked_about(text: str) -> None:
+    known, _ = talked("I am going to kill myself tonight.", "I am safe now.", text)
+    assert known["tier"] == "concern"
+
+
+def test_who_is_not_safe_is_heard() -> None:
+    known, _ = talked("I'm not safe.")
+    assert (known["tier"], known["kind"]) == ("concern", "danger")
+    said = (
+        "I am going to kill myself.",
+        "I am safe now.",
+        "It rained.",
+        "I don't feel safe anymore.",
+    )
+    known, _ = talked(*said)
+    assert (known["tier"], known["kind"]) == ("certain", "suicide")
+    known, _ = talked("I'm not safe from layoffs at work.")
+    assert known["tier"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("crisis", "safe"),
+    [
+        ("ik wil zelfmoord plegen", "ik ben nu veilig, bedankt"),
+        ("je veux me suicider", "je suis en securite"),
+        ("quiero suicidarme", "Sí, ahora estoy a salvo, gracias"),
+        ("хочу умереть", "да, сейчас я в безопасности, спасибо"),
+    ],
+)
+def test_who_is_safe_says_so_in_their_language(crisis: str, safe: str) -> None:
+    assert talked(crisis)[0]["fired"]
+    assert not talked(crisis, safe)[0]["fired"]
 
 
 @pytest.mark.parametrize("answer", ["Not yet", "Not really", "I took them", "I'll do it"])
@@ -611,7 +651,14 @@ def test_an_answer_to_a_question_takes_nothing_back(answer: str) -> None:
 
 @pytest.mark.parametrize(
     "texts",
-    [["I'm safe. Just kidding."], ["I'm safe", "jk"], ["I'm safe", "I lied"], ["I'm safe. lol jk"]],
+    [
+        ["I'm safe. Just kidding."],
+        ["I'm safe NOT"],
+        ["I'm safe on the bridge"],
+        ["I'm safe", "jk"],
+        ["I'm safe", "I lied"],
+        ["I'm safe. lol jk"],
+    ],
 )
 def test_what_is_taken_back_in_the_same_turn_releases_nobody(texts: list[str]) -> None:
     known, talk = talked("I am going to kill myself tonight.")

@@ -153,6 +153,10 @@ def test_signs_without_spaces_are_words_and_vowel_signs_stay() -> None:
         ("a veces", "unclear", False),
         ("manchmal", "unclear", False),
         ("estoy seguro", "unclear", False),
+        ("no puedo más", "unclear", False),
+        ("no tak", "unclear", False),
+        ("Tak.", "unclear", False),
+        ("是的我现在安全了,谢谢", "unclear", True),
         ("Ha!", "unclear", False),
     ],
 )
@@ -162,7 +166,14 @@ def test_whole_answers_are_read(text: str, answer: str, safe: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Selbstmord", "zelfmoord!", "suicidarme", "No quiero vivir, I feel very bad today"]
+    "text",
+    [
+        "Selbstmord",
+        "zelfmoord!",
+        "suicidarme",
+        "No quiero vivir, I feel very bad today",
+        "sorry my english is not good but 我想自杀 and nobody understands me",
+    ],
 )
 def test_single_words_and_parts_of_an_english_message_are_heard(text: str) -> None:
     assert read_meaning(text).tier != "none"

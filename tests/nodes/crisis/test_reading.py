@@ -107,3 +107,19 @@ def test_a_long_message_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len({read_meaning(long), read_meaning(long[:-1] + " ")}) == 1
     assert classifier.odds(long) == classifier.odds(long)
     assert len(passes) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("I took 40 paracetamol an hour ago", True),
+        ("i have taken thirty of my sleeping pills", True),
+        ("I just drank bleach", True),
+        ("I took 2 ibuprofen for my back", False),
+        ("I took 20 mg of melatonin", False),
+        ("the dog ate rat poison and the vet saved him", False),
+        ("my gran takes 12 pills a day", False),
+    ],
+)
+def test_an_overdose_told_with_a_number_is_a_phrase(text: str, found: bool) -> None:
+    assert (crisis_kind(text) == "suicide") == found
