@@ -16,6 +16,7 @@ from langgraph_cooper.nodes.crisis.patterns import Matcher, without
 from langgraph_cooper.nodes.language.english import is_english
 from langgraph_cooper.nodes.language.loading import once
 from langgraph_cooper.nodes.language.remembering import remembered
+from langgraph_cooper.nodes.language.spelling import is_known
 from langgraph_cooper.prompts import CrisisKind
 from langgraph_cooper.prompts.guard import Part
 
@@ -34,6 +35,7 @@ WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\
 OTHER_SCRIPT = re.compile(
     r"[\u0370-\u1dff\u3040-\ud7ff\uf900-\ufdff](?:[^A-Za-z]*[\u0370-\u1dff\u3040-\ud7ff\uf900-\ufdff])?"
 )
+BETWEEN = 2  # known words between and beside unknown ones, which may be of the same language
 RUN = re.compile(r"(.)\1+")
 CLAUSE_END = re.compile(r"[.,;:!?\u2026\n]+\s")
 
@@ -148,10 +150,11 @@ def foreign_phrase(text: str) -> Foreign | None:
     """Return what a phrase of a message shows in another language than English, if any does.
 
     Of an English message its clauses are read that are not English ("no quiero vivir, I feel bad"),
-    and what is written in another script.
+    its words that are not ("but quiero matarme and"), and what is written in another script.
     """
-    mixed = is_english(text)
-    parts = [*CLAUSE_END.split(text), *OTHER_SCRIPT.findall(text)] if mixed else [text]
+    parts = [text]
+    if is_english(text):
+        parts = [*CLAUSE_END.split(text), *_unknown_words(text), *OTHER_SCRIPT.findall(text)]
     found = [
         shown
         for part in parts
@@ -160,6 +163,19 @@ def foreign_phrase(text: str) -> Foreign | None:
         if (shown := book.find(_spaced(part)))
     ]
     return max(found, key=lambda shown: shown.certain, default=None)
+
+
+def _unknown_words(text: str) -> Iterator[str]:
+    """Yield each run of words that are no English ones, with known words between and beside."""
+    words = text.split()
+    unknown = [place for place, word in enumerate(words) if not is_known(word)]
+    start = 0
+    for number, place in enumerate(unknown, start=1):
+        ends = number == len(unknown) or unknown[number] - place > BETWEEN + 1
+        if ends:
+            if number - start > 1:
+                yield " ".join(words[max(0, unknown[start] - BETWEEN) : place + BETWEEN + 1])
+            start = number
 
 
 def foreign_answer(text: str) -> str | None:

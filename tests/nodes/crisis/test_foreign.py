@@ -173,6 +173,8 @@ def test_whole_answers_are_read(text: str, answer: str, safe: bool) -> None:
         "suicidarme",
         "No quiero vivir, I feel very bad today",
         "sorry my english is not good but 我想自杀 and nobody understands me",
+        "my english is bad but quiero matarme and nobody understands me",
+        "I had a terrible day at work and now ich will mich umbringen",
     ],
 )
 def test_single_words_and_parts_of_an_english_message_are_heard(text: str) -> None:
