@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple, cast
 
-from langgraph_cooper.nodes.crisis.foreign import foreign_answer
+from langgraph_cooper.nodes.crisis.foreign import LONGEST_ANSWER, foreign_answer
 from langgraph_cooper.nodes.crisis.lexicon import answers, phrases
 from langgraph_cooper.nodes.crisis.patterns import Matcher
 from langgraph_cooper.nodes.crisis.phrases import denies, phrase_book
@@ -21,11 +21,6 @@ from langgraph_cooper.prompts import CrisisKind
 MOST_HEDGED = 5  # words
 MOST_ABOUT = 60  # characters of a request to go on that say what about
 MARKS = ".!?,;:"
-# Words before what is meant: `<oh>` in the patterns.
-OPENERS = (
-    "lol", "haha", "well", "actually", "sorry", "ok", "okay", "oh", "no", "nah", "and", "but", "so",
-    "yeah", "yes", "tbh", "honestly",
-)  # fmt: skip
 CLAUSE_END = re.compile(rf"(?<=[{MARKS}])\s+|\n")
 # In the words of the normaliser, without doubled letters.
 AND = re.compile(r"\band ")
@@ -109,7 +104,9 @@ def taken_back(text: str, *, asked: bool) -> Literal["certain", "concern"] | Non
 
 def says_unsafe(text: str) -> bool:
     """Return whether the user says that they are not safe, and nothing else."""
-    return _patterns()["not_safe"].begins(phrase_book().normalised(text))
+    return len(text) <= LONGEST_ANSWER and _patterns()["not_safe"].begins(
+        phrase_book().normalised(text)
+    )
 
 
 def _is_foreign(text: str) -> bool:
@@ -145,5 +142,5 @@ def _states(name: str, clauses: Iterable[_Clause]) -> bool:
 
 @lru_cache(maxsize=1)
 def _patterns() -> dict[str, Matcher]:
-    words = {**phrases().words, "oh": OPENERS}
+    words = {**phrases().words, "oh": answers()["oh"]}
     return {name: Matcher(patterns, words) for name, patterns in answers().items()}

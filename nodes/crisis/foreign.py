@@ -35,6 +35,7 @@ WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\s\u3040-\u30ff\
 OTHER_SCRIPT = re.compile(
     r"[\u0370-\u1dff\u3040-\ud7ff\uf900-\ufdff](?:[^A-Za-z]*[\u0370-\u1dff\u3040-\ud7ff\uf900-\ufdff])?"
 )
+LONGEST_ANSWER = 100  # characters
 BETWEEN = 2  # known words between and beside unknown ones, which may be of the same language
 RUN = re.compile(r"(.)\1+")
 CLAUSE_END = re.compile(r"[.,;:!?\u2026\n]+\s")
@@ -92,9 +93,8 @@ class LanguageBook:
 
         certain = [(Foreign(kind.name, True), matcher(kind.certain)) for kind in data.kinds]
         concern = [(Foreign(kind.name, False), matcher(kind.concern)) for kind in data.kinds]
-        alone = matcher([f"{pattern} $" for pattern in data.alone])
         self._phrases = certain + concern
-        self._alone = alone
+        self._alone = matcher([f"{pattern} $" for pattern in data.alone])
         self._harmless = matcher(data.harmless)
         self._answers = {
             name: matcher([f"{pattern} $" for pattern in patterns])
@@ -180,6 +180,8 @@ def _unknown_words(text: str) -> Iterator[str]:
 
 def foreign_answer(text: str) -> str | None:
     """Return "yes", "no" or "safe" if that is the whole answer in another language."""
+    if len(text) > LONGEST_ANSWER:
+        return None
     spaced = _spaced(text)
     answers = (book.answer(spaced) for book in language_books().values())
     return next((answer for answer in answers if answer), None)

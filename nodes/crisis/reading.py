@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from langgraph_cooper.nodes.crisis.course import Finding, Reader
 from langgraph_cooper.nodes.crisis.foreign import foreign_phrase, language_books
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
+from langgraph_cooper.nodes.language.spelling import is_known
 from langgraph_cooper.prompts import CooperError, CrisisKind, GuardSettings
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.forking import wait_before_fork
@@ -105,7 +106,9 @@ def _classifier() -> CrisisClassifier | None:
 def _loaded() -> CrisisClassifier | None:
     from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
 
-    language_books()  # here, in the guard's thread: an event loop must not wait for files
+    # Here, in the guard's thread: an event loop must not wait for files.
+    language_books()
+    is_known(".")
     try:
         return compute(partial(read_classifier, SHIPPED, _context_model()))
     except CooperError as error:
