@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from langchain_core.messages import AnyMessage, BaseMessage, RemoveMessage, convert_to_messages
 from langgraph.channels import DeltaChannel
+from langgraph.errors import ErrorCode, InvalidUpdateError, create_error_message
 from langgraph.graph.message import add_messages
 from pydantic import Field
 
@@ -57,7 +58,10 @@ class MessagesChannel(DeltaChannel[Any]):
 
 
 class LatestChannel(DeltaChannel[Any]):
-    """The last value that was written; unlike LangGraph's LastValue it is saved once."""
+    """The last value that was written; unlike LangGraph's LastValue it is saved once.
+
+    Like LangGraph's it takes one value a step: of two nodes that write at once, one would be lost.
+    """
 
     __slots__ = ()
 
@@ -65,6 +69,21 @@ class LatestChannel(DeltaChannel[Any]):
         self, reducer: Any = None, typ: Any = None, *, snapshot_frequency: int = REPORTS
     ) -> None:
         super().__init__(reducer or latest, typ, snapshot_frequency=snapshot_frequency)
+
+    def update(self, values: Sequence[Any]) -> bool:
+        """Take the value that a step wrote; what is read back from a saver goes another way.
+
+        Raises:
+            InvalidUpdateError: Several nodes wrote one.
+        """
+        if len(values) > 1:
+            raise InvalidUpdateError(
+                create_error_message(
+                    message=f"At key {self.key!r}: Can receive only one value per step.",
+                    error_code=ErrorCode.INVALID_CONCURRENT_GRAPH_UPDATE,
+                )
+            )
+        return super().update(values)
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
         """Begin with a saved value, or without one: the key is missing until a node writes it."""

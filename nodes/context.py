@@ -62,7 +62,8 @@ class CooperContext(BaseModel):
         default=None,
         ge=0,
         le=1,
-        description="Strength of calibrated coordination; if omitted, the calibration's own.",
+        description="Strength of calibrated coordination; if omitted, the calibration's own. "
+        "Not with another coordination.",
     )
     country: str | None = Field(
         default=None,
@@ -118,6 +119,15 @@ class CooperContext(BaseModel):
         description="Tokens of a prompt, counted approximately. The oldest part of the dialogue is "
         "left out where it would be longer.",
     )
+
+    @model_validator(mode="after")
+    def _strength_of_something(self) -> Self:
+        if self.strength is not None and self.coordination in ("off", "turns"):
+            raise ValueError(
+                f"strength is that of calibrated coordination, not of {self.coordination!r}: leave "
+                "one of them out"
+            )
+        return self
 
     # LangGraph builds the context: a pydantic error would come out of the middle of LangGraph.
     @model_validator(mode="wrap")

@@ -40,11 +40,11 @@ Gathered = Sequence[tuple[str, Candidate]]
 def coordinator_node(resources: Resources) -> Node:
     """Build the node that ranks all candidates with the ranker.
 
-    It is sync for the same reason as the progression node. All candidates stay in the state with
-    their scores, so that the state alone explains a reply. With calibrated coordination the first
-    choice is of the aspect with the largest share + calibration; the others keep the ranker's
-    order. If the
-    ranker fails, or a run asks for it, the agents take turns in the task's order.
+    It is sync because it runs torch: LangGraph runs a sync node in a thread, where it cannot block
+    an event loop. All candidates stay in the state with their scores, so that the state alone
+    explains a reply. With calibrated coordination the first choice is of the aspect with the
+    largest share + calibration; the others keep the ranker's order. If the ranker fails, or a run
+    asks for it, the agents take turns in the task's order.
     """
 
     def coordinate(state: Mapping[str, Any], config: RunnableConfig) -> Update:
@@ -204,16 +204,17 @@ def _calibrated(
 
 def _signals(resources: Resources, state: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
     """Return the progression signal of every aspect, zeros where the analysis failed."""
-    reports = {name: state.get(name) or {} for name in resources.task.aspect_names}
+    import numpy as np
+
     ranker = resources.ranker()
-    known = {
-        name: ranker.progression(name, report["state"]).signal
-        for name, report in reports.items()
-        if "state" in report and not _failed(report)
-    }
-    for signal in list(known.values())[:1]:
-        known = {name: known.get(name, 0 * signal) for name in reports}
-    return known
+    signals = {}
+    for name in resources.task.aspect_names:
+        report: Mapping[str, Any] = state.get(name) or {}
+        if "state" in report and not _failed(report):
+            signals[name] = ranker.progression(name, report["state"]).signal
+        else:
+            signals[name] = np.zeros((2, ranker.dimension), dtype=np.float32)
+    return signals
 
 
 def _failed(report: Mapping[str, Any]) -> bool:

@@ -214,7 +214,7 @@ class CooperInput(TypedDict):
 def conversation_schema(task: TaskSpec) -> type[Any]:
     """Return the state schema of a task's conversations.
 
-    Each agent writes a key of its own, so that no reducer is needed.
+    Each agent writes a key of its own: no step writes one twice.
 
     Args:
         task: The task; each of its aspects becomes a key that holds an `AspectReport`.

@@ -131,6 +131,8 @@ def ranking(
         raise DataError(
             f"{data} is not annotated: run 'cooper annotate' on it first, or leave out --annotated"
         )
+    if coordination == "off" and strength is not None:
+        raise typer.BadParameter("--strength is that of calibrated coordination: leave one out")
     measured_ranker = load()
     known: Calibration | None = getattr(measured_ranker, "calibration", None)
     if known is None and (coordination == "calibrated" or strength is not None):

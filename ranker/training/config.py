@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.prompts.task import TaskSpec
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, Form, Fusion, Precision
+from langgraph_cooper.ranker.model.encoder import encoder_sha256
 from langgraph_cooper.ranker.training.losses import Objective
 
 NOT_THE_RESULT = {"output", "cache", "data_note", "licence", "save_every"}
@@ -86,7 +89,7 @@ class TrainConfig(BaseModel):
         clip: Largest norm of the gradient.
         dropout: Dropout of the Transformer's trained layers, but for attention weights: it would
             keep a CPU from computing attention in one fused step.
-        seed: Seed of everything random.
+        seed: Seed of everything random in the training; it divides no data.
         max_turns: Number of turns to train on, drawn by seed; None: all. Evidence is fitted to all.
         precision: "auto" takes bfloat16 where the device computes in it.
         device: "auto" (CUDA if available), "cpu" or "cuda".
@@ -150,11 +153,17 @@ class TrainConfig(BaseModel):
         """Learning rate of the Transformer or its adapters."""
         return self.transformer_rate or (2e-4 if self.adapter_rank else 5e-5)
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the settings and of the data's contents, not of the files' paths."""
+    def fingerprint(self, task: TaskSpec) -> str:
+        """Return a hash of all that decides the result: settings, contents of files, the labels.
+
+        Args:
+            task: The task that `task` names; what its labels depend on counts.
+        """
         settings = self.model_dump_json(exclude=NOT_THE_RESULT | FILES)
+        strategies = [(aspect.name, aspect.strategies) for aspect in task.aspects]
+        weights = [encoder_sha256(name) for name in (self.encoder, self.transformer)]
         digest = hashlib.sha256(settings.encode())
+        digest.update(json.dumps([strategies, task.passive_strategies, weights]).encode())
         for file in (self.train, self.valid):
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()

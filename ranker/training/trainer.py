@@ -132,7 +132,8 @@ class _Run:
         """Set up a run, or resume one that was stopped."""
         bfloat16 = _bfloat16(config, accelerator)
         device = accelerator.device.type
-        folder = RunFolder(config.work, f"{config.fingerprint} {bfloat16} {device}")
+        task = load_task(config.task)
+        folder = RunFolder(config.work, f"{config.fingerprint(task)} {bfloat16} {device}")
         fitted = folder.load_fitted()
         sha256 = None
         if encode is None:
@@ -140,7 +141,7 @@ class _Run:
             encode, sha256 = caching_encoder(config.encoder, cache, bfloat16=bfloat16)
         torch.manual_seed(config.seed)
         parts = transformer or load_transformer(config.transformer)
-        setup = prepare(config, load_task(config.task), parts, encode, sha256, fitted)
+        setup = prepare(config, task, parts, encode, sha256, fitted)
         steps = -(-len(setup.train) // config.turns_per_batch) * config.epochs
         optimizer, schedule = new_optimizer(setup.ranker, config, steps)
         run = cls(
@@ -230,11 +231,12 @@ class _Run:
         # A device without a share repeats the first turn: if it skipped the backward pass, the
         # others would wait for it.
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        share = rows[rank::world] or rows[:1]
-        tokens, turns = batched(self.ranker, self.setup.train, share, self.device)
+        share = rows[rank::world]
+        tokens, turns = batched(self.ranker, self.setup.train, share or rows[:1], self.device)
         loss, parts = total_loss(self.config.objective, self.scorer(tokens, turns), turns)
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        # Gradients are averaged over devices, and losses over a share: each turn counts the same.
+        self.accelerator.backward(loss * (len(share) * world / len(rows)))
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         norm = float(self.accelerator.clip_grad_norm_(parameters, self.config.clip))
         rate = self.optimizer.param_groups[0]["lr"]

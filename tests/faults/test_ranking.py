@@ -176,6 +176,30 @@ def test_a_checkpoint_that_must_be_mended_is_no_fault() -> None:
 # --------------------------------------------------------------------- how many, how long
 
 
+def test_where_every_analysis_failed_the_ranker_still_ranks() -> None:
+    """It has signals of zeros, as for a single one that failed."""
+    given: list[Mapping[str, Any]] = []
+
+    class Asked(FakeRanker):
+        def score(
+            self, history: Sequence[Utterance], candidates: Sequence[ScoredTopic], signals: Any
+        ) -> list[float]:
+            given.append(signals)
+            return [float(candidate.topic == "action 1") for candidate in candidates]
+
+    failed = state(THREE)
+    for name in ESC.aspect_names:
+        failed[name]["faults"] = [{"step": "progression", "kind": "internal", "error": "x"}]
+    coordinator = coordinator_node(Resources(ESC, None, None, Asked))
+    update = coordinator.invoke(failed)
+    assert names(update)[0] == "action 1"
+    assert "cooper" not in update  # no fault of the coordinator
+    assert {name: signal.any() for name, signal in given[0].items()} == dict.fromkeys(
+        ESC.aspect_names, False
+    )
+    assert {signal.shape for signal in given[0].values()} == {(2, Asked.dimension)}
+
+
 def test_no_candidates_at_all() -> None:
     assert ranked(state({}), raising) == {"ranking": []}
     assert ranked({"messages": [], "cooper": {}}, raising) == {"ranking": []}

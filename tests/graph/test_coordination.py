@@ -114,6 +114,12 @@ def test_a_ranker_without_a_calibration_cannot_be_asked_to() -> None:
         CooperContext(strength=2.0)
 
 
+@pytest.mark.parametrize("other", ["off", "turns"])
+def test_what_is_not_calibrated_has_no_strength(other: Any) -> None:
+    with pytest.raises(InputError, match=f"calibrated coordination, not of '{other}'"):
+        CooperContext(coordination=other, strength=0.9)
+
+
 def test_a_fork_goes_by_its_own_past() -> None:
     talk = Talk()
     assert talk.firsts() == ORDER

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, RemoveMessage
+from langgraph.errors import InvalidUpdateError
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 
-from langgraph_cooper.nodes.channels import MessagesChannel, said
+from langgraph_cooper.nodes.channels import LatestChannel, MessagesChannel, said
 
 IDS = ["a", "b", "c"]
 messages = st.sampled_from(
@@ -68,3 +69,12 @@ def test_snapshots_come_as_often_as_a_conversation_doubles(turns: int) -> None:
             since, saved = 0, saved + len(channel.get())
     assert saved <= 2 * 2 * turns
     assert longest <= max(64, turns)
+
+
+def test_of_two_reports_that_are_written_at_once_neither_is_lost_in_silence() -> None:
+    channel = LatestChannel(typ=dict).from_checkpoint(None)
+    channel.key = "exploration"
+    with pytest.raises(InvalidUpdateError, match="'exploration': Can receive only one value"):
+        channel.update([{"state": "one"}, {"state": "other"}])
+    channel.replay_writes([("1", "exploration", {"state": "old"}), ("2", "exploration", {})])
+    assert channel.get() == {}

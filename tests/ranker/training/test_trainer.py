@@ -247,6 +247,53 @@ def test_another_run_s_state_is_refused(config: TrainConfig) -> None:
         train(config, encode=encode)
 
 
+def test_nor_does_a_run_go_on_with_other_labels(
+    config: TrainConfig, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under one name a task's file may have come to mean something else."""
+
+    def kill(step: int) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        train(config, encode=encode, on_step=kill)
+    first, *others = task.aspects
+    more = first.model_copy(update={"strategies": (*first.strategies, "Others")})
+    other = task.model_copy(update={"aspects": (more, *others)})
+    monkeypatch.setattr(trainer, "load_task", lambda name: other)
+    with pytest.raises(TrainingError, match="other settings or data"):
+        train(config, encode=encode)
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2, 3, 4], [3]])
+def test_on_two_devices_each_turn_counts_the_same(config: TrainConfig, rows: list[int]) -> None:
+    run = _run(changed(config, dropout=0.0))
+    alone = _gradient(run, rows, 0, 1)
+    shares = [_gradient(run, rows, place, 2) for place in range(2)]
+    torch.testing.assert_close(sum(shares) / 2, alone, atol=1e-5, rtol=1e-3)
+
+
+def _gradient(run: trainer._Run, rows: list[int], place: int, devices: int) -> torch.Tensor:
+    """The gradient of one device's share of a step."""
+    found: list[torch.Tensor] = []
+
+    class Device:
+        num_processes, process_index = devices, place
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(accelerator, name)
+
+        def clip_grad_norm_(self, parameters: list[Any], largest: float) -> float:
+            found.append(torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]))
+            raise KilledError
+
+    accelerator, run.accelerator = run.accelerator, Device()  # type: ignore[assignment]
+    with pytest.raises(KilledError):
+        run._step(rows, 0)
+    run.accelerator = accelerator
+    return found[0]
+
+
 def test_a_state_of_another_version_is_refused(
     config: TrainConfig, task: TaskSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,7 +427,7 @@ def test_one_that_goes_on_keeps_what_it_had_fitted(config: TrainConfig, task: Ta
 
 
 def _print_of(config: TrainConfig) -> str:
-    return f"{config.fingerprint} False cpu"
+    return f"{config.fingerprint(trainer.load_task(config.task))} False cpu"
 
 
 def test_what_was_fitted_and_is_damaged_is_one_sentence(config: TrainConfig) -> None:
