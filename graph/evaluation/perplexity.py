@@ -17,7 +17,7 @@ from langgraph_cooper.graph.evaluation.kept import KeptRows
 from langgraph_cooper.graph.training.generator.packing import LearnedDialogue, LearnedTurn, packs_of
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, VoiceConfig
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
-from langgraph_cooper.ranker.evaluation.metrics import Bootstrap
+from langgraph_cooper.ranker.evaluation.bootstrap import Bootstrap
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from langgraph_cooper.graph.evaluation.meteor import Meteor
 from langgraph_cooper.ranker.data.dialogue import DataError
-from langgraph_cooper.ranker.evaluation.metrics import DRAWN_AT_ONCE, Resamples
+from langgraph_cooper.ranker.evaluation.bootstrap import DRAWN_AT_ONCE, Resamples
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

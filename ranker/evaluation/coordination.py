@@ -16,13 +16,12 @@ import numpy.typing as npt
 from langgraph_cooper.ranker.data.labels import LabelledTurn
 from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
 from langgraph_cooper.ranker.evaluation.baselines import Scores
-from langgraph_cooper.ranker.evaluation.metrics import (
-    Bootstrap,
-    Floats,
+from langgraph_cooper.ranker.evaluation.bootstrap import Bootstrap
+from langgraph_cooper.ranker.evaluation.metrics import Floats, measure
+from langgraph_cooper.ranker.evaluation.rounds import (
     distance,
-    measure,
-    promoted_by_round,
-    ranking,
+    first_choices,
+    promoted_shares,
     shares_by_round,
     turns_per_round,
 )
@@ -101,19 +100,13 @@ class Trade:
         self.expected = expected
         self.aspects = list(aspects)
         self._weights = turns_per_round(turns)
-        self._truth = promoted_by_round(turns, self.aspects)
-        self._people = np.array(
-            [[(a in turn.promoted) / len(turn.promoted) for a in self.aspects] for turn in turns]
-        )
+        self._people = promoted_shares(turns, self.aspects)
+        self._truth = shares_by_round(turns, self._people)
         self._conversations = conversations(turns)
 
     def first(self, scores: Scores) -> Floats:
         """Return [T, A], 1 for the aspect of each turn's first candidate."""
-        chosen = np.zeros((len(self.turns), len(self.aspects)))
-        for row, (turn, values) in enumerate(zip(self.turns, scores, strict=True)):
-            first = turn.turn.candidates[int(ranking(values)[0])]
-            chosen[row, self.aspects.index(first.aspect)] = 1.0
-        return chosen
+        return first_choices(self.turns, scores, self.aspects)
 
     def distance(self, chosen: Floats) -> float:
         """Return the distance by round of choices [T, A]."""
@@ -181,9 +174,7 @@ class Dice:
                 drawn[row, trade.aspects.index(aspect)] = share
         sums = drawn.sum(axis=1, keepdims=True)
         self._drawn = np.where(sums > 0, drawn / np.where(sums > 0, sums, 1.0), self._first)
-        self._right = np.array(
-            [[float(a in turn.promoted) for a in trade.aspects] for turn in trade.turns]
-        )
+        self._right = promoted_shares(trade.turns, trade.aspects) > 0
 
     def distance(self, share: float) -> float:
         """Return the distance of the expected choices with this share of draws."""

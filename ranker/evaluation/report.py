@@ -26,6 +26,7 @@ from langgraph_cooper.ranker.evaluation.baselines import (
     random_scores,
     similarity_scores,
 )
+from langgraph_cooper.ranker.evaluation.bootstrap import Bootstrap
 from langgraph_cooper.ranker.evaluation.coordination import (
     Dice,
     Expected,
@@ -33,13 +34,10 @@ from langgraph_cooper.ranker.evaluation.coordination import (
     coordinated,
     expectations,
 )
-from langgraph_cooper.ranker.evaluation.metrics import (
-    DEPTH,
-    Bootstrap,
-    Figures,
+from langgraph_cooper.ranker.evaluation.metrics import DEPTH, Figures, measure
+from langgraph_cooper.ranker.evaluation.rounds import (
     chosen_by_round,
     distance,
-    measure,
     promoted_by_round,
     turns_per_round,
 )

@@ -27,9 +27,10 @@ from langgraph_cooper.ranker.evaluation.coordination import (
     Expected,
     conversations,
 )
-from langgraph_cooper.ranker.evaluation.metrics import (
-    Floats,
+from langgraph_cooper.ranker.evaluation.metrics import Floats
+from langgraph_cooper.ranker.evaluation.rounds import (
     distance,
+    promoted_shares,
     shares_by_round,
     turns_per_round,
 )
@@ -182,9 +183,7 @@ class _Fit:
     def __init__(self, scored: ScoredTurns) -> None:
         self.turns = scored.turns
         self.expected = scored.expected
-        self.truth = np.array(
-            [[(a in t.promoted) / len(t.promoted) for a in scored.aspects] for t in self.turns]
-        )
+        self.truth = promoted_shares(self.turns, scored.aspects)
         self.shares = np.full(self.truth.shape, MISSING)
         for row, (turn, scores) in enumerate(zip(self.turns, scored.scores, strict=True)):
             named = aspect_shares(scores, [c.aspect for c in turn.turn.candidates])

@@ -22,7 +22,8 @@ import numpy as np
 from langgraph_cooper.prompts import load_task
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue
 from langgraph_cooper.ranker.data.reading import load_dialogues
-from langgraph_cooper.ranker.evaluation.metrics import Bootstrap, measure
+from langgraph_cooper.ranker.evaluation.bootstrap import Bootstrap
+from langgraph_cooper.ranker.evaluation.metrics import measure
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 from langgraph_cooper.ranker.trained import computes_bfloat16
 from langgraph_cooper.ranker.training.embedding_cache import caching_encoder

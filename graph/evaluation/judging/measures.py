@@ -23,7 +23,7 @@ from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import LAST_ROUND
 from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
-from langgraph_cooper.ranker.evaluation.metrics import distance
+from langgraph_cooper.ranker.evaluation.rounds import distance
 
 MEASURES = ("words", "rounds", "answered", "repeated", "self_disclosed", "guarded")
 WORDLESS = ("words", "rounds", "guarded")

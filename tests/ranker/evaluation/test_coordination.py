@@ -8,8 +8,8 @@ import pytest
 from langgraph_cooper.ranker.data.dialogue import AnnotatedTurn, Candidate
 from langgraph_cooper.ranker.data.labels import LabelledTurn
 from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior, PromotedTurn
+from langgraph_cooper.ranker.evaluation.bootstrap import Bootstrap
 from langgraph_cooper.ranker.evaluation.coordination import Dice, Trade, coordinated
-from langgraph_cooper.ranker.evaluation.metrics import Bootstrap
 from langgraph_cooper.ranker.model.calibration import Calibration
 
 ASPECTS = ("ask", "act")

@@ -7,10 +7,12 @@ import pytest
 
 from langgraph_cooper.ranker.data.dialogue import AnnotatedTurn, Candidate
 from langgraph_cooper.ranker.data.labels import LabelledTurn
-from langgraph_cooper.ranker.evaluation.metrics import (
+from langgraph_cooper.ranker.evaluation.rounds import (
     chosen_by_round,
     distance,
+    first_choices,
     promoted_by_round,
+    promoted_shares,
     turns_per_round,
 )
 
@@ -42,8 +44,13 @@ def test_shares_of_a_round_add_up_to_one() -> None:
     assert turns_per_round(TURNS)[[0, 1, 14]].tolist() == [2, 1, 1]
 
 
+def test_an_utterance_counts_for_each_of_its_aspects_in_equal_parts() -> None:
+    assert promoted_shares(TURNS, ASPECTS).tolist() == [[1, 0], [0.5, 0.5], [0, 1], [0, 1]]
+
+
 def test_the_first_choice_counts() -> None:
     scores = [np.array(s) for s in ([1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 1.0])]
+    assert first_choices(TURNS, scores, ASPECTS).tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
     shares = chosen_by_round(TURNS, scores, ASPECTS)
     assert shares[0].tolist() == [0.5, 0.5]
     assert shares[1].tolist() == [1.0, 0.0]  # a tie goes to the earlier one
