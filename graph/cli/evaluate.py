@@ -407,7 +407,7 @@ def _remarks(report: dict[str, Any]) -> list[str]:
         f"{report['turns']:,} turns of {report['dialogues']:,} dialogues; left out: "
         f"{skipped or 'none'}.",
         "p: two-sided, by a paired bootstrap over dialogues with "
-        f"{report['bootstrap']['samples']:,} resamples.",
+        f"{report['bootstrap']['samples']:,} resamples, uncorrected; --json has Holm's correction.",
         f"Encoder of the labels: {report['labels_encoder']}.",
         f"Commonest aspect: {report['commonest_aspect']}. Weight of the similarity beside the "
         f"prior: {weight['value']:g} ({origin}).",

@@ -34,6 +34,7 @@ from langgraph_cooper.ranker.evaluation.coordination import (
     coordinated,
     expectations,
 )
+from langgraph_cooper.ranker.evaluation.holm import holm
 from langgraph_cooper.ranker.evaluation.metrics import DEPTH, Figures, measure
 from langgraph_cooper.ranker.evaluation.rounds import (
     chosen_by_round,
@@ -168,10 +169,12 @@ class Evaluation:
         """
         bootstrap = Bootstrap(self.measured.groups, samples=samples, seed=seed)
         turns = self.measured.turns
+        p_values = self._p_values(bootstrap)
         return {
             "turns": len(turns),
             "rankings": {name: _series(found) for name, found in self.figures.items()},
-            "p_values": self._p_values(bootstrap),
+            "p_values": p_values,
+            "p_holm": _corrected(p_values),
             "task": self.measured.task.name,
             "dialogues": len(set(self.measured.groups.tolist())),
             "skipped": dict(self.measured.skipped),
@@ -317,6 +320,13 @@ def ranker_scores(ranker: Ranker, measured: MeasuredTurns) -> Iterator[npt.NDArr
             signals = {name: ranker.progression(name, text).signal for name, text in states.items()}
             ranked = ranker.score(measured.history(turn), topics, signals)
             yield np.asarray(ranked, np.float64)
+
+
+def _corrected(p_values: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Return the p-values after Holm's correction over all rankings and metrics together."""
+    tests = {(name, at): p for name, values in p_values.items() for at, p in values.items()}
+    found = holm(tests)
+    return {name: {at: found[name, at] for at in values} for name, values in p_values.items()}
 
 
 def _series(found: Figures) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from langgraph_cooper.graph.evaluation.interactive.rows import digest
 from langgraph_cooper.graph.evaluation.judging.dimensions import dimensions_of
 from langgraph_cooper.graph.evaluation.judging.judge import Judge, Matter, Verdict
 from langgraph_cooper.graph.evaluation.judging.ratings import Rated, majority_of
-from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test, signs_by_unit
+from langgraph_cooper.graph.evaluation.judging.significance import sign_test, signs_by_unit
 from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import DataError
+from langgraph_cooper.ranker.evaluation.holm import holm
 
 RESULTS = {1: "first", -1: "second", 0: "tie"}
 SIGNS = {name: result for result, name in RESULTS.items()}

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, counted_ends
 from langgraph_cooper.graph.evaluation.judging.pairs import Paired, Systems
 from langgraph_cooper.graph.evaluation.judging.significance import (
-    holm,
     ratio_interval,
     sign_test,
 )
@@ -23,6 +22,7 @@ from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import LAST_ROUND
 from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
+from langgraph_cooper.ranker.evaluation.holm import holm
 from langgraph_cooper.ranker.evaluation.rounds import distance
 
 MEASURES = ("words", "rounds", "answered", "repeated", "self_disclosed", "guarded")
@@ -172,7 +172,12 @@ def _count(counts: npt.NDArray[np.float64], row: Conversation, aspects: Sequence
 
 
 def _people(people: AspectPrior, aspects: Sequence[str]) -> npt.NDArray[np.float64]:
-    """[R, A] shares of the aspects of people's utterances; a round's row sums to 1."""
+    """[R, A] shares of the aspects of people's utterances; a round's row sums to 1.
+
+    They are the prior's smoothed P(aspect | round), normalised: an utterance that promotes two
+    aspects counts for each. `promoted_by_round`, the reference of a ranking's report, counts half
+    for each and smooths nothing, so distances to the two are not comparable.
+    """
     raw = np.array(
         [[people.probability(a, number) for a in aspects] for number in range(1, LAST_ROUND + 1)]
     )

@@ -12,11 +12,11 @@ from langgraph_cooper.graph.evaluation.judging.outcome import MEASURES, Measure,
 from langgraph_cooper.graph.evaluation.judging.pairs import Pair, Paired, Systems
 from langgraph_cooper.graph.evaluation.judging.significance import (
     Sign,
-    holm,
     sign_test,
     signs_by_unit,
 )
 from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.ranker.evaluation.holm import holm
 
 
 def matters_of(pairs: Sequence[Pair], task: TaskSpec) -> list[Matter]:

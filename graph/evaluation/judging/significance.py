@@ -1,17 +1,15 @@
-"""Exact sign tests, intervals of shares, and Holm's correction."""
+"""Exact sign tests and intervals of shares."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 from scipy.stats import t as student_t
-
-Key = TypeVar("Key")
 
 
 class Sign(NamedTuple):
@@ -46,24 +44,6 @@ def sign_test(wins: int, losses: int) -> Sign:
     return Sign(
         wins, losses, float(found.pvalue), wins / (wins + losses), (float(low), float(high))
     )
-
-
-def holm(values: Mapping[Key, float]) -> dict[Key, float]:
-    """Correct p-values for their number (Holm 1979): the family's error rate stays as stated.
-
-    Args:
-        values: Hypothesis -> p.
-
-    Returns:
-        Hypothesis -> corrected p, in the order of `values`.
-    """
-    ordered = sorted(values, key=lambda key: values[key])
-    corrected: dict[Key, float] = {}
-    largest = 0.0
-    for place, key in enumerate(ordered):
-        largest = max(largest, min(1.0, (len(ordered) - place) * values[key]))
-        corrected[key] = largest
-    return {key: corrected[key] for key in values}
 
 
 def signs_by_unit(results: Sequence[tuple[str, int]]) -> tuple[int, int]:

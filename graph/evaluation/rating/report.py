@@ -8,7 +8,7 @@ from typing import Any
 
 from langgraph_cooper.graph.evaluation.judging.pairs import Systems
 from langgraph_cooper.graph.evaluation.judging.ratings import Rated
-from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test, signs_by_unit
+from langgraph_cooper.graph.evaluation.judging.significance import sign_test, signs_by_unit
 from langgraph_cooper.graph.evaluation.rating.agreement import (
     fleiss_kappa,
     krippendorff_alpha,
@@ -16,6 +16,7 @@ from langgraph_cooper.graph.evaluation.rating.agreement import (
 )
 from langgraph_cooper.graph.evaluation.rating.rows import ANSWERS, OVERALL, Answer, Pairs, Rating
 from langgraph_cooper.graph.evaluation.rating.together import RESULTS, rated_together
+from langgraph_cooper.ranker.evaluation.holm import holm
 
 FEWEST = 6
 """Answers before a constant one is told from chance: six coins fall alike with p = 1/32."""

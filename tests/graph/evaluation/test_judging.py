@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage
 from langgraph_cooper.graph.evaluation.judging.judge import Verdict, read_choice
 from langgraph_cooper.graph.evaluation.judging.outcome import read_outcome
 from langgraph_cooper.graph.evaluation.judging.ratings import Rated, read_ratings
-from langgraph_cooper.graph.evaluation.judging.significance import holm, sign_test, signs_by_unit
+from langgraph_cooper.graph.evaluation.judging.significance import sign_test, signs_by_unit
 from langgraph_cooper.nodes.llm.call import UnreadableError
 from langgraph_cooper.ranker.data.dialogue import DataError
 from tests.support.commands import Cooper
@@ -374,19 +374,7 @@ def test_the_sign_test_is_exact_and_does_not_know_who_is_first(wins: int, losses
 def test_figures_that_were_worked_out_by_hand() -> None:
     assert sign_test(9, 1).p == pytest.approx(2 * (1 + 10) / 2**10)
     assert sign_test(0, 0).p == 1
-    assert holm({"a": 0.01, "b": 0.04, "c": 0.03}) == pytest.approx(
-        {"a": 0.03, "b": 0.06, "c": 0.06}
-    )
-    assert holm({}) == {}
     assert signs_by_unit([("a", 1), ("a", 1), ("a", -1), ("b", 0), ("c", -1)]) == (1, 1)
-
-
-@given(st.dictionaries(st.text(), st.floats(0, 1), max_size=8))
-def test_holms_correction_keeps_the_order_and_never_lowers(values: dict[str, float]) -> None:
-    found = holm(values)
-    assert all(values[key] <= found[key] <= 1 for key in values)
-    ordered = sorted(values, key=lambda key: values[key])
-    assert [found[key] for key in ordered] == sorted(found.values())
 
 
 def test_a_verdict_needs_both_orders() -> None:

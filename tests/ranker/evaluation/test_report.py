@@ -16,6 +16,7 @@ from langgraph_cooper.ranker.data.dialogue import (
     dialogue_round,
 )
 from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior, promoted_turns
+from langgraph_cooper.ranker.evaluation.holm import holm
 from langgraph_cooper.ranker.evaluation.report import (
     COOPER,
     NAMES,
@@ -101,6 +102,11 @@ def test_a_report_has_every_ranking_and_its_p_values(
     for values in report["p_values"].values():
         assert set(values) == METRICS
         assert all(0 < p <= 1 for p in values.values())
+    tests = [(name, metric) for name in names - {COOPER} for metric in METRICS]
+    corrected = {(name, at): report["p_holm"][name][at] for name, at in tests}
+    given = {(name, at): report["p_values"][name][at] for name, at in tests}
+    assert corrected == holm(given)
+    assert min(corrected.values()) == pytest.approx(len(tests) * min(given.values()))
     ours = report["rankings"][COOPER]
     assert ours["hit"] == [1.0] * 5
     assert ours["precision"][:2] == [1.0, 1.0]
