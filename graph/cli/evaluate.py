@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, Dialogue
     from langgraph_cooper.ranker.evaluation.aspect_prior import AspectPrior
     from langgraph_cooper.ranker.evaluation.baselines import Scores
+    from langgraph_cooper.ranker.evaluation.given_scores import ScoreFile
     from langgraph_cooper.ranker.evaluation.report import MeasuredTurns
     from langgraph_cooper.ranker.model.calibration import Calibration
 
@@ -85,6 +86,10 @@ def ranking(
     others: Annotated[
         list[str] | None, typer.Option(help="NAME=CHECKPOINT to compare with; may be repeated.")
     ] = None,
+    scores: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE, scores of another program as JSONL; may be repeated."),
+    ] = None,
     model: Annotated[str | None, typer.Option(help="A chat model that shall rank, too.")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="A file that keeps the chat model's answers.")
@@ -108,31 +113,35 @@ def ranking(
         Path | None, typer.Option(help="A folder for the figures and the report.")
     ] = None,
     form: Form = "png",
+    turns: Annotated[
+        Path | None, typer.Option(help="A new file for a JSON line of each measured turn.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Compare the ranker with other rankings of the same turns."""
     from langgraph_cooper.nodes.context import CooperContext
     from langgraph_cooper.ranker.data.dialogue import DataError
+    from langgraph_cooper.ranker.evaluation.by_turn import write_turns
     from langgraph_cooper.ranker.evaluation.report import EVIDENCE, MeasuredTurns, evaluate_rankings
     from langgraph_cooper.ranker.load import ranker_loader
     from langgraph_cooper.ranker.model.encoder import load_encoder
-    from langgraph_cooper.ranker.plots import check_plots, draw_report
+    from langgraph_cooper.ranker.plots import draw_report
     from langgraph_cooper.ranker.trained import EvidenceAlone, TrainedRanker
 
     spec = load_task(task)
     if cache and not model:
         raise typer.BadParameter("--cache keeps a chat model's answers: name one with --model")
-    if figures:
-        check_plots(figures)
+    if coordination == "off" and strength is not None:
+        raise typer.BadParameter("--strength is that of calibrated coordination: leave one out")
+    _check_outputs(figures, turns)
     load = ranker_loader(spec, ranker)
     loaders = _other_loaders(spec, ranker, without_progression, others or ())
+    files = _score_files(scores or (), loaders)
     dialogues = read_file(spec, data)
     if annotated and not any(dialogue.turns for dialogue in annotated_of(dialogues)):
         raise DataError(
             f"{data} is not annotated: run 'cooper annotate' on it first, or leave out --annotated"
         )
-    if coordination == "off" and strength is not None:
-        raise typer.BadParameter("--strength is that of calibrated coordination: leave one out")
     measured_ranker = load()
     known: Calibration | None = getattr(measured_ranker, "calibration", None)
     if known is None and (coordination == "calibrated" or strength is not None):
@@ -145,15 +154,15 @@ def ranking(
     if isinstance(measured_ranker, TrainedRanker) and measured_ranker.model.evidence is not None:
         compared = {EVIDENCE: EvidenceAlone(measured_ranker), **compared}
     encode = load_encoder(labels_encoder).encode if labels_encoder else measured_ranker.embed
-    turns = MeasuredTurns.label(_annotated(spec, data, dialogues), spec, encode)
-    given: dict[str, Scores] = {}
+    measured = MeasuredTurns.label(_annotated(spec, data, dialogues), spec, encode)
+    given = {name: file.of(measured) for name, file in files.items()}
     if model:
         limits = CooperContext(deadline=deadline, max_calls=max_calls)
-        given = _asked(turns, model, cache, at_once, limits)
+        given = {**_asked(measured, model, cache, at_once, limits), **given}
     with progress_bar("ranking") as progress:
         job = progress.add_task("turns", total=None)
         evaluation = evaluate_rankings(
-            turns,
+            measured,
             measured_ranker,
             prior,
             others=compared,
@@ -162,13 +171,13 @@ def ranking(
             progress=lambda done, total: progress.update(job, completed=done, total=total),
         )
     report = evaluation.report() | {"labels_encoder": labels_encoder or "the ranker's"}
-    if json:
-        typer.echo(jsonlib.dumps(report))
-    else:
-        _show(report)
-    if figures:
-        for file in draw_report(report, figures, form=form):
-            typer.echo(f"wrote {file}", err=True)
+    typer.echo(jsonlib.dumps(report)) if json else _show(report)
+    written = draw_report(report, figures, form=form) if figures else []
+    if turns:
+        write_turns(turns, evaluation)
+        written.append(turns)
+    for file in written:
+        typer.echo(f"wrote {file}", err=True)
 
 
 @app.command()
@@ -257,7 +266,7 @@ def _other_loaders(
     task: TaskSpec, ranker: str | None, without_progression: str | None, others: Sequence[str]
 ) -> dict[str, Callable[[], Ranker]]:
     """Return the loaders of the rankers to compare with, by name."""
-    from langgraph_cooper.ranker.evaluation.report import NAMES, WITHOUT_PROGRESSION
+    from langgraph_cooper.ranker.evaluation.report import WITHOUT_PROGRESSION
     from langgraph_cooper.ranker.load import ranker_loader, shipped_ablation
 
     named: dict[str, str] = {}
@@ -265,14 +274,57 @@ def _other_loaders(
         without_progression = str(shipped_ablation(task) or "")
     if without_progression:
         named[WITHOUT_PROGRESSION] = without_progression
-    for pair in others:
-        name, _, checkpoint = (part.strip() for part in pair.partition("="))
-        if not name or not checkpoint:
-            raise typer.BadParameter(f"--others wants NAME=CHECKPOINT, not {pair!r}")
-        if name in NAMES or name in named:
-            raise typer.BadParameter(f"--others: there is a ranking {name!r} already; rename it")
-        named[name] = checkpoint
+    named |= _named("--others", "CHECKPOINT", others, named)
     return {name: ranker_loader(task, checkpoint) for name, checkpoint in named.items()}
+
+
+def _score_files(pairs: Sequence[str], taken: Iterable[str]) -> dict[str, ScoreFile]:
+    """Read the files of `--scores`, by name."""
+    from langgraph_cooper.ranker.evaluation.given_scores import ScoreFile
+
+    named = _named("--scores", "FILE", pairs, taken)
+    return {name: ScoreFile.read(file) for name, file in named.items()}
+
+
+def _named(option: str, what: str, pairs: Sequence[str], taken: Iterable[str]) -> dict[str, str]:
+    """Split an option's NAME=VALUE pairs; a name is neither taken nor one of the report's own."""
+    from langgraph_cooper.ranker.evaluation.report import GROUND_TRUTH, NAMES
+
+    used = {*taken, *NAMES, GROUND_TRUTH}
+    named: dict[str, str] = {}
+    for pair in pairs:
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if not name or not value:
+            raise typer.BadParameter(f"{option} wants NAME={what}, not {pair!r}")
+        if name in used:
+            raise typer.BadParameter(
+                f"{option} {pair}: there is a ranking {name!r} already; rename it"
+            )
+        used.add(name)
+        named[name] = value
+    return named
+
+
+def _check_outputs(figures: Path | None, turns: Path | None) -> None:
+    """Create the folders of the figures and of the file of turns, which must be new.
+
+    Raises:
+        PlotError: Figures cannot be drawn, or their folder cannot be made.
+        DataError: The file exists, or its folder cannot be made.
+    """
+    from langgraph_cooper.ranker.data.dialogue import DataError
+    from langgraph_cooper.ranker.plots import check_plots
+
+    if figures:
+        check_plots(figures)
+    if turns is None:
+        return
+    if turns.exists():
+        raise DataError(f"{turns} already exists: choose another --turns, or remove it")
+    try:
+        turns.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"the folder {turns.parent} cannot be made: {error.strerror}") from None
 
 
 def _annotated(

@@ -163,6 +163,52 @@ def test_other_rankers_are_compared_by_name(cooper: Cooper, data: Path, tmp_path
     assert cooper(*command, "--cache", tmp_path / "c").code == 2
 
 
+@pytest.mark.usefixtures("cheap")
+def test_turns_are_written_and_scores_of_another_program_compared(
+    cooper: Cooper, data: Path, tmp_path: Path
+) -> None:
+    command = ("evaluate", "ranking", "--data", data, "--weight", "0.7", "--json")
+    turns, best = tmp_path / "made" / "turns.jsonl", tmp_path / "best.jsonl"
+    done = cooper(*command, "--turns", turns)
+    assert f"wrote {turns}" in done.err
+    rows = [json.loads(line) for line in turns.read_text("utf-8").splitlines()]
+    assert len(rows) == done.json()["turns"] == 12
+    hits = [row["rankings"]["cooper"]["hit@1"] for row in rows]
+    assert sum(hits) / 12 == pytest.approx(done.json()["rankings"]["cooper"]["hit"][0])
+    with best.open("w", encoding="utf-8") as file:
+        for row in rows:
+            labels = [candidate["label"] for candidate in row["candidates"]]
+            place = {name: row[name] for name in ("dialogue", "index")}
+            file.write(json.dumps({**place, "scores": labels}) + "\n")
+    twice = ("--scores", f"best={best}", "--scores", f"again={best}")
+    report = cooper(*command, *twice).json()
+    assert report["rankings"]["best"]["hit"] == [1.0] * 5
+    assert report["rankings"]["again"] == report["rankings"]["best"]
+    assert set(report["p_holm"]) == set(report["p_values"]) >= {"best", "again"}
+
+
+@pytest.mark.usefixtures("cheap")
+def test_scores_and_turns_that_cannot_be_used_are_one_error_before_the_work(
+    cooper: Cooper, data: Path, tmp_path: Path
+) -> None:
+    command = ("evaluate", "ranking", "--data", data, "--weight", "0.7", "--json")
+    some = tmp_path / "some.jsonl"
+    some.write_text('{"dialogue": "d0", "index": 1, "scores": [1, 2, 3, 4, 5, 6]}\n', "utf-8")
+    cooper(*command, "--scores", f"some={some}").fails(
+        "some.jsonl", "11 of the 12", "'d0', index 3"
+    )
+    cooper(*command, "--scores", f"mine={tmp_path / 'none'}").fails("none cannot be read")
+    for name in ("cooper", "llm", "ground truth"):
+        done = cooper(*command, "--scores", f"{name}={some}")
+        assert done.code == 2
+        assert "rename it" in done.err
+    assert cooper(*command, "--scores", f"a={some}", "--scores", f"a={some}").code == 2
+    assert cooper(*command, "--others", f"a={some}", "--scores", f"a={some}").code == 2
+    assert cooper(*command, "--scores", str(some)).code == 2
+    cooper(*command, "--turns", data).fails("annotated.jsonl already exists", "--turns")
+    cooper(*command, "--turns", some / "turns.jsonl").fails("cannot be made")
+
+
 def test_labels_by_another_encoder(
     cooper: Cooper, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
