@@ -171,7 +171,7 @@ def ranking(
             progress=lambda done, total: progress.update(job, completed=done, total=total),
         )
     report = evaluation.report() | {"labels_encoder": labels_encoder or "the ranker's"}
-    typer.echo(jsonlib.dumps(report)) if json else _show(report)
+    _show(report, json=json)
     written = draw_report(report, figures, form=form) if figures else []
     if turns:
         write_turns(turns, evaluation)
@@ -414,7 +414,10 @@ def _tell_cost(ranking: LlmRanking, model: str, cache: Path | None) -> None:
     )
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(report: dict[str, Any], *, json: bool) -> None:
+    if json:
+        typer.echo(jsonlib.dumps(report))
+        return
     figures = Table("ranking", "hit@1..5", "precision@1..5", "nDCG@5")
     for name, found in report["rankings"].items():
         series = (found["hit"], found["precision"], [found["ndcg@5"]])

@@ -36,7 +36,10 @@ def train(
         Literal["paper"] | None,
         typer.Option(help="paper: the paper's set-up, where no option says otherwise."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random.")] = None,
+    split_seed: Annotated[
+        int, typer.Option(help="Of the choice of that tenth; another one gives another tenth.")
+    ] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of everything random in the training.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one.")
@@ -90,11 +93,14 @@ def train(
     from langgraph_cooper.ranker.training.config import TrainingError
 
     spec = load_task(task)
+    if valid and split_seed:
+        raise typer.BadParameter("--split-seed is of the split without --valid: leave one out")
     files = {"task": task, "train": data, "valid": valid or data, "output": output}
     config = _config({**context.params, **files})
     if output.exists():
         raise TrainingError(f"{output} already exists: choose another --output, or remove it")
-    config = config.model_copy(update=_annotated_files(spec, data, valid, config.work))
+    annotated = _annotated_files(spec, data, valid, config.work, split_seed)
+    config = config.model_copy(update=annotated)
     with _logged():  # the training has a bar of its own
         folder = trainer.train(config)
     typer.echo(f"the checkpoint is in {folder}; talk with it: cooper chat --ranker {folder}")
@@ -122,7 +128,9 @@ def _config(given: Mapping[str, Any]) -> TrainConfig:
         raise TrainingError(f"--{name}: {said}" if name else f"--{said}") from None
 
 
-def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path) -> dict[str, Path]:
+def _annotated_files(
+    task: TaskSpec, data: Path, valid: Path | None, work: Path, split_seed: int
+) -> dict[str, Path]:
     """Write the annotated JSONL of both splits; raw dialogues are annotated by offline agents."""
     from langgraph_cooper.ranker.data.dialogue import DataError
     from langgraph_cooper.ranker.data.jsonl import write_annotated
@@ -135,7 +143,7 @@ def _annotated_files(task: TaskSpec, data: Path, valid: Path | None, work: Path)
         check_apart(sets["train"], sets["valid"], data, valid)  # before the long work
     else:
         shares = (1 - VALID_SHARE, VALID_SHARE)
-        sets["train"], sets["valid"] = split_dialogues(sets["train"], shares, seed=0)
+        sets["train"], sets["valid"] = split_dialogues(sets["train"], shares, seed=split_seed)
         if not sets["valid"] or not sets["train"]:
             raise DataError(
                 f"{data} holds too few dialogues ({len(sets['train'])}) to keep a tenth of them "

@@ -204,6 +204,26 @@ def test_training_on_other_dialogues_is_not_mixed_with_an_earlier_start(
     assert re.search(r"out\.training/\w+\.jsonl, line \d+: the dialogue", capsys.readouterr().err)
 
 
+def test_the_split_has_a_seed_of_its_own(tmp_path: Path, monkeypatch, capsys) -> None:
+    from langgraph_cooper.ranker.training import trainer as training
+    from langgraph_cooper.ranker.training.config import TrainConfig
+
+    seen: list[TrainConfig] = []
+    monkeypatch.setattr(training, "train", lambda config: seen.append(config) or config.output)
+    file = _esconv(tmp_path / "train.txt", 12)
+    for number, options in enumerate(
+        ([], ["--split-seed", "0", "--seed", "5"], ["--split-seed", "3"])
+    ):
+        out = str(tmp_path / f"out{number}")
+        assert _run(monkeypatch, "train", "--data", str(file), "--output", out, *options) == 0
+    plain, same, other = ({d.id for d in read_annotated(config.valid)} for config in seen)
+    assert plain == same != other
+    assert [config.seed for config in seen] == [0, 5, 0]
+    both = ["--valid", str(file), "--split-seed", "3", "--output", str(tmp_path / "out")]
+    assert _run(monkeypatch, "train", "--data", str(file), *both) == 2
+    assert "without --valid" in capsys.readouterr().err
+
+
 def test_dialogues_in_both_files_are_told_before_the_annotation(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
