@@ -36,9 +36,7 @@ def train(
         Literal["paper"] | None,
         typer.Option(help="paper: the paper's set-up, where no option says otherwise."),
     ] = None,
-    split_seed: Annotated[
-        int, typer.Option(help="Of the choice of that tenth; another one gives another tenth.")
-    ] = 0,
+    split_seed: Annotated[int, typer.Option(help="Of the split where there is no --valid.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Of everything random in the training.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
     patience: Annotated[

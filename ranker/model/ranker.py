@@ -252,7 +252,8 @@ class CooperRanker(nn.Module):
 
         Raises:
             CheckpointError: The folder cannot be written.
-            ValueError: The adapters are merged, as in every loaded ranker.
+            ValueError: The adapters are merged, as in every loaded ranker that has some: copy its
+                folder instead.
         """
         tensors = self.state_dict()
         if self.config.weights == "adapters":
@@ -260,7 +261,10 @@ class CooperRanker(nn.Module):
         if self.config.adapter is not None:
             adapters = adapter_tensors(self.transformer)
             if not adapters:
-                raise ValueError("a loaded ranker, with its adapters merged, cannot be saved again")
+                raise ValueError(
+                    "a loaded ranker, with its adapters merged, cannot be saved again: copy the "
+                    "folder that it was loaded from"
+                )
             tensors |= {TRANSFORMER + name: value for name, value in adapters.items()}
         tokenizer = self.tokenizer.tokenizer
         return write_checkpoint(folder, self._stamped(), tensors, tokenizer, half=half)

@@ -211,9 +211,8 @@ def test_the_split_has_a_seed_of_its_own(tmp_path: Path, monkeypatch, capsys) ->
     seen: list[TrainConfig] = []
     monkeypatch.setattr(training, "train", lambda config: seen.append(config) or config.output)
     file = _esconv(tmp_path / "train.txt", 12)
-    for number, options in enumerate(
-        ([], ["--split-seed", "0", "--seed", "5"], ["--split-seed", "3"])
-    ):
+    told = ([], ["--split-seed", "0", "--seed", "5"], ["--split-seed", "3"])
+    for number, options in enumerate(told):
         out = str(tmp_path / f"out{number}")
         assert _run(monkeypatch, "train", "--data", str(file), "--output", out, *options) == 0
     plain, same, other = ({d.id for d in read_annotated(config.valid)} for config in seen)

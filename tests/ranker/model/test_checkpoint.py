@@ -144,7 +144,7 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(
 
 
 def test_merged_adapters_are_not_saved(saved: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="cannot be saved again"):
+    with pytest.raises(ValueError, match="cannot be saved again: copy the folder"):
         CooperRanker.from_pretrained(saved).save_pretrained(tmp_path)
 
 
