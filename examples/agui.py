@@ -1,6 +1,6 @@
 """Serves COOPER to AG-UI front ends such as CopilotKit.
 
-Start it with `python examples/agui.py`. It needs `pip install 'langgraph-cooper[agui]'`. With
+Start it with `python examples/agui.py`. It needs `pip install '.[agui]'`. With
 COOPER_AGUI_TOKENS (owner:token, parted by commas) each owner sees their own threads alone; without
 it everybody on this machine is one owner.
 """

@@ -23,15 +23,14 @@ from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.events import NAME, AgentEvent, Event, ReplyEvent, Token, as_event
 from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.prompts.extras import install
 
 try:
     import ag_ui.core as agui
     from ag_ui_langgraph import LangGraphAgent
     from ag_ui_langgraph.utils import agui_messages_to_langchain
 except ImportError as missing:
-    raise CooperError(
-        f"AG-UI needs {missing.name}: install it with \"pip install 'langgraph-cooper[agui]'\""
-    ) from missing
+    raise CooperError(f"AG-UI needs {missing.name}: {install('agui')}") from missing
 
 if TYPE_CHECKING:
     from ag_ui.core import RunAgentInput

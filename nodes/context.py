@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, Self
 
 from langgraph.runtime import get_runtime
@@ -168,7 +170,23 @@ def check_context() -> None:
 def current_context() -> CooperContext:
     """Return the context of the current run, or the defaults if the caller gave none.
 
-    A graph that is a node of another gets the other's context, which is ignored.
+    A graph that is a node of another gets the other's context. Of one that is the other's own, its
+    `cooper` counts, an attribute or a key that holds a `CooperContext` or its options.
+
+    Raises:
+        InputError: These are none.
     """
     context: object = getattr(get_runtime(CooperContext), "context", None)
-    return context if isinstance(context, CooperContext) else CooperContext()
+    if not isinstance(context, CooperContext):
+        of = context.get if isinstance(context, Mapping) else partial(getattr, context)
+        context = of("cooper", None)
+    if isinstance(context, CooperContext):
+        return context
+    if isinstance(context, Mapping):
+        return CooperContext.model_validate(dict(context))
+    if context is not None:
+        raise InputError(
+            f"the context's 'cooper' is a {type(context).__name__}: give it a CooperContext, or "
+            "its options as a dict"
+        )
+    return CooperContext()

@@ -23,8 +23,8 @@ from langgraph_cooper.nodes.context import NESTED, CooperContext, current_contex
 from langgraph_cooper.nodes.crisis.answers import answer_of, says_unsafe, taken_back
 from langgraph_cooper.nodes.crisis.course import TIERS, Course, Finding, Reader, ToRead
 from langgraph_cooper.nodes.crisis.foreign import foreign_answer
+from langgraph_cooper.nodes.crisis.joining import found_in
 from langgraph_cooper.nodes.crisis.lexicon import phrases
-from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.questions import asked_about, asks_if_safe, asks_of_the_past
 from langgraph_cooper.nodes.crisis.reading import Readers, ends, readers
 from langgraph_cooper.nodes.errors import InputError
@@ -44,7 +44,6 @@ Its value is the kind of crisis, "concern" where the reply begins with a questio
 "reply" where the text replaced a reply."""
 CONCERN = "concern"
 
-MAX_JOINED = 3  # the user's last messages are also read as one: "I want to" / "kill myself"
 # Its fields, as the state has them.
 COURSE = ("tier", "kind", "asked", "given", "quiet", "faint", "hinted")
 MESSAGES_ANEW = 200
@@ -329,7 +328,7 @@ class _Reading:
         released: bool,
     ) -> Course:
         read = self.readers.later if course.kind else self.readers.first
-        finding, question = _found(said, new, read), _question(reply, course)
+        finding, question = found_in(said, new, read), _question(reply, course)
         if finding.tier == "none" and _tells_of_the_past(reply, new):
             finding = Finding("concern", "other")  # perhaps it is not so long ago
         if finding.tier == "none" and _is_unsafe(reply, new):
@@ -447,33 +446,6 @@ def _is_unsafe(reply: AIMessage | None, answer: Sequence[str]) -> bool:
     if reply is None or MARK in reply.additional_kwargs:
         return False
     return asks_if_safe(text_of(reply)) and answer_of(" ".join(answer)) == "no"
-
-
-def _found(said: Sequence[str], new: Sequence[str], read: Reader) -> Finding:
-    """Return the gravest finding of new messages, singly and joined.
-
-    They are also joined with the ones before, where only that makes a phrase: "I want to" / "kill
-    myself".
-    """
-    found = [read(text, [*said, *new[:place]]) for place, text in enumerate(new)]
-    if len(new) > 1:
-        found.append(read(" ".join(new), said))
-    earlier = said[1 - MAX_JOINED :]
-    all_said = [ends(text) for text in (*earlier, *new)]
-    for end in range(len(earlier) + 1, len(all_said) + 1):
-        for count in range(2, min(MAX_JOINED, end) + 1):
-            joined, before = all_said[end - count : end], all_said[end - count : end - 1]
-            kind = crisis_kind(" ".join(joined))
-            if kind and not crisis_kind(" ".join(before)):
-                # A phrase is certain unless the meaning of it all is plainly another.
-                meant = read(" ".join(joined))
-                found.append(Finding("certain", kind) if meant.tier != "none" else meant)
-    return max(found, key=lambda one: (TIERS.index(one.tier), not one.faint, -_gravity(one.kind)))
-
-
-def _gravity(kind: CrisisKind | None) -> int:
-    """Return the place of a kind in the phrase file, whose order is that of gravity."""
-    return _kinds().index(kind) if kind else len(_kinds())
 
 
 def _kinds() -> list[CrisisKind]:

@@ -10,6 +10,7 @@ import typer
 
 from langgraph_cooper.graph.cli.options import Deadline, MaxCalls
 from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.prompts.extras import install
 
 NEEDED = ("fastapi", "sse_starlette", "uvicorn", "prometheus_client", "platformdirs")
 
@@ -25,10 +26,7 @@ def check_installed(*needed: str, extra: str = "serve") -> None:
         MissingError: One is not installed.
     """
     if missing := [name for name in needed or NEEDED if find_spec(name) is None]:
-        raise MissingError(
-            f"this command needs {missing[0]}: install it with "
-            f"\"pip install 'langgraph-cooper[{extra}]'\""
-        )
+        raise MissingError(f"this command needs {missing[0]}: {install(extra)}")
 
 
 def serve(

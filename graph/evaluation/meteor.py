@@ -14,14 +14,12 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from langgraph_cooper.prompts.extras import install
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 FAILED = "METEOR's program ended: check that 'java -version' works"
 JAR = "meteor-1.5.jar"
-MISSING = (
-    "METEOR is left out: it needs Java and the package pycocoevalcap "
-    "(pip install 'langgraph-cooper[meteor]')"
-)
+MISSING = f"METEOR is left out: it needs Java and the package pycocoevalcap: {install('meteor')}"
 
 
 @cache

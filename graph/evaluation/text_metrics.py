@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from langgraph_cooper.graph.evaluation.meteor import Meteor
+from langgraph_cooper.prompts.extras import install
 from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.evaluation.bootstrap import DRAWN_AT_ONCE, Resamples
 
@@ -40,9 +41,7 @@ def _tokenizer() -> Any:
     try:
         from nltk.tokenize import NLTKWordTokenizer
     except ImportError:
-        raise DataError(
-            "scoring texts needs nltk and sacrebleu: install 'langgraph-cooper[train]'"
-        ) from None
+        raise DataError(f"scoring texts needs nltk and sacrebleu: {install('train')}") from None
     return NLTKWordTokenizer()
 
 

@@ -20,6 +20,7 @@ from langgraph_cooper.graph.server.sqlite import SqliteDatabase
 from langgraph_cooper.graph.threads.locks import PostgresLock, TurnLock, lock_beside
 from langgraph_cooper.graph.threads.serde import cooper_serde
 from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.prompts.extras import install
 
 Saver = BaseCheckpointSaver[Any]
 
@@ -134,8 +135,7 @@ async def _open_postgres(conninfo: str, hear: Hear) -> AsyncIterator[Store]:
         from langgraph_cooper.graph.server.postgres import PostgresDatabase, listen
     except ImportError as error:
         raise ServerStoreError(
-            "a store in PostgreSQL needs psycopg: install it with "
-            "\"pip install 'langgraph-cooper[postgres,serve]'\""
+            f"a store in PostgreSQL needs psycopg: {install('postgres', 'serve')}"
         ) from error
 
     class PostgresSaver(WholeWrites, AsyncPostgresSaver):

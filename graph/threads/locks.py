@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.prompts import CooperError
+from langgraph_cooper.prompts.extras import install
 from langgraph_cooper.ranker.model.forking import renew_after_fork, wait_before_fork
 
 if TYPE_CHECKING:
@@ -232,10 +233,7 @@ class PostgresLock(_Lock):
         try:
             import psycopg
         except ImportError as error:
-            raise LockError(
-                "PostgresLock needs psycopg: install it with "
-                "\"pip install 'langgraph-cooper[postgres]'\""
-            ) from error
+            raise LockError(f"PostgresLock needs psycopg: {install('postgres')}") from error
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(self._conninfo, autocommit=True)

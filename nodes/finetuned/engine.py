@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from langgraph_cooper.nodes.finetuned.base import INSTALL
 from langgraph_cooper.nodes.finetuned.cache import TOKENIZER, copy_folder, quick_copy
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, VoiceConfig
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
@@ -253,9 +254,7 @@ def load_engine(
         import ctranslate2  # noqa: F401
         import platformdirs  # noqa: F401
     except ImportError:
-        raise VoiceMissing(
-            'the fine-tuned generator needs the extra: pip install "langgraph-cooper[voice]"'
-        ) from None
+        raise VoiceMissing(f"the fine-tuned generator needs its runtime: {INSTALL}") from None
     with _engines_lock:
         folder = copy_folder(checkpoint)
         if folder not in _engines:  # a process checks the copy once

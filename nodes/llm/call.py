@@ -330,6 +330,9 @@ class _Asking(Generic[Given, Result]):
         if not speaks_openai(named):
             return Request(messages)
         request = Request(messages, {"response_format": form} if form else {})
+        # Otherwise the model itself would send it, and no quirk could take it back.
+        if (temperature := getattr(named, "temperature", None)) is not None:
+            request = replace(request, options={**request.options, "temperature": temperature})
         if body := getattr(named, "extra_body", None):
             request = replace(request, options={**request.options, "extra_body": body})
         if tokens is not None:

@@ -1,4 +1,4 @@
-"""Connections to model servers, which belong to one event loop each and end with it."""
+"""Connections to model servers: those of an event loop end with it, and a child has its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from functools import cache
 from typing import Any
 
 import httpx
-from openai import DefaultAsyncHttpxClient
+from openai import DefaultAsyncHttpxClient, DefaultHttpxClient
+
+from langgraph_cooper.ranker.model.forking import renew_after_fork
 
 
 class LoopClient(DefaultAsyncHttpxClient):
@@ -55,3 +57,35 @@ class LoopClient(DefaultAsyncHttpxClient):
 def loop_client() -> LoopClient:
     """Return the client of this process."""
     return LoopClient()
+
+
+class ProcessClient(DefaultHttpxClient):
+    """An HTTP client with connections of their own for each process.
+
+    Two processes on one connection would read the answers to each other's requests.
+    """
+
+    def __init__(self) -> None:
+        self._tls = httpx.create_ssl_context()  # reads all certificates: once
+        super().__init__(verify=self._tls)
+        self.forked()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Begin without connections."""
+        self._own = DefaultHttpxClient(verify=self._tls)
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """Send a request through this process's connections."""
+        return self._own.send(request, **options)
+
+    def close(self) -> None:
+        """Close them."""
+        self._own.close()
+        super().close()
+
+
+@cache
+def process_client() -> ProcessClient:
+    """Return the client of this process."""
+    return ProcessClient()

@@ -82,30 +82,32 @@ def openai_model(
         temperature: Sampling temperature; None leaves it to the endpoint.
         base_url: The endpoint; None: OpenAI's own.
         key: The key.
-        clients: `http_client` and `http_async_client`, in place of those that end with
-            an event loop.
+        clients: `http_client` and `http_async_client`, in place of those that a forked child
+            does not share, or that end with an event loop.
     """
     # Imported here: it takes about a second, and the offline backend does not need it.
     from langchain_openai import ChatOpenAI
     from pydantic import SecretStr
 
-    from langgraph_cooper.nodes.llm.connections import loop_client
+    from langgraph_cooper.nodes.llm.connections import loop_client, process_client
 
+    shared = {"http_client": process_client(), "http_async_client": loop_client()}
     return ChatOpenAI(
         model=name,
         temperature=temperature,
         base_url=base_url,
         api_key=SecretStr(key),
         max_retries=0,
-        **{"http_async_client": loop_client(), **clients},
+        **{**shared, **clients},
     )
 
 
 def _without_retries(model: BaseChatModel) -> BaseChatModel:
     """Return a copy of a langchain-openai model whose clients do not retry; others as they are.
 
-    The copy shares the caller's connections; where the caller set none up, those of an event loop
-    end with it. A client that the caller replaced is left alone.
+    The copy shares the connections that the caller set up. Where there are none, those of an event
+    loop end with it, and a forked child has its own. A client that the caller replaced is left
+    alone.
     """
     clients = (("root_client", "client"), ("root_async_client", "async_client"))
     ours = {
@@ -121,13 +123,14 @@ def _without_retries(model: BaseChatModel) -> BaseChatModel:
 
 
 def _connections(model: BaseChatModel, root: str) -> dict[str, Any]:
-    """Return the HTTP client for a model's async client, if its caller set none up."""
-    chosen = ("http_async_client", "http_socket_options")
-    if root != "root_async_client" or any(getattr(model, name, None) for name in chosen):
-        return {}
-    from langgraph_cooper.nodes.llm.connections import loop_client
+    """Return the HTTP client for one of a model's clients, if its caller set none up."""
+    from langgraph_cooper.nodes.llm.connections import loop_client, process_client
 
-    return {"http_client": loop_client()}
+    waits = root == "root_async_client"
+    chosen = ("http_async_client" if waits else "http_client", "http_socket_options")
+    if any(getattr(model, name, None) for name in chosen):
+        return {}
+    return {"http_client": loop_client() if waits else process_client()}
 
 
 def speaks_openai(model: BaseChatModel) -> bool:

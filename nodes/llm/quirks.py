@@ -135,6 +135,13 @@ def _renamed(name: str) -> Callable[[Request], Request]:
     return plainly
 
 
+def _not_sent() -> object:
+    """Return the value with which the client leaves out a setting of its model's."""
+    import openai
+
+    return openai.omit
+
+
 OLD_CAP, NEW_CAP = "max_tokens", "max_completion_tokens"
 NEWER_CAP = Quirk(
     _pattern(rf"{OLD_CAP}.*{NEW_CAP}"),
@@ -164,9 +171,16 @@ TOO_MUCH = Quirk(
     uncapped,
     lasts=False,
 )
+# Reasoning models have one temperature.
+NO_TEMPERATURE = Quirk(
+    _pattern("temperature"),
+    lambda request: isinstance(request.options.get("temperature"), float | int),
+    lambda request: replace(request, options={**request.options, "temperature": _not_sent()}),
+)
 # The first row that matches the refusal and concerns the request is tried first.
 QUIRKS = (
     TOO_MUCH,
+    NO_TEMPERATURE,
     PLAIN_TEXT,
     NEWER_CAP,
     Quirk(

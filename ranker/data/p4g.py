@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from langgraph_cooper.prompts.extras import install
 from langgraph_cooper.prompts.task import PASSIVE
 from langgraph_cooper.ranker.data.dialogue import (
     AnnotatedDialogue,
@@ -73,7 +74,7 @@ def _sheet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         import openpyxl
     except ImportError:
         raise DataError(
-            f"{path} is a spreadsheet: install the extra langgraph-cooper[train] to read it"
+            f"{path} is a spreadsheet, which openpyxl reads: {install('train')}"
         ) from None
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)

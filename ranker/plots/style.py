@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.prompts.extras import install
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def check_plots(folder: Path | None = None) -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        raise PlotError("figures need the extra: pip install 'langgraph-cooper[train]'") from None
+        raise PlotError(f"figures need matplotlib: {install('train')}") from None
     try:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from langgraph_cooper.prompts.extras import install
 from langgraph_cooper.prompts.loader import load_task
 from langgraph_cooper.ranker.data.labels import Encode
 from langgraph_cooper.ranker.evaluation.metrics import measure
@@ -94,9 +95,7 @@ def _accelerator(config: TrainConfig) -> Accelerator:
             GradientAccumulationPlugin,
         )
     except ImportError:
-        raise TrainingError(
-            "training needs the extra: pip install 'langgraph-cooper[train]'"
-        ) from None
+        raise TrainingError(f"training needs peft and accelerate: {install('train')}") from None
     if config.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("there is no CUDA device: train with device 'auto' or 'cpu'")
     # Explicit, so that the environment and `accelerate config` do not decide: the scorer sets the

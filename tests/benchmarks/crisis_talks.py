@@ -14,6 +14,7 @@ from langchain_core.runnables import Runnable
 
 from langgraph_cooper.graph.training.talks import Talk
 from langgraph_cooper.nodes.crisis.course import HINTED_TURNS, Finding, Tier, ToRead
+from langgraph_cooper.nodes.crisis.joining import found_in as read_joined
 from langgraph_cooper.nodes.crisis.reading import Readers, doubts
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader, read_finding
 from langgraph_cooper.nodes.second_reader import Opinions
@@ -39,7 +40,7 @@ def found_in(readers: Readers, said: Sequence[str], *, patient: bool) -> list[Fi
     found, hinted = list[Finding](), 0
     for place, text in enumerate(said):
         feared = any(each.tier != "none" for each in found)
-        finding = (readers.later if feared else readers.first)(text, said[:place])
+        finding = read_joined(said[:place], [text], readers.later if feared else readers.first)
         passes = patient and finding.faint and not hinted and not feared
         found.append(Finding() if passes else finding)
         hinted = HINTED_TURNS if finding.tier != "none" else max(0, hinted - 1)

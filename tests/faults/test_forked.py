@@ -60,6 +60,34 @@ def program(lines: str) -> Any:
     )
 
 
+@pytest.mark.parametrize("whose", ["by name", "the caller's"])
+def test_children_do_not_read_each_others_answers(whose: str) -> None:
+    """The server kept the connection open on which their parent had asked it."""
+    assert program(f"""
+        from langchain_openai import ChatOpenAI
+        from langgraph_cooper.nodes.llm import chat_model
+        from tests.support.openai_server import OpenAIServer, Reply
+        server = OpenAIServer(
+            lambda asked: Reply(asked.messages[-1]["content"], delay=0.2), keep_alive=True
+        )
+        with server:
+            os.environ |= {{"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "sk-own"}}
+            model = chat_model("m" if {whose!r} == "by name" else ChatOpenAI(model="m"))
+            found = [model.invoke("parent").text]
+            ends = []
+            for number in range(4):
+                reading, writing = os.pipe()
+                if os.fork() == 0:
+                    signal.alarm(30)
+                    os.write(writing, model.invoke(f"child {{number}}").text.encode())
+                    os._exit(0)
+                os.close(writing)
+                ends.append(reading)
+            found += [os.read(reading, 100).decode() for reading in ends]
+            print(json.dumps(found))
+    """) == ["parent", *(f"child {number}" for number in range(4))]
+
+
 def test_a_fork_waits_for_locks_whatever_their_order() -> None:
     assert program("""
         from langgraph_cooper.ranker.model.forking import wait_before_fork

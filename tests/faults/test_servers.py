@@ -229,6 +229,27 @@ async def test_a_request_that_is_wrong_either_way_ends_the_turn(
     assert [(has_system(r), has_cap(r)) for r in server.requests] == [(True, True)]
 
 
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+async def test_a_model_with_one_temperature_keeps_it(
+    way: str, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "Unsupported value: 'temperature' does not support 0.3 with this model."
+
+    def chosen(request: Request) -> bool:
+        return "temperature" in request.body
+
+    server.reply = lambda r: Reply(told, status=400) if chosen(r) else obey(r)
+    monkeypatch.setattr(call, "FIRST_ALONE", 60.0)
+    ended = await turn(cooper(model="some-model"), way, temperature=0.3)
+    assert ended.messages == [SAID, SPOKEN]
+    assert ended.faults == set()
+    assert sum(map(chosen, server.requests)) == 1
+    assert structured(server.asked("promoter")[-1])  # nothing else is left out
+    server.requests.clear()
+    await turn(cooper(model="some-model"), way, temperature=0.3)
+    assert not any(map(chosen, server.requests))
+
+
 async def test_another_model_at_the_endpoint_is_asked_in_full(server: OpenAIServer) -> None:
     server.reply = lambda r: Reply("grammar", status=500) if structured(r) else obey(r)
     await turn(cooper(model="some-model"))

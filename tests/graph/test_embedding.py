@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import pytest
@@ -15,10 +16,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph_supervisor import create_supervisor
 
-from langgraph_cooper.graph import Turns, as_event, create_cooper
+from langgraph_cooper.graph import CooperContext, Turns, as_event, create_cooper
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.language.history import speaker_of
 from langgraph_cooper.nodes.state import GuardState
+from langgraph_cooper.prompts import load_task
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
 
@@ -65,6 +67,53 @@ def test_a_node_gives_its_parent_the_words_and_the_ranking() -> None:
     assert {"agent", "ranking", "reply"} <= kinds
     parts = host.compile().stream(SAID, stream_mode="custom", version="v2")
     assert not list(parts)  # LangGraph's: only through subgraphs
+
+
+@dataclass
+class Own:
+    """The context of a parent graph."""
+
+    cooper: Any = None
+    m: int = 9  # means something else here
+
+
+def candidates(context: Any, schema: type[Any] | None) -> int:
+    """Return the number of an agent's candidates in a parent that is run with a context."""
+    host: Any = StateGraph(Reporting, context_schema=schema)
+    host.add_node("support", create_cooper("persuasion", ranker=FakeRanker()).compile())
+    host.add_edge(START, "support")
+    return len(host.compile().invoke(SAID, context=context)["appeal"]["candidates"])
+
+
+class Reporting(MessagesState):
+    """The state of a parent that keeps a report."""
+
+    appeal: dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("context", "schema"),
+    [
+        (CooperContext(m=2), CooperContext),
+        (Own(CooperContext(m=2)), Own),
+        (Own({"m": 2}), Own),
+        ({"cooper": {"m": 2}, "m": 9}, None),
+    ],
+)
+def test_options_come_through_the_parents_context(context: Any, schema: Any) -> None:
+    assert candidates(context, schema) == 2
+
+
+@pytest.mark.parametrize("context", [Own(), {"m": 2}, None])
+def test_without_them_they_are_the_defaults(context: Any) -> None:
+    schema = Own if isinstance(context, Own) else None
+    assert candidates(context, schema) == load_task("persuasion").m
+
+
+@pytest.mark.parametrize("wrong", [5, {"m": 0}])
+def test_wrong_ones_are_refused(wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"'cooper' is a int|m: Input should be greater"):
+        candidates(Own(wrong), Own)
 
 
 @pytest.mark.parametrize("text", ["", "I hand you over to somebody who listens."])

@@ -87,9 +87,7 @@ def serving(port: int, file: Path) -> Iterator[subprocess.Popen[bytes]]:
         ServerError: The port is taken, or the server ends or does not answer.
     """
     if find_spec("xllamacpp") is None:
-        raise ServerError(
-            "the package xllamacpp is missing: 'pip install \"langgraph-cooper[llm]\"'"
-        )
+        raise ServerError("the package xllamacpp is missing: 'pip install \".[llm]\"'")
     with socket.socket() as free:
         if os.name == "posix":  # elsewhere the option lets a port be taken twice
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -172,7 +172,8 @@ def check_trainable(settings: GeneratorTraining) -> None:
     """Check that a base can be trained and used, before the long work.
 
     Raises:
-        VoiceError: It cannot be loaded, has no layers to adapt, or cannot end a text.
+        VoiceError: It cannot be loaded, has no layers to adapt or too few embeddings, or cannot
+            end a text.
     """
     base = load_base(settings.base)
     try:
@@ -184,6 +185,13 @@ def check_trainable(settings: GeneratorTraining) -> None:
             f"the base {settings.base} is a {base.model.config.model_type}, whose layers have "
             f"other names than those that are adapted: choose another base, such as {DEFAULT_BASE}"
         ) from None
+    known, needed = base.model.get_input_embeddings().num_embeddings, len(base.tokenizer)
+    if needed > known:
+        raise VoiceError(
+            f"the base {settings.base} has embeddings of {known:,} tokens, and its tokenizer has "
+            f"{needed:,}: its files do not belong together; choose another base, such as "
+            f"{DEFAULT_BASE}"
+        )
     base.format(settings.budgets)
 
 

@@ -201,6 +201,20 @@ def test_what_is_annotated_stays_so_beside_raw_dialogues(quick: None, tmp_path: 
     assert states[1] != states[0]
 
 
+def test_a_base_with_another_ones_tokenizer_is_refused_before_the_long_work(
+    tmp_path: Path,
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    one, base = dialogues(tmp_path, "one", 1), write_base("causal", tmp_path / "base")
+    small = AutoModelForCausalLM.from_pretrained(base)
+    small.resize_token_embeddings(50)
+    small.save_pretrained(base)
+    with pytest.raises(VoiceError, match="has embeddings of 50 tokens, and its tokenizer has"):
+        run("generator", "--data", one, "--base", base, "--output", tmp_path / "voice")
+    assert not list(tmp_path.glob(".voice*"))
+
+
 def test_a_base_that_cannot_be_trained_is_refused_before_the_long_work(
     quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
