@@ -1,4 +1,4 @@
-"""`cooper train-context`: from marked conversations to the model that reads them as a whole."""
+"""`cooper train context`: from marked conversations to the model that reads them as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cooper train-guard`: from lines by many writers to the guard's classifier."""
+"""`cooper train guard`: from lines by many writers to the guard's classifier."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def train_guard(
     typer.echo(
         f"the classifier is in {output}; of lines by writers that were left out it finds "
         f"{sum(found)} of {len(found)} crises; the run in {run} is no longer needed; "
-        "train the context model for it by 'cooper train-context'"
+        "train the context model for it by 'cooper train context'"
     )
 
 
