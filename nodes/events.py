@@ -234,7 +234,7 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="ty
 def event_schema() -> dict[str, Any]:
     """Return the JSON schema of an event."""
     title = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "title": "An event of COOPER",
     }
     return {**title, **EVENT.json_schema()}
