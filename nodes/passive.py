@@ -19,9 +19,8 @@ def passive_node(resources: Resources) -> Node:
     """Build the node that proposes the passive candidates, from the task's own topics.
 
     It asks no LLM: cue words are enough to recognise a greeting, thanks or a goodbye, and a small
-    model reads a yes and a no. Where no
-    LLM thinks for the agents either, a prepared answer of no aspect comes first, or an honest "I
-    don't know" to a question that was not understood.
+    model reads a yes and a no. Where no LLM thinks for the agents either, a prepared answer of no
+    aspect comes first, or an honest "I don't know" to a question that was not understood.
     """
 
     def passive(state: Mapping[str, Any]) -> Update:

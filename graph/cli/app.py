@@ -34,12 +34,13 @@ from langgraph_cooper.graph.cli import (
     train_guard,
     train_relevance,
 )
-from langgraph_cooper.graph.cli.default_command import TrainGroup
+from langgraph_cooper.graph.cli.groups import MainGroup, TrainGroup
 from langgraph_cooper.graph.cli.terminal import tell
 from langgraph_cooper.prompts import CooperError, UnknownTaskError
 
 app = typer.Typer(
     name="cooper",
+    cls=MainGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -52,17 +53,21 @@ for command in (
     tasks.tasks,
     annotate.annotate,
     replay.replay,
-    train_answers.train_answers,
-    train_claims.train_claims,
-    train_context.train_context,
-    train_decisions.train_decisions,
-    train_guard.train_guard,
-    train_relevance.train_relevance,
 ):
     app.command()(command)
-training = typer.Typer(cls=TrainGroup, no_args_is_help=True, help="Train a ranker or a generator.")
+training = typer.Typer(
+    cls=TrainGroup,
+    no_args_is_help=True,
+    help="Train a ranker, a generator, or one of the small models beside them.",
+)
 training.command("ranker")(train.train)
 training.command("generator")(train_generator.train_generator)
+training.command("answers")(train_answers.train_answers)
+training.command("claims")(train_claims.train_claims)
+training.command("context")(train_context.train_context)
+training.command("decisions")(train_decisions.train_decisions)
+training.command("guard")(train_guard.train_guard)
+training.command("relevance")(train_relevance.train_relevance)
 app.add_typer(training, name="train")
 app.add_typer(threads.app, name="threads")
 app.add_typer(data.app, name="data")

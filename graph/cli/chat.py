@@ -10,51 +10,51 @@ from typing import Annotated
 
 import typer
 
-from langgraph_cooper.graph.cli.options import Deadline, MaxCalls, Task
+from langgraph_cooper.graph.cli.options import ChatModel, Deadline, GuardModel, MaxCalls, Task
 from langgraph_cooper.prompts import load_task
+
+Thread = Annotated[
+    str | None, typer.Option(help="The conversation to continue; by default the task's name.")
+]
+Database = Annotated[Path | None, typer.Option(help="An SQLite file that keeps conversations.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object per turn.")]
+ShowAgents = Annotated[
+    bool, typer.Option("--show-agents", help="Show the agents' reports and the ranking.")
+]
+Ranker = Annotated[
+    str | None, typer.Option(help="A ranker's checkpoint: a folder or a name on the hub.")
+]
+Generator = Annotated[
+    str | None,
+    typer.Option(
+        help='What speaks: "bank", "finetuned", a trained generator\'s folder, or a chat '
+        "model's name; none: the bank, or the model."
+    ),
+]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1000,
+        help="The chat model's calls at a time: 1 for a server with one slot; none: as many "
+        "as the server says it has, or one per agent.",
+    ),
+]
 
 
 def chat(
     task: Task = "esc",
-    model: Annotated[
-        str | None,
-        typer.Option(help="A chat model's name on the OpenAI-compatible endpoint; none: offline."),
-    ] = None,
-    thread: Annotated[
-        str | None, typer.Option(help="The conversation to continue; by default the task's name.")
-    ] = None,
-    db: Annotated[
-        Path | None, typer.Option(help="An SQLite file that keeps conversations.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per turn.")] = False,
-    show_agents: Annotated[
-        bool, typer.Option("--show-agents", help="Show the agents' reports and the ranking.")
-    ] = False,
-    ranker: Annotated[
-        str | None, typer.Option(help="A ranker's checkpoint: a folder or a name on the hub.")
-    ] = None,
-    generator: Annotated[
-        str | None,
-        typer.Option(
-            help='What speaks: "bank", "finetuned", a trained generator\'s folder, or a chat '
-            "model's name; none: the bank, or the model."
-        ),
-    ] = None,
-    guard_model: Annotated[
-        str | None,
-        typer.Option(help="A chat model that gives the safety guard a second opinion."),
-    ] = None,
+    model: ChatModel = None,
+    thread: Thread = None,
+    db: Database = None,
+    json: JsonLines = False,
+    show_agents: ShowAgents = False,
+    ranker: Ranker = None,
+    generator: Generator = None,
+    guard_model: GuardModel = None,
     deadline: Deadline = 60,
     max_calls: MaxCalls = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=1000,
-            help="The chat model's calls at a time: 1 for a server with one slot; none: as many "
-            "as the server says it has, or one per agent.",
-        ),
-    ] = None,
+    at_once: AtOnce = None,
 ) -> None:
     """Talk in the terminal, or pipe in one user turn per line."""
     from langgraph_cooper.graph.cli.conversation import Conversation
@@ -64,15 +64,8 @@ def chat(
     from langgraph_cooper.graph.threads.locks import ProcessLock
     from langgraph_cooper.graph.threads.turns import Turns
     from langgraph_cooper.nodes.context import CooperContext
-    from langgraph_cooper.nodes.errors import InputError
 
-    if sys.stdin is None:  # closed by the caller
-        raise InputError(
-            "standard input is closed: type at a terminal, or pipe in one user turn per line"
-        )
-    # A pipe's encoding follows the locale, and not every locale can write what people say.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    _prepare_streams()
     spec = load_task(task)
     name = check_thread_id(spec.name if thread is None else thread)
     cooper = create_cooper(
@@ -105,6 +98,23 @@ def chat(
     if conversation.loading:  # Python would wait for it
         sys.stdout.flush()
         os._exit(0)
+
+
+def _prepare_streams() -> None:
+    """Check that there is an input, and write UTF-8.
+
+    Raises:
+        InputError: The caller has closed standard input.
+    """
+    from langgraph_cooper.nodes.errors import InputError
+
+    if sys.stdin is None:
+        raise InputError(
+            "standard input is closed: type at a terminal, or pipe in one user turn per line"
+        )
+    # A pipe's encoding follows the locale, and not every locale can write what people say.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
 
 
 def _tell_missing(generator: str | None) -> None:

@@ -8,11 +8,47 @@ from typing import Annotated
 
 import typer
 
-from langgraph_cooper.graph.cli.options import Deadline, MaxCalls
+from langgraph_cooper.graph.cli.options import ChatModel, Deadline, GuardModel, MaxCalls
 from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.prompts.extras import install
 
 NEEDED = ("fastapi", "sse_starlette", "uvicorn", "prometheus_client", "platformdirs")
+
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")]
+Host = Annotated[str, typer.Option(help="The address; one beyond the loopback needs tokens.")]
+Tasks = Annotated[
+    list[str] | None, typer.Option(help="A task to serve; may be repeated. None: the shipped.")
+]
+Store = Annotated[
+    str | None,
+    typer.Option(help="An SQLite file, or postgresql://... for replicas; none: your data folder."),
+]
+Tokens = Annotated[
+    Path | None, typer.Option(help="A file of owner:token lines; else $COOPER_TOKENS.")
+]
+Authenticator = Annotated[
+    str | None, typer.Option(help="module:function, which returns a request's owner; no --tokens.")
+]
+Country = Annotated[str | None, typer.Option(help="Whose help lines the guard names, such as GB.")]
+AtOnce = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=1000,
+        help="The chat model's calls at a time in a turn: 1 for a server with one slot; none: "
+        "as many as the server says it has, or one per agent.",
+    ),
+]
+TurnsAtOnce = Annotated[int, typer.Option(min=1, help="Turns at a time.")]
+Streams = Annotated[int, typer.Option(min=1, help="Open streams.")]
+OwnerStreams = Annotated[int, typer.Option(min=1, help="Open streams of one owner.")]
+Rate = Annotated[int, typer.Option(min=1, help="Requests of one owner in a minute.")]
+Body = Annotated[int, typer.Option(min=1_000, help="Bytes of a request.")]
+Wait = Annotated[
+    float, typer.Option(min=0, help="Seconds that a message waits for an earlier turn.")
+]
+Grace = Annotated[float, typer.Option(min=0, help="Seconds that turns have to end at the end.")]
 
 
 class MissingError(CooperError):
@@ -30,61 +66,25 @@ def check_installed(*needed: str, extra: str = "serve") -> None:
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = (
-        8000
-    ),
-    host: Annotated[
-        str, typer.Option(help="The address; one beyond the loopback needs tokens.")
-    ] = "127.0.0.1",
-    task: Annotated[
-        list[str] | None, typer.Option(help="A task to serve; may be repeated. None: the shipped.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="A chat model's name on the OpenAI-compatible endpoint; none: offline."),
-    ] = None,
-    guard_model: Annotated[
-        str | None,
-        typer.Option(help="A chat model that gives the safety guard a second opinion."),
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option(
-            help="An SQLite file, or postgresql://... for replicas; none: your data folder."
-        ),
-    ] = None,
-    tokens: Annotated[
-        Path | None, typer.Option(help="A file of owner:token lines; else $COOPER_TOKENS.")
-    ] = None,
-    authenticator: Annotated[
-        str | None,
-        typer.Option(help="module:function, which returns a request's owner; no --tokens."),
-    ] = None,
-    country: Annotated[
-        str | None, typer.Option(help="Whose help lines the guard names, such as GB.")
-    ] = None,
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
+    task: Tasks = None,
+    model: ChatModel = None,
+    guard_model: GuardModel = None,
+    store: Store = None,
+    tokens: Tokens = None,
+    authenticator: Authenticator = None,
+    country: Country = None,
     deadline: Deadline = 60,
     max_calls: MaxCalls = None,
-    at_once: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=1000,
-            help="The chat model's calls at a time in a turn: 1 for a server with one slot; none: "
-            "as many as the server says it has, or one per agent.",
-        ),
-    ] = None,
-    turns: Annotated[int, typer.Option(min=1, help="Turns at a time.")] = 64,
-    streams: Annotated[int, typer.Option(min=1, help="Open streams.")] = 1_000,
-    owner_streams: Annotated[int, typer.Option(min=1, help="Open streams of one owner.")] = 100,
-    rate: Annotated[int, typer.Option(min=1, help="Requests of one owner in a minute.")] = 240,
-    body: Annotated[int, typer.Option(min=1_000, help="Bytes of a request.")] = 1_000_000,
-    wait: Annotated[
-        float, typer.Option(min=0, help="Seconds that a message waits for an earlier turn.")
-    ] = 10,
-    grace: Annotated[
-        float, typer.Option(min=0, help="Seconds that turns have to end at the end.")
-    ] = 10,
+    at_once: AtOnce = None,
+    turns: TurnsAtOnce = 64,
+    streams: Streams = 1_000,
+    owner_streams: OwnerStreams = 100,
+    rate: Rate = 240,
+    body: Body = 1_000_000,
+    wait: Wait = 10,
+    grace: Grace = 10,
 ) -> None:
     """Serve conversations over HTTP: events, and OpenAI's chat completions."""
     check_installed()

@@ -1,4 +1,4 @@
-"""`cooper train-answers`: from graded replies to what weighs prepared answers."""
+"""`cooper train answers`: from graded replies to what weighs prepared answers."""
 
 from __future__ import annotations
 

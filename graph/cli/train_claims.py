@@ -1,4 +1,4 @@
-"""`cooper train-claims`: from labelled replies to the model that tells claims of a life."""
+"""`cooper train claims`: from labelled replies to the model that tells claims of a life."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cooper train-context`: from marked conversations to the model that reads them as a whole."""
+"""`cooper train context`: from marked conversations to the model that reads them as a whole."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 
 from langgraph_cooper.graph.cli.dialogues import read_file
 from langgraph_cooper.graph.cli.holding_out import Seed, begun_run, going_on, names_of
+from langgraph_cooper.graph.cli.options import Lines, Phrases, RealDialogues
 from langgraph_cooper.prompts import load_task
 
 if TYPE_CHECKING:
@@ -25,11 +26,8 @@ def train_context(
     talks: Annotated[
         Path, typer.Option(help="A folder of marked conversations, one .tsv file per writer.")
     ],
-    lines: Annotated[Path, typer.Option(help="A folder of lines, one .tsv file per writer.")],
-    dialogues: Annotated[
-        list[Path],
-        typer.Option(help="Conversations whose users are hardly ever in a crisis (ESConv, P4G)."),
-    ],
+    lines: Lines,
+    dialogues: RealDialogues,
     output: Annotated[Path, typer.Option(help="The folder of the model.")],
     talks_chosen_on: Annotated[
         str,
@@ -45,9 +43,7 @@ def train_context(
         list[Path] | None,
         typer.Option(help='More harmless conversations: "# NAME", then a message in each line.'),
     ] = None,
-    phrases: Annotated[
-        Path | None, typer.Option(help="More to learn from: a corpus of phrases (.toml).")
-    ] = None,
+    phrases: Phrases = None,
     most: Annotated[int, typer.Option(help="Real messages to learn from.", min=0)] = 5_000,
     epochs: Annotated[
         float, typer.Option(help="Passes over the messages.", min=0.1, max=1_000)

@@ -1,4 +1,4 @@
-"""`cooper train-decisions`: from labelled answers to the model that tells a yes from a no."""
+"""`cooper train decisions`: from labelled answers to the model that tells a yes from a no."""
 
 from __future__ import annotations
 

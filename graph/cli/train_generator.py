@@ -24,37 +24,50 @@ from langgraph_cooper.prompts import TaskSpec, load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.training.generator.packing import LearnedDialogue
-    from langgraph_cooper.ranker.data.dialogue import Dialogue
+    from langgraph_cooper.graph.training.generator.train import GeneratorTraining
+    from langgraph_cooper.ranker.data.dialogue import Dialogue, Speaker
+
+Data = Annotated[
+    list[Path], typer.Option(help="Dialogues, annotated or raw; several files may be given.")
+]
+Output = Annotated[Path, typer.Option(help="The folder of the checkpoint.")]
+Side = Annotated[
+    Literal["system", "user"],
+    typer.Option(help="The side to learn; user: people to try systems with."),
+]
+Valid = Annotated[
+    Path | None, typer.Option(help="Dialogues for choosing the epoch; none: the last epoch.")
+]
+BaseModel = Annotated[
+    str | None,
+    typer.Option(help="A causal or seq2seq model: a folder, a name on the hub, smollm2-135m."),
+]
+LeaveOut = Annotated[
+    list[Path] | None,
+    typer.Option(help="Do not learn from this file's dialogues: they are to measure on."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Learn from so many dialogues.")]
+Epochs = Annotated[int, typer.Option(min=1, help="At most so many.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Learn from so many packed sequences at most.")
+]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Licence = Annotated[str, typer.Option(help="For the model card: the data's terms.")]
 
 
 def train_generator(
-    data: Annotated[
-        list[Path], typer.Option(help="Dialogues, annotated or raw; several files may be given.")
-    ],
-    output: Annotated[Path, typer.Option(help="The folder of the checkpoint.")],
+    data: Data,
+    output: Output,
     task: Task = "esc",
-    speaker: Annotated[
-        Literal["system", "user"],
-        typer.Option(help="The side to learn; user: people to try systems with."),
-    ] = "system",
-    valid: Annotated[
-        Path | None, typer.Option(help="Dialogues for choosing the epoch; none: the last epoch.")
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="A causal or seq2seq model: a folder, a name on the hub, smollm2-135m."),
-    ] = None,
-    leave_out: Annotated[
-        list[Path] | None,
-        typer.Option(help="Do not learn from this file's dialogues: they are to measure on."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Learn from so many dialogues.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Learn from so many packed sequences at most.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 1,
-    licence: Annotated[str, typer.Option(help="For the model card: the data's terms.")] = "",
+    speaker: Side = "system",
+    valid: Valid = None,
+    base: BaseModel = None,
+    leave_out: LeaveOut = None,
+    limit: Limit = None,
+    epochs: Epochs = 1,
+    steps: Steps = None,
+    seed: Seed = 1,
+    licence: Licence = "",
 ) -> None:
     """Train a generator, or a simulated user: prepare dialogues, train adapters, save.
 
@@ -65,48 +78,29 @@ def train_generator(
     from langgraph_cooper.graph.training.generator.card import model_card
     from langgraph_cooper.graph.training.generator.estimate import estimate
     from langgraph_cooper.graph.training.generator.finish import save_generator
-    from langgraph_cooper.graph.training.made_of import check_folder, digest_of, digest_of_task
-    from langgraph_cooper.nodes.finetuned.base import base_sha256, located_base
-    from langgraph_cooper.nodes.finetuned.users import USER_BUDGETS
     from langgraph_cooper.ranker.model.lora import adapter_tensors
     from langgraph_cooper.ranker.training.config import TrainingError
-    from langgraph_cooper.ranker.training.setup import check_apart
 
     spec = load_task(task)
     if output.exists():
         raise TrainingError(f"{output} already exists: choose another --output, or remove it")
-    settings = training.GeneratorTraining(
-        base=located_base(base), epochs=epochs, seed=seed, steps=steps
-    )
-    if speaker == "user":
-        settings = settings.model_copy(update={"budgets": USER_BUDGETS})
+    settings = _settings(speaker, base=base, epochs=epochs, steps=steps, seed=seed)
     parts = read_parts(spec, data, leave_out or (), limit)
-    dialogues = [each for part in parts for each in part.dialogues]
-    held = read_file(spec, valid) if valid else []
-    if valid:
-        for part in parts:
-            check_apart(part.dialogues, held, part.file, valid)
+    held = _held_out(spec, valid, parts)
     training.check_trainable(settings)  # before the long work
+    dialogues = _all_of(parts)
     typer.echo(estimate(dialogues, epochs, speaker), err=True)
-    run = output.parent / f".{output.name}-run"
-    # What was to be left out may have been learnt from in a run of other dialogues.
-    made_of: dict[str, Any] = {"task": digest_of_task(spec), "data": digest_of(dialogues)}
-    made_of |= {"valid": digest_of(held), "base": base_sha256(settings.base)}
-    check_folder(run, made_of | {"setting": settings.model_dump(mode="json")})
+    run = _begun(output, spec, dialogues, _all_of(held), settings)
     if speaker == "user":
-        learned, choosing = _learned_users(spec, parts, [Part(valid, held)] if valid else [], run)
+        learned, choosing = _learned_users(spec, parts, held, run)
     else:
         learned = _learned(spec, dialogues, run, "train", seed)
-        choosing = _learned(spec, held, run, "valid", seed)
+        choosing = _learned(spec, _all_of(held), run, "valid", seed)
     trained, figures = training.train_generator(learned, choosing, run, settings)
-    options: dict[str, Any] = {"--speaker": None if speaker == "system" else speaker}
-    options |= {"--task": task, "--data": [file.name for file in data]}
-    options |= {"--leave-out": [file.name for file in leave_out or ()]}
-    options |= {"--valid": valid and valid.name, "--base": base, "--limit": limit}
-    options |= {"--epochs": epochs, "--steps": steps}
-    command = shlex.join(
-        ["cooper", "train", "generator", *_given(options), "--output", output.name]
-    )
+    command = _command(
+        output, speaker=None if speaker == "system" else speaker, task=task, data=data,
+        leave_out=leave_out, valid=valid, base=base, limit=limit, epochs=epochs, steps=steps,
+    )  # fmt: skip
     card = model_card(
         task=spec.name, base=settings.base, figures=figures, command=command,
         data=" and ".join(part.file.name for part in parts), licence=licence,
@@ -116,11 +110,79 @@ def train_generator(
         output, adapter_tensors(trained.model), task=spec, kind=trained.kind, settings=settings,
         card=card, speaker=speaker,
     )  # fmt: skip
-    talk = f"talk with it: cooper chat --task {task} --generator {output}"
-    if speaker == "user":
-        talk = f"let it talk: cooper evaluate interactive --user trained --user-adapter {output}"
     shutil.rmtree(run, ignore_errors=True)  # another one would go on from it
-    typer.echo(f"the {'user' if speaker == 'user' else 'generator'} is in {output}; {talk}")
+    typer.echo(_next_step(output, task, speaker))
+
+
+def _settings(speaker: Speaker, *, base: str | None, **given: Any) -> GeneratorTraining:
+    from langgraph_cooper.graph.training.generator.train import GeneratorTraining
+    from langgraph_cooper.nodes.finetuned.base import located_base
+    from langgraph_cooper.nodes.finetuned.users import USER_BUDGETS
+
+    settings = GeneratorTraining(base=located_base(base), **given)
+    return settings.model_copy(update={"budgets": USER_BUDGETS}) if speaker == "user" else settings
+
+
+def _held_out(task: TaskSpec, valid: Path | None, parts: Sequence[Part]) -> list[Part]:
+    """Return the dialogues that choose the epoch, if a file holds some.
+
+    Raises:
+        TrainingError: Some of them are learnt from, too.
+    """
+    from langgraph_cooper.ranker.training.setup import check_apart
+
+    if valid is None:
+        return []
+    held = read_file(task, valid)
+    for part in parts:
+        check_apart(part.dialogues, held, part.file, valid)
+    return [Part(valid, held)]
+
+
+def _all_of(parts: Sequence[Part]) -> list[Dialogue]:
+    return [each for part in parts for each in part.dialogues]
+
+
+def _begun(
+    output: Path,
+    task: TaskSpec,
+    dialogues: Sequence[Dialogue],
+    held: Sequence[Dialogue],
+    settings: GeneratorTraining,
+) -> Path:
+    """Return the folder of the run, whose earlier work was on the same dialogues.
+
+    Raises:
+        DataError: It was on others, or with another setting.
+    """
+    from langgraph_cooper.graph.training.made_of import check_folder, digest_of, digest_of_task
+    from langgraph_cooper.nodes.finetuned.base import base_sha256
+
+    run = output.parent / f".{output.name}-run"
+    # What was to be left out may have been learnt from in a run of other dialogues.
+    made_of: dict[str, Any] = {"task": digest_of_task(task), "data": digest_of(dialogues)}
+    made_of |= {"valid": digest_of(held), "base": base_sha256(settings.base)}
+    check_folder(run, made_of | {"setting": settings.model_dump(mode="json")})
+    return run
+
+
+def _command(output: Path, **options: Any) -> str:
+    """Return the command for the card. It names files without their folders."""
+    words = ["cooper", "train", "generator"]
+    for name, value in {**options, "output": output}.items():
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None:
+                told = each.name if isinstance(each, Path) else str(each)
+                words += [f"--{name.replace('_', '-')}", told]
+    return shlex.join(words)
+
+
+def _next_step(output: Path, task: str, speaker: Speaker) -> str:
+    if speaker == "user":
+        talk = f"cooper evaluate interactive --user trained --user-adapter {output}"
+        return f"the user is in {output}; let it talk: {talk}"
+    talk = f"cooper chat --task {task} --generator {output}"
+    return f"the generator is in {output}; talk with it: {talk}"
 
 
 def _learned_users(
@@ -153,14 +215,6 @@ def _learned_users(
     if not learned:
         raise TrainingError(f"{parts[0].file}: no dialogue says what is the matter with its user")
     return learned, [each for part in found[len(parts) :] for each in part]
-
-
-def _given(options: dict[str, Any]) -> list[str]:
-    given = []
-    for name, value in options.items():
-        for each in value if isinstance(value, list) else [value]:
-            given += [] if each is None else [name, str(each)]
-    return given
 
 
 def _learned(

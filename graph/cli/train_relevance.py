@@ -1,4 +1,4 @@
-"""`cooper train-relevance`: from conversations to the model that tells which reply answers them."""
+"""`cooper train relevance`: from conversations to the model that tells which reply answers them."""
 
 from __future__ import annotations
 

@@ -63,8 +63,8 @@ class Call(Protocol):
     def asked(self) -> HumanMessage | None:
         """The message that is sent, if any."""
 
-    def answer(self, values: Mapping[str, Any]) -> Any:
-        """Return the `Answer` in a thread's state."""
+    def answer(self, values: Mapping[str, Any]) -> Answer:
+        """Return the answer in a thread's state."""
 
 
 class Telling:

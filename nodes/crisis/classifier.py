@@ -46,8 +46,8 @@ from langgraph_cooper.ranker.model.transformer import load_transformer
 LOG = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "checkpoint"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-STALE = "belongs to another classifier: train it again with 'cooper train-context'"
-REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train-guard'"
+STALE = "belongs to another classifier: train it again with 'cooper train context'"
+REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train guard'"
 CLAUSE_END = re.compile(r"[.,;:!?\u2026\n\u2013\u2014]+(?:\s|$)|\s-+\s")
 MAX_TOKENS = 96
 REMEMBERED = 4_096  # messages

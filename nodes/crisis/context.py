@@ -18,7 +18,7 @@ from langgraph_cooper.nodes.pairs.form import Pair, PairForm
 from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
 
 SHIPPED = Path(__file__).parent / "checkpoint" / "context"
-WANTED = Wanted("reads messages in their context", "cooper train-context")
+WANTED = Wanted("reads messages in their context", "cooper train context")
 BETWEEN = " / "
 CHARACTERS = 2_000  # of each of them: the tokens that are read are far fewer
 

@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 
 SHIPPED = Path(__file__).parent / "checkpoints"
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-REMEDY = "reinstall langgraph-cooper, or train it again with 'cooper train-relevance'"
+REMEDY = "reinstall langgraph-cooper, or train it again with 'cooper train relevance'"
 
 HEARD = 3  # last utterances that are read: the user's, the system's, the user's before it
 CONTENT = re.compile(r"[a-z']{4,}")

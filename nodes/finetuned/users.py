@@ -17,7 +17,7 @@ Manner = Literal["cooperative", "reserved", "resistant"]
 MANNERS: tuple[Manner, ...] = ("cooperative", "reserved", "resistant")
 
 LENGTH, END = "length", "end"
-SHORT, MEDIUM, LONG = LENGTHS = ("short", "medium", "long")
+SHORT, MEDIUM, LONG = "short", "medium", "long"
 WON, LOST = "won", "not won"
 """A persuadee who agrees or a seeker who is relieved; one who is not."""
 

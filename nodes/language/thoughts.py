@@ -6,7 +6,6 @@ Some chat templates write the opening tag into the prompt: the answer then has o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 
 # A thought without an end is all thought: an alternative that matches the end keeps this linear.
 THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
@@ -83,16 +82,3 @@ class ThoughtFilter:
             return ""
         rest, self._given = "".join(self._parts[self._given :]), len(self._parts)
         return rest
-
-
-def without_thoughts(pieces: Iterable[str], *, thinking: bool = False) -> Iterator[str]:
-    """Yield a streamed answer without its thoughts and without leading blanks.
-
-    Args:
-        pieces: The text in pieces, cut anywhere.
-        thinking: As for `ThoughtFilter`.
-    """
-    stream = ThoughtFilter(thinking)
-    yield from filter(None, map(stream.feed, pieces))
-    if rest := stream.end():
-        yield rest

@@ -10,7 +10,7 @@ from langgraph_cooper.nodes.pairs.form import PairForm
 from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
 
 SHIPPED = Path(__file__).parent / "checkpoint"
-WANTED = Wanted("weighs prepared answers", "cooper train-answers")
+WANTED = Wanted("weighs prepared answers", "cooper train answers")
 GRADES = ("acceptable", "good")
 """What the two outputs are the log-odds of."""
 

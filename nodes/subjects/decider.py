@@ -15,7 +15,7 @@ from langgraph_cooper.nodes.pairs.form import PairForm
 from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
 
 SHIPPED = Path(__file__).parent / "checkpoint"
-WANTED = Wanted("reads decisions", "cooper train-decisions")
+WANTED = Wanted("reads decisions", "cooper train decisions")
 LABELS = ("none", "agrees", "doubts", "refuses", "enough")
 """`Decision`s and others; "enough" refuses no more than a larger amount."""
 

@@ -9,7 +9,7 @@ from langgraph_cooper.ranker.model.evidence import TurnVectors
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.training.examples import Examples, TurnBatch, collate
 from langgraph_cooper.ranker.training.losses import Objective, total_loss
-from langgraph_cooper.ranker.training.scorer import Scores, unpadded
+from langgraph_cooper.ranker.training.scorer import TurnScores, unpadded
 
 EPOCHS = 8
 TURNS_PER_BATCH = 32
@@ -68,9 +68,9 @@ def fit_evidence(
     return examples
 
 
-def evidence_scores(ranker: CooperRanker, examples: Examples) -> list[Scores]:
+def evidence_scores(ranker: CooperRanker, examples: Examples) -> list[TurnScores]:
     """Score [n] the candidates of every turn by the evidence alone."""
-    scores: list[Scores] = []
+    scores: list[TurnScores] = []
     with torch.inference_mode():
         for batch in _batches(examples):
             found = ranker.evidence_scores(batch.aspects, _vectors(batch), batch.mask)

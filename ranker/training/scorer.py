@@ -14,7 +14,7 @@ from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import TokenBatch
 from langgraph_cooper.ranker.training.examples import Examples, TurnBatch, collate
 
-Scores: TypeAlias = npt.NDArray[np.float64]
+TurnScores: TypeAlias = npt.NDArray[np.float64]
 
 
 class TurnScorer(nn.Module):
@@ -72,12 +72,12 @@ def batched(
 
 def score_examples(
     scorer: TurnScorer, examples: Examples, device: torch.device, size: int = 16
-) -> list[Scores]:
+) -> list[TurnScores]:
     """Score [n] the candidates of every turn, in evaluation mode and batches of similar length."""
     scorer.eval()
     lengths = examples.lengths()
     order = sorted(range(len(lengths)), key=lambda row: lengths[row])
-    scores: dict[int, Scores] = {}
+    scores: dict[int, TurnScores] = {}
     with torch.inference_mode():
         for start in range(0, len(order), size):
             rows = order[start : start + size]
@@ -86,6 +86,6 @@ def score_examples(
     return [scores[row] for row in range(len(lengths))]
 
 
-def unpadded(scores: Tensor, mask: Tensor) -> list[Scores]:
+def unpadded(scores: Tensor, mask: Tensor) -> list[TurnScores]:
     """Split scores [B, C] into those [n] of each turn."""
     return [row[real].cpu().numpy() for row, real in zip(scores, mask, strict=True)]

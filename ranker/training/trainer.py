@@ -38,7 +38,7 @@ from langgraph_cooper.ranker.training.losses import total_loss
 from langgraph_cooper.ranker.training.model_card import SHOWN, write_model_card
 from langgraph_cooper.ranker.training.optimizer import new_optimizer
 from langgraph_cooper.ranker.training.run_folder import Progress, Record, RunFolder, write_log
-from langgraph_cooper.ranker.training.scorer import Scores, TurnScorer, batched, score_examples
+from langgraph_cooper.ranker.training.scorer import TurnScorer, TurnScores, batched, score_examples
 from langgraph_cooper.ranker.training.setup import Setup, prepare
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ class _Run:
         with self.folder.writing():
             self.ranker.save_pretrained(self.folder.best)
 
-    def score(self, examples: Examples) -> list[Scores]:
+    def score(self, examples: Examples) -> list[TurnScores]:
         """Score [n] the candidates of every turn, in evaluation mode."""
         scorer = self.accelerator.unwrap_model(self.scorer)
         return score_examples(scorer, examples, self.device, self.config.turns_per_batch)

@@ -6,7 +6,7 @@ python -m tests.benchmarks.claimed --esconv train.txt
 `tests/trial/claimed.tsv` holds labels of what supporters say in ESConv's train split, but quotes
 nothing: a row names a conversation by the digest of their turns, and has a letter for each of them.
 Where a second reader's letters follow, the conversation is for measuring alone. With `--output` the
-others are written, to train `cooper train-claims` on. Without, the rule on words and the shipped
+others are written, to train `cooper train claims` on. Without, the rule on words and the shipped
 model are measured on what both readers agree on.
 """
 

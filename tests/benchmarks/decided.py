@@ -7,7 +7,7 @@ python -m tests.benchmarks.decided --p4g full_dialog.csv --p4g 300_dialog.xlsx
 `tests/trial/decided.tsv` holds labels of persuadees' messages in Persuasion for Good, but quotes
 none: a row names a conversation, the digest of its messages, and a letter for each of them. Where a
 second reader's letters follow, the conversation is for measuring alone. With `--output` the others
-are written, with the lines of `decided_lines.tsv`, to train `cooper train-decisions` on. Without,
+are written, with the lines of `decided_lines.tsv`, to train `cooper train decisions` on. Without,
 what `persuasion` hears is measured on those conversations, with the shipped model and by its cue
 words alone.
 """

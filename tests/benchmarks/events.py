@@ -22,7 +22,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph_cooper.graph import Turns, create_cooper, warm_up
 
 SAID = ("I lost my job.", "It was last week.", "I don't know how to tell my wife.", "I can't sleep")
-EMITTERS = ("graph.agent", "nodes.coordinator", "nodes.generator", "nodes.guard")
+EMITTERS = ("graph.agent", "nodes.coordinator", "nodes.generator", "nodes.guard.node")
 Way = Callable[[Turns, str, str], Any]
 
 

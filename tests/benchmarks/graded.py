@@ -1,4 +1,4 @@
-"""Puts the replies that readers graded together again, to train `cooper train-answers` on.
+"""Puts the replies that readers graded together again, to train `cooper train answers` on.
 
 python -m tests.benchmarks.graded --esconv train.txt --p4g 300_dialog.xlsx --output graded.jsonl
 

@@ -17,16 +17,17 @@ import argparse
 import itertools
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import create_cooper
 from langgraph_cooper.graph.evaluation.judging.significance import (
-    interval_by_unit,
+    ratio_interval,
     sign_test,
     signs_by_unit,
 )
@@ -105,6 +106,28 @@ def sheet(systems: list[Path], output: Path, seed: int) -> None:
             before = "".join(f"   {text}\n" for text in row["before"])
             file.write(f"[{number}] ({row['task']})\n{before}  >P: {row['said']}\n")
             file.write(f"  =R: {row['reply']}\n\n")
+
+
+def interval_by_unit(results: Sequence[tuple[str, bool]]) -> tuple[float, float]:
+    """Return the 95 % interval of a share, taking the results of a unit together.
+
+    It is that of `ratio_interval`. Where all results are the same their spread says nothing: then
+    it is exact, over units.
+
+    Args:
+        results: Pairs of a unit and whether it holds there; at least one.
+
+    Returns:
+        The ends; all from 0 to 1 for a single unit.
+    """
+    _, place = np.unique([unit for unit, _ in results], return_inverse=True)
+    sizes = np.bincount(place).astype(np.float64)
+    held = np.bincount(place, weights=[value for _, value in results]).astype(np.float64)
+    units, found = len(sizes), ratio_interval(held, sizes)
+    if found is not None and held.sum() in (0, sizes.sum()):
+        wins = units if held.any() else 0
+        found = sign_test(wins, units - wins).interval
+    return (max(0.0, found[0]), min(1.0, found[1])) if found else (0.0, 1.0)
 
 
 def count(file: Path, labels: Path) -> None:

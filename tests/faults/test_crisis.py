@@ -446,4 +446,4 @@ def test_without_a_classifier_the_phrases_decide(
     finally:
         reading._loaded.cache_clear()
     assert "the guard reads by its phrases alone" in caplog.text
-    assert "cooper train-guard" in caplog.text
+    assert "cooper train guard" in caplog.text

@@ -104,7 +104,7 @@ def _check_command(words: list[str], line: str) -> None:
         command = command.commands[words.pop(0)]
     if words[:1] == ["COMMAND"]:
         return
-    if words and hasattr(command, "default_command"):
+    if words and words[0].startswith("-") and hasattr(command, "default_command"):
         command = command.commands[command.default_command]
     known = {"--help"}.union(*(option.opts + option.secondary_opts for option in command.params))
     assert {word for word in words if word.startswith("--")} <= known, line

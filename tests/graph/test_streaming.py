@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from langchain_core.messages import HumanMessage
 
 from langgraph_cooper.graph import CooperContext, create_cooper
-from langgraph_cooper.nodes.language.thoughts import without_thoughts
 
 SAID = {"messages": [HumanMessage("I got laid off last week and I feel anxious.")]}
 
@@ -48,14 +46,3 @@ def test_agents_tokens_stay_inside(role_model) -> None:
         graph.stream(SAID, stream_mode="messages", subgraphs=True, version="v2", context=swift)
     )
     assert {part["data"][1]["langgraph_node"] for part in parts} == {"generator"}
-
-
-@pytest.mark.parametrize("size", [1, 3, 500])
-def test_thoughts_are_left_out_of_the_stream_however_it_is_cut(size: int) -> None:
-    def streamed(text: str) -> str:
-        return "".join(without_thoughts(text[i : i + size] for i in range(0, len(text), size)))
-
-    assert streamed("<think>She is <b>sad</b>.</think>\n\nThat is hard.") == "That is hard."
-    assert streamed("That is <thinner> than I thought.") == "That is <thinner> than I thought."
-    assert streamed("<think>never ends") == ""
-    assert streamed("<3 to you") == "<3 to you"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, fill, load_task
+from langgraph_cooper.prompts import PASSIVE, GuardSettings, TaskError, TaskSpec, fill, load_task
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "negotiation.toml"
 Fields = dict[str, Any]
 Spoil = Callable[[Fields], object]
 
@@ -361,3 +362,17 @@ def test_an_unknown_aspect_is_a_key_error(fields: Fields) -> None:
 def test_braces_in_values_stay_as_they_are() -> None:
     filled = fill("{{literal}} {topics} {words}", {"topics": "{words} {0} {{x}}", "words": 5})
     assert filled == "{literal} {words} {0} {{x}} 5"
+
+
+def test_the_switch_of_the_guard_in_a_task_file(tmp_path: Path) -> None:
+    assert load_task("esc").guard == GuardSettings()
+    assert load_task("persuasion").guard == GuardSettings(alone=True, rarer=1.0)
+    text = EXAMPLE.read_text(encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text("guard = { country = 'DE', hold = false }\n" + text, encoding="utf-8")
+    assert load_task(own).guard == GuardSettings(country="DE", hold=False)
+    own.write_text("guard = false\n" + text, encoding="utf-8")
+    assert load_task(own).guard is None
+    own.write_text("guard = { country = 'Germany' }\n" + text, encoding="utf-8")
+    with pytest.raises(TaskError, match=r"guard\.country"):
+        load_task(own)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from langgraph_cooper.graph.evaluation.interactive.recording import Tape, taped
@@ -169,8 +168,3 @@ def leaves(task: TaskSpec, text: str) -> bool:
     found = [cue for cue in cues if contains_phrase(text, cue)]
     longest = max((len(words(cue)) for cue in found), default=0)
     return bool(found) and len(words(text)) - longest <= FEW
-
-
-def ends_of(said: Sequence[Said]) -> int:
-    """Return the number of the user's utterances: the rounds of a conversation."""
-    return sum(each.speaker == "user" for each in said)

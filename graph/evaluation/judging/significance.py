@@ -84,25 +84,3 @@ def ratio_interval(
     error = math.sqrt(squares * units / (units - 1)) / total
     reach = float(student_t.ppf(0.975, units - 1)) * error
     return ratio - reach, ratio + reach
-
-
-def interval_by_unit(results: Sequence[tuple[str, bool]]) -> tuple[float, float]:
-    """Return the 95 % interval of a share, taking the results of a unit together.
-
-    It is that of `ratio_interval`. Where all results are the same their spread says nothing: then
-    it is exact, over units.
-
-    Args:
-        results: Pairs of a unit and whether it holds there; at least one.
-
-    Returns:
-        The ends; all from 0 to 1 for a single unit.
-    """
-    _, place = np.unique([unit for unit, _ in results], return_inverse=True)
-    sizes = np.bincount(place).astype(np.float64)
-    held = np.bincount(place, weights=[value for _, value in results]).astype(np.float64)
-    units, found = len(sizes), ratio_interval(held, sizes)
-    if found is not None and held.sum() in (0, sizes.sum()):
-        wins = units if held.any() else 0
-        found = sign_test(wins, units - wins).interval
-    return (max(0.0, found[0]), min(1.0, found[1])) if found else (0.0, 1.0)

@@ -15,7 +15,7 @@ from langgraph_cooper.nodes.pairs.form import PairForm
 from langgraph_cooper.nodes.pairs.model import PairReader, Wanted, read_form, read_pair_reader
 
 SHIPPED = Path(__file__).parent / "checkpoint"
-WANTED = Wanted("reads claims of a life", "cooper train-claims")
+WANTED = Wanted("reads claims of a life", "cooper train claims")
 TARGETS = {"none": 0.0, "borderline": 0.5, "claims": 1.0}
 """Readers' labels of replies, and how much of a claim each of them is."""
 

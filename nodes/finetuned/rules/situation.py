@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from langgraph_cooper.nodes.language.history import last_user_text
-from langgraph_cooper.nodes.language.text import sentences, words
+from langgraph_cooper.nodes.language.text import words
 from langgraph_cooper.prompts import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
@@ -64,11 +64,6 @@ def bare_words(text: str) -> list[str]:
 def own_words(reply: str) -> str:
     """Return a reply without what it quotes: "tell him: 'I was hurt'" claims nothing."""
     return QUOTED.sub(" ", reply.replace("’", "'"))
-
-
-def statements(reply: str) -> list[str]:
-    """Return the sentences of a reply that are no questions, without quotations."""
-    return [part for part in sentences(own_words(reply)) if not part.endswith("?")]
 
 
 def task_words(task: TaskSpec) -> frozenset[str]:

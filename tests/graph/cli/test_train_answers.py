@@ -1,4 +1,4 @@
-"""`cooper train-answers`."""
+"""`cooper train answers`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write(file: Path) -> Path:
 def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
     data, model = write(tmp_path / "graded.jsonl"), tmp_path / "model"
     options = ("--data", data, "--output", model, "--epochs", 1)
-    done = cooper("train-answers", "--held-out", "held", *options)
+    done = cooper("train", "answers", "--held-out", "held", *options)
     assert done.code == 0, done.err
     assert "prepared answers that were held out: regression" in done.out
     config = read_cross_encoder(model).form
@@ -42,7 +42,7 @@ def test_an_output_that_cannot_be_made_is_named(cooper: Cooper, tmp_path: Path) 
     (tmp_path / "file").write_text("", encoding="utf-8")
     data, model = write(tmp_path / "graded.jsonl"), tmp_path / "file" / "model"
     options = ("--data", data, "--output", model, "--held-out", "held")
-    cooper("train-answers", *options).fails(str(model), "name another --output")
+    cooper("train", "answers", *options).fails(str(model), "name another --output")
 
 
 @pytest.mark.parametrize(
@@ -54,5 +54,5 @@ def test_sources_are_held_out_by_name(
 ) -> None:
     data, model = write(tmp_path / "graded.jsonl"), tmp_path / "model"
     options = ("--data", data, "--output", model)
-    cooper("train-answers", "--held-out", held_out, *options).fails(told)
+    cooper("train", "answers", "--held-out", held_out, *options).fails(told)
     assert not model.exists()

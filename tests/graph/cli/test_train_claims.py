@@ -1,4 +1,4 @@
-"""`cooper train-claims`."""
+"""`cooper train claims`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(file: Path, replies: list[tuple[str, str]]) -> Path:
 def test_it_trains_chooses_the_threshold_and_writes(cooper: Cooper, tmp_path: Path) -> None:
     data, model = write(tmp_path / "claimed.jsonl", REPLIES), tmp_path / "model"
     options = ("--data", data, "--output", model, "--every", 1000, "--epochs", 1)
-    done = cooper("train-claims", "--held-out", "held", *options)
+    done = cooper("train", "claims", "--held-out", "held", *options)
     assert done.code == 0, done.err
     assert "of 4 none" in done.out
     assert "4 of 4 claims" in done.out  # the threshold passes no more than three in a hundred over
@@ -50,5 +50,5 @@ def test_what_nothing_can_be_chosen_on_is_refused(
 ) -> None:
     data, model = write(tmp_path / "claimed.jsonl", replies), tmp_path / "model"
     options = ("--data", data, "--output", model, "--held-out", "held")
-    cooper("train-claims", *options).fails(told)
+    cooper("train", "claims", *options).fails(told)
     assert not model.exists()

@@ -1,4 +1,4 @@
-"""`cooper train-context`."""
+"""`cooper train context`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_it_trains_chooses_the_threshold_and_writes(
     cooper: Cooper, data: dict[str, Path], tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
-    done = cooper("train-context", "--talks-chosen-on", "c02", *options(data, model))
+    done = cooper("train", "context", "--talks-chosen-on", "c02", *options(data, model))
     assert done.code == 0, done.err
     assert "13 messages to learn from" in done.err  # of two writers, two lines, three real ones
     form = read_context_model(model).form
@@ -70,7 +70,7 @@ def test_writers_are_held_apart_by_name(
     cooper: Cooper, data: dict[str, Path], tmp_path: Path, chosen_on: str, told: str
 ) -> None:
     model = tmp_path / "model"
-    cooper("train-context", "--talks-chosen-on", chosen_on, *options(data, model)).fails(told)
+    cooper("train", "context", "--talks-chosen-on", chosen_on, *options(data, model)).fails(told)
     assert not model.exists()
 
 
@@ -79,10 +79,10 @@ def test_a_mistyped_writer_is_not_learnt_from(
 ) -> None:
     given = ["c4,w02" if part == "c04,w02" else part for part in options(data, tmp_path / "m")]
     told = "--held-out: there is no writer 'c4', but c01, c02, c03, c04, w01, w02, w03"
-    cooper("train-context", "--talks-chosen-on", "c02", *given).fails(told)
+    cooper("train", "context", "--talks-chosen-on", "c02", *given).fails(told)
 
 
 def test_a_malformed_file_is_named(cooper: Cooper, data: dict[str, Path], tmp_path: Path) -> None:
     (data["--talks"] / "c01.tsv").write_text("It is late.\n", encoding="utf-8")
     given = options(data, tmp_path / "model")
-    cooper("train-context", "--talks-chosen-on", "c02", *given).fails("c01.tsv, line 1")
+    cooper("train", "context", "--talks-chosen-on", "c02", *given).fails("c01.tsv, line 1")

@@ -1,4 +1,4 @@
-"""`cooper train-decisions`."""
+"""`cooper train decisions`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(file: Path) -> Path:
 def test_it_trains_measures_and_writes(cooper: Cooper, tmp_path: Path) -> None:
     data, model = write(tmp_path / "decided.jsonl"), tmp_path / "model"
     options = ("--data", data, "--output", model, "--every", 1000, "--epochs", 1)
-    done = cooper("train-decisions", "--held-out", "held", *options)
+    done = cooper("train", "decisions", "--held-out", "held", *options)
     assert done.code == 0, done.err
     rows = {row.split()[0]: row.split()[-1] for row in done.out.splitlines() if row.strip()}
     told = [float(rows[label]) for label in ("refuses", "agrees", "none")]
@@ -53,7 +53,7 @@ def test_sources_are_held_out_by_name(
 ) -> None:
     data, model = write(tmp_path / "decided.jsonl"), tmp_path / "model"
     options = ("--data", data, "--output", model, "--every", 100_000)
-    cooper("train-decisions", "--held-out", held_out, *options).fails(told)
+    cooper("train", "decisions", "--held-out", held_out, *options).fails(told)
     assert not model.exists()
 
 
@@ -62,7 +62,7 @@ def test_a_training_that_was_stopped_goes_on(
 ) -> None:
     data, model = write(tmp_path / "decided.jsonl"), tmp_path / "model"
     data.write_text(data.read_text(encoding="utf-8") * 20, encoding="utf-8")  # five batches
-    command = ("train-decisions", "--data", data, "--output", model, "--held-out", "held")
+    command = ("train", "decisions", "--data", data, "--output", model, "--held-out", "held")
     command = (*command, "--every", 1000, "--epochs", 1)
     monkeypatch.setattr(adapting, "SAVED_EVERY", 0.0)
     steps: list[int] = []

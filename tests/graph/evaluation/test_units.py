@@ -14,9 +14,9 @@ from langgraph_cooper.graph.evaluation.judging.calibration import (
 )
 from langgraph_cooper.graph.evaluation.judging.judge import Verdict
 from langgraph_cooper.graph.evaluation.judging.ratings import Rated, RatedUtterance
-from langgraph_cooper.graph.evaluation.judging.significance import interval_by_unit
 from langgraph_cooper.prompts import load_task
 from tests.benchmarks import pairs, replies
+from tests.benchmarks.replies import interval_by_unit
 
 
 def test_an_interval_over_units_is_wider_than_over_their_results() -> None:

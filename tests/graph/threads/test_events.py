@@ -29,7 +29,7 @@ from langgraph_cooper.graph import (
     warm_up,
 )
 from langgraph_cooper.graph.cli.app import app
-from langgraph_cooper.nodes.events import EVENT, MOST_BYTES, pieces, shortened, size
+from langgraph_cooper.nodes.events import EVENT, MOST_BYTES
 from langgraph_cooper.nodes.finetuned import engine
 from langgraph_cooper.nodes.guard import released
 from langgraph_cooper.prompts import load_task
@@ -256,14 +256,6 @@ def test_events_stay_small_however_long_the_texts(letter: str) -> None:
     proposed = [c.id for e in of("agent", events) for c in e.candidates or []]
     ranked = [c.id for e in of("ranking", events) for c in e.candidates if c.aspect != "passive"]
     assert sorted(proposed) == sorted(ranked)
-
-
-@pytest.mark.parametrize("text", ["", "a", "é" * 999, "😀" * 999, "\0" * 999, "\ud800" * 999])
-def test_texts_are_cut_by_their_bytes_as_json(text: str) -> None:
-    assert size(shortened(text, 300)) <= 300
-    parts = list(pieces(text, 100))
-    assert "".join(parts) == text.encode("utf-8", "replace").decode()
-    assert all(size(part) <= 100 for part in parts)
 
 
 # ------------------------------------------------------------------------------------- stop

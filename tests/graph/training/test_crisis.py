@@ -72,7 +72,7 @@ def test_a_state_that_a_full_disk_cut_is_not_gone_on_from(
 def test_a_damaged_classifier_is_named(model: CrisisModel, tmp_path: Path, how: str) -> None:
     write_classifier(model, tmp_path, certain=1.0, concern=0.0)
     damage(tmp_path, how)
-    with pytest.raises(ClassifierError, match=r"the guard's classifier in .* train-guard"):
+    with pytest.raises(ClassifierError, match=r"the guard's classifier in .* train guard"):
         read_classifier(tmp_path)
 
 

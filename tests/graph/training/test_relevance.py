@@ -130,7 +130,7 @@ def test_a_damaged_model_is_named(
         config.write_text("{}", encoding="utf-8")
     else:
         file.write_bytes(data[:100] if spoil == "cut" else data[:-1] + bytes([data[-1] ^ 1]))
-    with pytest.raises(RelevanceError, match=r"the model of relevance in .* train-relevance"):
+    with pytest.raises(RelevanceError, match=r"the model of relevance in .* train relevance"):
         read_relevance(tmp_path, embed)
 
 

@@ -1,4 +1,4 @@
-"""Normalised text: the memory that it leaves behind is bounded."""
+"""Normalised text loses what cannot be seen, and leaves little behind in memory."""
 
 from __future__ import annotations
 
@@ -27,3 +27,7 @@ def test_characters_of_all_scripts_are_not_all_kept() -> None:
     assert len(_CHARACTERS) <= MAX_KNOWN
     assert plain("ＫÍＬＬ МУ") == "kill my"
     assert crisis_kind(f"{scripts} i want to k1ll mys3lf") == "suicide"
+
+
+def test_plain_text_loses_what_cannot_be_seen() -> None:
+    assert plain("Ca\u0301fe\u200b’s\u202e") == "cafes"

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langgraph_cooper.nodes.language.thoughts import (
-    ThoughtFilter,
-    strip_thoughts,
-    without_thoughts,
-)
+from langgraph_cooper.nodes.language.thoughts import ThoughtFilter, strip_thoughts
 
 ANSWERS = [
     ("That is hard.", "That is hard."),
@@ -26,15 +23,21 @@ ANSWERS = [
 ]
 
 
+def streamed(pieces: Iterable[str], *, thinking: bool = False) -> list[str]:
+    """What is left of an answer that comes in pieces."""
+    stream = ThoughtFilter(thinking)
+    return [part for part in [*map(stream.feed, pieces), stream.end()] if part]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 500])
 @pytest.mark.parametrize(("answer", "said"), ANSWERS)
 def test_a_stream_says_what_the_whole_answer_says(answer: str, said: str, size: int) -> None:
     pieces = [answer[i : i + size] for i in range(0, len(answer), size)]
-    assert "".join(without_thoughts(pieces)) == strip_thoughts(answer).lstrip() == said
+    assert "".join(streamed(pieces)) == strip_thoughts(answer).lstrip() == said
 
 
 def test_nothing_is_held_back_that_cannot_begin_a_thought() -> None:
-    assert list(without_thoughts(["I <", "3 ", "you", "<think>", "Hm</think>", "."])) == [
+    assert streamed(["I <", "3 ", "you", "<think>", "Hm</think>", "."]) == [
         "I ",
         "<3 ",
         "you",
@@ -58,7 +61,7 @@ def test_thoughts_without_an_end_are_read_in_time() -> None:
 def test_a_thought_without_a_beginning(answer: str, said: str, size: int) -> None:
     pieces = [answer[i : i + size] for i in range(0, len(answer), size)]
     assert strip_thoughts(answer).lstrip() == said
-    assert "".join(without_thoughts(pieces, thinking=True)) == said
+    assert "".join(streamed(pieces, thinking=True)) == said
 
 
 @given(
@@ -80,5 +83,5 @@ def test_the_answer_of_a_stream_is_that_of_its_text(parts: list[str], size: int)
 def test_a_long_thought_in_many_pieces_takes_little_time(opened: str) -> None:
     pieces = [opened, *["Hm, "] * 6_250, "</think>", *["Yes. "] * 6_250]
     began = time.process_time()
-    assert "".join(without_thoughts(pieces, thinking=not opened)) == "Yes. " * 6_250
+    assert "".join(streamed(pieces, thinking=not opened)) == "Yes. " * 6_250
     assert time.process_time() - began < 0.5

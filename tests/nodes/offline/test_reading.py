@@ -90,4 +90,4 @@ def test_a_damaged_configuration_is_told_of_and_nothing_is_read(
     monkeypatch.setattr(cross_encoder, "SHIPPED", tmp_path)
     with caplog.at_level(logging.WARNING):
         assert not ShippedReader(load_task("esc"), load_encoder().encode).reads
-    assert "train-answers" in caplog.text
+    assert "train answers" in caplog.text

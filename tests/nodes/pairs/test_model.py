@@ -22,7 +22,7 @@ from langgraph_cooper.nodes.pairs.model import (
 from langgraph_cooper.ranker.training.adapters import add_adapters
 from tests.support.damage import DAMAGES, damage
 
-WANTED = Wanted("tells cats from dogs", "cooper train-pets")
+WANTED = Wanted("tells cats from dogs", "cooper train pets")
 PAIR = Pair("My dog is ill.", "What does the vet say?")
 
 
@@ -71,5 +71,5 @@ def test_a_damaged_model_is_named(folder: Path, tmp_path: Path, how: str) -> Non
         config.write_text(json.dumps(fields), encoding="utf-8")
     elif how in DAMAGES:
         damage(tmp_path, how)
-    with pytest.raises(PairError, match=r"tells cats from dogs .*train-pets"):
+    with pytest.raises(PairError, match=r"tells cats from dogs .*train pets"):
         read_pair_reader(tmp_path, read_form(tmp_path, PairForm, WANTED), outputs, WANTED)

@@ -1,0 +1,78 @@
+"""The events of a turn: small, typed, for any client; none holds a draft or a model's own words.
+
+They are defined beside the nodes, which emit them; `Turns.events` adds the beginning, the words,
+the reply and the end. See docs/events.md.
+"""
+
+from langgraph_cooper.nodes.events.emitting import NAME, aemit, current_turn, emit, emitting_outside
+from langgraph_cooper.nodes.events.making import (
+    MESSAGE,
+    fault_event,
+    help_event,
+    ranking_events,
+    reply_event,
+    short_id,
+    stage_completed,
+    stage_started,
+    turn_of,
+)
+from langgraph_cooper.nodes.events.shortening import pieces, shortened, size, sound
+from langgraph_cooper.nodes.events.types import (
+    EVENT,
+    MOST_BYTES,
+    AgentEvent,
+    Done,
+    Event,
+    EventBase,
+    FaultEvent,
+    HelpEvent,
+    Proposal,
+    Ranked,
+    RankingEvent,
+    ReplyEvent,
+    Speaker,
+    Stage,
+    Token,
+    TurnStarted,
+    as_event,
+    event_schema,
+)
+
+__all__ = [
+    "EVENT",
+    "MESSAGE",
+    "MOST_BYTES",
+    "NAME",
+    "AgentEvent",
+    "Done",
+    "Event",
+    "EventBase",
+    "FaultEvent",
+    "HelpEvent",
+    "Proposal",
+    "Ranked",
+    "RankingEvent",
+    "ReplyEvent",
+    "Speaker",
+    "Stage",
+    "Token",
+    "TurnStarted",
+    "aemit",
+    "as_event",
+    "current_turn",
+    "emit",
+    "emitting_outside",
+    "event_schema",
+    "fault_event",
+    "help_event",
+    "pieces",
+    "ranking_events",
+    "reply_event",
+    "short_id",
+    "shortened",
+    "size",
+    "sound",
+    "stage_completed",
+    "stage_started",
+    "turn_of",
+]
