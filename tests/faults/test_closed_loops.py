@@ -16,6 +16,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_cooper.graph import ThreadBusyError, Turns, create_cooper
 from langgraph_cooper.graph.threads.locks import FileLock
+from langgraph_cooper.prompts import load_task
 from tests.support.processes import texts
 from tests.support.rankers import FakeRanker
 from tests.support.scripted import ScriptedModel
@@ -59,7 +60,8 @@ def outcomes(lock: Callable[[], FileLock | None]) -> dict[str, list[list[str] | 
         lock: Makes the lock for a `Turns`; each loop may have one of its own, on the same saver.
     """
     model, saver = ScriptedModel(), InMemorySaver()
-    graph = create_cooper("esc", model=model, ranker=FakeRanker()).compile(checkpointer=saver)
+    esc = load_task("esc").model_copy(update={"guard": None})  # no models to load
+    graph = create_cooper(esc, model=model, ranker=FakeRanker()).compile(checkpointer=saver)
 
     def sent(way: str, how: str) -> list[str] | str:
         thread = f"{way} {how}"
