@@ -29,6 +29,7 @@ from langgraph_cooper.nodes.llm.parsing import (
     whole_sentences,
     without_repeats,
 )
+from langgraph_cooper.nodes.llm.reply import clean_reply
 from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
@@ -198,7 +199,7 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         return bounded(written, history[-PROMPT_UTTERANCES:], model)
 
     def spoken(_: GeneratorInput, answer: AIMessage) -> AIMessage:
-        return said(answer, _written(answer))
+        return said(answer, clean_reply(_written(answer), task))
 
     def shown(_: GeneratorInput, answer: AIMessage) -> AIMessage:
         # The guard must check, and the thread keep, all of what was on the screen.
