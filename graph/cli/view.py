@@ -22,12 +22,17 @@ COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "red")
 STAND_INS = {
     "guard": "its classifier decides alone",
     "tracker": "its last summary stands in",
-    "promoter": "its own topics stand in",
+    "promoter": "the task's own topics stand in",
     "progression": "its last progress stands in",
     "coordinator": "the agents take turns",
     "generator": "a prepared reply stands in",
 }
 WORDS = re.compile(r"\n|[^\S\n]+|\S+")
+# Where no agent that failed has the field: there is nothing to go back to on a first turn.
+AT_FIRST = {
+    "tracker": ("state", "there is no summary yet"),
+    "progression": ("targets", "there is no progress yet"),
+}
 SHOWN = 6  # candidates of the ranking
 PANEL, ROOMY = 26, 70  # least cells of an agent's panel, and of a ranking with strategies
 BY_GUARD = "The safety guard answered, with a fixed text: no agent worked."
@@ -136,8 +141,8 @@ def summary_line(task: TaskSpec, state: Mapping[str, Any]) -> Text:
 def fault_line(task: TaskSpec, state: Mapping[str, Any]) -> str:
     """Return the faults of a turn and their substitutes, each reason once; empty without faults.
 
-    Example: "the promoter of comforting: the model 'm' did not answer in time; its own topics stand
-    in".
+    Example: "the promoter of comforting: the model 'm' did not answer in time; the task's own
+    topics stand in".
     """
     reasons: dict[str, dict[str, list[str]]] = {}
     for aspect, fault in faults_of(task, state):
@@ -149,8 +154,17 @@ def fault_line(task: TaskSpec, state: Mapping[str, Any]) -> str:
         who = listed(
             f"the {step}" + (f" of {listed(of)}" if of else "") for step, of in steps.items()
         )
-        told.append(f"{who}: {message}; {listed(STAND_INS[step] for step in steps)}")
+        instead = listed(_stand_in(step, of, state) for step, of in steps.items())
+        told.append(f"{who}: {message}; {instead}")
     return "; ".join(told)
+
+
+def _stand_in(step: str, aspects: Iterable[str], state: Mapping[str, Any]) -> str:
+    """Return what is used in place of a step that failed, for these aspects."""
+    field, nothing = AT_FIRST.get(step, ("", ""))
+    if nothing and not any(state.get(aspect, {}).get(field) for aspect in aspects):
+        return nothing
+    return STAND_INS[step]
 
 
 def listed(words: Iterable[str]) -> str:

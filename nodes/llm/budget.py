@@ -122,7 +122,7 @@ class Budget:
             if self._spent >= self._limit(role):
                 raise ModelError(
                     f"the {role} has no model call left of the turn's {self.calls}; raise "
-                    "max_calls, or send the message again",
+                    "max_calls",
                     "budget",
                 )
             self._spent += 1

@@ -395,9 +395,7 @@ class _Asking(Generic[Given, Result]):
         role, named = self._question.role, self._question.named
         if capped_short(answer):
             return stopped(named, shown=self._heard)
-        told = (
-            f"{describe(named)} gave an answer that the {role} cannot use; send the message again"
-        )
+        told = f"{describe(named)} gave an answer that the {role} cannot use; ask for another one"
         return ModelError(told, "nonsense", shown=self._heard)
 
 

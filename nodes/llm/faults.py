@@ -33,7 +33,8 @@ class _Reason(NamedTuple):
     wait: float | None = None
 
 
-BROKEN_OFF = "broke off its answer; send the message again"
+# A fault ends a turn, or is told after one that was completed: each remedy is right in both places.
+BROKEN_OFF = "broke off its answer; ask for another one"
 STOPPED = "stopped before its answer was whole (finish_reason length); allow it more tokens"
 REFUSED = "refused to answer; say it in other words, or choose another model"
 NO_COMPLETION = (

@@ -42,7 +42,8 @@ def test_nothing_is_said_of_a_turn_without_faults() -> None:
 
 def test_one_line_tells_who_failed_why_and_what_stands_in() -> None:
     assert fault_line(ESC, state(comforting=[fault("promoter")])) == (
-        "the promoter of comforting: the model 'm' did not answer in time; its own topics stand in"
+        "the promoter of comforting: the model 'm' did not answer in time; the task's own topics "
+        "stand in"
     )
 
 
@@ -51,14 +52,26 @@ def test_each_reason_is_told_once() -> None:
     told = fault_line(ESC, state(exploration=both, action=both, cooper=[fault("generator")]))
     assert told == (
         "the tracker of exploration and action, the promoter of exploration and action and the "
-        f"generator: {LATE}; its last summary stands in, its own topics stand in and a prepared "
-        "reply stands in"
+        f"generator: {LATE}; there is no summary yet, the task's own topics stand in and a "
+        "prepared reply stands in"
     )
     two = state(action=[fault("tracker", "A"), fault("promoter", "B")])
+    two["action"]["state"] = "They lost a job."
     assert fault_line(ESC, two) == (
         "the tracker of action: A; its last summary stands in; "
-        "the promoter of action: B; its own topics stand in"
+        "the promoter of action: B; the task's own topics stand in"
     )
+
+
+def test_on_a_first_turn_nothing_of_an_earlier_one_stands_in() -> None:
+    first = state(action=[fault("tracker", "A")], comforting=[fault("progression", "B")])
+    first["comforting"] |= {"state": "They are sad.", "progress": 0.0, "targets": []}
+    assert fault_line(ESC, first) == (
+        "the progression of comforting: B; there is no progress yet; "
+        "the tracker of action: A; there is no summary yet"
+    )
+    first["comforting"]["targets"] = [{"text": "They feel calmer.", "weight": 1.0}]
+    assert "its last progress stands in" in fault_line(ESC, first)
 
 
 def test_stale_reports_and_the_banks_topics_are_marked() -> None:

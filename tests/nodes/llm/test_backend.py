@@ -231,7 +231,7 @@ async def test_an_empty_reply_is_no_reply(empty: str) -> None:
     generator, given = llm_generator(ESC, model), generator_input(HISTORY)
     with pytest.raises(ModelError, match="'scripted' gave an answer that the generator cannot use"):
         generator.invoke(given)
-    with pytest.raises(ModelError, match="cannot use; send the message again"):
+    with pytest.raises(ModelError, match="cannot use; ask for another one"):
         await generator.ainvoke(given)
     assert len(model.calls) == 4  # each was mended once
 

@@ -50,9 +50,9 @@ FAULTS = [
     (openai.APIConnectionError(request=REQUEST), "cannot be reached; start the server or check"),
     (openai.APIError(KEY, REQUEST, body=None), "broke off its answer; see the server's log"),
     (openai.ContentFilterFinishReasonError(), "refused to answer; say it in other words"),
-    (httpx.RemoteProtocolError(KEY), "broke off its answer; send the message again"),
+    (httpx.RemoteProtocolError(KEY), "broke off its answer; ask for another one"),
     (httpx.ReadError(KEY), "broke off its answer"),
-    (httpx2.RemoteProtocolError(KEY), "broke off its answer; send the message again"),
+    (httpx2.RemoteProtocolError(KEY), "broke off its answer; ask for another one"),
     (TimeoutError(KEY), "did not answer in time; try again"),
     (
         AttributeError(KEY),
