@@ -1,7 +1,7 @@
 """The public names: `from langgraph_cooper.graph import ...` finds all of them."""
 
 from langgraph_cooper.graph.cooper import create_cooper
-from langgraph_cooper.graph.threads.asked import Reply
+from langgraph_cooper.graph.threads.asked import AnswerAgain, Reply
 from langgraph_cooper.graph.threads.ids import check_thread_id
 from langgraph_cooper.graph.threads.leaving import StoppedError
 from langgraph_cooper.graph.threads.locks import LockError, PostgresLock, TurnLock
@@ -18,6 +18,7 @@ from langgraph_cooper.prompts import CooperError, TaskError, TaskSpec, load_task
 
 __all__ = [
     "Allowed",
+    "AnswerAgain",
     "AspectReport",
     "CooperContext",
     "CooperError",

@@ -31,6 +31,7 @@ from langgraph_cooper.nodes.resources import FINETUNED, OFFLINE, Resources, voic
 from langgraph_cooper.nodes.second_reader import SecondReader
 from langgraph_cooper.nodes.state import CooperInput, conversation_schema, input_schema
 from langgraph_cooper.prompts import PASSIVE, TaskError, TaskSpec, load_task
+from langgraph_cooper.prompts.errors import a_kind
 
 if TYPE_CHECKING:
     from langgraph_cooper.ranker.api import Ranker
@@ -87,7 +88,7 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
     """
     if not isinstance(task, str | Path | TaskSpec):
         raise TaskError(
-            f"task is a {type(task).__name__}: pass a shipped task's name, the path of a task file "
+            f"task is {a_kind(task)}: pass a shipped task's name, the path of a task file "
             "or folder, or a TaskSpec"
         )
     spec = load_task(task)
@@ -178,7 +179,7 @@ def _check_models(
             raise ModelError(f'{name} is empty: name a model, or "{OFFLINE}" for the built-in one')
         if given is not None and not isinstance(given, str | BaseChatModel):
             raise ModelError(
-                f"{name} is a {type(given).__name__}: pass a model's name or a LangChain chat model"
+                f"{name} is {a_kind(given)}: pass a model's name or a LangChain chat model"
             )
     if others.get("guard_model") is not None and not task.guard:
         raise ModelError(
@@ -235,7 +236,7 @@ def _ranker_loader(
         if missing or encoder:
             why = f"it has no {missing[0]}" if missing else "it brings its own encoder"
             raise CheckpointError(
-                f"a {type(ranker).__name__} cannot be used as a ranker here ({why}): pass a "
+                f"{a_kind(ranker)} cannot be used as a ranker here ({why}): pass a "
                 "checkpoint's folder, or a Ranker without an encoder"
             )
         return lambda: ranker

@@ -14,6 +14,7 @@ from langgraph_cooper.nodes.node import fault_of
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import MAX_TOPIC, AspectReport, Candidate, RankedCandidate
 from langgraph_cooper.prompts import PASSIVE
+from langgraph_cooper.prompts.errors import a_kind
 
 TAKEN = (
     "if a graph around COOPER has a key of this name, rename that, or call COOPER's graph from a "
@@ -34,8 +35,7 @@ def completed(candidates: object, place: str) -> list[Candidate]:
     """
     if not isinstance(candidates, list | tuple):
         raise InputError(
-            f"the candidates of {place!r} are a {type(candidates).__name__}: give a list of "
-            f"topics; {TAKEN}"
+            f"the candidates of {place!r} are {a_kind(candidates)}: give a list of topics; {TAKEN}"
         )
     return [_completed(candidate, place) for candidate in candidates]
 
@@ -100,7 +100,7 @@ def report_of(state: Mapping[str, Any], aspect: str) -> AspectReport:
     report = state.get(aspect) or {}
     if not isinstance(report, Mapping):
         raise InputError(
-            f"the report of {aspect!r} is a {type(report).__name__}: give a mapping with a text "
+            f"the report of {aspect!r} is {a_kind(report)}: give a mapping with a text "
             "as its 'state', and leave its 'covers' as it was: without it the state is made anew; "
             f"{TAKEN}"
         )
@@ -112,7 +112,7 @@ def report_of(state: Mapping[str, Any], aspect: str) -> AspectReport:
     # A summary that covers messages is read; another one is made anew.
     summary = report.get("state", None if report.get("covers") else "")
     if not isinstance(summary, str):
-        raise InputError(f"the state of {aspect!r} is a {type(summary).__name__}: give a text")
+        raise InputError(f"the state of {aspect!r} is {a_kind(summary)}: give a text")
     return report  # type: ignore[return-value]
 
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.prompts.errors import a_kind
 
 LANGGRAPHS_OWN = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 """Keys of LangGraph's `configurable`. Hosts such as AG-UI's adapter give all of it as context."""
@@ -163,7 +164,7 @@ def check_context() -> None:
     nested = info is None or NESTED in info.checkpoint_ns
     if not (nested or context is None or isinstance(context, CooperContext)):
         raise InputError(
-            f"context is a {type(context).__name__}: pass a CooperContext, or its options as a dict"
+            f"context is {a_kind(context)}: pass a CooperContext, or its options as a dict"
         )
 
 

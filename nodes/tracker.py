@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, RunnablePassthrough
 
 from langgraph_cooper.nodes.backend import TrackerInput
 from langgraph_cooper.nodes.context import current_context
@@ -17,12 +17,15 @@ from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.state import MAX_SUMMARY, AspectReport, Covered, Fault
 from langgraph_cooper.prompts import AspectSpec
 
+KEPT: Runnable[str, str] = RunnablePassthrough()
+
 
 def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
     """Build the node that updates the aspect's state summary S_i.
 
     After a fault the last summary stays, marked as stale. It still covers only the messages that
-    it was made from: the next turn summarises the messages that this one missed.
+    it was made from: the next turn summarises the messages that this one missed. Where nothing was
+    said since, as when a message is answered again, the summary stays and nobody is asked.
     """
 
     def prepare(state: Mapping[str, Any]) -> Call:
@@ -32,6 +35,8 @@ def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
             previous=report["state"],
             said=utterances(state.get("messages", [])[report["covers"]["messages"] :]),
         )
+        if report["state"] and not given["said"]:
+            return KEPT, report["state"]
         return resources.backend(current_context()).tracker, given
 
     def finish(state: Mapping[str, Any], summary: str) -> Update:

@@ -11,6 +11,12 @@ class CooperError(RuntimeError):
     """
 
 
+def a_kind(thing: object) -> str:
+    """Return the class of a thing for an error, with its article: "an int"."""
+    name = type(thing).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
 class TaskError(CooperError):
     """The task is unknown, or its file is malformed; the text names the file and the field."""
 

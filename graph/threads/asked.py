@@ -7,16 +7,36 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    RemoveMessage,
+    convert_to_messages,
+)
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, StateSnapshot
 
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.intake import check_text
 from langgraph_cooper.nodes.language.history import speaker_of, text_of
+from langgraph_cooper.prompts.errors import a_kind
 
-Said = HumanMessage | str | dict[str, Any] | Command[Any] | None
-Input = dict[str, list[HumanMessage]] | Command[Any] | None
+
+@dataclass(frozen=True)
+class AnswerAgain:
+    """Asks, in place of a message, for another answer to the last one; it replaces the last answer.
+
+    Attributes:
+        message_id: The message that is meant. If it is not the user's last one any more, it is
+            refused. None: the last one, whichever it is.
+    """
+
+    message_id: str | None = None
+
+
+Said = HumanMessage | str | dict[str, Any] | Command[Any] | AnswerAgain | None
+Input = dict[str, Any] | Command[Any] | None
 
 
 @dataclass(frozen=True)
@@ -53,6 +73,13 @@ def is_unfinished(snapshot: StateSnapshot) -> bool:
 class AskedTurn:
     """One call of `Turns`, while it holds the thread's lock.
 
+    Args:
+        thread_id: As for `Turns.send`, like the others.
+        message: What is sent.
+        context: The run's context.
+        config: Its configuration.
+        values: Other keys of the graph's input.
+
     Attributes:
         input: The input of the graph: a message, a `Command`, or None to resume this very turn.
         found: The answer, where the message had one already.
@@ -61,7 +88,12 @@ class AskedTurn:
     """
 
     def __init__(
-        self, thread_id: str, message: Said, context: Any, config: RunnableConfig | None
+        self,
+        thread_id: str,
+        message: Said,
+        context: Any,
+        config: RunnableConfig | None,
+        values: Mapping[str, Any] | None = None,
     ) -> None:
         given: dict[str, Any] = dict(config or {})
         given["configurable"] = {**given.get("configurable", {}), "thread_id": thread_id}
@@ -70,15 +102,24 @@ class AskedTurn:
         self.found: Reply | None = None
         self.again = self.caught_up = False
         self._command = message if isinstance(message, Command) else None
-        self._message = None if isinstance(message, Command) else _checked(message)
+        self._anew = message if isinstance(message, AnswerAgain) else None
+        said = None if isinstance(message, Command | AnswerAgain) else message
+        self._message = _checked(said)
+        self._values = _checked_values(values, self._command)
         messages = [self._message] if self._message else []
-        self.input: Input = self._command or {"messages": messages}
+        self.input: Input = self._command or {**self._values, "messages": messages}
 
     def comes_after_another(self, snapshot: StateSnapshot) -> bool:
         """Look at the thread; return whether another turn, which was cut, must be finished first.
 
         Sets `found` where there is an answer, and `input` where this turn itself was cut.
+
+        Raises:
+            InputError: The message cannot be answered again.
         """
+        if self._anew:
+            self.again, self.input = True, self._without_answer(self._anew, snapshot)
+            return False
         if found := self.answered(snapshot):
             self.found = replace(found, repeated=True)
             return False
@@ -89,6 +130,31 @@ class AskedTurn:
             return True
         self.input, self.again = None, True
         return False
+
+    def _without_answer(self, anew: AnswerAgain, snapshot: StateSnapshot) -> Input:
+        """Return the input that removes the last answer; None finishes a turn that was cut.
+
+        Raises:
+            InputError: There is nothing to answer, or a person has to decide first.
+        """
+        messages = _messages(snapshot)
+        last = _last_asked(messages)
+        if last is None:
+            raise InputError("the thread has no message of a user to answer: send one")
+        if anew.message_id not in (None, messages[last].id):
+            raise InputError(
+                f"the message {anew.message_id!r} is not the last one of its thread: only the last "
+                "one can be answered again"
+            )
+        if snapshot.interrupts:
+            raise InputError(
+                "the thread waits for a person's decision: resume it with a Command before its "
+                "message is answered again"
+            )
+        if is_unfinished(snapshot):
+            return None
+        gone = [RemoveMessage(id=str(message.id)) for message in messages[last + 1 :]]
+        return {**self._values, "messages": gone}
 
     @property
     def asked(self) -> HumanMessage | None:
@@ -116,8 +182,7 @@ class AskedTurn:
         messages = list(values.get("messages", []))
         place = self._place(messages)
         if place is None:
-            asked = [n for n, message in enumerate(messages) if isinstance(message, HumanMessage)]
-            place = asked[-1] if asked else 0
+            place = _last_asked(messages) or 0
         after = messages[place:]
         spoken = (m for m in after if isinstance(m, AIMessage) and speaker_of(m))
         answer = next(spoken, None)
@@ -150,9 +215,7 @@ def _checked(message: HumanMessage | str | dict[str, Any] | None) -> HumanMessag
         message = HumanMessage(message)
     said = _from_dict(message) if isinstance(message, dict) else message
     if not isinstance(said, HumanMessage):
-        raise InputError(
-            f"a {type(said).__name__} cannot be sent: pass a text, a HumanMessage, or None"
-        )
+        raise InputError(f"{a_kind(said)} cannot be sent: pass a text, a HumanMessage, or None")
     check_text(text_of(said))
     return said if said.id else said.model_copy(update={"id": str(uuid4())})
 
@@ -165,6 +228,27 @@ def _from_dict(message: dict[str, Any]) -> BaseMessage:
         raise InputError(
             'this dict is no message: write it as {"role": "user", "content": "Hello."}'
         ) from None
+
+
+def _checked_values(
+    values: Mapping[str, Any] | None, command: Command[Any] | None
+) -> dict[str, Any]:
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or "messages" in values:
+        raise InputError(
+            "`values` are other keys of the graph's input, as a mapping: pass the message beside "
+            "them"
+        )
+    if command:
+        raise InputError("a Command takes no `values`: put them into its `update`")
+    return dict(values)
+
+
+def _last_asked(messages: Sequence[BaseMessage]) -> int | None:
+    """Return the place of the user's last message."""
+    places = (n for n in range(len(messages) - 1, -1, -1) if isinstance(messages[n], HumanMessage))
+    return next(places, None)
 
 
 def _messages(snapshot: StateSnapshot) -> list[BaseMessage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.prompts.errors import a_kind
 
 MAX_THREAD_ID = 255
 
@@ -18,7 +19,7 @@ def check_thread_id(thread_id: object) -> str:
             around it, or contains slashes or invisible characters.
     """
     if not isinstance(thread_id, str):
-        raise InputError(f"a thread's id is a text, not a {type(thread_id).__name__}: pass a str")
+        raise InputError(f"a thread's id is a text, not {a_kind(thread_id)}: pass a str")
     wrong = _wrong_with(thread_id)
     if wrong:
         shown = repr(thread_id[:40]) + ("…" if len(thread_id) > 40 else "")

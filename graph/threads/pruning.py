@@ -28,6 +28,7 @@ from langgraph_cooper.graph.threads.completing import (
 )
 from langgraph_cooper.graph.threads.locks import is_async_sqlite, is_postgres, is_sqlite
 from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.prompts.errors import a_kind
 
 LATEST: Place = ("", "")
 """The root's newest checkpoint, whichever it is."""
@@ -137,7 +138,7 @@ def _only_the_last(saver: Saver, method: str, keep: int) -> None:
     own = getattr(type(saver), method) is not getattr(BaseCheckpointSaver, method)
     if not own or keep != 1:
         raise InputError(
-            f"threads in a {type(saver).__name__} cannot be pruned to {keep} turns: use a saver "
+            f"threads in {a_kind(saver)} cannot be pruned to {keep} turns: use a saver "
             "for memory, SQLite or PostgreSQL" + (", or keep=1" if own else "")
         )
 

@@ -31,7 +31,14 @@ from langgraph.errors import GraphDrained
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl
 
-from langgraph_cooper.graph.threads.asked import AskedTurn, Input, Reply, Said, is_unfinished
+from langgraph_cooper.graph.threads.asked import (
+    AnswerAgain,
+    AskedTurn,
+    Input,
+    Reply,
+    Said,
+    is_unfinished,
+)
 from langgraph_cooper.graph.threads.events import MODES, SPEAKER, Telling
 from langgraph_cooper.graph.threads.ids import check_thread_id
 from langgraph_cooper.graph.threads.leaving import (
@@ -77,7 +84,7 @@ class Turns:
       finishes it first. Steps that had finished do not run again. If it fails again, the next
       answer is to both messages.
     - A message that carries an id of the client's own may be sent again at any time, such as after
-      a lost connection. It is stored once and answered once.
+      a lost connection. It is stored once and answered once. `answer_again` answers it anew.
 
     Use `send` or `stream` in sync code, `asend` or `astream` in async code; one object serves both.
 
@@ -128,6 +135,7 @@ class Turns:
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> Reply:
         """Send a message to a thread and return the answer.
 
@@ -141,32 +149,67 @@ class Turns:
                 - a dict such as {"role": "user", "content": "Hello.", "id": "message-1"};
                 - None, to say nothing new: finish a turn that was cut, answer a message that has
                   no answer, or let the system open the conversation where its task says so;
-                - a `Command`, to resume from an interrupt.
+                - a `Command`, to resume from an interrupt;
+                - an `AnswerAgain`, as `answer_again` sends it.
             context: The context of the run, such as a `CooperContext`.
             config: The configuration of the run, such as callbacks and tags. It is stored in
                 plain text in the thread's metadata: pass no keys or passwords in it.
+            values: Other keys of the graph's input than `messages`, where COOPER is a node of your
+                graph. They are stored with the message; one that was stored before keeps its own.
 
         Raises:
-            InputError: The thread's id or the message is not acceptable. Nothing was stored.
+            InputError: The thread's id, the message or the values are not acceptable. Nothing was
+                stored.
             ThreadBusyError: The thread was busy for longer than `wait`. Nothing was stored.
             LockError: The lock's folder or database cannot be used. Nothing was stored.
             StoppedError: `stop` ended the turn.
             CooperError: The turn failed. The message is stored: send it again, with the same id.
         """
-        turn, stopper = AskedTurn(thread_id, message, context, config), Stopper()
+        turn = self._asked(thread_id, message, context, config, values)
+        stopper = Stopper()
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             if found := self._settle(turn, stopper):
                 return found
             self._finish(turn.input, turn, stopper)
             return turn.reply(self._graph.get_state(turn.config))
 
-    def stream(
+    def answer_again(
+        self,
+        thread_id: str,
+        message_id: str | None = None,
+        *,
+        context: Any = None,
+        config: RunnableConfig | None = None,
+    ) -> Reply:
+        """Answer the user's last message of a thread anew; the new reply replaces the old one.
+
+        It is for a reply that stands in for a model's, say: a message that is sent again gets the
+        reply that it has. The old reply is removed as the turn begins. If that fails, the next call
+        on the thread finishes it. To stream the turn, pass `AnswerAgain(message_id)` as the message
+        of `stream` or `events`.
+
+        Args:
+            thread_id: The thread.
+            message_id: The id of the message that is meant, so that no later one is answered in its
+                place. If omitted, the last one is answered.
+            context: As for `send`.
+            config: As for `send`.
+
+        Raises:
+            InputError: The thread has no such message at its end, or waits for a person's decision.
+                Nothing was changed.
+            CooperError: As for `send`.
+        """
+        return self.send(thread_id, AnswerAgain(message_id), context=context, config=config)
+
+    def stream(  # noqa: PLR0913 (the choices of a turn, each named)
         self,
         thread_id: str,
         message: Said,
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        values: Mapping[str, Any] | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
         catch_up: bool = True,
@@ -185,7 +228,8 @@ class Turns:
             The parts of `graph.stream(..., version="v2")`. The answer to a message that had been
             answered earlier comes in one piece, as a "messages" and a "values" part.
         """
-        turn, how = AskedTurn(thread_id, message, context, config), _how(stream_mode, subgraphs)
+        turn = self._asked(thread_id, message, context, config, values)
+        how = _how(stream_mode, subgraphs)
         stopper = Stopper()
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             if found := self._settle(turn, stopper, catch_up):
@@ -193,13 +237,14 @@ class Turns:
             else:
                 yield from self._streamed(turn, how, stopper)
 
-    def events(
+    def events(  # noqa: PLR0913 (the choices of a turn, each named)
         self,
         thread_id: str,
         message: Said,
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        values: Mapping[str, Any] | None = None,
         subgraphs: bool = False,
         catch_up: bool = True,
         on_state: Callable[[Mapping[str, Any]], None] | None = None,
@@ -215,6 +260,7 @@ class Turns:
             message: As for `send`.
             context: As for `send`.
             config: As for `send`.
+            values: As for `send`.
             subgraphs: Whether COOPER may be a node of the graph, at any depth.
             catch_up: As for `stream`.
             on_state: Called with the thread's state whenever a step has changed it.
@@ -222,7 +268,8 @@ class Turns:
         Raises:
             CooperError: As for `send`. If the message was stored, a `done` event comes before it.
         """
-        turn, how = AskedTurn(thread_id, message, context, config), _how(MODES, subgraphs)
+        turn = self._asked(thread_id, message, context, config, values)
+        how = _how(MODES, subgraphs)
         stopper, telling = Stopper(), Telling(turn, on_state)
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             try:
@@ -365,6 +412,7 @@ class Turns:
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        values: Mapping[str, Any] | None = None,
     ) -> Reply:
         """Send a message to a thread and return the answer. See `send`.
 
@@ -372,7 +420,7 @@ class Turns:
         message is stored if the thread was free, and the next call on the thread finishes the turn.
         Otherwise the `CancelledError` has a note: send the message again.
         """
-        turn = AskedTurn(thread_id, message, context, config)
+        turn = self._asked(thread_id, message, context, config, values)
 
         async def work(task: TurnTask[Reply]) -> Reply:
             async with self.aholding(thread_id):
@@ -385,13 +433,25 @@ class Turns:
 
         return await TurnTask(work).result()
 
-    async def astream(
+    async def aanswer_again(
+        self,
+        thread_id: str,
+        message_id: str | None = None,
+        *,
+        context: Any = None,
+        config: RunnableConfig | None = None,
+    ) -> Reply:
+        """Answer the user's last message of a thread anew. See `answer_again`."""
+        return await self.asend(thread_id, AnswerAgain(message_id), context=context, config=config)
+
+    async def astream(  # noqa: PLR0913 (the choices of a turn, each named)
         self,
         thread_id: str,
         message: Said,
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        values: Mapping[str, Any] | None = None,
         stream_mode: str | Sequence[str] = "messages",
         subgraphs: bool = False,
         catch_up: bool = True,
@@ -401,7 +461,8 @@ class Turns:
         Use `contextlib.aclosing` where the iteration may end early, so that the lock is released
         at once.
         """
-        turn, how = AskedTurn(thread_id, message, context, config), _how(stream_mode, subgraphs)
+        turn = self._asked(thread_id, message, context, config, values)
+        how = _how(stream_mode, subgraphs)
 
         async def work(task: TurnTask[None]) -> None:
             async with self.aholding(thread_id):
@@ -418,13 +479,14 @@ class Turns:
             async for part in parts:
                 yield part
 
-    async def aevents(
+    async def aevents(  # noqa: PLR0913 (the choices of a turn, each named)
         self,
         thread_id: str,
         message: Said,
         *,
         context: Any = None,
         config: RunnableConfig | None = None,
+        values: Mapping[str, Any] | None = None,
         subgraphs: bool = False,
         catch_up: bool = True,
         on_state: Callable[[Mapping[str, Any]], None] | None = None,
@@ -434,7 +496,8 @@ class Turns:
         Use `contextlib.aclosing` where the iteration may end early, so that the lock is released
         at once.
         """
-        turn, how = AskedTurn(thread_id, message, context, config), _how(MODES, subgraphs)
+        turn = self._asked(thread_id, message, context, config, values)
+        how = _how(MODES, subgraphs)
         telling = Telling(turn, on_state)
 
         async def work(task: TurnTask[None]) -> None:
@@ -528,6 +591,22 @@ class Turns:
             # In a thread as well, and not awaited: giving the lock back may ask a database.
             asyncio.get_running_loop().run_in_executor(None, request.abandon)
             raise
+
+    def _asked(
+        self,
+        thread_id: str,
+        message: Said,
+        context: Any,
+        config: RunnableConfig | None,
+        values: Mapping[str, Any] | None,
+    ) -> AskedTurn:
+        turn = AskedTurn(thread_id, message, context, config, values)
+        builder = self._graph.builder
+        known = builder.schemas[builder.input_schema]
+        if unknown := [key for key in values or () if key not in known]:
+            others = ", ".join(key for key in known if key != "messages") or "none but messages"
+            raise InputError(f"the graph's input has no key {unknown[0]!r}: it has {others}")
+        return turn
 
     def _busy(self, thread_id: str) -> ThreadBusyError:
         return ThreadBusyError(

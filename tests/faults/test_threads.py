@@ -324,7 +324,7 @@ def test_a_message_may_be_a_dictionary(graph: Graph) -> None:
     assert (first.text, second.repeated) == (ANSWER, True)
     assert second.state["messages"][0].id == "message-1"
     for wrong, told in (
-        ({"role": "assistant", "content": SAID}, "a AIMessage cannot be sent"),
+        ({"role": "assistant", "content": SAID}, "an AIMessage cannot be sent"),
         ({"text": SAID}, "this dict is no message"),
         ({"role": "user", "content": " "}, "the message is empty"),
     ):

@@ -235,7 +235,7 @@ def test_braces_and_prompt_like_words_are_only_words(text: str, role_model) -> N
 def test_api_mistakes_are_told_by_the_factory(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="model is empty"):
         create_cooper("esc", model="")
-    with pytest.raises(ModelError, match="generator_model is a int"):
+    with pytest.raises(ModelError, match="generator_model is an int"):
         create_cooper("esc", generator_model=7)
     with pytest.raises(CooperError, match="a int cannot be used"):
         create_cooper("esc", ranker=7)

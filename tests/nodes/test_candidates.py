@@ -168,7 +168,7 @@ def test_an_edited_report_goes_on_without_a_fault(changes: Any) -> None:
 UNREADABLE: list[tuple[Any, str]] = [
     ("She was dismissed.", "report of 'exploration' is a str: give a mapping.*leave its 'covers'"),
     (["She was dismissed."], "report of 'exploration' is a list: give a mapping"),
-    ({"state": 5}, "state of 'exploration' is a int: give a text"),
+    ({"state": 5}, "state of 'exploration' is an int: give a text"),
     ({"state": None}, "state of 'exploration' is a NoneType: give a text"),
     ({"covers": "all"}, "'exploration' covers no number of messages"),
     ({"covers": {"messages": "2"}}, "'exploration' covers no number of messages"),
