@@ -52,6 +52,8 @@ MESSAGES = {
     "too_long": "it is too long; give at most {max_length} characters",
 }
 """The same for the message of a turn."""
+TOPIC = "give its words, or an object with topic and, if you like, strategy and aspect"
+NO_TYPE = "its Content-Type is {found}; send the header Content-Type: application/json"
 CODES = {401: "unauthenticated", 404: "not_found", 405: "method_not_allowed"}
 
 
@@ -145,9 +147,9 @@ def add_handlers(app: FastAPI) -> None:
     async def failed(_: Request, error: Exception) -> JSONResponse:
         return answer(as_api_error(error))
 
-    async def invalid(_: Request, error: Exception) -> JSONResponse:
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return answer(_invalid(error))
+        return answer(_invalid(error, request.headers.get("content-type")))
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -185,19 +187,24 @@ def _postgres_errors() -> list[type[Exception]]:
     return [psycopg.Error]
 
 
-def _invalid(error: RequestValidationError) -> ApiError:
+def _invalid(error: RequestValidationError, content_type: str | None) -> ApiError:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return NO_JSON
     told: dict[str, list[str]] = {}
     for fault in faults[:5]:
-        told.setdefault(_place(fault), []).append(_sentence(fault)[:200])
+        told.setdefault(_place(fault), []).append(_sentence(fault, content_type)[:200])
     found = "; ".join(f"{place}: {', or '.join(messages)}" for place, messages in told.items())
     return ApiError(422, "invalid_request_error", f"the request cannot be used ({found})")
 
 
-def _sentence(fault: Mapping[str, Any]) -> str:
+def _sentence(fault: Mapping[str, Any], content_type: str | None) -> str:
     kind, context = fault["type"], fault.get("ctx", {})
+    if kind == "model_attributes_type":
+        if tuple(fault["loc"]) == ("body", "topic"):
+            return TOPIC
+        if isinstance(fault.get("input"), bytes):  # FastAPI reads no JSON without the header
+            return NO_TYPE.format(found=(content_type or "missing")[:LONGEST])
     if kind == "string_pattern_mismatch" and context["pattern"] in FORMS:
         return FORMS[context["pattern"]]
     plain = {**PLAIN, **MESSAGES} if tuple(fault["loc"]) == ("body", "message") else PLAIN

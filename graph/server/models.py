@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from langgraph_cooper.nodes.events import sound
 from langgraph_cooper.nodes.language.history import clean
@@ -21,6 +29,7 @@ Seen = AfterValidator(lambda text: clean(_writable(text)))
 
 MESSAGE_ID, TURN_ID, CHECKPOINT_ID = r"^[!-~]{1,200}$", "^[0-9a-f]{12}$", "^[0-9a-f-]+$"
 EVENT_NUMBER = r"^[0-9]{0,15}$"
+MAX_TOPIC = 300
 FORMS = {
     MESSAGE_ID: "give 1 to 200 visible ASCII characters, without spaces",
     TURN_ID: "give the id of a turn as the server told it",
@@ -60,11 +69,23 @@ class NewTurn(Body):
 
 
 class Topic(Body):
-    """A topic in place of the ranking's first."""
+    """A topic in place of the ranking's first. A text alone is its `topic`."""
 
-    topic: Annotated[str, Field(min_length=1, max_length=300), Seen]
+    topic: Annotated[str, Field(min_length=1, max_length=MAX_TOPIC), Seen]
     strategy: Annotated[str, Field(min_length=1, max_length=100), Seen] | None = None
     aspect: str | None = Field(default=None, max_length=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        return {"topic": given} if isinstance(given, str) else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        text = {"type": "string", "minLength": 1, "maxLength": MAX_TOPIC}
+        return {"anyOf": [handler(schema), text]}
 
 
 class Fork(Body):
@@ -80,8 +101,9 @@ class Fork(Body):
     )
     topic: Topic | None = Field(
         default=None,
-        description="Forks before the reply of that turn, with this topic as the first choice. The "
-        "fork's next turn, with no message, writes a new reply.",
+        description="Forks before the reply of that turn, with this topic as the first choice: its "
+        "words, or an object with `topic`, `strategy` and `aspect`. The fork's next turn, with no "
+        "message, writes a new reply.",
     )
 
 
@@ -161,10 +183,11 @@ class TurnAnswer(BaseModel):
 
 
 class Stopped(BaseModel):
-    """A turn was asked to stop; its `done` event tells when it has."""
+    """What a stop did. The turn's `done` event tells when it has ended."""
 
     thread: str
     turn: str
+    stopped: bool = Field(description="Whether the turn was running. False: it had ended before.")
 
 
 class Health(BaseModel):

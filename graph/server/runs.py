@@ -16,8 +16,6 @@ from contextlib import aclosing, suppress
 from typing import Any
 from weakref import WeakValueDictionary
 
-from langchain_core.messages import HumanMessage
-
 from langgraph_cooper.graph.server.errors import ApiError, as_api_error, not_found
 from langgraph_cooper.graph.server.faults import for_clients
 from langgraph_cooper.graph.server.metrics import Metrics
@@ -25,6 +23,7 @@ from langgraph_cooper.graph.server.records import Logged, Records, Status, Threa
 from langgraph_cooper.graph.server.served import ServedTask
 from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.graph.server.told import Told
+from langgraph_cooper.graph.threads.asked import Said
 from langgraph_cooper.graph.threads.leaving import STOPPED, StoppedError, in_os_thread
 from langgraph_cooper.graph.threads.locks import TurnLock
 from langgraph_cooper.graph.threads.turns import Turns
@@ -157,7 +156,7 @@ class Runs:
         task: ServedTask,
         thread: Thread,
         turn: str,
-        message: HumanMessage | None,
+        message: Said,
         said: str,
         keep: Keep | None = None,
     ) -> Run:
@@ -179,7 +178,7 @@ class Runs:
         run.task = asyncio.create_task(self._attend(run, task, message))
         return run
 
-    async def _attend(self, run: Run, task: ServedTask, message: HumanMessage | None) -> None:
+    async def _attend(self, run: Run, task: ServedTask, message: Said) -> None:
         """Run a turn; whatever ends it, it is counted no longer and its readers are told."""
         try:
             try:
@@ -197,7 +196,7 @@ class Runs:
             self._metrics.running.set(len(self._running))
             run.finished()
 
-    async def _tell(self, run: Run, task: ServedTask, message: HumanMessage | None) -> None:
+    async def _tell(self, run: Run, task: ServedTask, message: Said) -> None:
         """Run a turn and tell its events."""
         options: dict[str, Any] = {"context": self._settings.context}
         failed: Done | None = None
@@ -338,17 +337,22 @@ class Runs:
 
     # Ending ----------------------------------------------------------------------------------
 
-    async def stop(self, thread: str, turn: str) -> None:
-        """Stop a turn, here or at another replica."""
-        if not self._stop_here(thread, turn):
-            await self._records.request_stop(thread, turn)
+    async def stop(self, thread: str, turn: str) -> bool:
+        """Stop a turn, here or at another replica; return whether it was running."""
+        if (stopped := self._stop_here(thread, turn)) is not None:
+            return stopped
+        known = await self._records.turn(thread, turn)
+        await self._records.request_stop(thread, turn)
+        running = known is not None and known.status == "running"
+        return running and await self.is_locked(thread)
 
-    def _stop_here(self, thread: str, turn: str) -> bool:
+    def _stop_here(self, thread: str, turn: str) -> bool | None:
+        """Stop a turn and return whether it was running; None if it does not run here."""
         run = self._running.get((thread, turn))
         if run is None:
-            return False
+            return None
         if run.end is not None or run.closed:
-            return True  # its log is still written, but the thread may run its next turn
+            return False  # its log is still written, but the thread may run its next turn
         if run.base is not None:
             self._turns[thread, turn].stop(thread)
         elif run.task:  # it waits for an earlier turn

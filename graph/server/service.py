@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from fastapi import Request
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langgraph.graph import StateGraph
 
 from langgraph_cooper.graph.server.errors import ApiError, as_api_error, not_found
@@ -26,6 +26,7 @@ from langgraph_cooper.graph.server.runs import Keep, Run, Runs, again
 from langgraph_cooper.graph.server.served import ServedTask, ServedTurns
 from langgraph_cooper.graph.server.settings import Settings
 from langgraph_cooper.graph.server.store import Store, open_store
+from langgraph_cooper.graph.threads.asked import AnswerAgain
 from langgraph_cooper.graph.warm import awarm_up
 from langgraph_cooper.nodes.events import turn_of
 from langgraph_cooper.nodes.intake import check_text
@@ -265,6 +266,34 @@ class Service:
         run = run or self.runs.begin(task, thread, turn, message, said, keep)
         return Answering(thread, turn, run)
 
+    async def take_again(self, thread: Thread, turn: str) -> Answering:
+        """Let the message of a thread's last turn be answered anew; a turn that runs is joined.
+
+        Raises:
+            ApiError: There is no such turn (404), it is not the last one (409), or the server runs
+                as many turns as it may (503).
+        """
+        if run := self.runs.running(thread.id, turn):
+            return Answering(thread, turn, run)
+        task = self.task(thread.task)
+        said: list[BaseMessage] = (await task.state(thread.id)).values.get("messages", [])
+        asked = next((each for each in reversed(said) if isinstance(each, HumanMessage)), None)
+        if asked is None or turn_of([asked]) != turn:
+            await self.turn(thread, turn)
+            raise ApiError(
+                409,
+                "not_the_last",
+                "only the message of the thread's last turn can be answered again: fork the thread "
+                "to go on from an earlier one",
+            )
+        known = await self.records.turn(thread.id, turn)  # none in a copy of the thread
+        if known and known.status == "running" and await self.runs.is_locked(thread.id):
+            return Answering(thread, turn)
+        run = self.runs.running(thread.id, turn)  # another request may have been quicker
+        again, digest = AnswerAgain(asked.id), _hash(str(asked.content))
+        run = run or self.runs.begin(task, thread, turn, again, digest)
+        return Answering(thread, turn, run)
+
     async def _is_logged(self, thread: Thread, turn: str) -> bool:
         return bool(await self.records.events(thread.id, turn, 0, 1))
 
@@ -290,12 +319,26 @@ class Service:
             ApiError: The turn ended without a `done` event, because its log cannot be written.
         """
         thread, turn, run = answering.thread.id, answering.turn, answering.run
+        if answering.ended:
+            for event in await _last_attempt(self.runs.follow(thread, turn)):
+                yield again(event)
+            return
         told = False
         async for event in self.runs.follow(thread, turn, None if run else 0, run):
             told = event.event["type"] == "done"
-            yield again(event) if answering.ended else event
+            yield event
         if run and run.error and not told:
             raise as_api_error(run.error)
+
+
+async def _last_attempt(logged: AsyncIterator[Logged]) -> list[Logged]:
+    """Return the events of the last time that a message was answered."""
+    events: list[Logged] = []
+    async for event in logged:
+        if event.event["type"] == "turn_started":
+            events = []
+        events.append(event)
+    return events
 
 
 def _check_same(known: str, said: str) -> None:

@@ -18,6 +18,8 @@ from langgraph_cooper.graph.server.told import Told, told_of
 
 router = APIRouter(prefix="/threads/{thread_id}/turns", tags=["turns"], route_class=OwnersRoute)
 
+EVENTS = "text/event-stream"
+Accept = Annotated[str, Header()]
 STREAMED: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The events of the turn (see `cooper events`), each with its number as id; "
@@ -34,21 +36,14 @@ async def take_turn(
     body: NewTurn,
     service: Served,
     owner: Owner,
-    accept: Annotated[str, Header()] = "text/event-stream",
+    accept: Accept = EVENTS,
 ) -> Response:
     """Send a message and read the answer as a stream of events, or wait for it as JSON.
 
     The turn goes on if you leave: read its events again, or send the message again with its id.
     """
     thread = await service.thread(thread_id, owner)
-    answering = await service.take(thread, _message(body))
-    if _wants_json(accept):
-        with service.streams.one(owner):
-            return await _whole(service, answering)
-    await service.begun(answering)
-    return Stream(
-        as_sse(service.events(answering)), service.streams, owner, service.settings.limits
-    )
+    return await _answered(service, await service.take(thread, _message(body)), owner, accept)
 
 
 @router.get(
@@ -79,8 +74,22 @@ async def stop_turn(thread_id: str, turn_id: str, service: Served, owner: Owner)
     """Stop a turn. Its message stays: the next turn of the thread answers it first."""
     thread = await service.thread(thread_id, owner)
     await service.turn(thread, turn_id)
-    await service.runs.stop(thread.id, turn_id)
-    return Stopped(thread=thread.id, turn=turn_id)
+    stopped = await service.runs.stop(thread.id, turn_id)
+    return Stopped(thread=thread.id, turn=turn_id, stopped=stopped)
+
+
+@router.post(
+    "/{turn_id}/again", response_model=None, responses={**documented(404, 409, 502), **STREAMED}
+)
+async def answer_again(
+    thread_id: str, turn_id: str, service: Served, owner: Owner, accept: Accept = EVENTS
+) -> Response:
+    """Answer the message of the thread's last turn anew; the new reply replaces the old one.
+
+    The events follow those of the turn's first answer, in the same log.
+    """
+    thread = await service.thread(thread_id, owner)
+    return await _answered(service, await service.take_again(thread, turn_id), owner, accept)
 
 
 def _message(body: NewTurn) -> HumanMessage | None:
@@ -89,8 +98,19 @@ def _message(body: NewTurn) -> HumanMessage | None:
     return HumanMessage(body.message, id=body.message_id or str(uuid4()))
 
 
+async def _answered(service: Service, answering: Answering, owner: str, accept: str) -> Response:
+    """Return the answer to a message: as a whole, or as a stream once the turn has begun."""
+    if _wants_json(accept):
+        with service.streams.one(owner):
+            return await _whole(service, answering)
+    await service.begun(answering)
+    return Stream(
+        as_sse(service.events(answering)), service.streams, owner, service.settings.limits
+    )
+
+
 def _wants_json(accept: str) -> bool:
-    return "application/json" in accept and "text/event-stream" not in accept
+    return "application/json" in accept and EVENTS not in accept
 
 
 async def _whole(service: Service, answering: Answering) -> Response:

@@ -48,6 +48,7 @@ def test_another_owners_thread_is_not_there_on_any_route(url: str) -> None:
         ("POST", f"/threads/{thread}/turns", {"message": "I lost my job.", "message_id": "m-1"}),
         ("GET", f"{turn}/events", None),
         ("POST", f"{turn}/stop", None),
+        ("POST", f"{turn}/again", None),
         ("POST", f"/threads/{thread}/fork", {}),
         ("DELETE", f"/threads/{thread}", None),
     ]

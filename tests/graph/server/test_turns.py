@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from langgraph_cooper.graph.server.records import Records
+from langgraph_cooper.graph.server.records import Logged, Records
+from langgraph_cooper.graph.server.sse import as_sse
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.events import EVENT
 from tests.support.scripted import ScriptedModel
@@ -93,8 +95,10 @@ def test_a_turn_is_stopped_and_finished_later(client: Client, slow: ScriptedMode
         stream = events(answer)
         turn = next(stream)["turn"]
         stopped = client.http.post(f"/threads/{thread}/turns/{turn}/stop")
-        assert stopped.status_code == 202
+        assert (stopped.status_code, stopped.json()["stopped"]) == (202, True)
         assert [*stream][-1]["status"] == "stopped"
+    stopped = client.http.post(f"/threads/{thread}/turns/{turn}/stop")
+    assert (stopped.status_code, stopped.json()["stopped"]) == (202, False)
     state = client.http.get(f"/threads/{thread}").json()
     assert (state["unfinished"], state["turns"][0]["status"]) == (True, "stopped")
     slow.delays = {}
@@ -159,7 +163,7 @@ def test_a_stop_that_comes_too_late_leaves_the_next_turn_alone(
         with client.http.stream("POST", path, json={"message": "And my wife left."}) as second:
             stream = events(second)
             next(stream)
-            assert client.http.post(f"{path}/{turn}/stop").status_code == 202
+            assert client.http.post(f"{path}/{turn}/stop").json()["stopped"] is False
             assert [*stream][-1]["status"] == "completed"
         released.set()
 
@@ -191,6 +195,17 @@ def test_a_body_that_cannot_be_used_is_told_in_plain_words(
     answer = client.http.post(f"/threads/{thread}/turns", json=body)
     assert answer.status_code == 422  # and not the last reply again
     assert f"the request cannot be used ({told}" in answer.json()["error"]["message"]
+
+
+def test_a_body_whose_type_is_not_told_is_told_the_header(client: Client) -> None:
+    path, body = f"/threads/{client.thread()}/turns", b'{"message": "I lost my job."}'
+    for headers, found in (({}, "missing"), ({"Content-Type": "text/plain"}, "text/plain")):
+        answer = client.http.post(path, content=body, headers=headers)
+        assert answer.status_code == 422
+        told = f"(body: its Content-Type is {found}; send the header Content-Type: application/json"
+        assert told in answer.json()["error"]["message"]
+    answer = client.http.post(path, json=["I lost my job."])
+    assert "(body: give an object)" in answer.json()["error"]["message"]
 
 
 def test_openapi_says_that_a_message_is_required_and_may_be_null(client: Client) -> None:
@@ -228,6 +243,21 @@ def test_a_fork_with_an_edited_topic_gets_a_new_reply(client: Client, model: Scr
     assert answered["status"] == "completed"
     (call,) = model.calls[calls:]  # no agent is asked again
     assert "Ask about the sea." in "\n".join(message.text for message in call.messages)
+
+
+def test_a_topic_may_be_a_text_alone(client: Client, model: ScriptedModel) -> None:
+    thread = client.thread()
+    for number in range(4):
+        client.say(thread, f"{SAID} That was {number} weeks ago.")
+    answer = client.http.post(f"/threads/{thread}/fork", json={"topic": "Ask about the sea."})
+    assert answer.status_code == 201
+    client.say(answer.json()["id"], None)
+    assert "Ask about the sea." in "\n".join(m.text for m in model.calls[-1].messages)
+    refused = client.http.post(f"/threads/{thread}/fork", json={"topic": 5})
+    told = "(topic: give its words, or an object with topic and, if you like, strategy and aspect)"
+    assert told in refused.json()["error"]["message"]
+    schemas = client.http.get("/openapi.json").json()["components"]["schemas"]
+    assert {"object", "string"} == {one["type"] for one in schemas["Topic"]["anyOf"]}
 
 
 def test_a_fork_can_be_forked_before_the_place_where_it_was_made(client: Client) -> None:
@@ -268,6 +298,51 @@ def test_no_topic_takes_the_place_of_the_guards_words(client: Client) -> None:
     assert client.say(thread, "I want to kill myself.", "m-2")["by"] == "guard"
     fork = client.http.post(f"/threads/{thread}/fork", json={"topic": {"topic": "The sea."}})
     assert (fork.status_code, fork.json()["error"]["type"]) == (409, "no_ranking")
+
+
+def test_a_message_is_answered_again(client: Client, model: ScriptedModel) -> None:
+    thread = client.thread()
+    model.script = {"generator": ModelError("it broke off", "cut")}
+    first = client.say(thread, SAID, "m-1")
+    assert first["by"] == "stand_in"
+    model.script = {"generator": "A new answer."}
+    path = f"/threads/{thread}/turns"
+    again = client.stream("POST", f"{path}/{first['turn']}/again")
+    assert again[0]["number"] > 1  # after those of the first answer
+    assert (told(again)[0], told(again)[-1]) == ("turn_started", "done")
+    assert next(event["text"] for event in again if event["type"] == "reply") == "A new answer."
+    # The message sent again has the new reply, and the old one nowhere.
+    sent = client.stream("POST", path, {"message": SAID, "message_id": "m-1"})
+    assert [event["text"] for event in sent if event["type"] == "reply"] == ["A new answer."]
+    state = client.http.get(f"/threads/{thread}").json()
+    assert [m["text"] for m in state["messages"]] == [SAID, "A new answer."]
+    assert [turn["status"] for turn in state["turns"]] == ["completed"]
+
+    copy = client.http.post(f"/threads/{thread}/fork", json={}).json()["id"]
+    model.script = {"generator": "A third answer."}
+    whole = client.http.post(f"/threads/{copy}/turns/{first['turn']}/again", headers=JSON)
+    assert (whole.status_code, whole.json()["reply"]) == (200, "A third answer.")
+
+    client.say(thread, "It was last week.", "m-2")
+    late = client.http.post(f"{path}/{first['turn']}/again", headers=JSON)
+    assert (late.status_code, late.json()["error"]["type"]) == (409, "not_the_last")
+    missing = client.http.post(f"{path}/{'0' * 12}/again", headers=JSON)
+    assert missing.status_code == 404
+    model.script = {}
+
+
+async def test_others_have_a_turn_between_two_events() -> None:
+    """Else a client that left is written to, and asyncio warns of it."""
+
+    async def many() -> AsyncIterator[Logged]:
+        for number in range(1, 50):
+            yield Logged(number, '{"type": "token"}')
+
+    ticks: list[int] = []
+    loop = asyncio.get_running_loop()
+    async for event in as_sse(many()):
+        loop.call_soon(ticks.append, 1)
+        assert len(ticks) >= int(event.id or 0) - 1
 
 
 def test_a_thread_is_deleted_in_mid_turn(client: Client, slow: ScriptedModel) -> None:
