@@ -24,6 +24,7 @@ from langgraph_cooper.nodes.guard import after_guard, guard_node, review_node
 from langgraph_cooper.nodes.intake import intake_node
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
+from langgraph_cooper.nodes.llm.models import bare_name
 from langgraph_cooper.nodes.node import Node
 from langgraph_cooper.nodes.passive import passive_node
 from langgraph_cooper.nodes.reply_guard import Drafted, drafting, reply_guard_node
@@ -177,6 +178,8 @@ def _check_models(
     for name, given in {"model": model, **others}.items():
         if isinstance(given, str) and not given.strip():
             raise ModelError(f'{name} is empty: name a model, or "{OFFLINE}" for the built-in one')
+        if isinstance(given, str):
+            bare_name(given)
         if given is not None and not isinstance(given, str | BaseChatModel):
             raise ModelError(
                 f"{name} is {a_kind(given)}: pass a model's name or a LangChain chat model"

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 
 from langgraph_cooper.nodes.errors import FaultKind, ModelError
 from langgraph_cooper.nodes.language.history import clean
-from langgraph_cooper.nodes.llm.models import describe, speaks_openai
+from langgraph_cooper.nodes.llm.models import address_of, describe, key_of, speaks_openai
 from langgraph_cooper.nodes.llm.retry import retry_after
 
 # langchain-openai raises one of these for an answer that is not a chat completion (a web page with
@@ -38,9 +38,12 @@ BROKEN_OFF = "broke off its answer; ask for another one"
 STOPPED = "stopped before its answer was whole (finish_reason length); allow it more tokens"
 REFUSED = "refused to answer; say it in other words, or choose another model"
 NO_COMPLETION = (
-    "does not answer as an OpenAI-compatible endpoint does; check OPENAI_BASE_URL, which usually "
-    "ends in /v1"
+    "does not answer as an OpenAI-compatible endpoint does; check {address}, which usually ends in "
+    "/v1"
 )
+BAD_ADDRESS = "cannot be reached; start the server or check {address}"
+NOT_THERE = "is not there; check the model's name and {address}"
+REFUSED_KEY = "refuses the key; check {key}"
 BAD_KEY = (
     "cannot be sent its key or a header, which has a letter that no header has; check the key and "
     "the headers"
@@ -70,8 +73,11 @@ def fault(error: Exception, model: BaseChatModel, *, begun: bool = False) -> Mod
         return None
     if begun and reason.kind not in ("cut", "refusal"):
         reason = _Reason("cut", BROKEN_OFF, again=speaks_openai(model))
+    told = reason.told
+    if told in (REFUSED_KEY, NOT_THERE, BAD_ADDRESS, NO_COMPLETION):
+        told = told.format(key=key_of(model), address=address_of(model))
     return ModelError(
-        f"{describe(model)} {reason.told}", reason.kind, again=reason.again, wait=reason.wait
+        f"{describe(model)} {told}", reason.kind, again=reason.again, wait=reason.wait
     )
 
 
@@ -183,10 +189,9 @@ def _status(error: Exception) -> _Reason | None:
         case 400 if error.code in WITHHELD:  # how Azure withholds an answer
             return _Reason("refusal", REFUSED)
         case 401 | 403:
-            return _Reason("configuration", "refuses the key; check OPENAI_API_KEY")
+            return _Reason("configuration", REFUSED_KEY)
         case 404:
-            told = "is not there; check the model's name and OPENAI_BASE_URL"
-            return _Reason("configuration", told)
+            return _Reason("configuration", NOT_THERE)
         case 429 if error.code == NO_CREDIT:
             # It does not pass with time as a rate limit does: somebody has to pay, or to wait long.
             told = "has no credit left for this key (status 429); check the account's limits"
@@ -214,8 +219,7 @@ def _openai(error: Exception) -> _Reason | None:
         case openai.APITimeoutError():
             return _Reason("timeout", NOT_IN_TIME, again=True)
         case openai.APIConnectionError():
-            told = "cannot be reached; start the server or check OPENAI_BASE_URL"
-            return _Reason("connection", told, again=True)
+            return _Reason("connection", BAD_ADDRESS, again=True)
         case openai.APIResponseValidationError():
             return _Reason("nonsense", NO_COMPLETION)
         case openai.APIError():  # an error event in a stream

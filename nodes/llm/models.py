@@ -6,9 +6,11 @@ import os
 import re
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableBinding
+from pydantic import SecretStr
 
 from langgraph_cooper.nodes.errors import ModelError
 
@@ -19,34 +21,70 @@ CAPS = ("max_tokens", "max_output_tokens", "max_new_tokens", "num_predict")
 BASE_URLS = ("openai_api_base", "endpoint_url", "anthropic_api_url")
 
 
+OPENAI = "openai:"
+# Prefixes by which LangChain's `init_chat_model` tells providers apart. Names with a tag, such as
+# Ollama's "llama3:8b", begin with none of them.
+OTHER_PROVIDERS = frozenset(
+    [
+        "anthropic", "anthropic_bedrock", "azure_ai", "azure_openai", "baseten", "bedrock",
+        "bedrock_converse", "cohere", "deepseek", "fireworks", "google_anthropic_vertex",
+        "google_genai", "google_vertexai", "groq", "huggingface", "ibm", "litellm", "mistralai",
+        "nvidia", "ollama", "openrouter", "perplexity", "together", "upstage", "xai",
+    ]
+)  # fmt: skip
+KEY, ADDRESS = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+
+# The models that were set up from a name and the environment, by their ids.
+_named: WeakValueDictionary[int, BaseChatModel] = WeakValueDictionary()
+
+
+def bare_name(name: str) -> str:
+    """Return a model's name at its endpoint: "openai:gpt-4o-mini" is LangChain's form of it.
+
+    Raises:
+        ModelError: The name is that of another provider's model.
+    """
+    bare = name.removeprefix(OPENAI).strip()
+    provider = name.partition(":")[0].replace("-", "_").lower()
+    if not bare:
+        raise ModelError(f"{name!r} names no model: write its name after the colon")
+    if ":" in name and provider in OTHER_PROVIDERS:
+        raise ModelError(
+            f"{name!r} is no model of an OpenAI-compatible endpoint: pass a chat model object in "
+            f"its place, as init_chat_model({name!r}) of langchain.chat_models returns it"
+        )
+    return bare
+
+
 def chat_model(model: str | BaseChatModel, temperature: float | None = None) -> BaseChatModel:
     """Return the langchain-openai model of a name, or the given model without its retries.
 
     No langchain-openai model retries by itself: two layers of retries would multiply.
 
     Args:
-        model: A name that the endpoint knows (OPENAI_BASE_URL, by default OpenAI's own), or a
-            chat model, which keeps its other settings.
+        model: A name that the endpoint knows (OPENAI_BASE_URL, by default OpenAI's own), with or
+            without LangChain's prefix "openai:", or a chat model, which keeps its other settings.
         temperature: Sampling temperature; None leaves it to the endpoint.
 
     Raises:
-        ModelError: There is no key for OpenAI's own endpoint.
+        ModelError: The name is another provider's, or there is no key for OpenAI's own endpoint.
     """
     if not isinstance(model, str):
         return _without_retries(model)
     base_url, key = endpoint_of(model)
-    return _openai_model(model, temperature, base_url, key)
+    return _openai_model(bare_name(model), temperature, base_url, key)
 
 
 def endpoint_of(model: str) -> tuple[str | None, str]:
     """Return the address (None: OpenAI's own) and the key that the environment has for a name.
 
     Raises:
-        ModelError: The address is none, there is no key for OpenAI's own endpoint, or the key is
-            none that can be sent.
+        ModelError: The name is another provider's, the address is none, there is no key for
+            OpenAI's own endpoint, or the key is none that can be sent.
     """
-    base_url = os.environ.get("OPENAI_BASE_URL") or None
-    key = os.environ.get("OPENAI_API_KEY") or None
+    bare_name(model)
+    base_url = os.environ.get(ADDRESS) or None
+    key = os.environ.get(KEY) or None
     if base_url and not base_url.startswith(("http://", "https://")):
         raise ModelError(
             f"OPENAI_BASE_URL is {base_url!r}, which is not a web address: write http://{base_url}"
@@ -69,7 +107,9 @@ def endpoint_of(model: str) -> tuple[str | None, str]:
 def _openai_model(
     name: str, temperature: float | None, base_url: str | None, key: str
 ) -> BaseChatModel:
-    return openai_model(name, temperature, base_url, key)
+    model = openai_model(name, temperature, base_url, key)
+    _named[id(model)] = model
+    return model
 
 
 def openai_model(
@@ -87,7 +127,6 @@ def openai_model(
     """
     # Imported here: it takes about a second, and the offline backend does not need it.
     from langchain_openai import ChatOpenAI
-    from pydantic import SecretStr
 
     from langgraph_cooper.nodes.llm.connections import loop_client, process_client
 
@@ -142,6 +181,21 @@ def at_openai(model: BaseChatModel) -> bool:
     """Return whether a langchain-openai model's endpoint is OpenAI's own, or Azure's."""
     url = getattr(getattr(model, "root_client", None), "base_url", None)
     return url is not None and str(url.host).endswith(("openai.com", "azure.com"))
+
+
+def key_of(model: BaseChatModel) -> str:
+    """Return where a model's key comes from, for an error: the variable, or the model itself."""
+    if id(model) in _named:
+        return KEY
+    secret = getattr(model, "openai_api_key", None)
+    given = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    return KEY if given in (None, os.environ.get(KEY)) else "its api_key"
+
+
+def address_of(model: BaseChatModel) -> str:
+    """Return where a model's address comes from, for an error. See `key_of`."""
+    given = id(model) not in _named and getattr(model, "openai_api_base", None)
+    return "its base_url" if given else ADDRESS
 
 
 def has_cap(model: BaseChatModel) -> bool:

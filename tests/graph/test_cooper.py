@@ -237,7 +237,7 @@ def test_api_mistakes_are_told_by_the_factory(tmp_path: Path) -> None:
         create_cooper("esc", model="")
     with pytest.raises(ModelError, match="generator_model is an int"):
         create_cooper("esc", generator_model=7)
-    with pytest.raises(CooperError, match="a int cannot be used"):
+    with pytest.raises(CooperError, match="an int cannot be used"):
         create_cooper("esc", ranker=7)
     with pytest.raises(TaskError, match="task is a NoneType: pass a shipped task's name"):
         create_cooper(None)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
 
@@ -279,6 +280,28 @@ PASSING = {
     "500": (Reply(status=500, headers={"x-should-retry": "false"}), "answers with status 500"),
 }
 ROLES = ["tracker", "promoter", "generator"]
+
+
+def test_a_fault_names_where_the_setting_comes_from(
+    server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(status: int, **settings: Any) -> str:
+        server.reply = lambda _: Reply(status=status)
+        model: Any = ChatOpenAI(model="m", **settings) if settings else "m"
+        with pytest.raises(ModelError) as caught:
+            say(create_cooper("esc", model=model).compile(checkpointer=InMemorySaver()), SAID)
+        return str(caught.value)
+
+    own = {"base_url": server.url, "api_key": "sk-own"}
+    assert told(401, **own).endswith("refuses the key; check its api_key")
+    assert told(404, **own).endswith("is not there; check the model's name and its base_url")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-own")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    assert told(401, base_url=server.url).endswith("check OPENAI_API_KEY")
+    assert told(401).endswith("check OPENAI_API_KEY")
+    assert told(404).endswith("check the model's name and OPENAI_BASE_URL")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert told(401).endswith("check OPENAI_API_KEY")
 
 
 @pytest.mark.parametrize("role", ROLES)

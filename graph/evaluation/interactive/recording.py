@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.tape import SAMPLES
-from langgraph_cooper.nodes.llm.models import endpoint_of, openai_model
+from langgraph_cooper.nodes.llm.models import bare_name, endpoint_of, openai_model
 from langgraph_cooper.prompts import CooperError
 
 DELIMITER = re.compile(r"<(/?[\w-]+) [0-9a-f]{16}>")
@@ -269,7 +269,7 @@ def model_at(spec: str, temperature: float | None = None) -> ModelAt:
 def _parts(spec: str) -> tuple[str, str | None, str]:
     """Return a model's name, its address and its key."""
     if not spec.startswith(ENDPOINT):
-        return spec, *endpoint_of(spec)
+        return bare_name(spec), *endpoint_of(spec)
     address, mark, name = spec.removeprefix(ENDPOINT).partition("#")
     if not mark or not name.strip() or not address.startswith(("http://", "https://")):
         raise ModelError(

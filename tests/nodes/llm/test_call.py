@@ -39,9 +39,9 @@ def status(kind: type[openai.APIStatusError], code: int) -> openai.APIStatusErro
 
 
 FAULTS = [
-    (status(openai.AuthenticationError, 401), "refuses the key; check OPENAI_API_KEY"),
-    (status(openai.PermissionDeniedError, 403), "refuses the key; check OPENAI_API_KEY"),
-    (status(openai.NotFoundError, 404), "is not there; check the model's name and OPENAI_BASE"),
+    (status(openai.AuthenticationError, 401), "refuses the key; check its api_key"),
+    (status(openai.PermissionDeniedError, 403), "refuses the key; check its api_key"),
+    (status(openai.NotFoundError, 404), "is not there; check the model's name and its base_url"),
     (status(openai.RateLimitError, 429), r"no more requests now \(status 429\); wait"),
     (status(openai.BadRequestError, 400), "answers with status 400; see the server's log"),
     (status(openai.UnprocessableEntityError, 422), "answers with status 422"),
@@ -56,7 +56,7 @@ FAULTS = [
     (TimeoutError(KEY), "did not answer in time; try again"),
     (
         AttributeError(KEY),
-        "does not answer as an OpenAI-compatible endpoint does; check OPENAI_BASE",
+        "does not answer as an OpenAI-compatible endpoint does; check its base_url, which usually",
     ),
     (UnicodeEncodeError("ascii", KEY, 0, 1, ""), "its key or a header, which has a letter"),
     (IndexError(KEY), "does not answer as an OpenAI-compatible endpoint does"),

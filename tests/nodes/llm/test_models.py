@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from langgraph_cooper.graph import create_cooper
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.llm.models import chat_model, describe
 from langgraph_cooper.nodes.llm.quirks import habits_of
@@ -60,6 +62,30 @@ def test_description_tells_name_and_place_but_no_secret(monkeypatch: pytest.Monk
     monkeypatch.setenv("OPENAI_BASE_URL", "http://someone:sesame@127.0.0.1:9/v1")
     assert describe(chat_model("some-model")) == "the model 'some-model' at http://127.0.0.1:9/v1"
     assert describe(ScriptedModel()) == "the model 'scripted'"
+
+
+def test_a_name_may_have_langchains_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-one")
+    for name in ("gpt-4o-mini", "openai:gpt-4o-mini"):
+        model: Any = chat_model(name)
+        assert model.model_name == "gpt-4o-mini"
+    for name in ("llama3:8b", "ft:gpt-4o:org::id", "mistral:7b", "anthropic/claude"):
+        model = chat_model(name)
+        assert model.model_name == name
+
+
+@pytest.mark.parametrize("name", ["anthropic:claude-sonnet", "google-genai:g", "ollama:llama3:8b"])
+def test_another_providers_name_is_one_clear_error(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-one")
+    told = re.escape(f"pass a chat model object in its place, as init_chat_model({name!r})")
+    with pytest.raises(ModelError, match=told):
+        chat_model(name)
+    with pytest.raises(ModelError, match=told):
+        create_cooper("esc", model=name)
+    with pytest.raises(ModelError, match="'openai:' names no model"):
+        chat_model("openai:")
 
 
 class Local(ScriptedModel):
