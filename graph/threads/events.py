@@ -15,6 +15,7 @@ from langgraph_cooper.nodes.events import (
     MESSAGE,
     Done,
     Event,
+    Speaker,
     Token,
     TurnStarted,
     as_event,
@@ -73,10 +74,16 @@ class Telling:
     Args:
         call: The call of `Turns`.
         on_state: Called with each state of the thread.
+        subgraphs: Whether the parts have those of the graph's subgraphs: then every reply of
+            COOPER's is heard, and another one is another node's.
     """
 
     def __init__(
-        self, call: Call, on_state: Callable[[Mapping[str, Any]], None] | None = None
+        self,
+        call: Call,
+        on_state: Callable[[Mapping[str, Any]], None] | None = None,
+        *,
+        subgraphs: bool = False,
     ) -> None:
         self._state: Mapping[str, Any] = {}
         self._on_state = on_state
@@ -89,6 +96,7 @@ class Telling:
         self._thoughts = ThoughtFilter()
         self._speaker: str | None = None
         self._replaced = False
+        self._subgraphs, self._told = subgraphs, set[str | None]()  # ids of COOPER's replies
 
     def hear(self, part: Mapping[str, Any]) -> Iterator[Event]:
         """Yield the events in a part of the run's stream."""
@@ -99,7 +107,9 @@ class Telling:
                 yield from self._start()
         elif part["type"] == "custom":
             event = as_event(part["data"])
-            if event and event.type != "reply":  # it is told at the end, from the state
+            if event and event.type == "reply":  # it is told at the end, from the state
+                self._told.add(event.message_id)
+            elif event:
                 yield event.model_copy(update={"again": True}) if self._again else event
         else:
             yield from self._words(*part["data"])
@@ -114,9 +124,17 @@ class Telling:
         yield from self._say(self._thoughts.end())
         if answer.message is not None:
             yield from self._complete(answer.message.text)
-            told = reply_event(self._turn, answer.message, speaker(answer.message))
+            told = reply_event(self._turn, answer.message, self._by(answer.message))
             yield told.model_copy(update={"repeated": repeated, "again": self._again})
         yield self._done("interrupted" if self._interrupted else "completed")
+
+    def _by(self, message: AIMessage) -> Speaker:
+        """Return who made a reply. One that an earlier run made was not heard."""
+        by = speaker(message)
+        heard = self._subgraphs and not self._again
+        if by == "generator" and heard and short_id(message.id) not in self._told:
+            return "other"
+        return by
 
     def stopped(self) -> Iterator[Event]:
         """Yield the end of a turn that was stopped."""

@@ -270,7 +270,7 @@ class Turns:
         """
         turn = self._asked(thread_id, message, context, config, values)
         how = _how(MODES, subgraphs)
-        stopper, telling = Stopper(), Telling(turn, on_state)
+        stopper, telling = Stopper(), Telling(turn, on_state, subgraphs=subgraphs)
         with self.holding(thread_id), self._stoppable(thread_id, stopper.stop):
             try:
                 if not self._settle(turn, stopper, catch_up):
@@ -498,7 +498,7 @@ class Turns:
         """
         turn = self._asked(thread_id, message, context, config, values)
         how = _how(MODES, subgraphs)
-        telling = Telling(turn, on_state)
+        telling = Telling(turn, on_state, subgraphs=subgraphs)
 
         async def work(task: TurnTask[None]) -> None:
             async with self.aholding(thread_id):

@@ -20,7 +20,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ENVELOPE = ("v", "type", "turn", "id")
 
 Stage = Literal["tracker", "promoter", "progression"]
-Speaker = Literal["generator", "stand_in", "guard"]
+Speaker = Literal["generator", "stand_in", "guard", "other"]
 
 
 def _require(schema: dict[str, Any]) -> None:
@@ -152,8 +152,8 @@ class ReplyEvent(EventBase):
     message_id: str | None = None
     by: Speaker = Field(
         default="generator",
-        description="The generator; prepared sentences in place of a model that failed; or the "
-        "safety guard.",
+        description="The generator; prepared sentences in place of a model that failed; the safety "
+        "guard; or another node of a graph around COOPER, where its events come through subgraphs.",
     )
     repeated: bool = Field(
         default=False, description="Whether it was given earlier, and no turn was run."

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from typer.testing import CliRunner
@@ -365,6 +365,19 @@ def test_a_host_graph_sees_them_through_subgraphs() -> None:
     parts = graph.stream(SAID, config, stream_mode="custom", subgraphs=True, version="v2")
     assert {"agent", "ranking", "reply"} <= set(kinds(parts))
     check(list(Turns(graph).events(THREAD, FIRST, subgraphs=True)))
+
+
+def test_a_reply_of_another_node_is_not_the_generators() -> None:
+    def chosen(state: MessagesState) -> str:
+        return "hours" if "open" in state["messages"][-1].text else "support"
+
+    host = StateGraph(MessagesState)
+    host.add_node("hours", lambda _: {"messages": [AIMessage("We open at nine.")]})
+    host.add_node("support", create_cooper("esc", ranker=FakeRanker()).compile())
+    host.add_conditional_edges(START, chosen, ["hours", "support"])
+    turns = Turns(host.compile(checkpointer=InMemorySaver()))
+    for said, by in (("When do you open?", "other"), (FIRST, "generator")):
+        assert of("reply", turns.events(THREAD, said, subgraphs=True))[0].by == by
 
 
 @pytest.mark.parametrize("task", ["esc", "persuasion"])
