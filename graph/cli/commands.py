@@ -15,6 +15,7 @@ COMMANDS = {
     "help": "lists these commands",
     "why": "shows what guided the last reply",
     "agents": "shows what the agents think, and the head of the ranking",
+    "again": "answers the last message again; the new reply replaces the old one",
     "new": "begins a new conversation; this one stays as it is",
     "quit": "ends it, as do exit and Ctrl-D",
 }

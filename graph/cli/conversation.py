@@ -33,6 +33,7 @@ from langgraph_cooper.graph.cli.view import (
     why_view,
 )
 from langgraph_cooper.graph.cli.waiting import Waiting
+from langgraph_cooper.graph.threads.asked import AnswerAgain
 from langgraph_cooper.graph.threads.spoken import SpokenTurn, system_is_due
 from langgraph_cooper.graph.threads.turns import Turns
 from langgraph_cooper.graph.warm import warm_up
@@ -209,6 +210,8 @@ class Conversation:
             self._out.print(agents_view(self.task, state, self._out.width))
         elif command == "why":
             self._out.print(why_view(self.task, state))
+        elif command == "again":
+            self._take(AnswerAgain())
         elif command == "new":
             self._begin_anew()
         else:
@@ -245,14 +248,14 @@ class Conversation:
         if system_is_due(self.task, self._snapshot()):
             self._take(None)
 
-    def _take(self, text: str | None) -> None:
+    def _take(self, said: str | AnswerAgain | None) -> None:
         """Run and print a turn; None says nothing new."""
         waiting = Waiting(self.task, self._screen)
         turn = SpokenTurn(
             self.turns,
             self.task,
             self.thread,
-            text,
+            said,
             context=self.context,
             # After a fault that a person must mend, ask once a line: the answer is to both.
             catch_up=not self._model_failed,
@@ -262,7 +265,7 @@ class Conversation:
             self._unstored &= not isinstance(event, TurnStarted)
             waiting.hear(event)
 
-        turn.on_event, self._unstored = hear, text is not None
+        turn.on_event, self._unstored = hear, isinstance(said, str)
         before, self._last_faults = self._last_faults, ""
         with self._leaving_at_once():
             if self.as_json:

@@ -22,7 +22,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from rich.console import Console
 
-from langgraph_cooper.graph import Turns, create_cooper
+from langgraph_cooper.graph import ModelError, Turns, create_cooper
 from langgraph_cooper.graph.cli.commands import command_in
 from langgraph_cooper.graph.cli.conversation import Conversation
 from langgraph_cooper.graph.cli.view import agents_view, why_view
@@ -292,6 +292,31 @@ def test_control_c_before_the_message_is_stored_tells_so(
     finally:
         signal.signal(signal.SIGINT, before)
     assert ("may not have been stored" in capsys.readouterr().err) is not stored
+
+
+def test_again_replaces_the_last_reply(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ScriptedModel(script={"generator": ModelError("it broke off", "cut")})
+    builder = create_cooper("esc", model=model, ranker=FakeRanker())
+    graph = builder.compile(checkpointer=InMemorySaver())
+
+    def typing() -> Iterator[str]:
+        yield "/again"
+        yield "I lost my job."
+        model.script = {"generator": "A new answer."}
+        yield "/again"
+        yield "quit"
+
+    typed = typing()
+    monkeypatch.setattr("builtins.input", lambda _: next(typed))
+    Conversation(ESC, graph, Turns(graph), "anna").converse()
+    told = capsys.readouterr()
+    assert "supporter: A new answer." in told.out
+    assert "error: the thread has no message of a user to answer: send one" in told.err
+    config: Any = {"configurable": {"thread_id": "anna"}}
+    said = [message.text for message in graph.get_state(config).values["messages"]]
+    assert said == ["I lost my job.", "A new answer."]
 
 
 def test_a_new_conversation_takes_the_next_free_name(
