@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ TOKENS = "COOPER_TOKENS"
 """The environment variable with `owner:token` lines, or several in one, parted by commas."""
 
 BACKLOG = 2_048
+LEFT = "socket.send() raised exception."
+"""asyncio's warning where a client left while several pieces were written to it: no fault."""
 
 
 class ServeError(CooperError):
@@ -125,6 +128,7 @@ def serve(
             f"without authentication anybody who reaches {host} could read and write: name a file "
             "of tokens with --tokens, an --authenticator, or listen on 127.0.0.1"
         )
+    logging.getLogger("asyncio").addFilter(_is_news)
     app = create_app(
         offers, store=store, authenticate=authenticate or nobody_is_asked, settings=settings
     )
@@ -139,6 +143,10 @@ def serve(
                 await Server(config, service.runs).serve(sockets)
 
         asyncio.run(run())
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return record.msg != LEFT
 
 
 def configured(app: ASGIApp, limits: Limits, **choices: Any) -> uvicorn.Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -72,9 +71,6 @@ async def as_sse(events: AsyncIterator[Logged]) -> AsyncIterator[ServerSentEvent
         async with aclosing(events) as logged:  # type: ignore[type-var]
             async for one in logged:
                 yield ServerSentEvent(id=str(one.number), event=one.event["type"], data=one.data)
-                # asyncio tells that a client has left in the loop's next round. Many events in one
-                # round would each be written to the closed socket, with a warning in the log.
-                await asyncio.sleep(0)
     except Exception as error:
         told = as_api_error(error)
         data = json.dumps({"error": {"message": str(told), "type": told.type}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -42,6 +43,25 @@ def test_a_place_that_cannot_be_listened_on_is_named_before_anything_is_told(
     with pytest.raises(ServeError, match=r"cannot listen on 192\.0\.2\.1, port 0"):
         bound("192.0.2.1", 0)
     assert told == []
+
+
+def test_the_log_does_not_tell_of_clients_that_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio warns where several pieces are written to a client that has just left."""
+    with pytest.raises(ServeError):
+        serve(
+            {},
+            host="192.0.2.1",
+            port=0,
+            store=str(tmp_path / "s.sqlite"),
+            authenticate=lambda _: "a",
+            settings=Settings(),
+        )
+    transport = logging.getLogger("asyncio")
+    transport.warning("socket.send() raised exception.")
+    transport.warning("another warning")
+    assert caplog.messages == ["another warning"]
 
 
 def test_owners_come_from_one_place(tmp_path: Path) -> None:

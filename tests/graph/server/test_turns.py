@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from langgraph_cooper.graph.server.records import Logged, Records
-from langgraph_cooper.graph.server.sse import as_sse
+from langgraph_cooper.graph.server.records import Records
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.events import EVENT
 from tests.support.scripted import ScriptedModel
@@ -329,20 +327,6 @@ def test_a_message_is_answered_again(client: Client, model: ScriptedModel) -> No
     missing = client.http.post(f"{path}/{'0' * 12}/again", headers=JSON)
     assert missing.status_code == 404
     model.script = {}
-
-
-async def test_others_have_a_turn_between_two_events() -> None:
-    """Else a client that left is written to, and asyncio warns of it."""
-
-    async def many() -> AsyncIterator[Logged]:
-        for number in range(1, 50):
-            yield Logged(number, '{"type": "token"}')
-
-    ticks: list[int] = []
-    loop = asyncio.get_running_loop()
-    async for event in as_sse(many()):
-        loop.call_soon(ticks.append, 1)
-        assert len(ticks) >= int(event.id or 0) - 1
 
 
 def test_a_thread_is_deleted_in_mid_turn(client: Client, slow: ScriptedModel) -> None:
