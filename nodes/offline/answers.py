@@ -234,9 +234,18 @@ for _name in ("_vectors", "_rarity"):  # Python 3.11 computes a cached property 
 
 
 def _agrees(answer: Answer, found: Sequence[Amount]) -> bool:
-    """Return whether an answer is for amounts in a range, and one that is offered is in it."""
+    """Return whether an answer is for amounts in a range, and one that it is for is in it.
+
+    It is for amounts that are offered; for what something pays ("I earn 500") or is too much ("not
+    500") only where one of its examples says so.
+    """
     bounds = answer.amount
-    return bounds is not None and any(one.within(bounds) and not one.told for one in found)
+    if bounds is None:
+        return False
+    told = any(one.told for text in answer.heard for one in amounts(text))
+    denied = any(one.denied for text in answer.heard for one in amounts(text))
+    fitting = [one for one in found if one.within(bounds)]
+    return any(one.told <= told and one.denied <= denied for one in fitting)
 
 
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:
@@ -262,5 +271,5 @@ def spoken_amount(form: str, said: str, wanted: tuple[float, float] | None) -> s
     if "{amount}" not in form:
         return form
     fitting = [one for one in amounts(said) if wanted is None or one.within(wanted)]
-    fitting.sort(key=lambda one: one.told)
+    fitting.sort(key=lambda one: not one.offered)
     return form.replace("{amount}", fitting[0].text if fitting else "that")

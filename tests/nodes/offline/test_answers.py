@@ -135,6 +135,24 @@ def test_an_amount_decides_and_is_said_in_the_users_words() -> None:
     assert said(task, OFFER, [user("I can pay $110 for it.")]) == "Good, $110 it is."
 
 
+@pytest.mark.parametrize(
+    ("example", "message", "bounds"),
+    [
+        ("I earn 50,000 dollars a year.", "I earn 52,000 dollars a year.", (5_000.0, 400_000.0)),
+        ("It costs 10k.", "It costs 12k.", (9_000.0, 20_000.0)),
+        ("I can't give 10 dollars.", "I can't give 12 dollars.", (10.0, 20.0)),
+    ],
+)
+def test_amounts_are_told_or_denied_where_an_example_does_so(
+    example: str, message: str, bounds: tuple[float, float]
+) -> None:
+    pay = OFFER.model_copy(update={"heard": (example,), "amount": bounds})
+    assert topic_for(task_with(pay), user(example)) == OFFER.topic
+    assert topic_for(task_with(pay), user(message)) == OFFER.topic
+    other = pay.model_copy(update={"heard": ("I offer 50,000 dollars a year.", "I give 12.")})
+    assert topic_for(task_with(other), user(message)) is None
+
+
 def test_an_amount_in_its_range_speaks_for_an_answer() -> None:
     """The words alone are too far from the example."""
     text = "So 100 for it, if I pay now."
