@@ -47,7 +47,9 @@ _AMOUNT = re.compile(
     rf"(?P<scale>(?:{_SCALE})*)(?P<letter>{_LETTER})?{_UNITS}(?![\w%])",
     re.IGNORECASE,
 )
-_CURRENCY = re.compile(r"[$€£¢]|(?:dollars?|bucks?|euros?|pounds?|quid|usd|eur|gbp)$", re.IGNORECASE)
+_CURRENCY = re.compile(
+    r"[$€£¢]|(?:dollars?|bucks?|euros?|pounds?|quid|usd|eur|gbp)$", re.IGNORECASE
+)
 _MONEY = (
     r"\b(?:earn\w*|makes?|making|made|pa(?:y|ys|id|ying)|offer\w*|salar(?:y|ies)|incomes?|wages?|"
     r"bonus|loans?|debts?|raise|rent|mortgage|budget|prices?|worth|costs?|ow(?:e|es|ed|ing)|"

@@ -26,7 +26,7 @@ from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
 from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
-from langgraph_cooper.nodes.offline.passive import asks, passive_candidates
+from langgraph_cooper.nodes.offline.passive import asks, foreign_candidates, passive_candidates
 from langgraph_cooper.nodes.offline.reading import Reader
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.nodes.subjects.in_play import last_mentioned, subjects_in_play
@@ -249,8 +249,9 @@ def _agrees(answer: Answer, found: Sequence[Amount]) -> bool:
 
 
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:
-    """Return whether the message is little more than the cue of a due passive kind."""
-    return any(candidate.get("due") for candidate in passive_candidates(task, history))
+    """Return whether a passive kind is due: the message is little more than its cue, or foreign."""
+    found = foreign_candidates(task, history) or passive_candidates(task, history)
+    return any(candidate.get("due") for candidate in found)
 
 
 def next_form(answer: Answer, history: Sequence[Utterance], task: TaskSpec) -> str:
