@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.language.acts import are_reversed
 from langgraph_cooper.nodes.language.amounts import Amount, amounts
+from langgraph_cooper.nodes.language.denying import denies
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.repetition import form_was_said
@@ -193,7 +194,7 @@ class Answers:
         margins = np.where(np.arange(len(read)) > 0, PART, 0.0)
         best, near = (cosines - margins).argmax(1), (cosines - margins).max(1)
         nearest = np.argsort(-near, kind="stable")[:NEAREST].tolist()
-        order = [at for at in nearest if not are_reversed(read[best[at]], self._heard[at])]
+        order = [at for at in nearest if self._may_fit(read[best[at]], at)]
         if not order:
             return []
         of: list[int] = self._of[order].tolist()
@@ -212,6 +213,11 @@ class Answers:
             likeliest[one] = max(probable, likeliest.get(one, 0.0))
         ranked = sorted(likeliest.items(), key=lambda pair: -pair[1])
         return [(self._task.answers[index], probable) for index, probable in ranked]
+
+    def _may_fit(self, part: str, at: int) -> bool:
+        """Return whether a message may mean what an example says, and not its reverse."""
+        heard = self._task.answers[int(self._of[at])].heard
+        return not are_reversed(part, self._heard[at]) and not denies(part, heard)
 
     def _tells(self, index: int, found: Sequence[Amount]) -> bool:
         answer = self._task.answers[index]

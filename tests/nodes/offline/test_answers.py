@@ -67,6 +67,16 @@ def test_an_example_in_which_the_other_person_did_it_is_left_out() -> None:
     assert answers.find([user("My wife left me.")]) is None
 
 
+def test_what_did_not_happen_is_not_answered_as_if_it_did() -> None:
+    fired = PET.model_copy(update={"heard": ("My boss fired me.", "I was fired today.")})
+    answers = Answers(task_with(fired), load_encoder().encode, thresholds=Thresholds(0, 0))
+    assert answers.find([user("My boss has fired me.")])
+    assert answers.find([user("My boss did not fire me.")]) is None
+    kept = fired.model_copy(update={"heard": (*fired.heard, "I didn't get fired.")})
+    answers = Answers(task_with(kept), load_encoder().encode, thresholds=Thresholds(0, 0))
+    assert answers.find([user("My boss did not fire me.")])
+
+
 def test_the_answer_is_chosen_by_what_reads_it_together_with_the_message() -> None:
     fish = PET.model_copy(update={"topic": "Ask about fish.", "say": ("Which fish?", "How many?")})
     task, reader = task_with(PET, fish), ScriptedReader("fish")
