@@ -6,6 +6,7 @@ It is found by cue words, and an answer to a decision by that decision.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 
 from langgraph_cooper.nodes.language.english import may_be_english
 from langgraph_cooper.nodes.language.history import last_user_text
@@ -27,8 +28,6 @@ FILLERS = frozenset(
         "then", "there", "this", "to", "today", "too", "u", "very", "well", "yes", "you", "your",
     ]
 )  # fmt: skip
-
-
 GOODBYES = frozenset({"bye", "goodbye"})
 LEAST_CALLING = (frozenset({"thanks", "thank you"}), frozenset({"hello", "hi"}))
 """Cues of kinds that come after others, a greeting last: "Hi, thanks a lot. Bye!" says goodbye."""
@@ -101,7 +100,7 @@ def _due(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> boo
     if not kind.due or kind.opening:
         return kind.due
     said = last_user_text(history)
-    if not GOODBYES.isdisjoint(kind.cues):
+    if _has_cue(kind, GOODBYES):
         thanks = [cue for other in task.passive if _lateness(other) == 1 for cue in other.cues]
         said = " ".join(part for part in sentences(said) if not _only_thanks(part, kind, thanks))
     left = f" {' '.join(words(said))} "
@@ -112,10 +111,13 @@ def _due(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> boo
 
 def _lateness(kind: PassiveKind) -> int:
     """Return 1 for thanks, 2 for a greeting, else 0."""
-    if not GOODBYES.isdisjoint(kind.cues):
+    if _has_cue(kind, GOODBYES):
         return 0
-    late = (place for place, cues in enumerate(LEAST_CALLING, 1) if not cues.isdisjoint(kind.cues))
-    return next(late, 0)
+    return next((place for place, cues in enumerate(LEAST_CALLING, 1) if _has_cue(kind, cues)), 0)
+
+
+def _has_cue(kind: PassiveKind, cues: AbstractSet[str]) -> bool:
+    return any(cue.casefold() in cues for cue in kind.cues)
 
 
 def _only_thanks(sentence: str, goodbye: PassiveKind, thanks: Sequence[str]) -> bool:

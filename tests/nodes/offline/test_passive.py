@@ -132,7 +132,7 @@ def test_a_goodbye_is_answered_with_a_goodbye_whatever_the_ranker_prefers() -> N
 def courteous(*names: str) -> TaskSpec:
     """Return a task with these kinds in this order."""
     cues = {
-        "greeting": ("hello", "hi"),
+        "greeting": ("Hello", "Hi"),
         "thanks": ("thanks", "thank you"),
         "goodbye": ("bye", "goodbye"),
         "weather": ("the weather",),
