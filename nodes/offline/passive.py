@@ -29,8 +29,9 @@ FILLERS = frozenset(
     ]
 )  # fmt: skip
 GOODBYES = frozenset({"bye", "goodbye"})
-LEAST_CALLING = (frozenset({"thanks", "thank you"}), frozenset({"hello", "hi"}))
-"""Cues of kinds that come after others, a greeting last: "Hi, thanks a lot. Bye!" says goodbye."""
+THANKS = frozenset({"thanks", "thank you"})
+GREETINGS = frozenset({"hello", "hi"})
+"""Cues that tell which kinds say goodbye, thank and greet."""
 OTHERWISE = NEGATIONS | {"but", "though", "still"}
 """Words of thanks that say more than thanks."""
 
@@ -38,8 +39,8 @@ OTHERWISE = NEGATIONS | {"but", "though", "still"}
 def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
     """Return a candidate of the kind that the user's last words call for, if any does.
 
-    Of several kinds one that is due comes first. Thanks come after other kinds, and a greeting
-    after thanks. Else the order of the task's file counts.
+    Of several kinds one that is due comes first. A greeting comes after other kinds, and thanks
+    after a goodbye. Else the order of the task's file counts.
     """
     kinds = [
         kind
@@ -47,9 +48,14 @@ def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Can
         if not (kind.asked or kind.foreign) and _called_for(kind, task, history)
     ]
     due = {kind.name for kind in kinds if _due(kind, task, history)}
-    # Those that the words call for come first.
-    order = {kind.name: (not (kind.cues or kind.about), kind.name not in due) for kind in kinds}
-    for kind in sorted(kinds, key=lambda kind: (*order[kind.name], _lateness(kind))):
+    leaves = any(_has_cue(kind, GOODBYES) for kind in kinds if kind.name in due)
+
+    def order(kind: PassiveKind) -> tuple[bool, ...]:
+        called = bool(kind.cues or kind.about)
+        late = _greets(kind), leaves and _thanks(kind)
+        return (not called, kind.name not in due, *late)
+
+    for kind in sorted(kinds, key=order):
         if found := _first(kind, history):
             return [{**found, "due": True} if kind.name in due else found]
     return []
@@ -101,7 +107,7 @@ def _due(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> boo
         return kind.due
     said = last_user_text(history)
     if _has_cue(kind, GOODBYES):
-        thanks = [cue for other in task.passive if _lateness(other) == 1 for cue in other.cues]
+        thanks = [cue for other in task.passive if _thanks(other) for cue in other.cues]
         said = " ".join(part for part in sentences(said) if not _only_thanks(part, kind, thanks))
     left = f" {' '.join(words(said))} "
     for cue in sorted(kind.cues, key=len, reverse=True):
@@ -109,11 +115,12 @@ def _due(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> boo
     return len([word for word in left.split() if word not in FILLERS]) <= kind.besides
 
 
-def _lateness(kind: PassiveKind) -> int:
-    """Return 1 for thanks, 2 for a greeting, else 0."""
-    if _has_cue(kind, GOODBYES):
-        return 0
-    return next((place for place, cues in enumerate(LEAST_CALLING, 1) if _has_cue(kind, cues)), 0)
+def _thanks(kind: PassiveKind) -> bool:
+    return _has_cue(kind, THANKS) and not _has_cue(kind, GOODBYES)
+
+
+def _greets(kind: PassiveKind) -> bool:
+    return _has_cue(kind, GREETINGS) and not _has_cue(kind, GOODBYES | THANKS)
 
 
 def _has_cue(kind: PassiveKind, cues: AbstractSet[str]) -> bool:

@@ -168,6 +168,13 @@ def test_a_goodbye_comes_before_thanks_and_thanks_before_a_greeting(
     assert (found["topic"], found.get("due")) == (kind, True)
 
 
+def test_thanks_and_small_talk_keep_the_order_of_the_file() -> None:
+    said = [user("Thank you, nice day.")]
+    assert kind_of(PERSUASION, said) == "thanks"
+    swapped = PERSUASION.model_copy(update={"passive": PERSUASION.passive[::-1]})
+    assert kind_of(swapped, said) == "smalltalk"
+
+
 @pytest.mark.parametrize("text", ["Thanks, but nothing of that helped a bit. Bye bye job.", "Hi"])
 def test_other_words_beside_a_goodbye_still_count(text: str) -> None:
     found = passive_candidates(courteous("goodbye", "thanks"), [user(text)])
