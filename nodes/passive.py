@@ -10,7 +10,11 @@ from langchain_core.runnables import RunnableLambda
 from langgraph_cooper.nodes.context import current_context
 from langgraph_cooper.nodes.language.history import utterances
 from langgraph_cooper.nodes.node import Node, Update
-from langgraph_cooper.nodes.offline.passive import honest_candidates, passive_candidates
+from langgraph_cooper.nodes.offline.passive import (
+    foreign_candidates,
+    honest_candidates,
+    passive_candidates,
+)
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.prompts import PASSIVE
 
@@ -20,7 +24,8 @@ def passive_node(resources: Resources) -> Node:
 
     It asks no LLM: cue words are enough to recognise a greeting, thanks or a goodbye, and a small
     model reads a yes and a no. Where no LLM thinks for the agents either, a prepared answer of no
-    aspect comes first, or an honest "I don't know" to a question that was not understood.
+    aspect comes first, or an honest "I don't know" to a question that was not understood. A message
+    in another language is told that English alone is understood.
     """
 
     def passive(state: Mapping[str, Any]) -> Update:
@@ -29,7 +34,9 @@ def passive_node(resources: Resources) -> Node:
         if resources.thinks_offline(current_context()):
             answers = resources.answers
             found = [*answers.candidates(PASSIVE, history), *found]
-            if answers.unheard(history):
+            if foreign := foreign_candidates(resources.task, history):
+                found = foreign
+            elif answers.unheard(history):
                 found = [*honest_candidates(resources.task, history), *found]
         return {"passive": found}
 

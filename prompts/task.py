@@ -194,6 +194,7 @@ class PassiveKind(Part):
         besides: For `due`: maximum number of extra words, fillers such as "so much" excluded,
             besides the cue.
         asked: Said to a question that was not understood, and only then.
+        foreign: Said to a message in another language than English, and only then.
         topics: What can be said in reply.
     """
 
@@ -206,6 +207,7 @@ class PassiveKind(Part):
     due: Switch = False
     besides: Whole = Field(default=2, ge=0)
     asked: Switch = False
+    foreign: Switch = False
     topics: tuple[Topic, ...] = Field(min_length=1)
 
 

@@ -135,7 +135,8 @@ class Chooser:
         self._length = length
         self._rules = tuple(rules)
         self._allowed = task_words(task)
-        self._due = {topic.topic for kind in task.passive if kind.due for topic in kind.topics}
+        due = [kind for kind in task.passive if kind.due or kind.foreign]
+        self._due = {topic.topic for kind in due for topic in kind.topics}
         self._due |= {answer.topic for answer in task.answers}
 
     def choose(

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from langgraph_cooper.nodes.language.acts import are_reversed
 from langgraph_cooper.nodes.language.amounts import Amount, amounts
+from langgraph_cooper.nodes.language.denying import denies
 from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.text import sentences, words
 from langgraph_cooper.nodes.offline.fitting import Rarity, chance, features, neighbours
 from langgraph_cooper.nodes.offline.heard import Embed, examples, vectors_of
-from langgraph_cooper.nodes.offline.passive import asks, passive_candidates
+from langgraph_cooper.nodes.offline.passive import asks, foreign_candidates, passive_candidates
 from langgraph_cooper.nodes.offline.reading import Reader
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.nodes.subjects.in_play import last_mentioned, subjects_in_play
@@ -193,7 +194,7 @@ class Answers:
         margins = np.where(np.arange(len(read)) > 0, PART, 0.0)
         best, near = (cosines - margins).argmax(1), (cosines - margins).max(1)
         nearest = np.argsort(-near, kind="stable")[:NEAREST].tolist()
-        order = [at for at in nearest if not are_reversed(read[best[at]], self._heard[at])]
+        order = [at for at in nearest if self._may_fit(read[best[at]], at)]
         if not order:
             return []
         of: list[int] = self._of[order].tolist()
@@ -212,6 +213,11 @@ class Answers:
             likeliest[one] = max(probable, likeliest.get(one, 0.0))
         ranked = sorted(likeliest.items(), key=lambda pair: -pair[1])
         return [(self._task.answers[index], probable) for index, probable in ranked]
+
+    def _may_fit(self, part: str, at: int) -> bool:
+        """Return whether a message may mean what an example says, and not its reverse."""
+        heard = self._task.answers[int(self._of[at])].heard
+        return not are_reversed(part, self._heard[at]) and not denies(part, heard)
 
     def _tells(self, index: int, found: Sequence[Amount]) -> bool:
         answer = self._task.answers[index]
@@ -234,14 +240,24 @@ for _name in ("_vectors", "_rarity"):  # Python 3.11 computes a cached property 
 
 
 def _agrees(answer: Answer, found: Sequence[Amount]) -> bool:
-    """Return whether an answer is for amounts in a range, and one that is offered is in it."""
+    """Return whether an answer is for amounts in a range, and one that it is for is in it.
+
+    It is for amounts that are offered; for what something pays ("I earn 500") or is too much ("not
+    500") only where one of its examples says so.
+    """
     bounds = answer.amount
-    return bounds is not None and any(one.within(bounds) and not one.told for one in found)
+    if bounds is None:
+        return False
+    told = any(one.told for text in answer.heard for one in amounts(text))
+    denied = any(one.denied for text in answer.heard for one in amounts(text))
+    fitting = [one for one in found if one.within(bounds)]
+    return any(one.told <= told and one.denied <= denied for one in fitting)
 
 
 def _is_simple(task: TaskSpec, history: Sequence[Utterance]) -> bool:
-    """Return whether the message is little more than the cue of a due passive kind."""
-    return any(candidate.get("due") for candidate in passive_candidates(task, history))
+    """Return whether a passive kind is due: the message is little more than its cue, or foreign."""
+    found = foreign_candidates(task, history) or passive_candidates(task, history)
+    return any(candidate.get("due") for candidate in found)
 
 
 def next_form(answer: Answer, history: Sequence[Utterance], task: TaskSpec) -> str:
@@ -262,5 +278,5 @@ def spoken_amount(form: str, said: str, wanted: tuple[float, float] | None) -> s
     if "{amount}" not in form:
         return form
     fitting = [one for one in amounts(said) if wanted is None or one.within(wanted)]
-    fitting.sort(key=lambda one: one.told)
+    fitting.sort(key=lambda one: not one.offered)
     return form.replace("{amount}", fitting[0].text if fitting else "that")

@@ -14,13 +14,14 @@ from langgraph_cooper.nodes.language.history import last_user_text
 from langgraph_cooper.nodes.language.repetition import form_was_said
 from langgraph_cooper.nodes.language.text import echo, words
 from langgraph_cooper.nodes.offline.answers import next_form
-from langgraph_cooper.nodes.offline.passive import FILLERS
+from langgraph_cooper.nodes.offline.passive import FILLERS, asks
 from langgraph_cooper.nodes.state import RankedCandidate
 from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import PASSIVE, TaskSpec, Topic
 from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 
-# Used when a bank is used up; the shipped ones last hundreds of turns.
+# Used when a bank is used up and has no sentence that may be said again; the shipped ones last
+# hundreds of turns.
 LAST_RESORTS = (
     "I'm listening. You said: {heard}",
     "Let me stay with that: {heard}",
@@ -40,7 +41,7 @@ COURTESIES = {
         r"\b(?:hi|hello|hey|(?:good|great|nice)\s+to\s+see\s+you)\b", re.IGNORECASE
     ): "Hello.",
 }
-COURTEOUS = FILLERS | {"later", "lot", "much", "night", "see", "tomorrow"}
+COURTEOUS = FILLERS | {"later", "night", "see", "tomorrow"}
 MOST_TOPICS = 2  # three in one utterance read like a list
 
 
@@ -61,7 +62,7 @@ class OfflineGenerator:
     A prepared answer that was ranked first is said alone. Else it says the best candidate, and
     another of the K if that fits, comes from another aspect and does not add a second question.
     The user's last statement comes first if it can be turned to the second person safely. No form
-    is used twice in a conversation.
+    is used twice in a conversation, unless nothing else is left.
     """
 
     def __init__(self, task: TaskSpec) -> None:
@@ -137,23 +138,49 @@ class OfflineGenerator:
         return len(" ".join(line.text for line in lines).split()) < self._task.reply_words
 
     def _rescue(self, history: Sequence[Utterance]) -> _Line:
-        """Return an unsaid line of the bank, or a last resort, if the top K are used up."""
-        plain = [form for topic in self._passives() for form in topic.say if "{" not in form]
-        lines = [_Line(form, PASSIVE) for form in plain if not form_was_said(form, history)]
-        unsaid = [line for line in lines if self._fits([line])]
-        if unsaid:
-            return unsaid[0]
+        """Return a line that fits at any time, if the top K are used up.
+
+        A sentence of the bank that was not said comes first, then the one that was said the longest
+        ago, unless it is the last reply.
+        """
+        replies = [said for said in history if said.speaker == "system"]
+        plain = [
+            form for topic in self._receiving(history) for form in topic.say if "{" not in form
+        ]
+        lines = [line for line in (_Line(form, PASSIVE) for form in plain) if self._fits([line])]
+        said = {line: _last_said(line.text, replies) for line in lines}
+        first = min(lines, key=lambda line: said[line], default=None)
+        if first and not said[first]:
+            return first
+        if courtesy := _courtesy(last_user_text(history)):
+            return _Line(courtesy, PASSIVE)
+        return first if first and said[first] < len(replies) else self._last_resort(history)
+
+    def _last_resort(self, history: Sequence[Utterance]) -> _Line:
         heard = last_user_text(history)
         heard = "" if crisis_kind(heard) else heard
         form = LAST_RESORTS[dialogue_round(history) % len(LAST_RESORTS)] if heard else "Hello."
-        form = _courtesy(heard) or form
         room = min(24, self._task.reply_words - 1)
         return _Line(" ".join(form.format(heard=heard).split()[:room]), PASSIVE)
 
-    def _passives(self) -> Iterable[Topic]:
-        """Return the topics that fit at any time: those of the kinds that nothing calls for."""
-        kinds = [k for k in self._task.passive if not (k.cues or k.about or k.opening)]
-        return [topic for kind in kinds for topic in kind.topics]
+    def _receiving(self, history: Sequence[Utterance]) -> Iterable[Topic]:
+        """Return the topics that fit at any time.
+
+        They are those of the passive kinds that nothing calls for, and the aspects' `anytime` ones.
+        What admits not to know is for questions.
+        """
+        asked = asks(last_user_text(history))
+        for kind in self._task.passive:
+            called = kind.cues or kind.about or kind.opening or kind.foreign
+            if not called and (asked or not kind.asked):
+                yield from kind.topics
+        for aspect in self._task.aspects:
+            yield from (topic for topic in aspect.topics if topic.anytime and not topic.about)
+
+
+def _last_said(form: str, replies: Sequence[Utterance]) -> int:
+    """Return the number of the last reply with a form, from 1; 0 if it was not said."""
+    return max((n for n, said in enumerate(replies, 1) if form_was_said(form, [said])), default=0)
 
 
 def _courtesy(heard: str) -> str:

@@ -6,11 +6,13 @@ It is found by cue words, and an answer to a decision by that decision.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 
+from langgraph_cooper.nodes.language.english import may_be_english
 from langgraph_cooper.nodes.language.history import last_user_text
-from langgraph_cooper.nodes.language.repetition import was_said
+from langgraph_cooper.nodes.language.repetition import used_up, was_said
 from langgraph_cooper.nodes.language.text import contains_phrase, sentences, words
-from langgraph_cooper.nodes.offline.fitting import ASKING
+from langgraph_cooper.nodes.offline.fitting import ASKING, NEGATIONS
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.nodes.subjects.decisions import reads_decisions
 from langgraph_cooper.nodes.subjects.in_play import last_mentioned
@@ -21,21 +23,56 @@ from langgraph_cooper.ranker.data.dialogue import Utterance, dialogue_round
 FILLERS = frozenset(
     [
         "a", "all", "and", "are", "bye", "day", "everyone", "for", "friend", "good", "goodbye",
-        "great", "have", "hello", "hey", "hi", "i", "it", "its", "nice", "now", "oh", "ok",
-        "okay", "really", "so", "soon", "sure", "take", "thank", "thanks", "the", "then", "there",
-        "this", "to", "today", "too", "u", "very", "well", "yes", "you", "your",
+        "great", "have", "hello", "hey", "hi", "i", "it", "its", "lot", "lots", "much", "nice",
+        "now", "oh", "ok", "okay", "really", "so", "soon", "sure", "take", "thank", "thanks", "the",
+        "then", "there", "this", "to", "today", "too", "u", "very", "well", "yes", "you", "your",
     ]
 )  # fmt: skip
+GOODBYES = frozenset({"bye", "goodbye"})
+THANKS = frozenset({"thanks", "thank you"})
+GREETINGS = frozenset({"hello", "hi"})
+"""Cues that tell which kinds say goodbye, thank and greet."""
+OTHERWISE = NEGATIONS | {"but", "though", "still"}
+"""Words of thanks that say more than thanks."""
 
 
 def passive_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
-    """Return a candidate of the first kind that the user's last words call for, if any does."""
-    kinds = [kind for kind in task.passive if not kind.asked and _called_for(kind, task, history)]
-    # Those that the words call for come first.
-    for kind in sorted(kinds, key=lambda kind: not (kind.cues or kind.about)):
+    """Return a candidate of the kind that the user's last words call for, if any does.
+
+    Of several kinds one that is due comes first. A greeting comes after other kinds, and thanks
+    after a goodbye. Else the order of the task's file counts.
+    """
+    kinds = [
+        kind
+        for kind in task.passive
+        if not (kind.asked or kind.foreign) and _called_for(kind, task, history)
+    ]
+    due = {kind.name for kind in kinds if _due(kind, task, history)}
+    leaves = any(_has_cue(kind, GOODBYES) for kind in kinds if kind.name in due)
+
+    def order(kind: PassiveKind) -> tuple[bool, ...]:
+        called = bool(kind.cues or kind.about)
+        late = _greets(kind), leaves and _thanks(kind)
+        return (not called, kind.name not in due, *late)
+
+    for kind in sorted(kinds, key=order):
         if found := _first(kind, history):
-            return [{**found, "due": True} if _due(kind, history) else found]
+            return [{**found, "due": True} if kind.name in due else found]
     return []
+
+
+def foreign_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
+    """Return a due candidate for a message in another language; none for one in English."""
+    said = last_user_text(history)
+    kinds = [kind for kind in task.passive if kind.foreign]
+    if not kinds or not said or may_be_english(said):
+        return []
+    topics = [topic for kind in kinds for topic in kind.topics if not used_up(topic, history)]
+    topics.sort(key=lambda topic: was_said(topic, history))
+    return [
+        Candidate(topic=topic.topic, strategy=topic.strategy, source="bank", due=True)
+        for topic in topics[:1]
+    ]
 
 
 def honest_candidates(task: TaskSpec, history: Sequence[Utterance]) -> list[Candidate]:
@@ -61,14 +98,38 @@ def _first(kind: PassiveKind, history: Sequence[Utterance]) -> Candidate | None:
     return None
 
 
-def _due(kind: PassiveKind, history: Sequence[Utterance]) -> bool:
-    """Return whether the message is little but the cue: not "thanks, but I still feel awful"."""
+def _due(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> bool:
+    """Return whether the message is little but the cue: not "thanks, but I still feel awful".
+
+    Beside a goodbye, sentences of thanks count for nothing.
+    """
     if not kind.due or kind.opening:
         return kind.due
-    left = f" {' '.join(words(last_user_text(history)))} "
+    said = last_user_text(history)
+    if _has_cue(kind, GOODBYES):
+        thanks = [cue for other in task.passive if _thanks(other) for cue in other.cues]
+        said = " ".join(part for part in sentences(said) if not _only_thanks(part, kind, thanks))
+    left = f" {' '.join(words(said))} "
     for cue in sorted(kind.cues, key=len, reverse=True):
         left = left.replace(f" {' '.join(words(cue))} ", "  ")
     return len([word for word in left.split() if word not in FILLERS]) <= kind.besides
+
+
+def _thanks(kind: PassiveKind) -> bool:
+    return _has_cue(kind, THANKS) and not _has_cue(kind, GOODBYES)
+
+
+def _greets(kind: PassiveKind) -> bool:
+    return _has_cue(kind, GREETINGS) and not _has_cue(kind, GOODBYES | THANKS)
+
+
+def _has_cue(kind: PassiveKind, cues: AbstractSet[str]) -> bool:
+    return any(cue.casefold() in cues for cue in kind.cues)
+
+
+def _only_thanks(sentence: str, goodbye: PassiveKind, thanks: Sequence[str]) -> bool:
+    plain = OTHERWISE.isdisjoint(words(sentence)) and "?" not in sentence
+    return plain and _holds(sentence, thanks) and not _holds(sentence, goodbye.cues)
 
 
 def _called_for(kind: PassiveKind, task: TaskSpec, history: Sequence[Utterance]) -> bool:

@@ -35,6 +35,16 @@ def test_an_answer_of_no_aspect_comes_first_and_is_due() -> None:
     assert rest == passive_candidates(TASK, [user("Tell me a joke.")])
 
 
+def test_another_language_is_told_so_before_all_else() -> None:
+    said = {"messages": [HumanMessage("Cuéntame un chiste, por favor, estoy muy triste hoy.")]}
+    (told,) = passive_node(resources(TASK)).invoke(said)["passive"]
+    assert "English" in told["topic"]
+    assert told["due"]
+    assert resources(TASK).answers.find([user("Cuéntame un chiste, por favor.")]) is None
+    model = passive_node(resources(TASK, ScriptedModel())).invoke(said)["passive"]
+    assert told not in model  # a language model may understand it
+
+
 def test_a_language_model_needs_no_prepared_answers() -> None:
     update = passive_node(resources(TASK, ScriptedModel())).invoke(ASKED)
     assert "Tell a joke." not in [candidate["topic"] for candidate in update["passive"]]

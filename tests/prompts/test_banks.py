@@ -71,6 +71,24 @@ def test_no_topic_and_no_form_stands_twice_in_a_task(any_task: TaskSpec) -> None
     assert repeated(plain(form) for topic in topics(any_task) for form in topic.say) == []
 
 
+def test_only_a_goodbye_sounds_like_one(any_task: TaskSpec) -> None:
+    farewell = re.compile(
+        r"talking with me|good to talk with|we (?:could talk|talked)|\btake care\b(?! of)|goodbye|"
+        r"farewell",
+        re.IGNORECASE,
+    )
+    kinds = [kind for kind in any_task.passive if "bye" not in kind.cues]
+    topics = [topic for kind in kinds for topic in kind.topics]
+    topics += [topic for aspect in any_task.aspects for topic in aspect.topics if topic.anytime]
+    assert [form for topic in topics for form in topic.say if farewell.search(form)] == []
+
+
+def test_no_answer_presupposes_an_earlier_talk_about_a_feeling(any_task: TaskSpec) -> None:
+    before = re.compile(r"hasn't (?:eased|gotten|got|lifted|passed)\b", re.IGNORECASE)
+    forms = [form for answer in any_task.answers for form in answer.say]
+    assert [form for form in forms if before.search(form)] == []
+
+
 def test_no_cue_means_two_subjects(any_task: TaskSpec) -> None:
     assert repeated(cue.lower() for s in any_task.subjects for cue in s.cues) == []
 

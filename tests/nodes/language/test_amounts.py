@@ -23,6 +23,7 @@ from langgraph_cooper.nodes.language.amounts import amounts
         ("minus five dollars, or -3", []),
         ("$5-$10", [("$5", 5.0), ("$10", 10.0)]),
         ("between 5-10 dollars", [("5", 5.0), ("10 dollars", 10.0)]),
+        ("5.1.2020 at 5:30, on the 5th", []),
         ("", []),
     ],
 )
@@ -56,7 +57,7 @@ def test_bounds_are_included() -> None:
     ],
 )
 def test_what_something_pays_or_costs_is_no_offer(said: str, offered: list[bool]) -> None:
-    assert [not one.told for one in amounts(said)] == offered
+    assert [one.offered for one in amounts(said)] == offered
 
 
 @pytest.mark.parametrize(
@@ -73,4 +74,55 @@ def test_what_something_pays_or_costs_is_no_offer(said: str, offered: list[bool]
     ],
 )
 def test_what_is_too_much_is_no_offer(said: str, offered: list[bool]) -> None:
-    assert [not one.told for one in amounts(said)] == offered
+    assert [one.offered for one in amounts(said)] == offered
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("I make 62k right now", [("62k", 62_000.0)]),
+        ("My salary is 45 K", [("45 K", 45_000.0)]),
+        ("62k-70k a year", [("62k", 62_000.0), ("70k", 70_000.0)]),
+        ("They offer 1.2m, or $2M", [("1.2m", 1_200_000.0), ("$2M", 2_000_000.0)]),
+        ("1,5 million", [("1,5 million", 1_500_000.0)]),
+        ("fifty thousand, or two hundred thousand dollars", [
+            ("fifty thousand", 50_000.0), ("two hundred thousand dollars", 200_000.0),
+        ]),
+        ("two grand, not two grand pianos", [("two grand", 2_000.0), ("two", 2.0)]),
+        ("€45.000", [("€45.000", 45_000.0)]),
+        ("1.200,50 €", [("1.200,50 €", 1_200.5)]),
+        ("45 000", [("45 000", 45_000.0)]),
+        ("45 500 a year", [("45 500", 45_500.0)]),
+        ("1 250 000 euros", [("1 250 000 euros", 1_250_000.0)]),
+        ("5,00,000", [("5,00,000", 500_000.0)]),
+    ],
+)  # fmt: skip
+def test_thousands_and_millions_are_read(said: str, found: list[tuple[str, float]]) -> None:
+    assert [(one.text, one.value) for one in amounts(said)] == found
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("4.50", [4.5]),
+        ("$4.5", [4.5]),
+        ("4,50 euros", [4.5]),
+        ("0.500", [0.5]),
+        ("1.500 million", [1_500_000.0]),
+        ("80 100", [80.0, 100.0]),  # two messages, joined
+        ("5,10,15", []),
+    ],
+)
+def test_other_points_commas_and_spaces_make_no_thousands(said: str, found: list[float]) -> None:
+    assert [one.value for one in amounts(said)] == found
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I ran 10k today", "my first 5k", "I make time for a 5k run", "a 4k TV", "I'm 1.8m tall",
+        "I did a 10k", "20k followers", "10k steps to save money",
+    ],
+)  # fmt: skip
+def test_a_race_a_length_and_a_screen_are_no_sums(said: str) -> None:
+    assert amounts(said) == []

@@ -67,6 +67,16 @@ def test_an_example_in_which_the_other_person_did_it_is_left_out() -> None:
     assert answers.find([user("My wife left me.")]) is None
 
 
+def test_what_did_not_happen_is_not_answered_as_if_it_did() -> None:
+    fired = PET.model_copy(update={"heard": ("My boss fired me.", "I was fired today.")})
+    answers = Answers(task_with(fired), load_encoder().encode, thresholds=Thresholds(0, 0))
+    assert answers.find([user("My boss has fired me.")])
+    assert answers.find([user("My boss did not fire me.")]) is None
+    kept = fired.model_copy(update={"heard": (*fired.heard, "I didn't get fired.")})
+    answers = Answers(task_with(kept), load_encoder().encode, thresholds=Thresholds(0, 0))
+    assert answers.find([user("My boss did not fire me.")])
+
+
 def test_the_answer_is_chosen_by_what_reads_it_together_with_the_message() -> None:
     fish = PET.model_copy(update={"topic": "Ask about fish.", "say": ("Which fish?", "How many?")})
     task, reader = task_with(PET, fish), ScriptedReader("fish")
@@ -133,6 +143,24 @@ def test_an_amount_decides_and_is_said_in_the_users_words() -> None:
     assert topic_for(task, user("I can pay 60 for it.")) is None
     assert topic_for(task, user("I paid 100 for it.")) is None  # told, not offered
     assert said(task, OFFER, [user("I can pay $110 for it.")]) == "Good, $110 it is."
+
+
+@pytest.mark.parametrize(
+    ("example", "message", "bounds"),
+    [
+        ("I earn 50,000 dollars a year.", "I earn 52,000 dollars a year.", (5_000.0, 400_000.0)),
+        ("It costs 10k.", "It costs 12k.", (9_000.0, 20_000.0)),
+        ("I can't give 10 dollars.", "I can't give 12 dollars.", (10.0, 20.0)),
+    ],
+)
+def test_amounts_are_told_or_denied_where_an_example_does_so(
+    example: str, message: str, bounds: tuple[float, float]
+) -> None:
+    pay = OFFER.model_copy(update={"heard": (example,), "amount": bounds})
+    assert topic_for(task_with(pay), user(example)) == OFFER.topic
+    assert topic_for(task_with(pay), user(message)) == OFFER.topic
+    other = pay.model_copy(update={"heard": ("I offer 50,000 dollars a year.", "I give 12.")})
+    assert topic_for(task_with(other), user(message)) is None
 
 
 def test_an_amount_in_its_range_speaks_for_an_answer() -> None:

@@ -120,11 +120,30 @@ def test_with_nothing_to_say_it_listens() -> None:
     first = reply(task, [], said)
     assert first.endswith(": I lost it.")
     later = [*said, system(first), user("I lost it.")]
-    assert reply(task, [], later).endswith(": I lost it.")
-    assert reply(task, [], later) != first
+    assert reply(task, [], later) == "I'm here."  # its own words again, once others were said
+    assert reply(task_of(), [], later).endswith(": I lost it.")
+    assert reply(task_of(), [], later) != first
     assert reply(task, [], [user("so " * 500)]).startswith("I'm here")
     assert len(reply(task_of(reply_words=6), [], [user("so " * 500)]).split()) < 6
     assert reply(task_of(), [], []) == "Hello."
+
+
+def test_a_used_up_bank_receives_again_in_its_own_words() -> None:
+    here = topic("here", "I'm here.", "Go on.").model_copy(update={"anytime": True})
+    task, history = task_of(a=here, b=CAKE), [user("It is red.")]
+    heard = []
+    for _ in range(5):
+        heard.append(reply(task, [], history))
+        history += [system(heard[-1]), user("It is big.")]
+    assert heard == ["I'm here.", "Go on.", "I'm here.", "Go on.", "I'm here."]
+
+
+def test_not_to_know_is_for_questions_alone() -> None:
+    unknown = PassiveKind(name="unknown", asked=True, topics=(topic("no", "I don't know."),))
+    foreign = PassiveKind(name="foreign", foreign=True, topics=(topic("en", "English, please."),))
+    task = task_of().model_copy(update={"passive": (foreign, unknown)})
+    assert reply(task, [], [user("Is it big?")]) == "I don't know."
+    assert reply(task, [], [user("It is big.")]).endswith(": It is big.")
 
 
 @pytest.mark.parametrize(

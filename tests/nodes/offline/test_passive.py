@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from langgraph_cooper.nodes.coordinator import lift_due
-from langgraph_cooper.nodes.offline.passive import passive_candidates
+from langgraph_cooper.nodes.offline.passive import foreign_candidates, passive_candidates
 from langgraph_cooper.nodes.state import Candidate
 from langgraph_cooper.prompts import PassiveKind, TaskSpec, load_task
 from langgraph_cooper.ranker.data.dialogue import Utterance
@@ -125,6 +127,86 @@ def test_a_goodbye_is_answered_with_a_goodbye_whatever_the_ranker_prefers() -> N
     (listening,) = passive_candidates(ESC, [user("I do not know what to do about my job.")])
     assert "due" not in listening
     assert lift_due([other, listening], [7.5, -3.0]) == [7.5, -3.0]
+
+
+def courteous(*names: str) -> TaskSpec:
+    """Return a task with these kinds in this order."""
+    cues = {
+        "greeting": ("Hello", "Hi"),
+        "thanks": ("thanks", "thank you"),
+        "goodbye": ("bye", "goodbye"),
+        "weather": ("the weather",),
+    }
+    topics = ESC.passive[0].topics[:1]
+    kinds = [
+        PassiveKind(
+            name=name,
+            cues=cues[name],
+            due=True,
+            topics=[topics[0].model_copy(update={"topic": name, "rounds": None})],
+        )
+        for name in names
+    ]
+    return ESC.model_copy(update={"passive": tuple(kinds)})
+
+
+@pytest.mark.parametrize("names", list(permutations(["greeting", "thanks", "goodbye", "weather"])))
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Thanks, that helped a lot. Bye!", "goodbye"),
+        ("Thank you so much for listening to all of my complaints today. Goodbye!", "goodbye"),
+        ("Bye, thanks a lot!", "goodbye"),
+        ("Hi, thanks!", "thanks"),
+        ("Hello, how is the weather?", "weather"),
+    ],
+)
+def test_a_goodbye_comes_before_thanks_and_thanks_before_a_greeting(
+    names: tuple[str, ...], text: str, kind: str
+) -> None:
+    (found,) = passive_candidates(courteous(*names), [user(text)])
+    assert (found["topic"], found.get("due")) == (kind, True)
+
+
+def test_thanks_and_small_talk_keep_the_order_of_the_file() -> None:
+    said = [user("Thank you, nice day.")]
+    assert kind_of(PERSUASION, said) == "thanks"
+    swapped = PERSUASION.model_copy(update={"passive": PERSUASION.passive[::-1]})
+    assert kind_of(swapped, said) == "smalltalk"
+
+
+@pytest.mark.parametrize("text", ["Thanks, but nothing of that helped a bit. Bye bye job.", "Hi"])
+def test_other_words_beside_a_goodbye_still_count(text: str) -> None:
+    found = passive_candidates(courteous("goodbye", "thanks"), [user(text)])
+    assert not any("due" in candidate for candidate in found)
+
+
+@pytest.mark.parametrize("task", [ESC, PERSUASION, load_task("examples/negotiation.toml")])
+def test_a_greeting_in_mid_conversation_begins_nothing_anew(task: TaskSpec) -> None:
+    (greeting,) = [kind for kind in task.passive if kind.name == "greeting"]
+    early = {t.topic for t in greeting.topics if t.offered_in(1)}
+    (first,) = passive_candidates(task, [user("Hello")])
+    assert first["topic"] in early
+    (later,) = passive_candidates(task, [*rounds(3)[:-1], user("hello?")])
+    assert later["topic"] in {t.topic for t in greeting.topics} - early
+    assert later["due"]
+
+
+@pytest.mark.parametrize("task", [ESC, PERSUASION, load_task("examples/negotiation.toml")])
+def test_another_language_is_told_that_english_is_understood(task: TaskSpec) -> None:
+    said = "Mein Hund ist gestern gestorben und ich kann nicht schlafen."
+    assert foreign_candidates(task, [user("My dog died yesterday and I can't sleep.")]) == []
+    assert foreign_candidates(task, [user(said), system("Hm.")]) == []
+    history, heard = [user(said)], []
+    while found := foreign_candidates(task, history):
+        (one,) = found
+        assert one["due"]
+        kinds = [kind for kind in task.passive if kind.foreign]
+        (topic,) = [t for kind in kinds for t in kind.topics if t.topic == one["topic"]]
+        heard.append(next(f for f in topic.say if system(f) not in history))
+        history += [system(heard[-1]), user(said)]
+    assert len(set(heard)) == len(heard) >= 4
+    assert all("English" in form for form in heard)
 
 
 @pytest.mark.parametrize(
