@@ -4,6 +4,7 @@ The lines are those of tests/faults/crisis_lines by writers that were held out; 
 those that the classifier learnt from. The corpus is tests/faults/crisis.toml. With `--esconv FILE`
 it also counts the messages of real seekers; `--lines FILE` reads other lines ("+ text", "- text").
 `--show` prints what was missed and what fired, for a person to judge: never on held-out writers.
+`--denials` reads those of tests/faults/crisis_denials alone.
 `--rarer` reads as in a task with that setting of the guard. With `--opinions FILE` (a tier, a tab,
 a line) a second reader's findings count where no crisis is certain, on the lines of that file;
 with `--second MODEL` a chat model is asked for those that it lacks, on all lines. `--talks` reads
@@ -48,6 +49,7 @@ from tests.faults.corpus import BENIGN, CRISIS, DRESSED, ENGLISH, SPLIT, shuffle
 LINES = Path(__file__).parents[1] / "faults" / "crisis_lines"
 TALKS = Path(__file__).parents[1] / "faults" / "crisis_talks"
 CONTEXT = TALKS.parent / "crisis_context"
+DENIALS = TALKS.parent / "crisis_denials"
 HELD_OUT_TALKS = ("c07", "c08", "c13", "c14", "c21", "c23", "c30", "c32", "c37", "c38")
 HELD_OUT = ("w02", "w06", "w09", "w12", "w15", "w20", "w22", "w46", "w47", "w48", "w49", "w50")
 PAIRS = ("w27", "w28")  # came later: held out, too, and reported apart
@@ -144,7 +146,8 @@ def other_lines(file: Path, show: bool, read: Reader) -> None:
     for mark in "+-":
         found = [(read(row[2:]), row[2:]) for row in rows if row[0] == mark]
         tiers = Counter(finding.tier for finding, _ in found)
-        print(f"{file.name} {mark}  {len(found):5d}   {dict(tiers)}")
+        told = {tier: share(tiers[tier], len(found)) for tier in ("certain", "concern")}
+        print(f"{file.name} {mark}  {len(found):5d}   {told}")
         for finding, text in found if show else ():
             if (finding.tier == "none") == (mark == "+"):
                 print(f"  {finding.tier}: {text}")
@@ -170,6 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--esconv", type=Path, action="append", default=[])
     parser.add_argument("--lines", type=Path, action="append", default=[])
+    parser.add_argument("--denials", action="store_true")
     parser.add_argument("--others", action="store_true")
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--opinions", type=Path)
@@ -192,7 +196,10 @@ def main() -> None:
     if given.alone:
         alone = read_classifier(SHIPPED).read
         read_by_turn = Readers(partial(alone, rarer=given.rarer), alone)
-    if given.context or given.talks:
+    if given.denials:
+        for file in sorted(DENIALS.glob("*.txt")):
+            other_lines(file, given.show, read_by_turn.first)
+    elif given.context or given.talks:
         whole_conversations(given, read_by_turn)
     else:
         single_lines(given, read_by_turn)

@@ -67,6 +67,49 @@ def test_a_plain_denial_is_believed(text: str) -> None:
     assert read_meaning(text).tier == "none"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Me, jump off a roof? Girl, no, I can't even climb up to get the Christmas lights",
+        "I was low last year, but I wasn't suicidal then and I'm not suicidal now, just tired",
+        "Being broke with a newborn is scary but no, I wouldn't ever take my life over a light bill",
+        "I explained to the uni counsellor there's nothing like self-harm in my life.",
+        "To save you some typing, I'm safe, and the only thing that's dying is my dishwasher.",
+    ],
+)
+def test_a_phrase_whose_meaning_is_another_brings_no_question(text: str) -> None:
+    assert crisis_kind(text)
+    assert read_meaning(text).tier == "none"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I want to kill myself, I have never felt this low.",
+        "Doctor asked about self harm while I had my sleeves pulled right down. Said no.",
+        "She swears she isn't gonna hurt herself but she just texted me bye",
+        "I wouldn't ever hurt the baby, but when she screams I've put the pillow near her.",
+        "I'm in no way suicidal; I have, however, swallowed rather more of the tablets.",
+    ],
+)
+def test_a_no_beside_it_hides_no_crisis(text: str) -> None:
+    assert read_meaning(text).tier != "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Me, jump off a roof? Girl, no.", True),
+        ("Depressed, yes, but ending my life, no.", True),
+        ("I want to kill myself.", False),
+        ("I don't want to live anymore.", False),  # part of the phrase
+        ("I can't go on, nobody would miss me.", False),
+    ],
+)
+def test_a_no_counts_beside_a_phrase_and_not_within_it(text: str, found: bool) -> None:
+    assert phrase_book().negates(text) is found
+
+
 @pytest.mark.parametrize("text", TAKEN_BACK)
 def test_a_denial_that_is_taken_back_is_a_concern(text: str) -> None:
     assert withdraws(text)
