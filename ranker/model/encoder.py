@@ -109,25 +109,27 @@ _cached_sha256 = cache(file_sha256)
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence progress bars and advice while models are loaded."""
+    """Silence progress bars, advice and the hub's retries while models are loaded."""
     # A tokeniser that has used threads of its own warns at every later fork; batches are small.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers.utils import logging as transformers_logging
 
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
-    other = logging.getLogger("sentence_transformers")
-    level = other.level
+    others = [logging.getLogger(name) for name in ("sentence_transformers", "huggingface_hub")]
+    levels = [other.level for other in others]
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    other.setLevel(logging.ERROR)
+    for other in others:
+        other.setLevel(logging.ERROR)
     try:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
         if bars:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-        other.setLevel(level)
+        for other, level in zip(others, levels, strict=True):
+            other.setLevel(level)
 
 
 class SentenceEncoder:
