@@ -72,7 +72,7 @@ def test_a_plain_denial_is_believed(text: str) -> None:
     [
         "Me, jump off a roof? Girl, no, I can't even climb up to get the Christmas lights",
         "I was low last year, but I wasn't suicidal then and I'm not suicidal now, just tired",
-        "Being broke with a newborn is scary but no, I wouldn't ever take my life over a light bill",
+        "Being broke is scary but no, I wouldn't ever take my life over a light bill",
         "I explained to the uni counsellor there's nothing like self-harm in my life.",
         "To save you some typing, I'm safe, and the only thing that's dying is my dishwasher.",
     ],
