@@ -187,7 +187,7 @@ def current_context() -> CooperContext:
         return CooperContext.model_validate(dict(context))
     if context is not None:
         raise InputError(
-            f"the context's 'cooper' is a {type(context).__name__}: give it a CooperContext, or "
+            f"the context's 'cooper' is {a_kind(context)}: give it a CooperContext, or "
             "its options as a dict"
         )
     return CooperContext()

@@ -30,7 +30,7 @@ from langgraph_cooper.nodes.crisis.context import ContextForm, ContextModel, sai
 from langgraph_cooper.nodes.crisis.course import TIERS, Finding
 from langgraph_cooper.nodes.crisis.foreign import foreign_phrase
 from langgraph_cooper.nodes.crisis.lexicon import phrases
-from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, negates, withdraws
+from langgraph_cooper.nodes.crisis.phrases import crisis_kind, denies, disguised, withdraws
 from langgraph_cooper.nodes.language.english import may_be_english
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.language.spelling import corrected
@@ -55,9 +55,10 @@ FEWEST_WORDS = 3  # of "Last week." no encoder can say whether it is a farewell
 WINDOW = 60  # words that are read at once; a longer message is read in windows, overlapping by half
 MAX_WINDOWS = 64
 PHRASE_CERTAIN = 1.0  # a phrase lowers the threshold of a certain crisis by so much
-PHRASE_CONCERN, FEW_WORDS_CONCERN = 1.3, 3.3
-"""By so much it lowers that of a concern, and by so much where there are few other words; not at
-all where "no" or "not" stands beside it."""
+PHRASE_CONCERN, ALONE_CONCERN = 1.3, 3.3
+"""By so much it lowers that of a concern, and by so much in a short message: there the encoder has
+little else to go by."""
+SHORT = 12  # words
 EXPLAINED = 2.0
 """Pooled log-odds by which the words before a message have to lower its own, to take away what the
 classifier plainly finds in it."""
@@ -274,10 +275,8 @@ class CrisisClassifier:
 
 def _lowered(text: str) -> float:
     """Return by how much a phrase in a message lowers the threshold of a concern."""
-    if negates(text):
-        return 0.0
     words = sum(any(map(str.isalpha, word)) for word in text.split())  # no pictures
-    return FEW_WORDS_CONCERN if words <= FEW_WORDS else PHRASE_CONCERN
+    return ALONE_CONCERN if words <= SHORT else PHRASE_CONCERN
 
 
 def unsure(text: str) -> float:

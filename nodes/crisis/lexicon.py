@@ -43,8 +43,6 @@ class Plain(Part):
 class Denials(Part):
     """Denials of a crisis."""
 
-    negations: tuple[str, ...]
-    """Words beside which a phrase alone shows nothing."""
     words: Mapping[str, tuple[str, ...]]
     plain: Plain
 

@@ -39,7 +39,6 @@ class PhraseBook:
             for harmless in data.harmless
         ]
         self._denials = PlainDenials(denials(), data.words)
-        self._negations = frozenset(collapsed(word) for word in denials().negations)
         self._reply = Matcher(data.reply, data.words)
         self._normaliser = Normaliser(spelling(), _vocabulary(data))
 
@@ -65,13 +64,6 @@ class PhraseBook:
         """Return whether a message denies a crisis, and none is found in the rest of it."""
         text = self.normalised(text)
         return any(self._denials.spans(text)) and not self._finds(text)
-
-    def negates(self, text: str) -> bool:
-        """Return whether a message says no, or not, beside the phrases of a crisis in it."""
-        text = self._without_harmless(self.normalised(text))
-        for _, matcher in self._kinds:
-            text = without(text, matcher.spans(text))
-        return not self._negations.isdisjoint(text.split())
 
     def withdraws(self, text: str) -> bool:
         """Return whether a message takes a denial back: "I'm not suicidal, but I am"."""
@@ -125,12 +117,6 @@ def disguised(text: str) -> bool:
 def denies(text: str) -> bool:
     """Return whether a message plainly denies a crisis: "I never think of hurting myself"."""
     return phrase_book().denies(text)
-
-
-@remembered(1024)
-def negates(text: str) -> bool:
-    """Return whether a message says no, or not, beside a phrase: "Kill myself? God no"."""
-    return phrase_book().negates(text)
 
 
 @remembered(1024)

@@ -28,10 +28,12 @@ SCALES = {
 _SCALE = r"\s*(?:hundred|thousand|grand(?!\s+piano)|million|mil)s?(?!\w)"
 _LETTER = r"(?:\s?k|m)(?!\w)"
 _GAP = "[ \u00a0\u202f]"
-# Three digits after a point or a space are thousands, as money has no tenth of a cent. A space
-# joins "80 100" only where the rest shows one sum.
+# Three digits after a point are thousands of euros, or in a sum of two such groups. A space joins
+# "80 100" only where the rest shows one sum.
 _DIGITS = (
-    rf"(?:(?P<points>[1-9]\d{{0,2}}(?:\.\d{{3}})+(?:,\d{{1,2}})?(?!{_SCALE}|{_LETTER}))"
+    rf"(?:(?P<points>[1-9]\d{{0,2}}(?:(?:\.\d{{3}}){{2,}}(?:,\d{{1,2}})?"
+    rf"|(?:(?<=€\d)|(?<=€\d\d)|(?<=€\d\d\d)|(?<=€\s\d)|(?<=€\s\d\d)|(?<=€\s\d\d\d))\.\d{{3}}(?:,\d{{1,2}})?"
+    rf"|\.\d{{3}}(?:,\d{{1,2}})?(?=\s*(?:€|euros?\b|eur\b)))(?!{_SCALE}|{_LETTER}))"
     rf"|(?P<gaps>(?<!\d{_GAP})[1-9]\d{{0,2}}(?:{_GAP}\d{{3}})*{_GAP}(?:000|\d{{3}}(?=\s*[$€£]"
     rf"|\s+(?:dollars?|bucks?|euros?|pounds?|usd|eur|gbp|(?:a|per)\s+(?:year|month))))(?!{_GAP}\d))"
     r"|(?P<commas>\d+(?:,\d{2,3})*,\d{3}(?:\.\d+)?)"

@@ -37,7 +37,13 @@ from langgraph_cooper.nodes.llm.faults import (
     timed_out,
 )
 from langgraph_cooper.nodes.llm.material import tokens_of
-from langgraph_cooper.nodes.llm.models import capped_model, describe, has_cap, speaks_openai
+from langgraph_cooper.nodes.llm.models import (
+    capped_model,
+    describe,
+    has_cap,
+    speaks_openai,
+    without_temperature,
+)
 from langgraph_cooper.nodes.llm.parsing import goes_in_circles, in_one_block, whole_sentences
 from langgraph_cooper.nodes.llm.quirks import (
     MOST_ROOM,
@@ -189,7 +195,9 @@ class _Asking(Generic[Given, Result]):
                 seconds = self._begin(turn)
                 request = self._request(messages, seconds)
                 config = self._watch.beside(self._config)
-                call = partial(self._model().invoke, request.messages, config, **request.options)
+                call = partial(
+                    self._model(request).invoke, request.messages, config, **request.options
+                )
                 try:
                     return self._taken(within(seconds, call, self._budget.check_drained), request)
                 except Exception as error:
@@ -214,7 +222,9 @@ class _Asking(Generic[Given, Result]):
                 seconds = self._begin(turn)
                 request = self._request(messages, seconds)
                 config = self._watch.beside(self._config)
-                call = partial(self._model().ainvoke, request.messages, config, **request.options)
+                call = partial(
+                    self._model(request).ainvoke, request.messages, config, **request.options
+                )
                 try:
                     async with asyncio.timeout(seconds):
                         answer = await call()
@@ -318,21 +328,22 @@ class _Asking(Generic[Given, Result]):
             return None
         return tokens(self._given) * self._room
 
-    def _model(self) -> Runnable[LanguageModelInput, AIMessage]:
-        tokens = self._tokens()
-        if tokens is None or speaks_openai(self._question.named):
-            return self._question.model
-        return capped_model(self._question.model, tokens)
+    def _model(self, request: Request) -> Runnable[LanguageModelInput, AIMessage]:
+        tokens, named = self._tokens(), self._question.named
+        if speaks_openai(named):
+            chosen = getattr(named, "temperature", None) != request.temperature
+            return without_temperature(self._question.model) if chosen else self._question.model
+        return (
+            self._question.model if tokens is None else capped_model(self._question.model, tokens)
+        )
 
     def _request(self, messages: list[BaseMessage], seconds: float) -> Request:
         """Return the request in the form that the server is known to take."""
         named, form, tokens = self._question.named, self._question.response_format, self._tokens()
         if not speaks_openai(named):
             return Request(messages)
-        request = Request(messages, {"response_format": form} if form else {})
-        # Otherwise the model itself would send it, and no quirk could take it back.
-        if (temperature := getattr(named, "temperature", None)) is not None:
-            request = replace(request, options={**request.options, "temperature": temperature})
+        options = {"response_format": form} if form else {}
+        request = Request(messages, options, getattr(named, "temperature", None))
         if body := getattr(named, "extra_body", None):
             request = replace(request, options={**request.options, "extra_body": body})
         if tokens is not None:

@@ -80,9 +80,9 @@ class ProcessClient(DefaultHttpxClient):
         return self._own.send(request, **options)
 
     def close(self) -> None:
-        """Close them."""
+        """Close them; other models of the process begin new ones."""
         self._own.close()
-        super().close()
+        self.forked()
 
 
 @cache

@@ -215,6 +215,15 @@ def capped_model(model: Runnable[Any, Any], tokens: int) -> Runnable[Any, Any]:
     return model.model_copy(update={unset[0]: tokens})
 
 
+def without_temperature(model: Runnable[Any, Any]) -> Runnable[Any, Any]:
+    """Return a langchain-openai model that leaves its temperature to the endpoint."""
+    if isinstance(model, RunnableBinding):
+        return model.model_copy(update={"bound": without_temperature(model.bound)})
+    if not isinstance(model, BaseChatModel):
+        return model
+    return model.model_copy(update={"temperature": None})
+
+
 def identity(model: BaseChatModel) -> tuple[type[BaseChatModel], str, str]:
     """Return what tells a model at its endpoint from others: class, name and base URL."""
     settings = ("model_name", "model", "model_id")

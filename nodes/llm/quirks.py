@@ -53,10 +53,12 @@ class Request:
     Attributes:
         messages: The prompt.
         options: Arguments of the model's `invoke`.
+        temperature: What the model itself sends; None: nothing.
     """
 
     messages: list[BaseMessage]
     options: dict[str, Any] = field(default_factory=dict)
+    temperature: float | None = None
 
     def without(self, *names: str) -> Request:
         """Return the request without these options."""
@@ -135,13 +137,6 @@ def _renamed(name: str) -> Callable[[Request], Request]:
     return plainly
 
 
-def _not_sent() -> object:
-    """Return the value with which the client leaves out a setting of its model's."""
-    import openai
-
-    return openai.omit
-
-
 OLD_CAP, NEW_CAP = "max_tokens", "max_completion_tokens"
 NEWER_CAP = Quirk(
     _pattern(rf"{OLD_CAP}.*{NEW_CAP}"),
@@ -174,8 +169,8 @@ TOO_MUCH = Quirk(
 # Reasoning models have one temperature.
 NO_TEMPERATURE = Quirk(
     _pattern("temperature"),
-    lambda request: isinstance(request.options.get("temperature"), float | int),
-    lambda request: replace(request, options={**request.options, "temperature": _not_sent()}),
+    lambda request: request.temperature is not None,
+    lambda request: replace(request, temperature=None),
 )
 # The first row that matches the refusal and concerns the request is tried first.
 QUIRKS = (

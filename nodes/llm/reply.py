@@ -29,8 +29,12 @@ LISTED = re.compile(r"(?:[-*•]|\d{1,2}[.)])\s")
 QUOTES = {'"': '"', "\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u00ab": "\u00bb"}
 MARKS = frozenset('"\u201c\u201d\u201e\u00ab\u00bb')
 # Begins code: no utterance does. A single "[" may begin a stage direction.
-CODE = re.compile(r"[{}\]]|\[\s*[\[{\"]")
-LAYERS = 4  # a lead-in, a label, quotation marks, and an object around them
+CODE = re.compile(r"[{}\]]|\[\s*[\[{\"]|```")
+FENCE = re.compile(r"```(?:json|text|markdown|md)?[^\S\n]*\n(.*?)\n?```", re.DOTALL)
+TEMPLATE = re.compile(r"<\|im_start\|>(?:assistant)?\s*|<\|im_end\|>|</?s>|<\|eot_id\|>")
+KEYS = ("reply", "response", "utterance", "text", "message")  # of the reply in an object
+EMPTY = frozenset(("null", "none", "n/a"))
+LAYERS = 5  # a fence, an object, a lead-in, a label, and quotation marks
 MEANT_TWICE = 15  # characters: a shorter sentence may be said several times on purpose
 REFRAIN = 3  # times that a longer sentence may be said among others
 TIMES_AS_LONG = 6  # as the task's `reply_words`
@@ -41,33 +45,40 @@ HANGING = re.compile(r"\n[^\S\n]*\d{1,2}[.)]\s*\Z")  # the number of a list's en
 def clean_reply(text: str, task: TaskSpec) -> str:
     """Return a model's answer as the person shall read it.
 
-    Removed are an object with one text around the reply, a lead-in line such as "Sure! Here is the
-    reply:", a label (one of the task's roles, "Assistant", "Reply"), quotation marks around the
-    whole, a dialogue that goes on after a labelled reply, and repetitions without end. A reply that
-    is six times as long as the task asks for is cut at the end of a sentence.
+    Removed are a chat template's marks, a fence or an object around the reply, a lead-in line such
+    as "Sure! Here is the reply:", a label (one of the task's roles, "Assistant", "Reply"),
+    quotation marks around the whole, words that the model wrote for the other person, and
+    repetitions without end. A reply that is six times as long as the task asks for is cut at the
+    end of a sentence.
 
     Returns:
         The reply; empty if the answer is none.
     """
-    text = text[:MAX_ANSWER].strip()
+    text = TEMPLATE.sub("", text[:MAX_ANSWER]).strip()
     for _ in range(LAYERS):
         before, text = text, _unquoted(_unlabelled(_without_lead_in(_unpacked(text), task), task))
         if text == before:
             break
-    if CODE.match(text) or (text.isascii() and not any(map(str.isalnum, text))):
+    nothing = text.isascii() and not any(map(str.isalnum, text))
+    if CODE.match(text) or nothing or text.casefold() in EMPTY:
         return ""
     return _cut(_said_once(text), TIMES_AS_LONG * LETTERS * task.reply_words)
 
 
 def _unpacked(text: str) -> str:
-    """Return the only text of a JSON object; any other text as it is."""
+    """Return what a fence or a JSON object is around; any other text as it is."""
+    if fenced := FENCE.fullmatch(text):
+        return fenced.group(1).strip()
     if not text.startswith("{"):
         return text
     try:
-        values = list(json.loads(text).values())
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    return values[0].strip() if len(values) == 1 and isinstance(values[0], str) else text
+    texts = {key.casefold(): value for key, value in found.items() if isinstance(value, str)}
+    named = [texts[key] for key in KEYS if key in texts]
+    only = list(texts.values()) if len(found) == 1 else []
+    return next(iter([*named, *only]), text).strip()
 
 
 def _without_lead_in(text: str, task: TaskSpec) -> str:
@@ -78,14 +89,24 @@ def _without_lead_in(text: str, task: TaskSpec) -> str:
 
 
 def _unlabelled(text: str, task: TaskSpec) -> str:
-    """Return a reply without the label that it begins with, and what others say after it."""
+    """Return a reply without the label that it begins with, and what others say before or after.
+
+    Of a text that begins with the other person's label, the first labelled reply counts.
+    """
     roles = "|".join(map(re.escape, (task.system_role, task.user_role)))
+    if re.match(_label(re.escape(task.user_role)), text, re.IGNORECASE):
+        reply = _line_labelled(re.escape(task.system_role)).search(text)
+        text = text[reply.start() :].lstrip() if reply else ""
     label = re.match(_label("|".join([roles, *LABELS])), text, re.IGNORECASE)
-    if label is None or not text[label.end() :].strip():
+    if label is None:
         return text
     text = text[label.end() :]
-    goes_on = re.search(r"^[^\S\n]*" + _label(roles), text, re.IGNORECASE | re.MULTILINE)
+    goes_on = _line_labelled(roles).search(text)
     return text[: goes_on.start()].rstrip() if goes_on else text
+
+
+def _line_labelled(names: str) -> re.Pattern[str]:
+    return re.compile(r"^[^\S\n]*" + _label(names), re.IGNORECASE | re.MULTILINE)
 
 
 def _label(names: str) -> str:

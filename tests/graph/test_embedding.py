@@ -112,7 +112,7 @@ def test_without_them_they_are_the_defaults(context: Any) -> None:
 
 @pytest.mark.parametrize("wrong", [5, {"m": 0}])
 def test_wrong_ones_are_refused(wrong: Any) -> None:
-    with pytest.raises(InputError, match=r"'cooper' is a int|m: Input should be greater"):
+    with pytest.raises(InputError, match=r"'cooper' is an int|m: Input should be greater"):
         candidates(Own(wrong), Own)
 
 

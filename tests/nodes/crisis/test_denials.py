@@ -90,24 +90,18 @@ def test_a_phrase_whose_meaning_is_another_brings_no_question(text: str) -> None
         "She swears she isn't gonna hurt herself but she just texted me bye",
         "I wouldn't ever hurt the baby, but when she screams I've put the pillow near her.",
         "I'm in no way suicidal; I have, however, swallowed rather more of the tablets.",
+        "No. I want to die.",
+        "No, I'm suicidal.",
+        "Nobody knows my dad beats me.",
+        "I never told anyone my uncle raped me.",
+        "They asked about it and I said no but I've been hurting myself.",
+        "I think of suicide. No way around it.",
+        "She asked if I was suicidal and I said no because I don't want to be locked up.",
+        "Ticked no for suicide on the form so they let me go home to do it.",
     ],
 )
 def test_a_no_beside_it_hides_no_crisis(text: str) -> None:
     assert read_meaning(text).tier != "none"
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("Me, jump off a roof? Girl, no.", True),
-        ("Depressed, yes, but ending my life, no.", True),
-        ("I want to kill myself.", False),
-        ("I don't want to live anymore.", False),  # part of the phrase
-        ("I can't go on, nobody would miss me.", False),
-    ],
-)
-def test_a_no_counts_beside_a_phrase_and_not_within_it(text: str, found: bool) -> None:
-    assert phrase_book().negates(text) is found
 
 
 @pytest.mark.parametrize("text", TAKEN_BACK)

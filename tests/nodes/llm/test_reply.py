@@ -35,6 +35,12 @@ SOUND = "Losing a job after so long hurts. What worries you most about the comin
         f"Certainly. Here's a short, supportive response from the supporter:\n{SOUND}",
         f"Here\u2019s my reply:\n\nSupporter: {SOUND}",
         f'{{"reply": "{SOUND}"}}',
+        f'{{"response": "{SOUND}", "strategy": "Question"}}',
+        f'```json\n{{"reply": "{SOUND}"}}\n```',
+        f"```\n{SOUND}\n```",
+        f"<|im_start|>assistant\n{SOUND}<|im_end|>",
+        f"Seeker: I lost my job.\nSupporter: {SOUND}",
+        f"Seeker: I lost my job.\nSupporter: {SOUND}\nSeeker: Yes.",
         f"Supporter: {SOUND}\nSeeker: I do not know.\nSupporter: I see.",
         f"{SOUND} " * 60,
         f"{SOUND} " * 3,
@@ -45,8 +51,12 @@ def test_what_stands_around_a_reply_is_removed(answer: str) -> None:
     assert clean_reply(answer, ESC) == SOUND
 
 
-@pytest.mark.parametrize("answer", ["}{ [[ lorem", "[[1]]", '{"a": 1}', '{"a": "b', "...", '"'])
-def test_code_and_signs_are_no_reply(answer: str) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    ["}{ [[ lorem", "[[1]]", '{"a": 1}', '{"a": "b', "...", '"', "null", "Supporter:", "Reply:",
+     "```python\nprint(1)\n```\nDone.", "Seeker: I feel so alone and I hate my job."],
+)  # fmt: skip
+def test_code_and_signs_and_what_the_other_side_says_are_no_reply(answer: str) -> None:
     assert clean_reply(answer, ESC) == ""
 
 
@@ -70,7 +80,6 @@ def test_code_and_signs_are_no_reply(answer: str) -> None:
         "Yes.",
         "\U0001f642",
         "我理解你的感受。你愿意多说一点吗？",
-        "Supporter:",
     ],
 )
 def test_a_sound_reply_stays_as_it_is(reply: str) -> None:
