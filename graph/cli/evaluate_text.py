@@ -69,6 +69,9 @@ def generation(
         Path | None,
         typer.Option(help="A file for the report; the replies are kept beside it, to go on."),
     ] = None,
+    at_once: Annotated[
+        int, typer.Option(min=1, max=100, help="Dialogues at a time, where a chat model is asked.")
+    ] = 2,
     deadline: Deadline = 300,
     max_calls: MaxCalls = None,
     json: AsJson = False,
@@ -83,6 +86,7 @@ def generation(
     from langgraph_cooper.graph.evaluation.outputs import read_outputs
     from langgraph_cooper.graph.evaluation.speakers import (
         FINETUNED_ANNOTATED,
+        WITH_MODEL,
         WITH_VOICE,
         speakers,
     )
@@ -112,8 +116,9 @@ def generation(
     given = {name: read_outputs(file, turns) for name, file in files.items()}
     turns = turns.first(limit)
     replies = {
-        name: asyncio.run(spoken(reply_to_all, speaker, turns, _kept(output, name)))
+        name: asyncio.run(spoken(reply_to_all, speaker, turns, _kept(output, name), several))
         for name, speaker in chosen.items()
+        for several in [at_once if name in WITH_MODEL else 1]
     }
     replies |= {name: found.of(turns) for name, found in given.items()}
     report = generation_report(turns, replies)
@@ -135,12 +140,14 @@ def _prepared(task: TaskSpec, generator: Path | None, turns: RealTurns) -> Speak
     return prepared_speaker(FINETUNED_ANNOTATED, voice, annotated, shown)
 
 
-async def spoken(work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None) -> Replies:
+async def spoken(
+    work: Any, speaker: Speaker, turns: RealTurns, kept: Path | None, at_once: int = 1
+) -> Replies:
     """Let a system reply at all turns, with a progress bar; `work` is `reply_to_all`."""
     with progress_bar(speaker.name) as progress:
         job = progress.add_task("turns", total=len(turns.turns))
         found: Replies = await work(
-            speaker, turns, kept, done=lambda number: progress.advance(job, number)
+            speaker, turns, kept, at_once=at_once, done=lambda n: progress.advance(job, n)
         )
     return found
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from langgraph_cooper.graph.evaluation.in_parallel import in_parallel
 from langgraph_cooper.graph.evaluation.speakers import Reply, Speaker
 from langgraph_cooper.graph.evaluation.text_metrics import (
     PairedBootstrap,
@@ -110,6 +111,7 @@ async def reply_to_all(
     turns: RealTurns,
     kept: Path | None = None,
     *,
+    at_once: int = 1,
     done: Callable[[int], None] = lambda _: None,
 ) -> Replies:
     """Let a system reply at every turn, on the real history.
@@ -119,6 +121,7 @@ async def reply_to_all(
         turns: The turns; those of one dialogue stand in order.
         kept: A JSONL file of the replies. Turns in it are not asked for again, so that a stopped
             run goes on.
+        at_once: Dialogues at a time: more than one where a server answers.
         done: Called with the number of turns just answered.
 
     Raises:
@@ -128,11 +131,12 @@ async def reply_to_all(
     keys = [_key(speaker, turn) for turn in turns.turns]
     known = _read(kept) if kept else {}
     found: dict[int, Reply] = {}
-    for rows in _dialogues(turns):
+
+    async def work(rows: Sequence[int]) -> None:
         if all(keys[row] in known for row in rows):
-            found |= {row: known[keys[row]] for row in rows}
+            found.update((row, known[keys[row]]) for row in rows)
             done(len(rows))
-            continue
+            return
         # From the first turn on: a system may carry its state from turn to turn. A kept reply is
         # measured all the same: the file holds what the report is about.
         about = speaker.about
@@ -144,6 +148,8 @@ async def reply_to_all(
             if kept and keys[row] not in known:
                 _keep(kept, keys[row], turns.turns[row], found[row])
             done(1)
+
+    await in_parallel(_dialogues(turns), work, at_once)
     return Replies(found)
 
 

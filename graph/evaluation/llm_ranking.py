@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import numpy as np
 from langchain_core.language_models import BaseChatModel
 
 from langgraph_cooper.graph.annotation.cost import CHARACTERS_PER_TOKEN, Estimate
+from langgraph_cooper.graph.evaluation.in_parallel import in_parallel
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.llm.models import chat_model, identity
@@ -104,25 +104,19 @@ class LlmRanking:
             DataError: The cache cannot be written.
         """
         step = llm_ranking(self._task, self._model, self._limits)
-        waiting = iter(self._waiting().items())
 
-        async def work() -> None:
-            for key, turn in waiting:  # shared: each worker takes the next one
-                try:
-                    order = await step.ainvoke(turn)
-                except ModelError as error:
-                    if error.kind not in FAULTS_OF_ONE_TURN:
-                        raise
-                    order = []
-                self._keep(key, order)
-                done(1)
+        async def work(item: tuple[str, RankingInput]) -> None:
+            key, turn = item
+            try:
+                order = await step.ainvoke(turn)
+            except ModelError as error:
+                if error.kind not in FAULTS_OF_ONE_TURN:
+                    raise
+                order = []
+            self._keep(key, order)
+            done(1)
 
-        workers = [asyncio.ensure_future(work()) for _ in range(at_once)]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
+        await in_parallel(self._waiting().items(), work, at_once)
 
     def scores(self) -> Scores:
         """Scores [n] of every turn; candidates that the model did not name come last, in order."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from langgraph_cooper.graph.evaluation.in_parallel import in_parallel
 from langgraph_cooper.graph.evaluation.interactive.hold import Planned, hold
 from langgraph_cooper.graph.evaluation.interactive.rows import (
     CONVERSATIONS,
@@ -156,26 +157,22 @@ class Held:
             self._kept.plan(each.key for each in self._plan)
             if self._faulty:
                 self._kept.keep([key for key in self._kept.rows if key not in self._faulty])
-            waiting = iter(self.waiting)
-            workers = [asyncio.ensure_future(self._work(waiting, done)) for _ in range(at_once)]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+
+            async def work(planned: Planned) -> None:
+                await self._hold(planned)
+                done(1)
+
+            await in_parallel(self.waiting, work, at_once)
             # In the order of the plan: the same run then writes the same file.
             self._kept.order([each.key for each in self._plan])
 
-    async def _work(self, waiting: Iterator[Planned], done: Callable[[int], None]) -> None:
-        for planned in waiting:  # shared: each worker takes the next one
-            held = await hold(planned, self._user, self._run.task)
-            row = held.model_dump(mode="json", exclude_defaults=True)
-            model = self._run.models.get(held.system)
-            if held.record or model:
-                row["record"] = {**held.record, "model": model}
-            self._kept.add(row)
-            done(1)
+    async def _hold(self, planned: Planned) -> None:
+        held = await hold(planned, self._user, self._run.task)
+        row = held.model_dump(mode="json", exclude_defaults=True)
+        model = self._run.models.get(held.system)
+        if held.record or model:
+            row["record"] = {**held.record, "model": model}
+        self._kept.add(row)
 
     def rows(self) -> list[Conversation]:
         """Return the run's conversations that are there."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from langgraph_cooper.graph.evaluation.in_parallel import in_parallel
 from langgraph_cooper.graph.evaluation.interactive.rows import digest
 from langgraph_cooper.graph.evaluation.kept import KeptRows
 from langgraph_cooper.nodes.context import CooperContext
@@ -184,25 +184,6 @@ def _row(asked: _Asked, choice: Choice) -> dict[str, Any]:
 
 def _both(matters: Iterable[Matter]) -> Iterator[_Asked]:
     return (_Asked(matter, swapped) for matter in matters for swapped in (False, True))
-
-
-async def in_parallel(
-    items: Sequence[Any], work: Callable[[Any], Awaitable[None]], at_once: int
-) -> None:
-    """Work on items, several at a time; the first error ends it."""
-    waiting = iter(items)
-
-    async def worker() -> None:
-        for item in waiting:  # shared: each worker takes the next one
-            await work(item)
-
-    workers = [asyncio.ensure_future(worker()) for _ in range(at_once)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for each in workers:
-            each.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
 
 
 def judge_prompt(task: TaskSpec, matter: Matter, *, swapped: bool) -> list[BaseMessage]:

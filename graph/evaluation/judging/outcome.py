@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
+from langgraph_cooper.graph.evaluation.in_parallel import in_parallel
 from langgraph_cooper.graph.evaluation.interactive.rows import Conversation, digest
-from langgraph_cooper.graph.evaluation.judging.judge import OF_ONE_ANSWER, in_parallel
+from langgraph_cooper.graph.evaluation.judging.judge import OF_ONE_ANSWER
 from langgraph_cooper.graph.evaluation.kept import KeptRows
 from langgraph_cooper.nodes.context import CooperContext
 from langgraph_cooper.nodes.errors import ModelError
