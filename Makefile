@@ -33,6 +33,8 @@ chat: install ## Talk with it in the terminal (TASK=persuasion, ARGS="--show-age
 # the tests in this one. With worksteal a module's tests mostly stay in one process, so that its
 # servers and browsers start once.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))')
+# Tests start many processes: compiled files are written, whatever the environment says of them.
+test: export PYTHONDONTWRITEBYTECODE =
 test: install ## Run the tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 

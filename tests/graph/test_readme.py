@@ -28,6 +28,9 @@ PATH = re.compile(r"`((?:graph|nodes|ranker|prompts|tests|examples|docs)/[\w./-]
 TEST = re.compile(r"`(test_\w+\.py)(?:::(\w+))?")
 
 
+COMMAND: Any = typer.main.get_command(app)
+
+
 def read(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
@@ -99,7 +102,7 @@ def test_commands_and_options_exist(page: Path) -> None:
 
 
 def _check_command(words: list[str], line: str) -> None:
-    command: Any = typer.main.get_command(app)
+    command = COMMAND
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]
     if words[:1] == ["COMMAND"]:

@@ -45,7 +45,7 @@ LEARNT = [graded(said, "20") for said in ILL] + [graded(said, "01") for said in 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     run = tmp_path_factory.mktemp("run")
-    return train_cross_encoder(LEARNT, run, epochs=60, rate=2e-3)
+    return train_cross_encoder(LEARNT, run, epochs=25, rate=3e-3)
 
 
 def test_it_learns_which_reply_fits(model: Model) -> None:

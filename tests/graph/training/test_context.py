@@ -50,7 +50,7 @@ TALKS = [
 def model(tmp_path_factory: pytest.TempPathFactory) -> PairModel[ContextForm]:
     """A model that learnt from the few conversations."""
     run = tmp_path_factory.mktemp("context") / "run"
-    return train_pair_model(ContextForm(), talk_examples(TALKS), run, epochs=60)
+    return train_pair_model(ContextForm(), talk_examples(TALKS), run, epochs=25)
 
 
 def test_it_learns_what_was_said_before_and_is_read_again(

@@ -30,7 +30,7 @@ LEARNT = [
 
 
 def test_it_learns_what_a_no_answers_and_is_read_again(tmp_path: Path) -> None:
-    model = train_decider(LEARNT, tmp_path / "run", epochs=60)
+    model = train_decider(LEARNT, tmp_path / "run", epochs=25)
     form = write_pair_model(model, tmp_path)
     reader = read_decider(tmp_path)
     assert reader.form == form
