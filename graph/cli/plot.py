@@ -43,6 +43,22 @@ def ranking(
 
 
 @app.command()
+def generation(
+    report: Annotated[
+        Path, typer.Argument(help="What 'cooper evaluate generation --json' printed.")
+    ],
+    output: Figures = Path("figures"),
+    form: Form = "png",
+) -> None:
+    """The aspects that systems put first over the rounds, beside people's."""
+    from langgraph_cooper.ranker.data.jsonl import parse_json, read_text
+    from langgraph_cooper.ranker.plots import draw_first_aspects
+
+    measured: Any = parse_json(read_text(report), str(report))
+    typer.echo(draw_first_aspects(measured, output, form=form))
+
+
+@app.command()
 def conversations(
     report: Annotated[
         Path, typer.Argument(help="What 'cooper evaluate conversations --json' printed.")

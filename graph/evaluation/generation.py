@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,16 @@ from langgraph_cooper.graph.evaluation.text_metrics import (
     rounded,
     score_texts,
 )
-from langgraph_cooper.prompts import TaskSpec
+from langgraph_cooper.prompts import PASSIVE, TaskSpec
 from langgraph_cooper.ranker.data.dialogue import DataError, Dialogue
 from langgraph_cooper.ranker.data.jsonl import finished_lines, remove_unfinished_line
+from langgraph_cooper.ranker.evaluation.report import GROUND_TRUTH
+from langgraph_cooper.ranker.evaluation.rounds import (
+    distance,
+    promoted_by_round,
+    shares_by_round,
+    turns_per_round,
+)
 
 OPENING = 2
 """Utterances that count as the opening: greetings, which every system gets right."""
@@ -104,6 +111,10 @@ class Replies:
     def of(self, turns: RealTurns) -> Replies:
         """Return the replies to the first turns, those of `turns`."""
         return Replies({row: r for row, r in self.by_row.items() if row < len(turns.turns)})
+
+    def at(self, rows: Sequence[int]) -> list[Reply]:
+        """Return the replies at these places."""
+        return [self.by_row[row] for row in rows]
 
 
 async def reply_to_all(
@@ -193,6 +204,7 @@ def generation_report(
         "task": turns.task.name,
         "bootstrap": {"samples": samples, "seed": seed, "over": "dialogues", "sides": 2},
         "aspects": _aspects(replies, rows),
+        **_by_round(measured, {name: found.at(rows) for name, found in replies.items()}),
     }
 
 
@@ -217,6 +229,50 @@ def _aspects(replies: Mapping[str, Replies], rows: Sequence[int]) -> dict[str, d
                 counts = counted.setdefault(name, {})
                 counts[aspect] = counts.get(aspect, 0) + 1
     return counted
+
+
+class _Turn(NamedTuple):
+    """A turn whose real utterance promotes aspects; where it stands among the measured ones."""
+
+    row: int
+    round: int
+    promoted: frozenset[str]
+
+
+def _by_round(turns: RealTurns, replies: Mapping[str, Sequence[Reply]]) -> dict[str, Any]:
+    """Aspects over the rounds (paper, Figure 3), in the form of a ranking's report.
+
+    Of the real utterances that promote an aspect, and of what systems put first at the same turns;
+    a turn at which a system names none counts for the others alone. {} if no system names one in
+    most turns.
+    """
+    aspects = [*turns.task.aspect_names, PASSIVE]
+    known = [
+        _Turn(row, turn.dialogue.round_of(turn.index), promoted)
+        for row, turn in enumerate(turns.turns)
+        if (promoted := turns.task.promoted_by(turns.strategies(row)))
+    ]
+    named = {name: [t for t in known if said[t.row].aspect] for name, said in replies.items()}
+    shares = {
+        name: shares_by_round(
+            found, np.array([[replies[name][t.row].aspect == a for a in aspects] for t in found])
+        )
+        for name, found in named.items()
+        if len(found) > len(known) / 2
+    }
+    if not shares:
+        return {}
+    weights, truth = turns_per_round(known), promoted_by_round(known, aspects)
+    return {
+        "distances": {name: round(distance(truth, of, weights), 4) for name, of in shares.items()},
+        "by_round": {
+            "aspects": aspects,
+            "turns": weights.tolist(),
+            "shares": {
+                name: of.round(4).tolist() for name, of in {GROUND_TRUTH: truth, **shares}.items()
+            },
+        },
+    }
 
 
 def _dialogues(turns: RealTurns) -> list[list[int]]:

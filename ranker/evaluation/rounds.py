@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,23 @@ from langgraph_cooper.ranker.evaluation.baselines import Scores
 from langgraph_cooper.ranker.evaluation.metrics import Floats, ranking
 
 
-def promoted_shares(turns: Sequence[LabelledTurn], aspects: Sequence[str]) -> Floats:
+class InRound(Protocol):
+    """A turn in a round of its dialogue."""
+
+    @property
+    def round(self) -> int:
+        """The round, from 1 on."""
+
+
+class Promoting(InRound, Protocol):
+    """A turn whose real utterance promotes aspects."""
+
+    @property
+    def promoted(self) -> frozenset[str]:
+        """The aspects, one at least; "passive" among them."""
+
+
+def promoted_shares(turns: Sequence[Promoting], aspects: Sequence[str]) -> Floats:
     """[T, A] shares of the aspects that each real utterance promotes; a turn's row sums to 1.
 
     An utterance that promotes several aspects counts for each in equal parts.
@@ -31,12 +48,12 @@ def first_choices(turns: Sequence[LabelledTurn], scores: Scores, aspects: Sequen
     return chosen
 
 
-def turns_per_round(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
+def turns_per_round(turns: Sequence[InRound]) -> npt.NDArray[np.int64]:
     """[R] number of turns in each round 1..R; the last one includes all later rounds."""
     return np.bincount(_rounds(turns), minlength=LAST_ROUND)
 
 
-def promoted_by_round(turns: Sequence[LabelledTurn], aspects: Sequence[str]) -> Floats:
+def promoted_by_round(turns: Sequence[Promoting], aspects: Sequence[str]) -> Floats:
     """[R, A] shares of the aspects that the real utterances promote; a round's row sums to 1."""
     return shares_by_round(turns, promoted_shares(turns, aspects))
 
@@ -48,7 +65,7 @@ def chosen_by_round(
     return shares_by_round(turns, first_choices(turns, scores, aspects))
 
 
-def shares_by_round(turns: Sequence[LabelledTurn], each: Floats) -> Floats:
+def shares_by_round(turns: Sequence[InRound], each: Floats) -> Floats:
     """[R, A] means of [T, A] over the turns of each round; zeros for a round without turns."""
     sums = np.zeros((LAST_ROUND, each.shape[1]))
     np.add.at(sums, _rounds(turns), each)
@@ -67,6 +84,6 @@ def distance(first: Floats, second: Floats, weights: npt.NDArray[np.int64]) -> f
     return float(np.average(each, weights=weights))
 
 
-def _rounds(turns: Sequence[LabelledTurn]) -> npt.NDArray[np.int64]:
+def _rounds(turns: Sequence[InRound]) -> npt.NDArray[np.int64]:
     """[T] the row of each turn's round."""
     return np.array([min(turn.round, LAST_ROUND) - 1 for turn in turns], np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def draw_report(report: dict[str, Any], folder: Path, *, form: str = "png") -> l
         PlotError: The report is malformed, or the folder cannot be written.
     """
     try:
-        drawn = [_draw_bars(report, folder, form), _draw_rounds(report, folder, form)]
+        drawn = [_draw_bars(report, folder, form), _draw_rounds(report, ROUNDS_OF, folder, form)]
         if "coordination" in report:
             drawn.append(draw_trade(report, folder, form=form))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
@@ -75,6 +76,32 @@ def draw_report(report: dict[str, Any], folder: Path, *, form: str = "png") -> l
     except OSError as error:
         raise style.PlotError(f"{file} cannot be written: {error.strerror}") from None
     return [*drawn, file]
+
+
+def draw_first_aspects(report: dict[str, Any], folder: Path, *, form: str = "png") -> Path:
+    """Draw Figure 3 of systems that reply: the aspects that they put first, over the rounds.
+
+    Args:
+        report: The report of `cooper evaluate generation`.
+        folder: Where `rounds` goes.
+        form: "png" or "svg".
+
+    Raises:
+        PlotError: The report is malformed or no system names an aspect, or the folder cannot be
+            written.
+    """
+    try:
+        if "by_round" not in report:
+            raise style.PlotError(
+                "no system of this report names the aspect that it puts first: measure bank, "
+                "finetuned, prompted, cot or mixinit, on data with strategies"
+            )
+        return _draw_rounds(report, tuple(report["by_round"]["shares"]), folder, form)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        raise style.PlotError(
+            "this is not a report of 'cooper evaluate generation --json': run it and draw its "
+            "output"
+        ) from None
 
 
 def _draw_bars(report: dict[str, Any], folder: Path, form: str) -> Path:
@@ -103,14 +130,14 @@ def _draw_bars(report: dict[str, Any], folder: Path, form: str) -> Path:
     return style.save(figure, folder, "ranking", form)
 
 
-def _draw_rounds(report: dict[str, Any], folder: Path, form: str) -> Path:
+def _draw_rounds(report: dict[str, Any], names: Sequence[str], folder: Path, form: str) -> Path:
     """Draw Figure 3: the aspect of the first choice, over the rounds."""
     by_round, distances = report["by_round"], report["distances"]
     shares = {
-        name: np.array(by_round["shares"][name]) for name in ROUNDS_OF if name in by_round["shares"]
+        name: np.array(by_round["shares"][name]) for name in names if name in by_round["shares"]
     }
     reached = np.flatnonzero(by_round["turns"])
-    figure = style.new_figure(9.6, 3.7)
+    figure = style.new_figure(max(9.6, 2.4 * len(shares)), 3.7)
     panels = figure.subplots(1, len(shares), sharey=True)
     for axes, (name, rows) in zip(panels, shares.items(), strict=True):
         _stack(axes, rows[reached], by_round["aspects"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,10 +129,56 @@ def test_the_papers_baselines(
     assert set(report["p_values"]) == {"cot", "mixinit"}
     assert set(report["p_values"]["cot"]) == METRICS
     assert report["aspects"] == {"cot": {"exploration": 4}, "mixinit": {"exploration": 4}}
+    # Of the four turns' real utterances two promote exploration, and two none of the aspects.
+    rounds = report["by_round"]
+    assert rounds["aspects"] == [*ESC.aspect_names, "passive"]
+    assert rounds["turns"][:3] == [2, 2, 0]
+    first = rounds["aspects"].index("exploration")
+    shares = {name: [row[first] for row in rows[:2]] for name, rows in rounds["shares"].items()}
+    assert shares == {"ground truth": [0, 1], "cot": [1, 1], "mixinit": [1, 1]}
+    assert report["distances"] == {"cot": 0.5, "mixinit": 0.5}
+    drawn = cooper("plot", "generation", tmp_path / "t.json", "--output", tmp_path)
+    assert (tmp_path / "rounds.png").stat().st_size > 1_000
+    assert "rounds.png" in drawn.out
     kept = [json.loads(line) for line in (tmp_path / "t.cot.jsonl").read_text().splitlines()]
     assert {line["reply"] for line in kept} == {"What happened?"}
     assert cooper(*command).json() == report
     assert len(server.requests) == 12
+
+
+def test_of_systems_that_name_no_aspect_nothing_is_drawn(
+    cooper: Cooper, data: Path, server: OpenAIServer, tmp_path: Path
+) -> None:
+    command = ("evaluate", "generation", "--data", data, "--json", "--model", "tiny")
+    assert (
+        "by_round" not in cooper(*command, "--systems", "plain", "--output", tmp_path / "t").json()
+    )
+    plot = ("plot", "generation", "--output", tmp_path)
+    cooper(*plot, tmp_path / "t").fails("names the aspect that it puts first")
+    other = tmp_path / "other.json"
+    other.write_text('{"by_round": {}}', "utf-8")
+    cooper(*plot, other).fails("not a report of 'cooper evaluate generation")
+
+
+def test_several_dialogues_are_asked_at_once(
+    cooper: Cooper, data: Path, server: OpenAIServer
+) -> None:
+    lines(data, dialogues(4))
+    under_way, most = 0, 0
+
+    def answer(_: Request) -> Reply:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.3)
+        under_way -= 1
+        return Reply("That is sad.")
+
+    server.reply = answer
+    command = ("evaluate", "generation", "--data", data, "--systems", "plain", "--json")
+    report = cooper(*command, "--model", "tiny", "--at-once", 3).json()
+    assert report["turns"] == len(server.requests) == 8
+    assert most == 3
 
 
 def test_a_failing_model_ends_the_run_and_keeps_what_there_is(
@@ -140,7 +187,7 @@ def test_a_failing_model_ends_the_run_and_keeps_what_there_is(
     server.reply = lambda _: Reply("Yes.") if len(server.requests) <= 2 else Reply(status=401)
     out = tmp_path / "t.json"
     command = ("evaluate", "generation", "--data", data, "--systems", "plain", "--output", out)
-    cooper(*command, "--model", "tiny").fails("'tiny'", "OPENAI_API_KEY")
+    cooper(*command, "--model", "tiny", "--at-once", 1).fails("'tiny'", "OPENAI_API_KEY")
     assert not out.exists()
     assert len((tmp_path / "t.plain.jsonl").read_text("utf-8").splitlines()) == 2
 
