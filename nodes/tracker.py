@@ -25,7 +25,8 @@ def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
 
     After a fault the last summary stays, marked as stale. It still covers only the messages that
     it was made from: the next turn summarises the messages that this one missed. Where nothing was
-    said since, as when a message is answered again, the summary stays and nobody is asked.
+    said since, as before the first words or when a message is answered again, the summary stays and
+    nobody is asked.
     """
 
     def prepare(state: Mapping[str, Any]) -> Call:
@@ -35,7 +36,7 @@ def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
             previous=report["state"],
             said=utterances(state.get("messages", [])[report["covers"]["messages"] :]),
         )
-        if report["state"] and not given["said"]:
+        if not given["said"]:
             return KEPT, report["state"]
         return resources.backend(current_context()).tracker, given
 
@@ -67,6 +68,7 @@ def _valid_report(report: AspectReport | None, messages: Sequence[BaseMessage]) 
 def _covered(messages: Sequence[BaseMessage]) -> Covered:
     if not messages:
         return Covered(messages=0, digest="")
-    text = "\x1f".join(f"{message.id}\x1e{text_of(message)}" for message in messages)
+    # Not by their ids: clients that bring all messages along need not name them.
+    text = "\x1f".join(f"{message.type}\x1e{text_of(message)}" for message in messages)
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
     return Covered(messages=len(messages), digest=digest)

@@ -15,8 +15,8 @@ from langgraph_cooper.nodes.language.thoughts import strip_thoughts
 from langgraph_cooper.nodes.state import Candidate
 
 # What a model may write; what the state may hold (`nodes.state`) is longer.
-MAX_WRITTEN_TOPIC = 200  # characters; the prompt asks for fewer than 20 words
-MAX_WRITTEN_SUMMARY = 1_200  # characters; the prompt asks for four sentences
+MAX_WRITTEN_TOPIC = 200  # characters; the prompt asks for fewer than 15 words
+MAX_WRITTEN_SUMMARY = 1_200  # characters; the prompt asks for four short sentences
 MAX_CANDIDATES = 40  # twice as many as a prompt may ask for
 MAX_ANSWER = 200_000  # characters that are read
 MAX_FALSE_STARTS = 100  # brackets that begin no JSON; thousands of nested ones would take minutes
