@@ -113,6 +113,33 @@ def test_trackers_get_only_what_is_new(graph: Graph, server: OpenAIServer) -> No
         assert SAID in server.asked(f"promoter:{name}")[1].given
 
 
+def test_a_client_that_brings_everything_along_keeps_the_summaries(server: OpenAIServer) -> None:
+    """It stores the agents' reports itself; its messages have no ids."""
+    graph = create_cooper("esc", ranker=FakeRanker(), model="agent-model").compile()
+    said = [HumanMessage(SAID), AIMessage("I see."), HumanMessage("It was last week.")]
+    state = graph.invoke({"messages": said[:1]})
+    reports = {name: state[name] for name in ESC.aspect_names}
+    graph.invoke({"messages": [HumanMessage(SAID), *said[1:]], **reports})
+    for name in ESC.aspect_names:
+        given = server.asked(f"tracker:{name}")[1].given
+        assert f"What is known about {name}." in given
+        assert SAID not in given
+    # What they cover was edited since: they begin again.
+    graph.invoke({"messages": [HumanMessage("I won a race."), *said[1:]], **reports})
+    for name in ESC.aspect_names:
+        given = server.asked(f"tracker:{name}")[2].given
+        assert f"What is known about {name}." not in given
+        assert "I won a race." in given
+
+
+def test_before_the_first_words_there_is_nothing_to_track(server: OpenAIServer) -> None:
+    graph = create_cooper("persuasion", ranker=FakeRanker(), model="agent-model").compile()
+    state = graph.invoke({"messages": []})
+    assert state["messages"][-1].text
+    assert not server.asked("tracker")
+    assert len(server.asked("promoter")) == 3
+
+
 def test_promoters_ask_for_json(graph: Graph, server: OpenAIServer) -> None:
     say(graph, SAID)
     for request in server.asked("promoter"):
