@@ -59,16 +59,21 @@ def tracker_node(aspect: AspectSpec, resources: Resources) -> Node:
 def _valid_report(report: AspectReport | None, messages: Sequence[BaseMessage]) -> AspectReport:
     """Return the last report, or an empty one if the messages it covers were edited since."""
     covered = (report or {}).get("covers")
-    if report and covered and covered == _covered(messages[: covered["messages"]]):
-        return report
+    if report and covered:
+        said = messages[: covered["messages"]]
+        # An earlier version counted the ids, too; its conversations go on.
+        if covered in (_covered(said), _covered(said, [f"{each.id}" for each in said])):
+            return report
     nothing = Covered(messages=0, digest="")
     return AspectReport(state="", candidates=[], progress=0.0, targets=[], covers=nothing)
 
 
-def _covered(messages: Sequence[BaseMessage]) -> Covered:
+def _covered(messages: Sequence[BaseMessage], names: Sequence[str] | None = None) -> Covered:
     if not messages:
         return Covered(messages=0, digest="")
     # Not by their ids: clients that bring all messages along need not name them.
-    text = "\x1f".join(f"{message.type}\x1e{text_of(message)}" for message in messages)
+    names = names or [message.type for message in messages]
+    pairs = zip(names, messages, strict=True)
+    text = "\x1f".join(f"{name}\x1e{text_of(message)}" for name, message in pairs)
     digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
     return Covered(messages=len(messages), digest=digest)
