@@ -41,7 +41,8 @@ class PromoterInput(TypedDict):
 class GeneratorInput(TypedDict):
     """Input of the generator: the dialogue history H_t and the top-K candidates, best first.
 
-    A fine-tuned generator reads the state summaries too, by aspect.
+    A fine-tuned generator reads the state summaries too, by aspect; a chat model reads them where
+    the beginning of the dialogue is left out.
     """
 
     history: Sequence[Utterance]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from langchain_core.language_models import BaseChatModel
@@ -34,6 +34,7 @@ from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import TaskSpec, fill
+from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # Number of last utterances in a prompt; the state summaries cover the earlier ones.
@@ -192,9 +193,12 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         instructions = SystemMessage(" ".join([system, *notices]))
 
         def written(said: Sequence[Utterance]) -> list[BaseMessage]:
-            if len(history) > len(said) > 1 and said[0].speaker == "system":
+            if len(said) == len(history):
+                return [instructions, *_as_messages(said)]
+            if len(said) > 1 and said[0].speaker == "system":
                 said = said[1:]
-            return [instructions, *_as_messages(said)]
+            told = _earlier(task, given.get("states", {}))
+            return [SystemMessage(instructions.text + told), *_as_messages(said)]
 
         return bounded(written, history[-PROMPT_UTTERANCES:], model)
 
@@ -227,6 +231,16 @@ def _written(answer: AIMessage) -> str:
     """
     text = strip_thoughts(answer.text).strip()
     return without_repeats(whole_sentences(text)) if capped_short(answer) else text
+
+
+def _earlier(task: TaskSpec, states: Mapping[str, str]) -> str:
+    """Return the part of the generator's prompt that stands for a beginning that is left out."""
+    lines = {name: prompt_line(text, MAX_WRITTEN_SUMMARY) for name, text in states.items()}
+    known = "\n".join(f"- {name}: {line}" for name, line in lines.items() if line)
+    if not known:
+        return ""
+    summaries = delimited("summaries", known)
+    return "\n\n" + fill(shared_prompt("earlier"), _common(task) | {"summaries": summaries})
 
 
 def _summary(text: str) -> str:

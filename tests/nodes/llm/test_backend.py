@@ -225,6 +225,24 @@ async def test_the_users_side_comes_first(history: list[Utterance]) -> None:
     assert len(model.calls[0].messages) <= 26
 
 
+async def test_the_summaries_stand_for_a_beginning_that_is_left_out() -> None:
+    states = {"exploration": "They lost\na {job}.", "comforting": "", "action": "Rest helps."}
+    for history, left_out in ((rounds(60), True), (rounds(3), False)):
+        model = ScriptedModel()
+        given = GeneratorInput(history=history, topics=[], states=states)
+        await asked(llm_generator(ESC, model), given)
+        system = model.calls[0].messages[0].text
+        known = "- exploration: They lost a {job}.\n- action: Rest helps.\n"
+        assert (known in system) == left_out
+        assert "comforting:" not in system
+
+
+async def test_no_summaries_where_there_are_none() -> None:
+    model = ScriptedModel()
+    await asked(llm_generator(ESC, model), generator_input(rounds(60)))
+    assert "left out" not in model.calls[0].messages[0].text
+
+
 @pytest.mark.parametrize("empty", ["", " \n ", "<think>What do they want?"])
 async def test_an_empty_reply_is_no_reply(empty: str) -> None:
     model = ScriptedModel(script={"generator": empty})
