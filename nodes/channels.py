@@ -18,6 +18,9 @@ from langgraph.errors import ErrorCode, InvalidUpdateError, create_error_message
 from langgraph.graph.message import add_messages
 from pydantic import Field
 
+from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.prompts.errors import a_kind
+
 FEWEST = 64
 """Updates of `messages` between two snapshots of a short conversation: 32 turns."""
 
@@ -105,13 +108,29 @@ def said(messages: list[Any], writes: Sequence[Any]) -> list[Any]:
     Args:
         messages: The list before.
         writes: Per write a message or several, in any form that `add_messages` takes.
+
+    Raises:
+        InputError: Something cannot be read as a message.
+        ValueError: A message to be removed is not there, as from `add_messages`.
     """
-    steps = [convert_to_messages(write if isinstance(write, list) else [write]) for write in writes]
+    steps = [
+        [_read(one) for one in (write if isinstance(write, list) else [write])] for write in writes
+    ]
     # As few calls as possible: each goes through the whole list.
     for removing, together in groupby(steps, key=_removes):
         for new in together if removing else [list(chain(*together))]:
             messages = add_messages(messages, _identified(messages, new))  # type: ignore[arg-type, assignment]
     return messages
+
+
+def _read(message: Any) -> BaseMessage:
+    try:
+        return convert_to_messages([message])[0]
+    except (ValueError, TypeError, KeyError, NotImplementedError):
+        raise InputError(
+            f"{a_kind(message)} in `messages` cannot be read as a message: pass a HumanMessage, a "
+            'text, or {"role": "user", "content": "Hello."}'
+        ) from None
 
 
 def _removes(messages: Sequence[BaseMessage]) -> bool:

@@ -8,10 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, RemoveMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import InvalidUpdateError
+from langgraph.graph import START, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 
 from langgraph_cooper.nodes.channels import LatestChannel, MessagesChannel, said
+from langgraph_cooper.nodes.errors import InputError
+from langgraph_cooper.nodes.state import CooperInput
+from langgraph_cooper.prompts.errors import a_kind
 
 IDS = ["a", "b", "c"]
 messages = st.sampled_from(
@@ -55,6 +61,19 @@ def test_texts_get_ids_of_their_own_and_chunks_become_messages() -> None:
     found = said([], [("user", "Hello."), ("user", "Hello."), AIMessageChunk("Hi.", id="1")])
     assert len({message.id for message in found}) == 3
     assert type(found[-1]) is AIMessage
+
+
+@pytest.mark.parametrize("bad", [5, None, [5], [{"a": 1}], [{"role": "wizard", "content": "x"}]])
+def test_what_is_no_message_is_named_and_the_thread_goes_on(bad: Any) -> None:
+    builder = StateGraph(CooperInput).add_sequence([("answer", lambda _: {"messages": "Yes?"})])
+    graph = builder.add_edge(START, "answer").compile(checkpointer=InMemorySaver())
+    thread: RunnableConfig = {"configurable": {"thread_id": "one"}}
+    graph.invoke({"messages": ["Hello."]}, thread)
+    kind = a_kind(bad[0] if isinstance(bad, list) else bad)
+    with pytest.raises(InputError, match=f"^{kind} in `messages` cannot be read as"):
+        graph.invoke({"messages": bad}, thread)
+    said = graph.invoke({"messages": ["Still here?"]}, thread)["messages"]
+    assert [message.text for message in said] == ["Hello.", "Yes?", "Still here?", "Yes?"]
 
 
 @pytest.mark.parametrize("turns", [10, 100, 1_000])
