@@ -219,6 +219,7 @@ class AspectSpec(Part):
         summarise: What its tracker summarises; completes "Summarise ...".
         propose: What its promoter lists; completes "List m ...".
         strategies: The data set's strategies that promote it.
+        unoffered: Those that no language model is offered, since they tell of a person's life.
         listens_to: Whose sentences the offline tracker reads.
         cues: Sentences of the kind that the offline tracker should notice.
         topics: The offline promoter's bank, which also fills a language model's short list.
@@ -232,11 +233,25 @@ class AspectSpec(Part):
     summarise: Line
     propose: Line
     strategies: tuple[Line, ...] = Field(min_length=1)
+    unoffered: tuple[Line, ...] = ()
     listens_to: Literal["user", "system", "both"] = "both"
     cues: tuple[Line, ...] = ()
     topics: tuple[Topic, ...] = ()
     unless: tuple[Name, ...] = ()
     targets: tuple[Line, ...] = ()
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The strategies that a language model may name."""
+        return tuple(name for name in self.strategies if name not in self.unoffered)
+
+    @model_validator(mode="after")
+    def _offers_some(self) -> Self:
+        if unknown := set(self.unoffered).difference(self.strategies):
+            raise ValueError(f"unoffered: {sorted(unknown)[0]!r} is none of the strategies")
+        if not self.offered:
+            raise ValueError("unoffered: these are all strategies; leave one to be offered")
+        return self
 
 
 def shared_prompt(kind: str) -> str:

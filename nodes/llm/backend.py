@@ -148,7 +148,7 @@ def _promoter_prompt(
         "aspect": aspect.name,
         "propose": aspect.propose,
         "m": given["m"],
-        "strategies": "; ".join(aspect.strategies),
+        "strategies": "; ".join(aspect.offered),
     }
     state = delimited("state-summary", _summary(given["state"]))
     said = delimited("dialogue", transcript(task, history) or NOTHING)
@@ -157,7 +157,7 @@ def _promoter_prompt(
 
 
 def _read(given: PromoterInput, answer: AIMessage) -> list[Candidate]:
-    text, strategies = answer.text, given["aspect"].strategies
+    text, strategies = answer.text, given["aspect"].offered
     texts: list[str] = [text]
     if capped_short(answer):  # up to the last candidate, or the last sentence, that is complete
         texts = [text[: max(text.rfind("}"), text.rfind("\n")) + 1], whole_sentences(text)]

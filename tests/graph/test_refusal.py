@@ -59,10 +59,10 @@ def test_a_language_model_is_told_and_its_appeals_are_dropped() -> None:
         talk.say(text)
         assert "appeal" not in talk.proposed()
         assert "model" not in talk.proposed().get("proposition", [])
-        assert "That is settled" in model.asked("generator")[-1].messages[0].text
+        assert "A plain no is settled" in model.asked("generator")[-1].messages[0].text
     talk.say("I thought again: I'll donate a dollar.")
     assert "appeal" in talk.proposed()
-    assert "That is settled" not in model.asked("generator")[-1].messages[0].text
+    assert "A plain no is settled" not in model.asked("generator")[-1].messages[0].text
 
 
 @pytest.mark.parametrize("text", [NO, "Stop asking!", "I'm not interested.", "My answer is no"])

@@ -46,6 +46,18 @@ def test_the_small_task_is_sound(fields: Fields, tmp_path: Path) -> None:
 
 SPOILT: list[tuple[str, Spoil, str, str]] = [
     (
+        "unknown strategy withheld",
+        lambda f: f["aspects"][0].update(unoffered=["singing"]),
+        "aspects",
+        "'singing' is none of the strategies",
+    ),
+    (
+        "all strategies withheld",
+        lambda f: f["aspects"][0].update(unoffered=f["aspects"][0]["strategies"]),
+        "aspects",
+        "leave one to be offered",
+    ),
+    (
         "unknown placeholder",
         lambda f: f["prompts"].update(tracker="{summarise} {history}"),
         "prompts.tracker",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 
 from langgraph_cooper.nodes import ModelError
 from langgraph_cooper.nodes.backend import GeneratorInput, PromoterInput, TrackerInput
@@ -101,8 +101,6 @@ async def test_an_empty_summary_is_asked_for_again() -> None:
 
 
 def promote(model: ScriptedModel, bank: Sequence[Candidate] = ()) -> Runnable[Any, Any]:
-    from langchain_core.runnables import RunnableLambda
-
     return llm_promoter(ESC, model, RunnableLambda(lambda _: list(bank)))
 
 
@@ -123,6 +121,21 @@ async def test_the_promoter_sends_state_dialogue_and_m() -> None:
     assert "one of: Question." in prompt.text
     assert "They lost a job." in material.text
     assert "Seeker: Word 0 from me.\nSupporter: Reply 0 of mine." in material.text
+
+
+@pytest.mark.parametrize("name", ["esc", "persuasion"])
+async def test_strategies_that_tell_of_a_life_are_neither_offered_nor_taken(name: str) -> None:
+    task = load_task(name)
+    aspect = next(aspect for aspect in task.aspects if aspect.unoffered)
+    told = {"topic": "Tell them of your own divorce", "strategy": aspect.unoffered[0]}
+    model = ScriptedModel(script={f"promoter:{aspect.name}": json.dumps({"candidates": [told]})})
+    bank: Runnable[PromoterInput, list[Candidate]] = RunnableLambda(lambda _: [])
+    given = PromoterInput(aspect=aspect, history=HISTORY, state="", m=1)
+    (found,) = await asked(llm_promoter(task, model, bank), given)
+    assert found["strategy"] == aspect.offered[0]
+    offered = model.calls[0].messages[0].text
+    assert aspect.offered[-1] in offered
+    assert not any(strategy in offered for strategy in aspect.unoffered)
 
 
 async def test_a_long_history_is_cut_at_its_beginning() -> None:
