@@ -193,7 +193,7 @@ def llm_generator(task: TaskSpec, model: BaseChatModel) -> Runnable[GeneratorInp
         instructions = SystemMessage(" ".join([system, *notices]))
 
         def written(said: Sequence[Utterance]) -> list[BaseMessage]:
-            if len(said) == len(history):
+            if len(said) == len(history) or len(history) == 1:
                 return [instructions, *_as_messages(said)]
             if len(said) > 1 and said[0].speaker == "system":
                 said = said[1:]
