@@ -46,7 +46,7 @@ TOOL_CALLS = ("tool_calls", "function_call")  # keys of a message's additional_k
 
 # Caps on the answers, for a slow server; a model that needs more gets more (`quirks.Habits.room`).
 SUMMARY_TOKENS = 110  # four short sentences
-CANDIDATE_TOKENS = 36  # a topic of fifteen words and its strategy, as JSON
+CANDIDATE_TOKENS = 40  # a topic of fifteen words and its strategy, as JSON
 WORD_TOKENS = 2.5  # of a reply; English takes 1.3, other languages and shorter words more
 
 RESPONSE_FORMAT = {
