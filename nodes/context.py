@@ -55,12 +55,11 @@ class CooperContext(BaseModel):
     k: int | None = Field(
         default=None, ge=1, le=20, description="Top-ranked candidates that guide the reply (K)."
     )
-    coordination: Literal["off", "calibrated", "each", "turns"] | None = Field(
+    coordination: Literal["off", "calibrated", "turns"] | None = Field(
         default=None,
         description='"calibrated": over a conversation the aspects of the first choices follow '
-        'what people take up; "each": the best-ranked candidate of each aspect comes first; "off": '
-        'the ranker\'s order alone; "turns": the agents take turns, and nothing is ranked. If '
-        "omitted, the calibration's own choice.",
+        'what people take up; "off": the ranker\'s order alone; "turns": the agents take '
+        "turns, and nothing is ranked. If omitted, the calibration's own choice.",
     )
     strength: float | None = Field(
         default=None,
@@ -126,7 +125,7 @@ class CooperContext(BaseModel):
 
     @model_validator(mode="after")
     def _strength_of_something(self) -> Self:
-        if self.strength is not None and self.coordination in ("off", "each", "turns"):
+        if self.strength is not None and self.coordination in ("off", "turns"):
             raise ValueError(
                 f"strength is that of calibrated coordination, not of {self.coordination!r}: leave "
                 "one of them out"

@@ -43,9 +43,8 @@ def coordinator_node(resources: Resources) -> Node:
     It is sync because it runs torch: LangGraph runs a sync node in a thread, where it cannot block
     an event loop. All candidates stay in the state with their scores, so that the state alone
     explains a reply. With calibrated coordination the first choice is of the aspect with the
-    largest share + calibration; the others keep the ranker's order. Where a run asks for it, the
-    best of each aspect come first. If the ranker fails, or a run asks for it, the agents take turns
-    in the task's order.
+    largest share + calibration; the others keep the ranker's order. If the ranker fails, or a run
+    asks for it, the agents take turns in the task's order.
     """
 
     def coordinate(state: Mapping[str, Any], config: RunnableConfig) -> Update:
@@ -61,8 +60,6 @@ def coordinator_node(resources: Resources) -> Node:
             if gathered and (calibrated := _calibrated(resources, state, gathered, history)):
                 scores, marks = calibrated.coordinate(scores)
                 update["cooper"] = {**state["cooper"], "expected": calibrated.expected}
-            if current_context().coordination == "each":
-                scores = best_of_each(gathered, scores)
         except Exception as error:
             fault = fault_of("coordinator", error)
             emit([fault_event(turn, fault)], config)
@@ -115,20 +112,6 @@ def gather(
     ]
     passive = bounded(unranked(completed(state.get(PASSIVE) or [], PASSIVE)))
     return [*gathered, *((PASSIVE, candidate) for candidate in passive)]
-
-
-def best_of_each(gathered: Gathered, scores: Sequence[float]) -> list[float]:
-    """Return the scores with the best candidate of each aspect above all others.
-
-    Among themselves these keep the ranker's order, and so do the others. A passive candidate is
-    none of them: it stands for no aspect.
-    """
-    best: dict[str, int] = {}
-    for place in sorted(range(len(scores)), key=lambda i: -scores[i]):
-        best.setdefault(gathered[place][0], place)
-    first = {place for aspect, place in best.items() if aspect != PASSIVE}
-    above = max(scores, default=0.0) - min(scores, default=0.0) + 1
-    return [score + above * (place in first) for place, score in enumerate(scores)]
 
 
 def _proposed(state: Mapping[str, Any], aspect: str) -> list[Candidate]:
@@ -199,8 +182,7 @@ def _calibrated(
         InputError: The run asks for calibrated coordination, and the ranker has no calibration.
     """
     context = current_context()
-    # Not `in`, by which mypy narrows no literal.
-    if context.coordination == "turns" or context.coordination == "each":  # noqa: PLR1714
+    if context.coordination == "turns":
         return None
     ranker: Any = resources.ranker()
     calibration: Calibration | None = getattr(ranker, "calibration", None)

@@ -114,7 +114,7 @@ def test_a_ranker_without_a_calibration_cannot_be_asked_to() -> None:
         CooperContext(strength=2.0)
 
 
-@pytest.mark.parametrize("other", ["off", "each", "turns"])
+@pytest.mark.parametrize("other", ["off", "turns"])
 def test_what_is_not_calibrated_has_no_strength(other: Any) -> None:
     with pytest.raises(InputError, match=f"calibrated coordination, not of '{other}'"):
         CooperContext(coordination=other, strength=0.9)
@@ -163,21 +163,6 @@ def test_the_guards_own_words_take_nothing_up() -> None:
 )
 def test_an_unreadable_mark_is_left_out(mark: object) -> None:
     assert past_choices([AIMessage("Yes.", response_metadata={CHOICE: mark})]) == []
-
-
-def test_the_best_of_each_aspect_may_come_first() -> None:
-    """In the ranker's order; the others follow in theirs, and no mark of a calibration is set."""
-    talk = Talk(coordination="each")
-    state = talk.say(LINES[0])
-    ranked = [candidate["aspect"] for candidate in state["ranking"]]
-    assert ranked[:4] == ["comforting", "exploration", "action", "comforting"]
-    scores = [candidate["score"] for candidate in state["ranking"]]
-    assert scores == sorted(scores, reverse=True)
-    alone = Talk(coordination="off").say(LINES[0])["ranking"]
-    topics = [c["topic"] for c in alone if c["aspect"] == "comforting"]
-    assert topics == [c["topic"] for c in state["ranking"] if c["aspect"] == "comforting"]
-    assert "expected" not in state["cooper"]
-    assert CHOICE not in state["messages"][-1].response_metadata
 
 
 def test_without_coordination_the_agents_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
