@@ -49,7 +49,7 @@ def own_model(server: OpenAIServer, **settings: Any) -> ChatOpenAI:
 async def test_every_call_has_a_cap_that_suits_its_job(way: str, server: OpenAIServer) -> None:
     await turn(cooper(model="some-model"), way, m=2)
     sent = {role: [caps(r) for r in server.asked(role)] for role in ("tracker", "promoter")}
-    assert sent == {"tracker": [{"max_tokens": 110}] * 3, "promoter": [{"max_tokens": 72}] * 3}
+    assert sent == {"tracker": [{"max_tokens": 110}] * 3, "promoter": [{"max_tokens": 80}] * 3}
     assert [caps(r) for r in server.asked("generator")] == [{"max_tokens": 100}]
 
 
@@ -229,10 +229,10 @@ async def test_words_without_end_get_twice_the_room_and_are_told_what_was_wrong(
         first, second = server.asked(f"promoter:{aspect}")
         assert "No candidates can be read in that" not in first.given
         assert "No candidates can be read in that" in second.given
-    assert {caps(r)["max_tokens"] for r in server.asked("promoter")} <= {144, 288}
+    assert {caps(r)["max_tokens"] for r in server.asked("promoter")} <= {160, 320}
     server.requests.clear()
     await turn(cooper(model="some-model"), way)
-    assert {caps(r)["max_tokens"] for r in server.asked("promoter")} == {288}  # never more
+    assert {caps(r)["max_tokens"] for r in server.asked("promoter")} == {320}  # never more
 
 
 @pytest.mark.parametrize("way", WAYS)
