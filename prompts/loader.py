@@ -15,7 +15,7 @@ from langgraph_cooper.prompts.errors import TaskError, UnknownTaskError
 from langgraph_cooper.prompts.mistakes import Place, explain
 from langgraph_cooper.prompts.task import HOME, TaskSpec
 
-PROMPT_KINDS = ("tracker", "promoter", "generator")
+PROMPT_KINDS = ("tracker", "promoter", "generator", "earlier")
 
 
 def list_tasks() -> list[str]:
@@ -28,8 +28,8 @@ def load_task(task: str | Path | TaskSpec) -> TaskSpec:
 
     Args:
         task: The name of a shipped task ("esc"), the path of a TOML file, the path of a folder
-            with a `task.toml` (and, optionally, `bank/*.toml`, `tracker.md`, `promoter.md` and
-            `generator.md`), or a `TaskSpec`, which is returned as it is.
+            with a `task.toml` (and, optionally, `bank/*.toml`, `tracker.md`, `promoter.md`,
+            `generator.md` and `earlier.md`), or a `TaskSpec`, which is returned as it is.
 
     Raises:
         TaskError: There is no such task, or its file is malformed; the text names the file and

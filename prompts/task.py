@@ -260,13 +260,17 @@ def shared_prompt(kind: str) -> str:
 
 
 class Prompts(Part):
-    """The system prompts of the LLM backend, one for each step that asks a language model."""
+    """The system prompts of the LLM backend, one for each step that asks a language model.
+
+    `earlier` ends the generator's where the beginning of the dialogue is left out.
+    """
 
     tracker: str = Field(default_factory=lambda: shared_prompt("tracker"))
     promoter: str = Field(default_factory=lambda: shared_prompt("promoter"))
     generator: str = Field(default_factory=lambda: shared_prompt("generator"))
+    earlier: str = Field(default_factory=lambda: shared_prompt("earlier"))
 
-    @field_validator("tracker", "promoter", "generator")
+    @field_validator("tracker", "promoter", "generator", "earlier")
     @classmethod
     def _check(cls, text: str, info: ValidationInfo) -> str:
         return check_template(info.field_name or "", text)

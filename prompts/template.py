@@ -13,11 +13,13 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "tracker": COMMON | {"aspect", "summarise"},
     "promoter": COMMON | {"aspect", "propose", "m", "strategies"},
     "generator": COMMON | {"topics", "words"},
+    "earlier": COMMON | {"summaries"},
 }
 REQUIRED: Mapping[str, frozenset[str]] = {
     "tracker": frozenset({"summarise"}),
     "promoter": frozenset({"propose", "m"}),
     "generator": frozenset({"topics", "words"}),
+    "earlier": frozenset({"summaries"}),
 }
 
 
@@ -25,7 +27,7 @@ def check_template(kind: str, text: str) -> str:
     """Return the template if its placeholders are known and the required ones are there.
 
     Args:
-        kind: "tracker", "promoter" or "generator".
+        kind: "tracker", "promoter", "generator" or "earlier".
         text: The template.
 
     Raises:

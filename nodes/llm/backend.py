@@ -34,7 +34,6 @@ from langgraph_cooper.nodes.llm.watch import QUIET
 from langgraph_cooper.nodes.state import MAX_TOPIC, Candidate
 from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
 from langgraph_cooper.prompts import TaskSpec, fill
-from langgraph_cooper.prompts.task import shared_prompt
 from langgraph_cooper.ranker.data.dialogue import Utterance
 
 # Number of last utterances in a prompt; the state summaries cover the earlier ones.
@@ -240,7 +239,7 @@ def _earlier(task: TaskSpec, states: Mapping[str, str]) -> str:
     if not known:
         return ""
     summaries = delimited("summaries", known)
-    return "\n\n" + fill(shared_prompt("earlier"), _common(task) | {"summaries": summaries})
+    return "\n\n" + fill(task.prompts.earlier, _common(task) | {"summaries": summaries})
 
 
 def _summary(text: str) -> str:

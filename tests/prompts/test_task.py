@@ -46,6 +46,12 @@ def test_the_small_task_is_sound(fields: Fields, tmp_path: Path) -> None:
 
 SPOILT: list[tuple[str, Spoil, str, str]] = [
     (
+        "no place for the summaries",
+        lambda f: f["prompts"].update(earlier="The beginning is left out."),
+        "prompts.earlier",
+        "{summaries}",
+    ),
+    (
         "unknown strategy withheld",
         lambda f: f["aspects"][0].update(unoffered=["singing"]),
         "aspects",

@@ -250,6 +250,17 @@ async def test_the_summaries_stand_for_a_beginning_that_is_left_out() -> None:
         assert "comforting:" not in system
 
 
+async def test_a_task_may_introduce_the_summaries_in_its_own_words() -> None:
+    prompts = ESC.prompts.model_copy(update={"earlier": "Bisher, {user_role}:\n{summaries}"})
+    model = ScriptedModel()
+    states = {"action": "Ruhe hilft."}
+    given = GeneratorInput(history=rounds(60), topics=[], states=states)
+    await asked(llm_generator(ESC.model_copy(update={"prompts": prompts}), model), given)
+    system = model.calls[0].messages[0].text
+    assert re.search(r"Bisher, seeker:\n<summaries \w+>\n- action: Ruhe hilft\.\n", system)
+    assert "left out" not in system
+
+
 async def test_no_summaries_where_there_are_none() -> None:
     model = ScriptedModel()
     await asked(llm_generator(ESC, model), generator_input(rounds(60)))
