@@ -17,6 +17,7 @@ from langgraph_cooper.graph.agent import agent_node
 from langgraph_cooper.nodes.allowed import Allowed
 from langgraph_cooper.nodes.context import CooperContext, current_context
 from langgraph_cooper.nodes.coordinator import coordinator_node
+from langgraph_cooper.nodes.crisis.reading import check_encoder
 from langgraph_cooper.nodes.errors import ModelError
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint, open_voice
 from langgraph_cooper.nodes.generator import generator_node, speaking
@@ -82,6 +83,7 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
     Raises:
         TaskError: The task is unknown or its file is malformed.
         ModelError: A model's name is empty, or a model is neither a name nor a chat model.
+        EncoderError: The environment names an encoder for the guard that is not there.
         VoiceError: There is no fine-tuned generator for the task, or it is damaged.
         CheckpointError: The checkpoint is missing or made for other aspects. Its weights and its
             encoder are loaded in the first run, which raises this error (or `EncoderError`) if
@@ -94,6 +96,8 @@ def create_cooper(  # noqa: PLR0913 (a factory's choices, each named)
         )
     spec = load_task(task)
     speaker, voice = _speaker(spec, generator_model, generator)
+    if spec.guard:
+        check_encoder()
     _check_models(spec, model=model, generator_model=speaker, guard_model=guard_model)
     allowed = allowed or Allowed()
     loader = _ranker_loader(spec, ranker, encoder)

@@ -11,7 +11,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_cooper.graph.cooper import resources_of
 from langgraph_cooper.nodes.context import CooperContext
-from langgraph_cooper.nodes.crisis.reading import readers
+from langgraph_cooper.nodes.crisis.reading import load_classifier, readers
 from langgraph_cooper.nodes.errors import InputError
 from langgraph_cooper.nodes.resources import Resources
 from langgraph_cooper.nodes.subjects.in_play import subjects_in_play
@@ -72,6 +72,7 @@ def _load(resources: Resources) -> None:
     topics = [ScoredTopic(name, WORDS) for name in task.aspect_names]
     ranker.score([Utterance("user", WORDS)], topics, signals)
     if task.guard:
+        load_classifier()
         readers(task.guard).first(WORDS)
     subjects_in_play(task.subjects, [Utterance("user", WORDS)])
     if resources.second:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class CooperError(RuntimeError):
     """A mistake or fault that a person can correct: its text names the thing and the remedy.
@@ -15,6 +20,14 @@ def a_kind(thing: object) -> str:
     """Return the class of a thing for an error, with its article: "an int"."""
     name = type(thing).__name__
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first fault of malformed data: its field, if it has one, and what is wrong."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    told = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {told}" if where else told
 
 
 class TaskError(CooperError):

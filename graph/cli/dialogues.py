@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import typer
@@ -165,3 +166,17 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         compute(lambda: torch.set_num_threads(before))
+
+
+def annotated_or_made(
+    task: TaskSpec, file: Path, dialogues: Sequence[Dialogue]
+) -> list[AnnotatedDialogue]:
+    """Return the annotated dialogues; offline agents annotate a file that has none."""
+    from langgraph_cooper.ranker.data.jsonl import read_annotated
+
+    if annotated := annotated_of(dialogues):
+        return annotated
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / f"{file.stem}.jsonl"
+        annotate_into(task, dialogues, made)
+        return read_annotated(made)

@@ -13,7 +13,7 @@ import typer
 
 from langgraph_cooper.graph.cli.dialogues import annotate_into, annotated_of, read_file
 from langgraph_cooper.graph.cli.evaluate_text import hand_out, spoken
-from langgraph_cooper.graph.cli.options import AsJson, Task
+from langgraph_cooper.graph.cli.options import AsJson, Task, names_of
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.prompts import TaskSpec, load_task
 
@@ -183,7 +183,7 @@ class _Variant:
 def _parts(named: str) -> list[Part]:
     from langgraph_cooper.graph.evaluation.ablations import PARTS
 
-    given = list(dict.fromkeys(part.strip() for part in named.split(",") if part.strip()))
+    given = list(dict.fromkeys(names_of(named)))
     found = [part for part in PARTS if part in given]
     if unknown := sorted(set(given) - set(found)):
         raise typer.BadParameter(

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from langgraph_cooper.graph.cli.evaluate_judging import Only
-from langgraph_cooper.graph.cli.talks import named, tell_missing
+from langgraph_cooper.graph.cli.options import names_of
+from langgraph_cooper.graph.cli.talks import tell_missing
 from langgraph_cooper.graph.cli.terminal import tell
 
 
@@ -29,7 +30,7 @@ def examples(
     tell_missing(file, len(rows))
     if settings.get(REDACTED):
         raise DataError(f"{file} is redacted: it has no words to show")
-    only = named(systems) or list(dict.fromkeys(row.system for row in rows))
+    only = names_of(systems) or list(dict.fromkeys(row.system for row in rows))
     known = {row.system for row in rows}
     if missing := [name for name in only if name not in known]:
         raise typer.BadParameter(f"--systems: the file has no conversation of {missing[0]!r}")
@@ -38,7 +39,7 @@ def examples(
 
 
 def _rounds(given: str) -> list[int]:
-    parts = named(given)
+    parts = names_of(given)
     numbers = [int(part) if part.isdecimal() else 0 for part in parts]
     if not numbers or min(numbers) < 1:
         raise typer.BadParameter(

@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import tracked_states
-from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task
+from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task, names_of
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.graph.cli.terminal import PlainConsole, tell
 from langgraph_cooper.prompts import TaskSpec, load_task
@@ -185,7 +185,7 @@ def _user(
 def _manners(given: str) -> list[Manner]:
     from langgraph_cooper.nodes.finetuned.users import MANNERS
 
-    named = [name.strip() for name in given.split(",") if name.strip()]
+    named = names_of(given)
     unknown = [name for name in named if name not in MANNERS]
     if unknown or not named:
         known = ", ".join(MANNERS)

@@ -12,9 +12,9 @@ import typer
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import read_file
-from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls
+from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, names_of
 from langgraph_cooper.graph.cli.progress import progress_bar
-from langgraph_cooper.graph.cli.talks import keep_input, named, read_talks, read_words
+from langgraph_cooper.graph.cli.talks import keep_input, read_talks, read_words
 from langgraph_cooper.graph.cli.terminal import PlainConsole, tell
 from langgraph_cooper.prompts import TaskSpec, load_task
 
@@ -88,7 +88,7 @@ def _judged(
 
     keep_input(output, "--output", [file])
     spec, rows, _ = read_words(file, task)
-    only = named(systems)
+    only = names_of(systems)
     found = paired(rows, only)
     kept = _kept(output or file.with_suffix(".judged.jsonl"), model, spec)
     chat = chat_model(model, 0)
@@ -124,11 +124,11 @@ def _calibrated(
     limits: CooperContext, *, dry_run: bool,
 ) -> tuple[dict[str, Any], int]:  # fmt: skip
     """Calibrate; return the report and the number of questions left unasked."""
-    from langgraph_cooper.graph.evaluation.judging.calibration import (
+    from langgraph_cooper.graph.evaluation.judging.ratings import read_ratings
+    from langgraph_cooper.graph.evaluation.judging.trust import (
         calibrating_matters,
         calibration_report,
     )
-    from langgraph_cooper.graph.evaluation.judging.ratings import read_ratings
     from langgraph_cooper.nodes.llm.models import chat_model
 
     keep_input(output, "--output", files)
@@ -210,7 +210,7 @@ def conversations(
 
     keep_input(output, "--output", [file, *([data] if data else [])])
     spec, rows, redacted = read_talks(file, task)
-    only = named(systems)
+    only = names_of(systems)
     rows = [row for row in rows if not only or row.system in only]
     several = len({row.system for row in rows}) > 1
     found = paired(rows, only) if several or only else None

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from langgraph_cooper.graph.cli.dialogues import annotated_of, read_file
-from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task
+from langgraph_cooper.graph.cli.options import AsJson, Deadline, MaxCalls, Task, names_of
 from langgraph_cooper.graph.cli.progress import progress_bar
 from langgraph_cooper.graph.cli.terminal import PlainConsole
 from langgraph_cooper.prompts import TaskSpec, load_task
@@ -94,7 +94,7 @@ def generation(
 
     spec = load_task(task)
     limits = CooperContext(deadline=deadline, max_calls=max_calls)
-    named = [name.strip() for name in systems.split(",") if name.strip()]
+    named = names_of(systems)
     files = _named_files(outputs or (), named)
     if not named and not files:
         raise typer.BadParameter("name at least one of --systems, or --outputs")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 
+from langgraph_cooper.graph.cli.options import names_of
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 HeldOut = Annotated[
@@ -67,11 +68,6 @@ def apart(
     return learnt, kept
 
 
-def names_of(given: str) -> list[str]:
-    """Return the names in an option, with commas between."""
-    return [name.strip() for name in given.split(",") if name.strip()]
-
-
 def run_folder(output: Path, *learnt: Any) -> Path:
     """Return the folder of an unfinished run: other data or settings begin another one."""
     digest = hashlib.sha256(json.dumps(learnt).encode()).hexdigest()[:12]
@@ -82,18 +78,27 @@ def begun_run(output: Path, *learnt: Any) -> Path:
     """Make the folder of an unfinished run.
 
     Raises:
-        DataError: It cannot be made.
+        DataError: It cannot be made, or `output` is a file.
     """
     run = run_folder(output, *learnt)
+    make_folder(output, run)
+    return run
+
+
+def make_folder(output: Path, made: Path | None = None) -> None:
+    """Make an output's folder, or another one beside it, before the long work.
+
+    Raises:
+        DataError: It cannot be made, or `output` is a file.
+    """
     if output.exists() and not output.is_dir():
         raise DataError(f"{output} is no folder: name another --output")
     try:
-        run.mkdir(parents=True, exist_ok=True)
+        (made or output).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
             f"{output} cannot be made ({error.strerror}): name another --output"
         ) from None
-    return run
 
 
 @contextmanager

@@ -45,3 +45,8 @@ RealDialogues = Annotated[
 Phrases = Annotated[
     Path | None, typer.Option(help="More to learn from: a corpus of phrases (.toml).")
 ]
+
+
+def names_of(given: str) -> list[str]:
+    """Return the names in an option, with commas between."""
+    return [name.strip() for name in given.split(",") if name.strip()]

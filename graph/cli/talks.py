@@ -104,8 +104,3 @@ def keep_input(output: Path | None, option: str, inputs: Sequence[Path]) -> None
 def _are_one(output: Path, file: Path) -> bool:
     """Return whether two paths name one file, by a link or in another spelling."""
     return output.exists() and file.exists() and output.samefile(file)
-
-
-def named(given: str) -> list[str]:
-    """Return the names in an option of names by commas."""
-    return [name.strip() for name in given.split(",") if name.strip()]

@@ -77,3 +77,8 @@ class PlainConsole(Console):
         for segment in super().render(renderable, options):
             text, style, control = segment
             yield segment if control else Segment(shown(text), style)
+
+
+def short(value: float, digits: int) -> str:
+    """Format a number without the zero before the point."""
+    return f"{value:.{digits}f}".removeprefix("0")

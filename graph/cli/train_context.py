@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import read_file
-from langgraph_cooper.graph.cli.holding_out import Seed, begun_run, going_on, names_of
-from langgraph_cooper.graph.cli.options import Lines, Phrases, RealDialogues
+from langgraph_cooper.graph.cli.holding_out import Seed, begun_run, going_on
+from langgraph_cooper.graph.cli.options import Lines, Phrases, RealDialogues, names_of
 from langgraph_cooper.prompts import load_task
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.training.lines import Line
     from langgraph_cooper.graph.training.pairs import Example
     from langgraph_cooper.graph.training.talks import Talk
+    from langgraph_cooper.nodes.crisis.context import Pool
 
 KEPT = 0.25  # of the real conversations: for the thresholds
 
@@ -45,6 +46,20 @@ def train_context(
     ] = None,
     phrases: Phrases = None,
     most: Annotated[int, typer.Option(help="Real messages to learn from.", min=0)] = 5_000,
+    thresholds_only: Annotated[
+        bool,
+        typer.Option(
+            "--thresholds-only",
+            help="Learn nothing: choose weight and thresholds of the model in --output.",
+        ),
+    ] = False,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(help="The guard's classifier that they are for; none: the shipped one."),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Folder or hub name of that classifier's encoder.")
+    ] = None,
     epochs: Annotated[
         float, typer.Option(help="Passes over the messages.", min=0.1, max=1_000)
     ] = 2.0,
@@ -53,11 +68,12 @@ def train_context(
     """Train the model by which the guard reads messages in their context; stopped, it goes on."""
     # Imported here: it brings torch.
     from langgraph_cooper.graph.training.adapting import write_pair_model
-    from langgraph_cooper.graph.training.context import Kept, check_kept, pooled
+    from langgraph_cooper.graph.training.context import Kept, add_pool, check_kept, pooled
     from langgraph_cooper.graph.training.lines import read_lines, read_phrases
     from langgraph_cooper.graph.training.pairs import RATE, train_pair_model
     from langgraph_cooper.graph.training.rows import check_names, writers_apart
     from langgraph_cooper.graph.training.talks import read_harmless, read_talks
+    from langgraph_cooper.nodes.crisis.classifier import SHIPPED
     from langgraph_cooper.nodes.crisis.context import ContextForm, read_context_model
 
     out = names_of(held_out)
@@ -77,6 +93,11 @@ def train_context(
     kept, others = real[: round(KEPT * len(real))], real[round(KEPT * len(real)) :]
     left = Kept(chosen, chosen_lines, kept)
     check_kept(left)
+    belongs = (classifier or SHIPPED, encoder)
+    if thresholds_only:
+        pool = pooled(read_context_model(output), left, *belongs)
+        add_pool(output, pool)
+        return _tell(output, pool)
     examples = _examples(learnt, told, others, [*written, *known], most, rng)
     run = begun_run(output, examples, seed, epochs, RATE)
     typer.echo(f"{len(examples):,} messages to learn from", err=True)
@@ -84,12 +105,15 @@ def train_context(
         model = train_pair_model(ContextForm(), examples, run, seed=seed, epochs=epochs)
         typer.echo("choosing the weight and the thresholds ...", err=True)
         write_pair_model(model, run / "model")
-        fields = pooled(read_context_model(run / "model"), left)
-    form = write_pair_model(model, output, **fields)
+        pool = pooled(read_context_model(run / "model"), left, *belongs)
+    write_pair_model(model, output, pools=(pool,))
+    return _tell(output, pool, f"; the run in {run} is no longer needed")
+
+
+def _tell(folder: Path, pool: Pool, more: str = "") -> None:
     typer.echo(
-        f"the model is in {output}; it has a share of {form.share} in the guard's log-odds, from "
-        f"which a crisis is certain at {form.certain:.2f} and a concern at {form.concern:.2f}; "
-        f"the run in {run} is no longer needed"
+        f"the model is in {folder}; it has a share of {pool.share} in the guard's log-odds, from "
+        f"which a crisis is certain at {pool.certain:.2f} and a concern at {pool.concern:.2f}{more}"
     )
 
 

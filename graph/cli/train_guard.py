@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import read_file
-from langgraph_cooper.graph.cli.holding_out import Seed, going_on, names_of, run_folder
-from langgraph_cooper.graph.cli.options import Lines, Phrases, RealDialogues
+from langgraph_cooper.graph.cli.holding_out import Seed, begun_run, going_on
+from langgraph_cooper.graph.cli.options import Lines, Phrases, RealDialogues, names_of
 from langgraph_cooper.prompts import load_task
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
     from langgraph_cooper.graph.training.crisis import Thresholds
@@ -47,6 +48,7 @@ Most = Annotated[int, typer.Option(help="Real messages to learn from.", min=0)]
 Folds = Annotated[
     int, typer.Option(help="Models that leave writers out, for the thresholds.", min=2)
 ]
+Encoder = Annotated[str, typer.Option(help="Sentence encoder: a hub name or a folder.")]
 Epochs = Annotated[float, typer.Option(help="Passes over the messages.", min=0.1, max=1_000)]
 
 
@@ -62,6 +64,7 @@ def train_guard(
     most: Most = 4_000,
     folds: Folds = 3,
     epochs: Epochs = 4.0,
+    encoder: Encoder = DEFAULT_ENCODER,
     seed: Seed = 1,
 ) -> None:
     """Train the classifier of the safety guard; stopped, it goes on by the same command."""
@@ -81,8 +84,10 @@ def train_guard(
     learnt, chosen = writers_apart(written, names_of(chosen_on), "--chosen-on")
     check_lines(chosen or written, folds if not chosen else 0)
     others, kept = _real_apart(real, most, seed)
-    run = run_folder(output, learnt, chosen, known, kept, others, usual, seed, epochs, folds)
-    training = _Training(run, known, others, usual, seed, epochs)
+    run = begun_run(
+        output, learnt, chosen, known, kept, others, usual, seed, epochs, folds, encoder
+    )
+    training = _Training(run, known, others, usual, seed, epochs, encoder)
     model = training.learn(learnt, "all")
     if chosen:
         left_out = odds_of(model, [line.text for line in chosen])
@@ -113,6 +118,7 @@ class _Training:
         usual: Everyday messages.
         seed: Of everything random.
         epochs: Passes over the messages.
+        encoder: What reads them.
     """
 
     run: Path
@@ -121,6 +127,7 @@ class _Training:
     usual: Sequence[str]
     seed: int
     epochs: float
+    encoder: str
 
     def learn(self, lines: Sequence[Line], name: str) -> CrisisModel:
         """Return a classifier that learnt from these lines, in a part of the run."""
@@ -133,7 +140,9 @@ class _Training:
         examples += [Example(text, 0.0, weight=REAL_WEIGHT) for text in self.others]
         examples += [Example(text, 0.0) for text in self.usual]
         with going_on(self.run):
-            return train_classifier(examples, self.run / name, seed=self.seed, epochs=self.epochs)
+            return train_classifier(
+                examples, self.run / name, encoder=self.encoder, seed=self.seed, epochs=self.epochs
+            )
 
 
 def _thresholds(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from langgraph_cooper.graph.cli.dialogues import read_file
+from langgraph_cooper.graph.cli.holding_out import make_folder
 from langgraph_cooper.graph.cli.options import Task
 from langgraph_cooper.prompts import load_task
 
@@ -52,6 +53,7 @@ def train_relevance(
     from langgraph_cooper.ranker.training.embedding_cache import caching_encoder
 
     spec = load_task(task)
+    make_folder(output)
     found = read_file(spec, data)
     kept_out = read_file(spec, valid) if valid else []
     if valid_ids:

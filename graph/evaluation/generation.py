@@ -130,8 +130,9 @@ async def reply_to_all(
     Args:
         speaker: The system.
         turns: The turns; those of one dialogue stand in order.
-        kept: A JSONL file of the replies. Turns in it are not asked for again, so that a stopped
-            run goes on.
+        kept: A JSONL file of the replies, by which a stopped run goes on. Dialogues in it are not
+            asked for again. One of which it has a part begins anew where a system carries more
+            than the words from turn to turn.
         at_once: Dialogues at a time: more than one where a server answers.
         done: Called with the number of turns just answered.
 
@@ -148,16 +149,17 @@ async def reply_to_all(
             found.update((row, known[keys[row]]) for row in rows)
             done(len(rows))
             return
-        # From the first turn on: a system may carry its state from turn to turn. A kept reply is
-        # measured all the same: the file holds what the report is about.
         about = speaker.about
         talk = about(turns.turns[rows[0]].dialogue.id) if about else speaker.talk()
         for row in rows:
             dialogue, index = turns.turns[row].dialogue, turns.turns[row].index
-            said = await talk(dialogue.history(index))
-            found[row] = known.get(keys[row], said)
-            if kept and keys[row] not in known:
-                _keep(kept, keys[row], turns.turns[row], found[row])
+            told = known.get(keys[row])
+            if told is None or speaker.carries:
+                said = await talk(dialogue.history(index))
+                if kept and told is None:
+                    _keep(kept, keys[row], turns.turns[row], said)
+            # A kept reply is measured all the same: the file holds what the report is about.
+            found[row] = said if told is None else told
             done(1)
 
     await in_parallel(_dialogues(turns), work, at_once)

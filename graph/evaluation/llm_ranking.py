@@ -81,6 +81,8 @@ class LlmRanking:
         asked = f"{kind.__module__}.{kind.__qualname__} {name} {url}"
         self._keys = [_key(asked, self._task, turn) for turn in self._turns]
         self._orders = _read(cache) if cache else {}
+        if cache:
+            _make_folder(cache)
 
     def cost(self) -> Estimate:
         """Estimate the cost of the turns that are not in the cache."""
@@ -154,6 +156,20 @@ def _key(model: str, task: TaskSpec, turn: RankingInput) -> str:
     """A hash of the model, with its class and address, and of all that it is shown."""
     shown = json.dumps([model, *ranking_prompt(task, turn)])
     return hashlib.sha256(shown.encode()).hexdigest()[:32]
+
+
+def _make_folder(cache: Path) -> None:
+    """Make a cache's folder before the first answer is paid for.
+
+    Raises:
+        DataError: It cannot be made.
+    """
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"the folder {cache.parent} cannot be made ({error.strerror}): name another --cache"
+        ) from None
 
 
 def _read(cache: Path) -> dict[str, list[int]]:

@@ -74,12 +74,14 @@ class Speaker:
         talk: Begins a dialogue.
         about: Begins the dialogue of this id, for a system that knows more of it than its words;
             None: `talk` does.
+        carries: Whether it carries something else than the words from turn to turn.
     """
 
     name: str
     identity: str
     talk: Callable[[], Talk]
     about: Callable[[str], Talk] | None = None
+    carries: bool = True
 
 
 class Settings(NamedTuple):
@@ -296,7 +298,8 @@ def _finetuned_alone(name: str, settings: Settings) -> Speaker:
     async def reply(history: Sequence[Utterance]) -> Reply:
         return Reply(await say(history))
 
-    return Speaker(name, _identity(name, settings._replace(model=None), made_of), lambda: reply)
+    identity_of = _identity(name, settings._replace(model=None), made_of)
+    return Speaker(name, identity_of, lambda: reply, carries=False)
 
 
 def greeted(history: Sequence[Utterance], task: TaskSpec) -> Sequence[Utterance]:
@@ -354,7 +357,7 @@ def _baseline(name: str, settings: Settings) -> Speaker:
         return Reply(said.reply, said.aspect)
 
     asked = hashlib.sha256(shared_prompt(name).encode()).hexdigest()
-    return Speaker(name, _identity(name, settings, asked), lambda: reply)
+    return Speaker(name, _identity(name, settings, asked), lambda: reply, carries=False)
 
 
 def _identity(name: str, settings: Settings, made_of: str = "") -> str:

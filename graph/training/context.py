@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from sklearn.linear_model import LogisticRegression
@@ -21,10 +22,10 @@ from langgraph_cooper.nodes.crisis.classifier import (
     readable,
     unsure,
 )
-from langgraph_cooper.nodes.crisis.context import ContextForm, in_context
+from langgraph_cooper.nodes.crisis.context import WANTED, ContextForm, Pool, in_context
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.nodes.pairs.form import Pair
-from langgraph_cooper.nodes.pairs.model import PairReader
+from langgraph_cooper.nodes.pairs.form import CONFIG, Pair
+from langgraph_cooper.nodes.pairs.model import PairReader, read_form
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 TALK_WEIGHT, REAL_WEIGHT, UNSURE_WEIGHT = 1.5, 0.5, 0.5  # nobody labelled real messages
@@ -117,20 +118,21 @@ def check_kept(kept: Kept) -> None:
         raise DataError(f"weight and thresholds cannot be chosen without {lacking[0]}: add some")
 
 
-def pooled(model: PairReader[ContextForm], kept: Kept) -> dict[str, float | str]:
-    """Choose how the model's log-odds are pooled with the shipped classifier's.
+def pooled(
+    model: PairReader[ContextForm], kept: Kept, folder: Path = SHIPPED, encoder: str | None = None
+) -> Pool:
+    """Choose how the model's log-odds are pooled with a classifier's.
 
     Args:
         model: The trained model.
         kept: What it did not learn from, nor the classifier from the writers' lines.
-
-    Returns:
-        Fields of `ContextForm`: the model's share, the thresholds, and whom they belong to.
+        folder: The classifier's files.
+        encoder: As for `read_classifier`.
 
     Raises:
         DataError: Neither model tells a "+" from a "-", or the classifier finds no "+".
     """
-    alone = read_classifier(SHIPPED)
+    alone = read_classifier(folder, encoder=encoder)
     marked = [
         *((pair, said.mark) for talk in kept.talks for pair, said in _marked(talk)),
         *((Pair("", line.text), line.label) for line in kept.lines),
@@ -142,19 +144,25 @@ def pooled(model: PairReader[ContextForm], kept: Kept) -> dict[str, float | str]
     if not weights.sum():
         raise DataError("neither model tells a crisis from none in what the threshold is chosen on")
     share = round(float(weights[1] / weights.sum()), 2)
-    belongs: dict[str, float | str] = {
-        "share": share,
-        "classifier_sha256": alone.config.weights_sha256,
-    }
-    model.form = model.form.model_copy(update=belongs)
-    both = read_classifier(SHIPPED, model)
+    pool = Pool(classifier_sha256=alone.config.weights_sha256, share=share)
+    model.form = model.form.model_copy(update={"pools": (pool,)})
+    both = read_classifier(folder, model, encoder)
     real = [(said[:place], text) for said in kept.real for place, text in enumerate(said)]
     found = choose_thresholds(
         [both.odds(line.text) for line in kept.lines if line.how == "trap"],
         [[both.odds(text, said) for said, text in real[:MOST_REAL] if readable(text)]],
         [both.odds(line.text) for line in kept.lines if line.kind == "everyday"],
     )
-    return {**belongs, "certain": found.certain, "concern": choose_concern(alone, both, kept.talks)}
+    concern = choose_concern(alone, both, kept.talks)
+    return pool.model_copy(update={"certain": found.certain, "concern": concern})
+
+
+def add_pool(folder: Path, pool: Pool) -> None:
+    """Write into a context model's form how it is pooled with one more classifier."""
+    form = read_form(folder, ContextForm, WANTED)
+    others = [each for each in form.pools if each.classifier_sha256 != pool.classifier_sha256]
+    form = form.model_copy(update={"pools": (*others, pool)})
+    (folder / CONFIG).write_text(form.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def choose_concern(

@@ -20,6 +20,7 @@ from langgraph_cooper.nodes.crisis.classifier import (
     CrisisModel,
     crisis_kinds,
 )
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, AdapterConfig
 from langgraph_cooper.ranker.model.encoder import encoder_sha256
 from langgraph_cooper.ranker.training.adapters import add_adapters
 
@@ -28,8 +29,12 @@ CERTAIN_TRAPS, CERTAIN_ORDINARY, CONCERN_ORDINARY = 0.005, 0.003, 0.027
 """Largest shares of harmless messages over the thresholds: somewhat below the aims in
 docs/safety-measured.md, since other writers differ."""
 CERTAIN_EVERYDAY, CONCERN_EVERYDAY = 0.01, 0.06
-"""The same of everyday messages that were written because a guard took their like for hints."""
+"""The same limits for everyday messages, written since a guard took such ones for hints."""
 KIND_WEIGHT = 0.2  # of the loss of the kinds
+ADAPTED = 6
+"""Last layers of the encoder that get adapters: all of the default's. Of a larger one the lower
+half stays as it is, which takes two thirds of the time."""
+TARGETS = ("query", "key", "value", "q", "k", "v", "o", "dense")  # BERT's names and MPNet's
 
 
 class _Learner(nn.Module):
@@ -62,6 +67,7 @@ def train_classifier(
     examples: Sequence[Example],
     run: Path,
     *,
+    encoder: str = DEFAULT_ENCODER,
     seed: int = 1,
     epochs: float = 4.0,
     rate: float = 1e-3,
@@ -71,6 +77,7 @@ def train_classifier(
     Args:
         examples: Messages to learn from.
         run: Folder of the unfinished run, saved every few minutes.
+        encoder: The default encoder, a hub name or a folder.
         seed: Of everything random.
         epochs: Passes over the examples.
         rate: Largest learning rate of the adapters.
@@ -78,14 +85,21 @@ def train_classifier(
     Returns:
         The model with its adapters, not merged.
     """
-    config = ClassifierConfig(kinds=crisis_kinds())
     torch.manual_seed(seed)
-    model = CrisisModel(config)
-    add_adapters(model.encoder, config.adapters)
+    model = CrisisModel(ClassifierConfig(encoder=encoder, kinds=crisis_kinds()))
+    adapters = _adapters_for(model.encoder)
+    model.config = model.config.model_copy(update={"adapters": adapters})
+    add_adapters(model.encoder, adapters)
     learner = _Learner(model)
     batches = Batches(examples, lambda each: len(each.text), seed)
     train_adapters(learner, batches, learner.inputs, run, seed=seed, epochs=epochs, rate=rate)
     return model.eval()
+
+
+def _adapters_for(encoder: nn.Module) -> AdapterConfig:
+    layers = int(encoder.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
+    last = tuple(range(layers - ADAPTED, layers)) if layers > ADAPTED else None
+    return AdapterConfig(rank=16, alpha=32.0, targets=TARGETS, layers=last)
 
 
 def odds_of(model: CrisisModel, texts: Sequence[str], size: int = 64) -> list[float]:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from langgraph_cooper.prompts.errors import first_fault
 from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.data.jsonl import read_json_lines
 
@@ -76,9 +77,6 @@ def read_rows(file: Path, row: type[Row], example: str, context: object = None) 
         try:
             yield row.model_validate(fields, context=context)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "it"
-            problem = first["msg"].removeprefix("Value error, ")
             raise DataError(
-                f"{file}, line {number}: {field}: {problem}; a line is {example}"
+                f"{file}, line {number}: {first_fault(error)}; a line is {example}"
             ) from None

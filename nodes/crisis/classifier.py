@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from langgraph_cooper.nodes.crisis.context import ContextForm, ContextModel, said_before
+from langgraph_cooper.nodes.crisis.context import ContextModel, Pool, said_before
 from langgraph_cooper.nodes.crisis.course import TIERS, Finding
 from langgraph_cooper.nodes.crisis.foreign import foreign_phrase
 from langgraph_cooper.nodes.crisis.lexicon import phrases
@@ -39,12 +39,19 @@ from langgraph_cooper.prompts import CooperError, CrisisKind
 from langgraph_cooper.ranker.data.dialogue import encodable
 from langgraph_cooper.ranker.model.computing import compute
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER, AdapterConfig
-from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
+from langgraph_cooper.ranker.model.encoder import (
+    encoder_sha256,
+    file_sha256,
+    first_line,
+    local_encoder,
+)
 from langgraph_cooper.ranker.model.lora import load_adapted
-from langgraph_cooper.ranker.model.transformer import load_transformer
+from langgraph_cooper.ranker.model.transformer import READABLE, load_transformer
 
 LOG = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "checkpoint"
+LARGER = SHIPPED / "larger"
+"""The classifier on a larger encoder, all-mpnet-base-v2, which users bring or download."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 STALE = "belongs to another classifier: train it again with 'cooper train context'"
 REMEDY = "reinstall langgraph-cooper, or train the classifier again with 'cooper train guard'"
@@ -56,11 +63,11 @@ WINDOW = 60  # words that are read at once; a longer message is read in windows,
 MAX_WINDOWS = 64
 PHRASE_CERTAIN = 1.0  # a phrase lowers the threshold of a certain crisis by so much
 PHRASE_CONCERN, ALONE_CONCERN = 1.3, 3.3
-"""By so much it lowers that of a concern, and by so much in a short message: there the encoder has
-little else to go by."""
+"""By how much a phrase lowers the threshold of a concern in a long and in a short message. In a
+short one the encoder has little else to go by."""
 SHORT = 12  # words
 EXPLAINED = 2.0
-"""Pooled log-odds by which the words before a message have to lower its own, to take away what the
+"""Least drop of the pooled log-odds, by the words before a message, that clears it of what the
 classifier plainly finds in it."""
 FEW_WORDS, UNSURE = 5, 1.0  # so few words have to mean more: "It was last week." is mostly harmless
 PICTURES = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\ufe0f]+")  # unknown to the encoder
@@ -97,11 +104,10 @@ class CrisisModel(nn.Module):
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        encoder = load_transformer(config.encoder)
+        encoder = load_transformer(config.encoder, READABLE)
         self.encoder, self.tokenizer = encoder.module, encoder.tokenizer
         self._words = frozenset(self.tokenizer.get_vocab())
-        width = int(self.encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
-        self.head = nn.Linear(2 * width + len(config.kinds) + 1, 1 + len(config.kinds))
+        self.head = nn.Linear(2 * encoder.width + len(config.kinds) + 1, 1 + len(config.kinds))
 
     def legible(self, text: str) -> str:
         """Return what the encoder can read of a text: without pictures and slips of the keyboard.
@@ -151,12 +157,14 @@ class CrisisClassifier:
 
     Args:
         model: The model, its adapters merged.
-        context: Reads a message together with those before it. None: each is read by itself.
+        context: Reads a message together with those before it. None, or one that is not pooled
+            with this classifier: each is read by itself.
     """
 
     def __init__(self, model: CrisisModel, context: ContextModel | None = None) -> None:
         self.config = model.config
-        self.thresholds: ClassifierConfig | ContextForm = context.form if context else model.config
+        self._pool = context and context.form.pool_with(model.config.weights_sha256)
+        self.thresholds: ClassifierConfig | Pool = self._pool or model.config
         self._model, self._context = model.eval(), context
         self._alone = remembered(REMEMBERED)(self._compute_alone)
         self._pooled = remembered(REMEMBERED)(self._compute_pooled)
@@ -246,7 +254,7 @@ class CrisisClassifier:
         return belief
 
     def _belief(self, text: str, before: str) -> Belief:
-        if self._context is None:
+        if self._pool is None:
             return self._by_itself(text)
         return self._pooled(json.dumps((text, self._model.legible(before))))
 
@@ -259,9 +267,10 @@ class CrisisClassifier:
         return [Belief(float(each[0]), self.config.kinds[int(each[1:].argmax())]) for each in found]
 
     def _compute_pooled(self, texts: str) -> Belief:
-        assert self._context is not None
+        assert self._context
+        assert self._pool
         text, before = json.loads(texts)
-        share = self._context.form.share
+        share = self._pool.share
         pairs = [Pair(before, self._model.legible(window)) for window in windows(text)]
         read = self._context.read(pairs)[:, 0]
         both = zip(self._alone(text), read.tolist(), strict=True)
@@ -309,12 +318,16 @@ def windows(text: str) -> list[str]:
     return cut[:MAX_WINDOWS]
 
 
-def read_classifier(folder: str | Path, context: ContextModel | None = None) -> CrisisClassifier:
+def read_classifier(
+    folder: str | Path, context: ContextModel | None = None, encoder: str | None = None
+) -> CrisisClassifier:
     """Load a classifier.
 
     Args:
         folder: Its files.
         context: Reads a message together with those before it, if any does.
+        encoder: A folder or hub name of its encoder, where that is not at the name that it was
+            trained with.
 
     Raises:
         ClassifierError: Its files are missing or damaged, or made for another encoder.
@@ -326,10 +339,11 @@ def read_classifier(folder: str | Path, context: ContextModel | None = None) -> 
         tensors = load_file(folder / WEIGHTS)
         found = file_sha256(folder / WEIGHTS)
     except (OSError, ValidationError, SafetensorError) as error:
-        problem = str(error).splitlines()[0]
         raise ClassifierError(
-            f"the guard's classifier in {folder} cannot be read ({problem}): {REMEDY}"
+            f"the guard's classifier in {folder} cannot be read ({first_line(error)}): {REMEDY}"
         ) from None
+    if (name := encoder or config.encoder) != DEFAULT_ENCODER:
+        config = config.model_copy(update={"encoder": str(local_encoder(name))})
     if config.kinds != crisis_kinds():
         raise ClassifierError(f"the guard's classifier in {folder} has other kinds: {REMEDY}")
     if found != config.weights_sha256 or encoder_sha256(config.encoder) != config.encoder_sha256:
@@ -344,9 +358,8 @@ def read_classifier(folder: str | Path, context: ContextModel | None = None) -> 
         raise ClassifierError(
             f"the guard's classifier in {folder} lacks weights: {REMEDY}"
         ) from None
-    if context and context.form.classifier_sha256 != config.weights_sha256:
+    if context and not context.form.pool_with(config.weights_sha256):
         LOG.warning("the guard reads each message by itself: its context model %s", STALE)
-        context = None
     return CrisisClassifier(model, context)
 
 

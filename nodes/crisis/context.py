@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from langgraph_cooper.nodes.crisis.course import EARLIER
 from langgraph_cooper.nodes.language.english import may_be_english
@@ -23,6 +23,21 @@ BETWEEN = " / "
 CHARACTERS = 2_000  # of each of them: the tokens that are read are far fewer
 
 
+class Pool(BaseModel):
+    """How the log-odds of a context model and of one classifier become one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classifier_sha256: str
+    """Of the classifier's weights."""
+    share: float = Field(ge=0.0, le=1.0)
+    """Of the context model in the pooled log-odds; the classifier has the rest."""
+    certain: float = 0.0
+    """Pooled log-odds from which a crisis is certain."""
+    concern: float = 0.0
+    """Pooled log-odds from which it is a concern."""
+
+
 class ContextForm(PairForm):
     """The form of a model that reads earlier messages and one message."""
 
@@ -30,14 +45,12 @@ class ContextForm(PairForm):
     first_tokens: int = Field(default=80, ge=1)
     """Of the last messages: a quarter of them from the beginning, the others from the end."""
     second_tokens: int = Field(default=72, ge=1)
-    classifier_sha256: str = ""
-    """Of the weights of the classifier that it is pooled with."""
-    share: float = Field(default=0.5, ge=0.0, le=1.0)
-    """Of this model in the pooled log-odds; the classifier has the rest."""
-    certain: float = 0.0
-    """Pooled log-odds from which a crisis is certain."""
-    concern: float = 0.0
-    """Pooled log-odds from which it is a concern."""
+    pools: tuple[Pool, ...] = ()
+
+    def pool_with(self, classifier_sha256: str) -> Pool | None:
+        """Return how it is pooled with the classifier of these weights; None: it is not."""
+        of_it = (pool for pool in self.pools if pool.classifier_sha256 == classifier_sha256)
+        return next(of_it, None)
 
 
 ContextModel = PairReader[ContextForm]

@@ -15,6 +15,7 @@ from langgraph_cooper.nodes.finetuned.base import INSTALL, Base
 from langgraph_cooper.nodes.finetuned.checkpoint import VoiceCheckpoint
 from langgraph_cooper.nodes.finetuned.errors import VoiceError, VoiceMissing
 from langgraph_cooper.ranker.model.computing import compute
+from langgraph_cooper.ranker.model.encoder import first_line
 
 MANIFEST, TOKENIZER = "manifest.json", "tokenizer.json"
 _FORM = "1"
@@ -134,7 +135,7 @@ def convert(base: Base, out: Path) -> None:
             Converter(described).convert(str(out), quantization="int8")
         except ValueError as error:
             raise VoiceError(
-                f"CTranslate2 cannot run a {config.model_type} ({str(error).splitlines()[0]}): "
+                f"CTranslate2 cannot run a {config.model_type} ({first_line(error)}): "
                 "choose another base"
             ) from None
     # Not its own `save`, which tells a full disk by a bare Exception.

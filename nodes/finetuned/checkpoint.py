@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from langgraph_cooper.nodes.finetuned.base import DEFAULT_BASE, Base, base_sha256, load_base
 from langgraph_cooper.nodes.finetuned.errors import VoiceError
 from langgraph_cooper.nodes.finetuned.format import Budgets, Kind
+from langgraph_cooper.prompts.errors import first_fault
 from langgraph_cooper.ranker.data.dialogue import Speaker
 from langgraph_cooper.ranker.model.config import AdapterConfig
 
@@ -140,10 +141,9 @@ def open_voice(folder: Path) -> VoiceCheckpoint:
             "folder that `cooper train generator` wrote"
         ) from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
         raise VoiceError(
-            f"{folder / CONFIG} is malformed ({'.'.join(map(str, first['loc']))}: {first['msg']}): "
-            "name a folder that `cooper train generator` wrote"
+            f"{folder / CONFIG} is malformed ({first_fault(error)}): name a folder that "
+            "`cooper train generator` wrote"
         ) from None
     if digest != config.weights_sha256:
         raise VoiceError(f"{folder / WEIGHTS} is damaged: bring the checkpoint again")

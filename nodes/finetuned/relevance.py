@@ -23,7 +23,7 @@ from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.ranker.data.dialogue import Utterance
 from langgraph_cooper.ranker.model.computing import product
 from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
-from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256
+from langgraph_cooper.ranker.model.encoder import encoder_sha256, file_sha256, first_line
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 Floats = NDArray[np.float32]
@@ -177,9 +177,8 @@ def read_relevance(folder: str | Path, embed: Embed) -> RelevanceModel:
         weights = load_file(folder / WEIGHTS)
         found = file_sha256(folder / WEIGHTS)
     except (OSError, ValidationError, SafetensorError) as error:
-        problem = str(error).splitlines()[0]
         raise RelevanceError(
-            f"the model of relevance in {folder} cannot be read ({problem}): {REMEDY}"
+            f"the model of relevance in {folder} cannot be read ({first_line(error)}): {REMEDY}"
         ) from None
     if found != config.weights_sha256 or encoder_sha256(config.encoder) != config.encoder_sha256:
         raise RelevanceError(

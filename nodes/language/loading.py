@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import lru_cache
 from threading import RLock
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 Loaded = TypeVar("Loaded")
 
-_loading = RLock()
-wait_before_fork(_loading)
 
+class once(Generic[Loaded]):  # noqa: N801 (a decorator)
+    """Keep what a function loads; other threads wait meanwhile, and so does a fork.
 
-def once(load: Callable[[], Loaded]) -> Callable[[], Loaded]:
-    """Cache what a function loads; other threads wait meanwhile, and so does a fork."""
-    cached = lru_cache(maxsize=1)(load)
+    Args:
+        load: The function.
+    """
 
-    @wraps(load)
-    def loaded() -> Loaded:
-        if cached.cache_info().currsize:
-            return cached()
-        with _loading:
-            return cached()
+    def __init__(self, load: Callable[[], Loaded]) -> None:
+        self._cached = lru_cache(maxsize=1)(load)
+        self._loading = RLock()
+        wait_before_fork(self._loading)
 
-    return loaded
+    def __call__(self) -> Loaded:
+        """Return what was loaded. Once it is there, no lock is taken."""
+        if self._cached.cache_info().currsize:
+            return self._cached()
+        with self._loading:
+            return self._cached()
+
+    def forget(self) -> None:
+        """Load it again the next time."""
+        self._cached.cache_clear()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 from collections.abc import Sequence
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from langgraph_cooper.nodes.language.loading import once
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.offline.fitting import Stacking
 from langgraph_cooper.nodes.offline.heard import Embed, examples, stored_vectors
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 REMEMBERED = 512  # lists of replies to a message whose log-odds are kept
-
-_loading = threading.RLock()
-wait_before_fork(_loading)
 
 
 class Reader(Protocol):
@@ -82,12 +79,11 @@ class ShippedReader:
     @cached_property
     def _known(self) -> bool:
         name, heard = self._task.name, examples(self._task)
-        return name in _known_tasks() and stored_vectors(name, heard, self._embed) is not None
+        return name in known_tasks() and stored_vectors(name, heard, self._embed) is not None
 
 
 def _stacking() -> Stacking | None:
-    with _loading:  # one load, however many threads ask
-        model = _loaded()
+    model = shipped_cross_encoder()
     return None if model is None else model.form.stacking
 
 
@@ -100,13 +96,13 @@ def _read_once(said: str, replies: Sequence[str]) -> Floats:
 def _read(texts: str) -> Floats:
     """Return [N, 2] log-odds for a message and N replies."""
     said, *replies = json.loads(texts)
-    model = _loaded()
+    model = shipped_cross_encoder()
     assert model is not None
     return model.read([Pair(said, reply) for reply in replies])
 
 
-@cache
-def _known_tasks() -> tuple[str, ...]:
+@once
+def known_tasks() -> tuple[str, ...]:
     """Return the names of the tasks that the shipped model knows, without its weights."""
     from langgraph_cooper.nodes.offline.cross_encoder import SHIPPED, read_cross_encoder_form
 
@@ -117,8 +113,9 @@ def _known_tasks() -> tuple[str, ...]:
         return ()
 
 
-@cache
-def _loaded() -> CrossEncoder | None:
+@once
+def shipped_cross_encoder() -> CrossEncoder | None:
+    """Return the shipped model; None, with a warning, if it cannot be loaded."""
     from langgraph_cooper.nodes.offline.cross_encoder import SHIPPED, read_cross_encoder
 
     try:

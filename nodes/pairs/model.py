@@ -53,9 +53,8 @@ class PairModel(nn.Module, Generic[Form]):
         self.form, self.outputs = form, outputs
         encoder = load_transformer(form.encoder)
         self.encoder, self.tokenizer = encoder.module, encoder.tokenizer
-        width = int(self.encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.head = nn.Sequential(
-            nn.Linear(2 * width, form.hidden),
+            nn.Linear(2 * encoder.width, form.hidden),
             nn.ReLU(),
             nn.Dropout(DROPOUT),
             nn.Linear(form.hidden, outputs),

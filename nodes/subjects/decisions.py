@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
+from langgraph_cooper.nodes.language.loading import once
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.pairs.form import Pair
 from langgraph_cooper.prompts import CooperError
 from langgraph_cooper.ranker.model.computing import compute
-from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 if TYPE_CHECKING:
     from langgraph_cooper.nodes.subjects.decider import Decider
@@ -23,14 +22,10 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 REMEMBERED = 4_096  # messages whose decisions are kept
 
-_loading = threading.RLock()
-wait_before_fork(_loading)
-
 
 def reads_decisions() -> bool:
     """Return whether the model is there."""
-    with _loading:  # one load, however many threads ask
-        return _model() is not None
+    return shipped_decider() is not None
 
 
 def read_decision(pair: Pair) -> str | None:
@@ -55,14 +50,15 @@ def _read(texts: str) -> str | None:
 def _read_there(texts: str) -> str:
     from langgraph_cooper.nodes.subjects.decider import LABELS
 
-    model = _model()  # without the lock: who holds it may wait for this thread
+    model = shipped_decider()  # takes no lock now: who holds it may wait for this thread
     assert model is not None
     (odds,) = model.read([Pair(*json.loads(texts))])
     return LABELS[int(odds.argmax())]
 
 
-@cache
-def _model() -> Decider | None:
+@once
+def shipped_decider() -> Decider | None:
+    """Return the shipped model; None, with a warning, if it cannot be loaded."""
     from langgraph_cooper.nodes.subjects.decider import SHIPPED, read_decider
 
     try:

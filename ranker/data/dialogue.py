@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
-from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.prompts.errors import CooperError, first_fault
 
 RECENT = 3
 """Number of last utterances that candidates are compared with; fixes the evidence's shape."""
@@ -199,10 +199,7 @@ def validated(kind: type[Record], fields: Mapping[str, Any], place: str) -> Reco
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise DataError(f"{place}: {where + ': ' if where else ''}{message}") from None
+        raise DataError(f"{place}: {first_fault(error)}") from None
 
 
 def distinct(dialogues: Iterable[Record], source: str) -> list[Record]:

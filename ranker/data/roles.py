@@ -17,6 +17,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
+from langgraph_cooper.prompts.errors import first_fault
 from langgraph_cooper.prompts.task import TaskSpec
 from langgraph_cooper.ranker.data.dialogue import AnnotatedDialogue, DataError, Dialogue, Text
 from langgraph_cooper.ranker.data.jsonl import read_json_lines, read_json_list, read_text
@@ -115,11 +116,8 @@ def _role(fields: Mapping[str, Any], place: str) -> Role:
     try:
         return Role.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        told = first["msg"].removeprefix("Value error, ")
         raise DataError(
-            f"{place} is no role ({where + ': ' if where else ''}{told}): see docs/interactive.md"
+            f"{place} is no role ({first_fault(error)}): see docs/interactive.md"
         ) from None
 
 

@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
+from langgraph_cooper.prompts.errors import first_fault
 from langgraph_cooper.ranker.data.dialogue import DataError
 from langgraph_cooper.ranker.data.jsonl import read_json_lines
 from langgraph_cooper.ranker.evaluation.baselines import Scores
@@ -55,10 +56,8 @@ class ScoreFile:
             try:
                 row = _Scored.model_validate(fields)
             except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                where = ".".join(str(step) for step in first["loc"])
                 raise DataError(
-                    f"{path}, line {number}: {where}: {first['msg']}: a line has the dialogue's "
+                    f"{path}, line {number}: {first_fault(error)}: a line has the dialogue's "
                     "id, the index of the utterance and a number for each candidate"
                 ) from None
             first_line, _ = lines.setdefault((row.dialogue, row.index), (number, row.scores))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from langgraph_cooper.prompts.errors import CooperError
+from langgraph_cooper.prompts.errors import CooperError, first_fault
 from langgraph_cooper.ranker.model.config import RankerConfig
 from langgraph_cooper.ranker.model.encoder import SentenceEncoder
 
@@ -124,9 +124,7 @@ def open_checkpoint(name: str | Path | Checkpoint) -> Checkpoint:
     try:
         return Checkpoint(folder, RankerConfig.model_validate(raw))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "it"
         raise CheckpointError(
             f"{file} is not the configuration of a ranker of this version "
-            f"({field}: {first['msg']}): {REMEDY}."
+            f"({first_fault(error)}): {REMEDY}."
         ) from None

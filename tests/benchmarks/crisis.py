@@ -16,12 +16,14 @@ With either of these, `--opinions FILE` has the second reader's findings in cont
 crisis_talks.py), and the other reader's are counted on the same conversations; `--second MODEL`
 asks for those that the file lacks. `--slips SHARE` puts slips of the keyboard into a share of the
 longer words of these conversations. `--alone` reads by the classifier alone, as where the context
-model cannot be loaded.
+model cannot be loaded. `--without-corpus` leaves out what takes longest. COOPER_GUARD_ENCODER names
+the larger encoder, as it does for the guard.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -33,10 +35,15 @@ from typing import cast
 
 from langgraph_cooper.graph.training.lines import Line, read_lines
 from langgraph_cooper.graph.training.talks import read_talks
-from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
+from langgraph_cooper.nodes.crisis.classifier import (
+    LARGER,
+    SHIPPED,
+    CrisisClassifier,
+    read_classifier,
+)
 from langgraph_cooper.nodes.crisis.course import Finding, Reader, Tier, ToRead
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
-from langgraph_cooper.nodes.crisis.reading import Readers, doubts, readers
+from langgraph_cooper.nodes.crisis.reading import ENCODER, Readers, doubts, readers
 from langgraph_cooper.nodes.llm import chat_model
 from langgraph_cooper.nodes.llm.crisis import llm_crisis_reader
 from langgraph_cooper.nodes.second_reader import Opinions
@@ -175,6 +182,7 @@ def main() -> None:
     parser.add_argument("--lines", type=Path, action="append", default=[])
     parser.add_argument("--denials", action="store_true")
     parser.add_argument("--others", action="store_true")
+    parser.add_argument("--without-corpus", action="store_true")
     parser.add_argument("--show", action="store_true")
     parser.add_argument("--opinions", type=Path)
     parser.add_argument("--second")
@@ -194,7 +202,7 @@ def main() -> None:
         parser.error("--patient is for conversations without opinions: --talks, --trial, --esconv")
     read_by_turn = readers(GuardSettings(rarer=given.rarer))
     if given.alone:
-        alone = read_classifier(SHIPPED).read
+        alone = _alone().read
         read_by_turn = Readers(partial(alone, rarer=given.rarer), alone)
     if given.denials:
         for file in sorted(DENIALS.glob("*.txt")):
@@ -203,6 +211,12 @@ def main() -> None:
         whole_conversations(given, read_by_turn)
     else:
         single_lines(given, read_by_turn)
+
+
+def _alone() -> CrisisClassifier:
+    if encoder := os.environ.get(ENCODER):
+        return read_classifier(LARGER, encoder=encoder)
+    return read_classifier(SHIPPED)
 
 
 def whole_conversations(given: argparse.Namespace, read_by_turn: Readers) -> None:
@@ -235,7 +249,8 @@ def single_lines(given: argparse.Namespace, read_by_turn: Readers) -> None:
     writers(False, read)
     if given.others:
         writers(True, read)
-    corpus(read)
+    if not given.without_corpus:
+        corpus(read)
     speed(read)
     for file in given.esconv:
         seekers(file, given.show, read_by_turn, patient=given.patient)

@@ -80,11 +80,6 @@ DRESSED: dict[str, Callable[[str], str]] = {
 }
 
 
-def held_back(number: int) -> bool:
-    """Whether an entry was held back while the patterns were written."""
-    return number % 2 == 1
-
-
 def shuffled(seed: int = 0) -> list[str]:
     """The benign entries in some order, for joining those that follow one another."""
     said = [text for text, _ in BENIGN]

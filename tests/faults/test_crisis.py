@@ -304,7 +304,7 @@ def asks_about_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
         return Finding("concern", "suicide") if "records" in text else read_phrases(text)
 
-    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+    monkeypatch.setattr(reading, "shipped_reader", lambda: read)
 
 
 @pytest.mark.parametrize("faint", [True, False])
@@ -314,7 +314,7 @@ def test_a_faint_concern_is_asked_about_once(faint: bool, monkeypatch: pytest.Mo
     def read(text: str, said: Sequence[str] = (), *, rarer: float = 0.0) -> Finding:
         return Finding("concern", "suicide", faint) if "records" in text else Finding()
 
-    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+    monkeypatch.setattr(reading, "shipped_reader", lambda: read)
     graph = esc("offline", checkpointer=InMemorySaver())
     first, again = help_texts().ask["suicide"]
     state = graph.invoke(human(HINT), CONFIG)
@@ -330,7 +330,7 @@ def test_of_several_findings_a_plain_concern_goes_before_a_faint_one(
     found = {"I gave it away.": Finding("concern", "suicide", faint=True),
              "He took my phone.": Finding("concern", "danger")}  # fmt: skip
     monkeypatch.setattr(
-        reading, "_shipped_reader", lambda: lambda text, said, rarer: found.get(text, Finding())
+        reading, "shipped_reader", lambda: lambda text, said, rarer: found.get(text, Finding())
     )
     said = [HumanMessage(text) for text in found]
     state = esc("offline").invoke({"messages": said})
@@ -439,11 +439,11 @@ def test_without_a_classifier_the_phrases_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(classifier, "SHIPPED", tmp_path)
-    reading._loaded.cache_clear()
+    reading.shipped_classifier.forget()
     try:
         assert reading.read_meaning("I want to die") == Finding("certain", "suicide")
         assert reading.read_meaning(HINT) == Finding()
     finally:
-        reading._loaded.cache_clear()
+        reading.shipped_classifier.forget()
     assert "the guard reads by its phrases alone" in caplog.text
     assert "cooper train guard" in caplog.text

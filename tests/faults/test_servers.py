@@ -404,7 +404,6 @@ def words(**more: Any) -> list[dict[str, Any]]:
     return [chunk({"content": piece, **more}) for piece in ("I hear ", "you.")]
 
 
-CALLED = {"name": "obey", "arguments": "{}"}
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 BLOCKS = [{"type": "text", "text": "I hear "}, {"type": "text", "text": "you."}]
 STREAMS = {

@@ -53,7 +53,7 @@ def first(monkeypatch: pytest.MonkeyPatch) -> None:
     def doubts(text: str, said: Sequence[str] = ()) -> Any:
         return {HINT: "suicide", HARMLESS: "violence"}.get(text)
 
-    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+    monkeypatch.setattr(reading, "shipped_reader", lambda: read)
     monkeypatch.setattr(reading, "doubts", doubts)
 
 

@@ -109,30 +109,31 @@ def random_ranker(config: RankerConfig, seed: int = 3) -> CooperRanker:
     return model.eval()
 
 
-def tiny_config(kind: str) -> Any:
-    """Two random layers with dropout off and weights large enough to matter."""
+def tiny_config(kind: str, layers: int = 2) -> Any:
+    """Random layers with dropout off and weights large enough to matter."""
     from transformers import AutoConfig
 
     return AutoConfig.for_model(
         kind,
         vocab_size=len(vocabulary()),
         hidden_size=HIDDEN,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=64,
         max_position_embeddings=128,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         initializer_range=0.3,
+        pad_token_id=0,
     )
 
 
-def save_tiny(kind: str, folder: Path) -> str:
+def save_tiny(kind: str, folder: Path, layers: int = 2) -> str:
     """Saves such a Transformer with its tokenizer; gives the folder."""
     from transformers import AutoModel, BertTokenizer
 
     words = {token: index for index, token in enumerate(vocabulary())}
     BertTokenizer(vocab=words, do_lower_case=True).save_pretrained(folder)
     torch.manual_seed(7)
-    AutoModel.from_config(tiny_config(kind)).save_pretrained(folder)
+    AutoModel.from_config(tiny_config(kind, layers)).save_pretrained(folder)
     return str(folder)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from langgraph_cooper.graph.evaluation.kept import open_rows
 from langgraph_cooper.nodes.finetuned.users import Manner
+from langgraph_cooper.prompts.errors import first_fault
 from langgraph_cooper.ranker.data.dialogue import DataError, Speaker, Utterance
 from langgraph_cooper.ranker.data.roles import Role
 
@@ -123,10 +124,8 @@ def read_conversations(file: Path) -> tuple[dict[str, Any], list[Conversation]]:
     try:
         return settings, [Conversation.model_validate(row) for row in rows.values()]
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
         raise DataError(
-            f"{file} holds a malformed conversation ({where}: {first['msg']}): hold it again"
+            f"{file} holds a malformed conversation ({first_fault(error)}): hold it again"
         ) from None
 
 

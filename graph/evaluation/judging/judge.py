@@ -30,12 +30,13 @@ READABLE: tuple[Choice, ...] = ("first", "second", "tie")
 LONGEST = 12
 """Words of an answer that is no prose."""
 TOKENS = 40
-WORDS = {
+Word = Literal["first", "second", "tie"]
+WORDS: Mapping[str, Word] = {
     "first": "first", "1": "first", "one": "first", "a": "first",
     "second": "second", "2": "second", "two": "second", "b": "second",
     "tie": "tie", "tied": "tie", "draw": "tie", "equal": "tie", "neither": "tie", "both": "tie",
 }  # fmt: skip
-STRONG = frozenset({"first", "second", "tie"})
+STRONG: Mapping[str, Word] = {"first": "first", "second": "second", "tie": "tie"}
 OF_ONE_ANSWER = ("refusal", "nonsense", "cut")
 """Faults that belong to an answer; others pass, and the same command asks again."""
 
@@ -216,13 +217,13 @@ def read_choice(answer: AIMessage) -> Choice:
     if text.startswith("{"):
         text = " ".join(str(value) for value in _values_of(text))
     words = re.findall(r"[a-z0-9]+", text.lower())
-    strong = {word for word in words if word in STRONG}
+    strong = {STRONG[word] for word in words if word in STRONG}
     # "A" is an article, too: letters and numbers count only where they stand alone.
     found = strong or ({WORDS[words[0]]} if len(words) == 1 and words[0] in WORDS else set())
     if len(found) != 1 or len(words) > LONGEST:
         raise UnreadableError('Answer with one word alone: "first", "second" or "tie".')
     (choice,) = found
-    return {"first": "first", "second": "second", "tie": "tie"}[choice]  # type: ignore[return-value]
+    return choice
 
 
 def _values_of(text: str) -> Iterable[object]:

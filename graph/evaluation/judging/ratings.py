@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from langgraph_cooper.graph.evaluation.judging.dimensions import ESC
+from langgraph_cooper.prompts.errors import first_fault
 from langgraph_cooper.ranker.data.dialogue import DataError, Speaker, Utterance
 from langgraph_cooper.ranker.data.jsonl import read_json_lines, read_json_list, read_text
 
@@ -117,9 +118,7 @@ def _rated(fields: Mapping[str, Any], place: str) -> Rated:
     try:
         rated = Rated.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{place} is no rating ({where}: {first['msg']})") from None
+        raise DataError(f"{place} is no rating ({first_fault(error)})") from None
     if not rated.ratings:
         raise DataError(f"{place} is no rating (ratings: there is none)")
     return rated

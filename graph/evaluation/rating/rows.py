@@ -16,6 +16,7 @@ from langgraph_cooper.graph.evaluation.interactive.rows import (
 )
 from langgraph_cooper.graph.evaluation.judging.pairs import Pair, paired
 from langgraph_cooper.graph.evaluation.kept import open_rows
+from langgraph_cooper.prompts.errors import first_fault
 from langgraph_cooper.ranker.data.dialogue import DataError
 
 RATINGS = "ratings"
@@ -178,8 +179,6 @@ def _validated(row: Mapping[str, Any], file: Path) -> Rating:
     try:
         return Rating.model_validate(row)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
         raise DataError(
-            f"{file} holds a malformed rating ({where}: {first['msg']}): remove its line"
+            f"{file} holds a malformed rating ({first_fault(error)}): remove its line"
         ) from None

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-from functools import cache
 from typing import TYPE_CHECKING
 
+from langgraph_cooper.nodes.language.loading import once
 from langgraph_cooper.nodes.language.remembering import remembered
 from langgraph_cooper.nodes.pairs.form import Pair
 from langgraph_cooper.prompts import CooperError
-from langgraph_cooper.ranker.model.forking import wait_before_fork
 
 if TYPE_CHECKING:
     from langgraph_cooper.nodes.finetuned.claims.model import ClaimsModel
 
 LOG = logging.getLogger(__name__)
 REMEMBERED = 1_024  # replies
-
-_loading = threading.RLock()
-wait_before_fork(_loading)
 
 
 def claims(pair: Pair) -> bool:
@@ -37,15 +32,15 @@ def claims(pair: Pair) -> bool:
 
 @remembered(REMEMBERED)
 def _claims(texts: str) -> bool:
-    with _loading:  # one load, however many threads ask
-        model = _model()
+    model = shipped_claims_model()
     if model is None:
         return False
     return bool(model.read([Pair(*json.loads(texts))])[0, 0] >= model.form.least)
 
 
-@cache
-def _model() -> ClaimsModel | None:
+@once
+def shipped_claims_model() -> ClaimsModel | None:
+    """Return the shipped model; None, with a warning, if it cannot be loaded."""
     from langgraph_cooper.nodes.finetuned.claims.model import SHIPPED, read_claims_model
 
     try:

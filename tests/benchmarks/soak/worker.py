@@ -93,7 +93,7 @@ def said_in(talk: int, turns: int) -> list[HumanMessage]:
 def cooper(work: Work) -> Any:
     """Return the graph that converses."""
     if work.guard == "phrases":
-        reading._shipped_reader = lambda: reading.read_phrases
+        reading.shipped_reader = lambda: reading.read_phrases
     key = SecretStr("sk-soak")
     model = ChatOpenAI(model="soak", base_url=work.url, api_key=key, timeout=work.timeout)
     return create_cooper(

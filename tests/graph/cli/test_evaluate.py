@@ -314,6 +314,18 @@ class Named(FakeListChatModel):
     model: str = ""
 
 
+def test_the_folder_of_a_cache_is_made_before_a_model_is_asked(tmp_path: Path) -> None:
+    measured = MeasuredTurns.label([dialogue(0)], ESC, FakeRanker().embed)
+    model = Named(model="one", responses=["[1, 2, 3]"])
+    cache = tmp_path / "new" / "answers.jsonl"
+    asyncio.run(LlmRanking(measured, model, cache).ask())
+    assert cache.read_text("utf-8").count("order") == 3
+    file = tmp_path / "file"
+    file.write_text("", "utf-8")
+    with pytest.raises(DataError, match="file cannot be made"):
+        LlmRanking(measured, model, file / "answers.jsonl")
+
+
 def test_answers_of_models_of_one_class_are_kept_apart(tmp_path: Path) -> None:
     measured = MeasuredTurns.label([dialogue(0)], ESC, FakeRanker().embed)
     cache = tmp_path / "answers.jsonl"

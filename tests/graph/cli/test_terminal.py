@@ -38,7 +38,7 @@ ESC = load_task("esc")
 REPLY = "I hear you, and I am glad that you told me about extraordinarily unforeseeable things."
 CODE = f"""if True:
     import langgraph_cooper.nodes.crisis.reading as reading
-    reading._shipped_reader = lambda: reading.read_phrases  # quicker, without torch
+    reading.shipped_reader = lambda: reading.read_phrases  # quicker, without torch
     from langgraph.checkpoint.memory import InMemorySaver
     from langgraph_cooper.graph import Turns, create_cooper, load_task
     from langgraph_cooper.graph.cli.conversation import Conversation
@@ -256,7 +256,7 @@ def test_a_person_who_comes_back_after_a_concern_sees_where_help_is(
         return Finding("concern", "suicide") if "records" in text else Finding()
 
     monkeypatch.setattr("builtins.input", leave)
-    monkeypatch.setattr(reading, "_shipped_reader", lambda: read)
+    monkeypatch.setattr(reading, "shipped_reader", lambda: read)
     turns = Turns(graph)
     turns.send("anna", "My cat is ill.")
     assert "Help is there" not in come_back()

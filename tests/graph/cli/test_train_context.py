@@ -54,9 +54,17 @@ def test_it_trains_chooses_the_threshold_and_writes(
     done = cooper("train", "context", "--talks-chosen-on", "c02", *options(data, model))
     assert done.code == 0, done.err
     assert "13 messages to learn from" in done.err  # of two writers, two lines, three real ones
-    form = read_context_model(model).form
-    assert form.classifier_sha256
-    assert f"a share of {form.share}" in done.out
+    (pool,) = read_context_model(model).form.pools
+    assert pool.classifier_sha256
+    assert f"a share of {pool.share}" in done.out
+    weights = (model / "model.safetensors").read_bytes()
+    again = cooper(
+        "train", "context", "--talks-chosen-on", "c02", *options(data, model), "--thresholds-only"
+    )
+    assert again.code == 0, again.err
+    assert "to learn from" not in again.err
+    assert read_context_model(model).form.pools == (pool,)
+    assert (model / "model.safetensors").read_bytes() == weights
 
 
 @pytest.mark.parametrize(

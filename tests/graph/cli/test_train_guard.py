@@ -65,3 +65,13 @@ def test_lines_without_a_trap_are_refused_before_the_training(
     for file in data["--lines"].glob("w0[1-3].tsv"):
         file.write_text(f"+\tsuicide\t{HINT}\n", encoding="utf-8")
     cooper("train", "guard", *options(data, tmp_path / "model")).fails("no trap")
+
+
+def test_an_output_that_is_a_file_is_refused_before_the_training(
+    cooper: Cooper, data: dict[str, Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "model"
+    output.write_text("mine", encoding="utf-8")
+    cooper("train", "guard", *options(data, output)).fails("model is no folder: name another")
+    cooper("train", "relevance", "--data", tmp_path, "--output", output).fails("is no folder")
+    assert output.read_text(encoding="utf-8") == "mine"

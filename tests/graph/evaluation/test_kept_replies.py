@@ -154,6 +154,30 @@ def test_a_resumed_run_measures_what_is_kept(tmp_path: Path) -> None:
     assert again == whole
 
 
+def test_what_reads_the_words_alone_is_asked_for_no_kept_turn(tmp_path: Path) -> None:
+    said = [LabelledUtterance(speaker=who, text=text) for who, text in (
+        ("user", "Hello."), ("system", "Hi."), ("user", "I am sad."), ("system", "Why?"),
+    )]  # fmt: skip
+    turns = RealTurns.of([Dialogue(id="1", utterances=tuple(said))], ESC)
+    kept, heard = tmp_path / "kept.jsonl", list[int]()
+
+    async def talk(history: Sequence[Utterance]) -> Reply:
+        heard.append(len(history))
+        return Reply(str(len(heard)))
+
+    speaker = Speaker("drawn", "drawn", lambda: talk, carries=False)
+    asyncio.run(reply_to_all(speaker, turns.first(1), kept))
+    whole = asyncio.run(reply_to_all(speaker, turns, kept))
+    assert heard == [1, 3]
+    assert [reply.text for reply in whole.by_row.values()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("name", ["plain", "cot", "mixinit"])
+def test_the_baselines_read_the_words_alone(name: str) -> None:
+    model = FakeListChatModel(responses=["Hello."])
+    assert not speakers(ESC, [name], model, CooperContext())[name].carries
+
+
 def test_dialogues_that_begin_alike_have_replies_of_their_own(tmp_path: Path) -> None:
     said = [LabelledUtterance(speaker=who, text=text) for who, text in (
         ("system", "Hi."), ("user", "Hello."), ("system", "How are you?"),

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from langgraph_cooper.graph.evaluation.judging.calibration import (
+from langgraph_cooper.graph.evaluation.judging.judge import Verdict
+from langgraph_cooper.graph.evaluation.judging.ratings import Rated, RatedUtterance
+from langgraph_cooper.graph.evaluation.judging.trust import (
     calibrating_matters,
     calibration_report,
 )
-from langgraph_cooper.graph.evaluation.judging.judge import Verdict
-from langgraph_cooper.graph.evaluation.judging.ratings import Rated, RatedUtterance
 from langgraph_cooper.prompts import load_task
 from tests.benchmarks import pairs, replies
 from tests.benchmarks.replies import interval_by_unit

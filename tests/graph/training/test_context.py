@@ -14,6 +14,7 @@ pytest.importorskip("peft")
 from langgraph_cooper.graph.training.adapting import write_pair_model
 from langgraph_cooper.graph.training.context import (
     Kept,
+    add_pool,
     after_others,
     check_kept,
     choose_concern,
@@ -26,7 +27,7 @@ from langgraph_cooper.graph.training.lines import Line, line_examples
 from langgraph_cooper.graph.training.pairs import train_pair_model
 from langgraph_cooper.graph.training.talks import Said, Talk
 from langgraph_cooper.nodes.crisis.classifier import SHIPPED, read_classifier
-from langgraph_cooper.nodes.crisis.context import ContextForm, read_context_model
+from langgraph_cooper.nodes.crisis.context import ContextForm, Pool, read_context_model
 from langgraph_cooper.nodes.crisis.course import Finding
 from langgraph_cooper.nodes.pairs.form import Pair
 from langgraph_cooper.nodes.pairs.model import PairModel
@@ -56,10 +57,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> PairModel[ContextForm]:
 def test_it_learns_what_was_said_before_and_is_read_again(
     model: PairModel[ContextForm], tmp_path: Path
 ) -> None:
-    form = write_pair_model(model, tmp_path, share=0.6)
+    pool = Pool(classifier_sha256="a", share=0.6)
+    form = write_pair_model(model, tmp_path, pools=(pool,))
     reader = read_context_model(tmp_path)
     assert reader.form == form
-    assert form.share == 0.6
+    assert form.pool_with("a") == pool
+    assert form.pool_with("b") is None
     explained = reader.read([Pair(before, HURT) for before in PETS])
     meant = reader.read([Pair(before, HURT) for before in HUSBANDS])
     assert explained.max() < 0 < meant.min()
@@ -89,15 +92,29 @@ def test_weight_and_thresholds_are_chosen_on_what_was_not_learnt_from(
 ) -> None:
     write_pair_model(model, tmp_path)
     reader = read_context_model(tmp_path)
-    fields = pooled(reader, Kept(TALKS * 9, LINES, REAL))
-    # The classifier tells the lines apart, but gives the same odds to the same words in talks.
-    assert fields["share"] > pooled(reader, Kept(TALKS, LINES * 99, REAL))["share"] > 0
-    assert fields["classifier_sha256"]
+    pool = pooled(reader, Kept(TALKS * 9, LINES, REAL))
+    assert 0 < pool.share <= 1
+    assert pool.classifier_sha256
     # The highest threshold that keeps what the classifier finds keeps each of these messages.
-    reader.form = reader.form.model_copy(update=fields)
+    reader.form = reader.form.model_copy(update={"pools": (pool,)})
     both = read_classifier(SHIPPED, reader)
     odds = [both.odds(HURT, [before]) for before in HUSBANDS]
-    assert min(odds) == pytest.approx(fields["concern"], abs=1e-3)
+    assert min(odds) == pytest.approx(pool.concern, abs=1e-3)
+    # The classifier alone gives the same odds to the same words, whatever was said before.
+    assert min(odds) > max(both.odds(HURT, [before]) for before in PETS)
+
+
+def test_a_pool_is_added_for_one_more_classifier(
+    model: PairModel[ContextForm], tmp_path: Path
+) -> None:
+    first, again, other = (
+        Pool(classifier_sha256=name, share=share)
+        for name, share in (("a", 0.1), ("a", 0.2), ("b", 0.3))
+    )
+    write_pair_model(model, tmp_path, pools=(first,))
+    add_pool(tmp_path, other)
+    add_pool(tmp_path, again)
+    assert set(read_context_model(tmp_path).form.pools) == {again, other}
 
 
 class FakeClassifier:

@@ -24,6 +24,8 @@ from langgraph_cooper.nodes.crisis.classifier import (
     read_classifier,
     windows,
 )
+from langgraph_cooper.ranker.model.encoder import EncoderError
+from tests.ranker.tiny import save_tiny
 from tests.support.damage import DAMAGES, damage
 
 SAD = [f"I gave my {thing} away, nobody will need it" for thing in ["books", "dog", "ring", "car"]]
@@ -48,6 +50,22 @@ def test_it_learns_and_reads_the_same_after_writing(model: CrisisModel, tmp_path
     assert read.read(GLAD[0]).tier == "none"
     # A plain denial silences itself alone.
     assert read.read("I am not suicidal. " + SAD[0]).tier == "concern"
+
+
+def test_of_a_larger_encoder_the_last_layers_learn(tmp_path: Path) -> None:
+    encoder = Path(save_tiny("mpnet", tmp_path / "encoder", layers=8))
+    model = train_classifier(EXAMPLES, tmp_path / "run", encoder=str(encoder), epochs=1)
+    odds = odds_of(model, SAD)
+    config = write_classifier(model, tmp_path / "classifier", certain=100.0, concern=0.0)
+    assert config.adapters.layers == (2, 3, 4, 5, 6, 7)
+    moved = encoder.rename(tmp_path / "moved")
+    read = read_classifier(tmp_path / "classifier", encoder=str(moved))
+    assert [read.odds(text) for text in SAD] == pytest.approx(odds, abs=0.05)
+    with pytest.raises(EncoderError, match=r"encoder .* cannot be found"):
+        read_classifier(tmp_path / "classifier")
+    other = save_tiny("mpnet", tmp_path / "other", layers=2)
+    with pytest.raises(ClassifierError, match=f"belong to .* the encoder {other}: "):
+        read_classifier(tmp_path / "classifier", encoder=other)
 
 
 def test_a_state_that_a_full_disk_cut_is_not_gone_on_from(

@@ -11,7 +11,7 @@ import pytest
 
 from langgraph_cooper.nodes.crisis import context, reading
 from langgraph_cooper.nodes.crisis.classifier import SHIPPED, CrisisClassifier, read_classifier
-from langgraph_cooper.nodes.crisis.context import ContextForm, in_context
+from langgraph_cooper.nodes.crisis.context import ContextForm, Pool, in_context
 from langgraph_cooper.nodes.crisis.reading import read_meaning, readers
 from langgraph_cooper.nodes.pairs.form import Floats, Pair
 from langgraph_cooper.nodes.pairs.model import PairError
@@ -25,8 +25,10 @@ PINNED = "he pinned me down and i could hardly breathe"
 class FakeContextModel:
     """Gives each pair the log-odds 2 for each earlier message but the first, or -2 without any."""
 
-    def __init__(self, concern: float = -50.0) -> None:
-        self.form = ContextForm(share=0.25, certain=50.0, concern=concern)
+    def __init__(self, concern: float = -50.0, belongs: str = "") -> None:
+        belongs = belongs or shipped().config.weights_sha256
+        pool = Pool(classifier_sha256=belongs, share=0.25, certain=50.0, concern=concern)
+        self.form = ContextForm(pools=(pool,))
         self.read_pairs: list[Pair] = []
 
     def read(self, pairs: Sequence[Pair]) -> Floats:
@@ -38,13 +40,13 @@ class FakeContextModel:
 @pytest.fixture
 def forgotten() -> Iterator[None]:
     """No classifier was loaded."""
-    reading._loaded.cache_clear()
+    reading.shipped_classifier.forget()
     yield
-    reading._loaded.cache_clear()
+    reading.shipped_classifier.forget()
 
 
 def shipped() -> CrisisClassifier:
-    classifier = reading._classifier()
+    classifier = reading.shipped_classifier()
     assert classifier is not None
     return classifier
 
@@ -134,7 +136,7 @@ def test_pictures_hide_no_word() -> None:
 
 def test_a_model_for_another_classifier_is_not_pooled(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        found = read_classifier(SHIPPED, FakeContextModel())  # type: ignore[arg-type]
+        found = read_classifier(SHIPPED, FakeContextModel(belongs="x"))  # type: ignore[arg-type]
     assert found.thresholds is found.config
     assert "belongs to another classifier" in caplog.text
 

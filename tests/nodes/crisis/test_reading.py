@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from torch import Tensor
 
+from langgraph_cooper.graph import create_cooper
 from langgraph_cooper.nodes.crisis import reading
 from langgraph_cooper.nodes.crisis.course import Tier
 from langgraph_cooper.nodes.crisis.phrases import crisis_kind
 from langgraph_cooper.nodes.crisis.reading import read_meaning, readers
-from langgraph_cooper.prompts import GuardSettings
+from langgraph_cooper.prompts import CooperError, GuardSettings
+from langgraph_cooper.ranker.model.config import DEFAULT_ENCODER
 from tests.faults.corpus import CRISIS, DRESSED, ENGLISH
+from tests.ranker.tiny import save_tiny
 
 
 def test_the_shipped_classifier_is_there() -> None:
-    assert reading._shipped_reader() is not reading.read_phrases
+    assert reading.shipped_reader() is not reading.read_phrases
 
 
 @pytest.mark.parametrize(
@@ -94,7 +99,7 @@ def test_phrases_count_as_much_where_a_crisis_is_rarer() -> None:
 
 
 def test_a_long_message_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    classifier = reading._classifier()
+    classifier = reading.shipped_classifier()
     assert classifier is not None
     passes, forward = [], classifier._forward
 
@@ -123,3 +128,51 @@ def test_a_long_message_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_an_overdose_told_with_a_number_is_a_phrase(text: str, found: bool) -> None:
     assert (crisis_kind(text) == "suicide") == found
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """No classifier was loaded."""
+    reading.shipped_classifier.forget()
+    yield
+    reading.shipped_classifier.forget()
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_another_encoder_than_the_larger_one_is_not_read_with(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    other = save_tiny("mpnet", tmp_path)
+    monkeypatch.setenv(reading.ENCODER, other)
+    assert read_meaning("I want to die").tier == "certain"
+    assert reading.shipped_classifier() is not None  # the default one
+    assert f"reads with its default encoder, not {other}" in caplog.text
+    assert "does not belong to its config.json or to the encoder" in caplog.text
+    with pytest.raises(CooperError, match="does not belong"):
+        reading.load_classifier()
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "."])
+def test_a_folder_without_an_encoder_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(reading.ENCODER, name)
+    with pytest.raises(CooperError, match=f"{reading.ENCODER}={name}: there is no model.safe"):
+        create_cooper("esc")
+    monkeypatch.setenv(reading.ENCODER, DEFAULT_ENCODER)
+    assert create_cooper("esc")
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_the_larger_classifier_reads_where_its_encoder_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (folder := os.environ.get("COOPER_MPNET")):
+        pytest.skip("COOPER_MPNET names no folder of all-mpnet-base-v2")
+    monkeypatch.setenv(reading.ENCODER, folder)
+    reading.load_classifier()
+    found = reading.shipped_classifier()
+    assert found is not None
+    assert found.config.encoder == folder
+    assert found.thresholds is not found.config  # pooled with the context model
+    assert read_meaning("my brother left a note and turned his phone off").tier != "none"
+    assert read_meaning("The balcony faces north, I should have mentioned.").tier == "none"
+    assert [said for said, _ in CRISIS[::4] if read_meaning(said).tier == "none"] == []

@@ -44,11 +44,11 @@ def test_the_regression_decides_for_what_it_does_not_know(other: str) -> None:
 
 @pytest.fixture
 def forgotten() -> Iterator[None]:
-    reading._loaded.cache_clear()
-    reading._known_tasks.cache_clear()
+    reading.shipped_cross_encoder.forget()
+    reading.known_tasks.forget()
     yield
-    reading._loaded.cache_clear()
-    reading._known_tasks.cache_clear()
+    reading.shipped_cross_encoder.forget()
+    reading.known_tasks.forget()
 
 
 @pytest.mark.usefixtures("forgotten")

@@ -26,9 +26,9 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("_read", "_read_there"):
         function: Callable[[str], Any] = getattr(decisions, name)
         monkeypatch.setattr(decisions, name, remembered(9)(function.__wrapped__))  # type: ignore[attr-defined]
-    decisions._model.cache_clear()
+    decisions.shipped_decider.forget()
     yield
-    decisions._model.cache_clear()
+    decisions.shipped_decider.forget()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from langgraph_cooper.ranker.model.encoder import EncoderError
 from langgraph_cooper.ranker.model.ranker import CooperRanker
 from langgraph_cooper.ranker.model.tokens import TokenBatch, TurnTokenizer, build
 from langgraph_cooper.ranker.model.transformer import (
+    READABLE,
     SUPPORTED,
     Transformer,
     load_transformer,
@@ -91,6 +92,23 @@ def test_checkpoints_hold_every_type(kind: str, whole: dict[str, Any], tmp_path:
     tokens = ranker.tokens([ranker.tokenizer.turn(HISTORY, TOPICS)])
     with torch.inference_mode():
         torch.testing.assert_close(again.encode(tokens), ranker.encode(tokens), atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_whole_texts_are_read_by_one_type_more(tmp_path: Path) -> None:
+    """MPNet cannot mask packed candidates, but reads texts by themselves."""
+    folder = save_tiny("mpnet", tmp_path)
+    loaded = load_transformer(folder, READABLE)
+    given = loaded.tokenizer([TOPICS[0], TOPICS[2]], padding=True, return_tensors="pt")
+    plain = AutoModel.from_pretrained(folder).eval()
+    for number, topic in enumerate((TOPICS[0], TOPICS[2])):
+        alone = plain(**_read(loaded.tokenizer([topic], return_tensors="pt")))[0][0]
+        padded = loaded.module.eval()(**_read(given))[0][number]
+        torch.testing.assert_close(padded[: len(alone)], alone, atol=1e-4, rtol=1e-4)
+
+
+def _read(tokens: Any) -> dict[str, Tensor]:
+    return {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -25,9 +25,9 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No model was loaded, and nothing read."""
     function = reading._claims.__wrapped__  # type: ignore[attr-defined]
     monkeypatch.setattr(reading, "_claims", remembered(9)(function))
-    reading._model.cache_clear()
+    reading.shipped_claims_model.forget()
     yield
-    reading._model.cache_clear()
+    reading.shipped_claims_model.forget()
 
 
 @pytest.mark.parametrize(
