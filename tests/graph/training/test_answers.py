@@ -115,7 +115,7 @@ def test_the_stacking_follows_what_tells_accepted_answers_from_others() -> None:
     [
         ('{"task": "esc"}', "source"),
         ('{"task": "esc", "source": "a", "dialogue": "b", "said": "c", "replies": ["d"], '
-         '"grades": "01"}', "it: 1 replies have 2 grades"),
+         '"grades": "01"}', "line 1: 1 replies have 2 grades"),
         ('{"task": "esc", "source": "a", "dialogue": "b", "said": "c", "replies": ["d"], '
          '"grades": "7"}', "grades"),
         ("", "holds no graded replies"),
