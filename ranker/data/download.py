@@ -115,6 +115,7 @@ def _download(
         reason = getattr(error, "reason", None) or error or type(error).__name__
         if isinstance(error, urllib.error.HTTPError):
             reason = f"status {error.code}"
+            error.close()  # it holds the connection
         raise DataError(
             f"{url} cannot be fetched ({reason}): try again, or download the file elsewhere and "
             "pass its path"
